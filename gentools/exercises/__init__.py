@@ -1,0 +1,48 @@
+"""The chapters' questions and exercises by id: "1.Q2" is chapter 1's second question, "1.E3" its third exercise."""
+
+import importlib
+
+import gentools
+from gentools.lab import quiz
+
+
+def module(chapter):
+    """The exercises of a chapter, by name: module("joint_kl").QUESTIONS and .EXERCISES."""
+    return importlib.import_module(f"gentools.exercises.{chapter}")
+
+
+def _find(id, table):
+    entries = getattr(module(gentools.chapter_of(id)[1]), table)
+    if id not in entries:
+        raise ValueError(f"there is no {id} among the {table.lower()}: {', '.join(entries)}")
+    return entries[id]
+
+
+def ask(id, letter):
+    """Answer question `id` with a letter, or None to leave it open."""
+    quiz.ask(id, _find(id, "QUESTIONS"), letter)
+
+
+def predict(id, letter):
+    """Guess the outcome of the next experiment with a letter, or None to leave it open."""
+    quiz.predict(id, _find(id, "QUESTIONS"), letter)
+
+
+def outcome(id, letter):
+    """Compare what the experiment showed with the reader's prediction."""
+    quiz.outcome(id, _find(id, "QUESTIONS"), letter)
+
+
+def check(id, answer):
+    """Check your answer to exercise `id`; None means not attempted. Nothing raises: the reply says what failed."""
+    quiz.check(id, _find(id, "EXERCISES"), answer)
+
+
+def hint(id):
+    """Print a hint for exercise `id`; each call gives a stronger one."""
+    quiz.hint(id, _find(id, "EXERCISES"))
+
+
+def solution(id):
+    """Print one solution of exercise `id`."""
+    quiz.solution(id, _find(id, "EXERCISES"))

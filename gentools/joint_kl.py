@@ -1,0 +1,92 @@
+"""Chapter 01: the KL between two joint distributions, how it splits, and the bounds that follow.
+
+Tables have x along dim 0 and z along dim 1. P is the data side p(x) p(z|x), Q the model side q(z) q(x|z).
+"""
+
+import math
+
+import torch
+
+from gentools.lab.divergences import expected_kl
+
+
+def joints(p_x, p_z_given_x, q_z, q_x_given_z):
+    """The two joints P = p(x) p(z|x) and Q = q(x|z) q(z), both (n, k), from their factors."""
+    return p_x[:, None] * p_z_given_x, q_x_given_z * q_z
+
+
+def given_x(joint):
+    """The conditional of z given x: each row of the joint divided by its sum."""
+    return joint / joint.sum(1, keepdim=True)
+
+
+def gap(p_joint, q_joint):
+    """What the joint KL adds to the marginal KL: E_p(x) KL(p(z|x) || q(z|x)), in nats. Equation (1.3)."""
+    return expected_kl(p_joint.sum(1), given_x(p_joint), given_x(q_joint))
+
+
+def elbo(p_z_given_x, q_joint):
+    """Evidence lower bound of every x: sum_z p(z|x) log q(x,z)/p(z|x), shape (n,), in nats. Equation (1.8)."""
+    return (torch.xlogy(p_z_given_x, q_joint) - torch.xlogy(p_z_given_x, p_z_given_x)).sum(1)
+
+
+def gaussian_cells(x, mean, std):
+    """Probabilities of a Gaussian on an even grid `x` (m,), one per cell; they sum to 1 if the grid reaches far."""
+    z = (x - mean) / std
+    return torch.exp(-(z**2) / 2) / (std * (2 * torch.pi) ** 0.5) * (x[1] - x[0])
+
+
+def fit_forward(x, p):
+    """The Gaussian with the least KL(p || q): mean and standard deviation of `p`, cells on grid `x`. Equation (1.9)."""
+    mean = (p * x).sum()
+    return mean, ((p * (x - mean) ** 2).sum()).sqrt()
+
+
+def fit_reverse(x, p, mean, std, steps=1000, learning_rate=0.02):
+    """A Gaussian with locally least KL(q || p), by gradient descent (Adam) from `mean`, `std`.
+
+    Works on the grid `x` in float64; where it ends depends on where it starts. Returns mean and standard deviation.
+    """
+    m = torch.tensor(float(mean), dtype=torch.float64, requires_grad=True)
+    log_s = torch.tensor(float(std), dtype=torch.float64).log().requires_grad_()
+    optimizer = torch.optim.Adam([m, log_s], lr=learning_rate)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        q = gaussian_cells(x, m, log_s.exp())
+        loss = (torch.xlogy(q, q) - q * p.log()).sum()
+        loss.backward()
+        optimizer.step()
+    return m.detach(), log_s.detach().exp()
+
+
+def smoothed_kl(atoms, h):
+    """KL(data smoothed with width h || N(0, 1)) for distinct scalar `atoms` (n,), in nats.
+
+    The smoothed data are a mixture of n Gaussians of width h. The integral is a sum over a fine grid around each
+    atom, so it stays exact for every h small against the distances of the atoms.
+    """
+    t = torch.linspace(-9, 9, 721, dtype=torch.float64)
+    x = atoms[:, None] + h * t  # (n, m): one grid around each atom
+    weight = torch.exp(-(t**2) / 2) * (t[1] - t[0]) / math.sqrt(2 * math.pi)
+    distance = (x[:, :, None] - atoms) / h
+    log_p = torch.logsumexp(-(distance**2) / 2, 2) - math.log(len(atoms) * h * math.sqrt(2 * math.pi))
+    log_q = -(x**2) / 2 - math.log(2 * math.pi) / 2
+    return (weight * (log_p - log_q)).mean(0).sum()
+
+
+def posterior_precision(decoder, noise_variance):
+    """Precision of z given x when z ~ N(0, I) and x = decoder z + noise: I + W'W / noise_variance, shape (k, k)."""
+    return torch.eye(decoder.shape[1], dtype=decoder.dtype) + decoder.T @ decoder / noise_variance
+
+
+def mean_field(precision):
+    """Covariance of the independent Gaussian closest to N(., precision^-1) in KL(independent || exact): 1 / diagonal."""
+    return torch.diag(1 / torch.diagonal(precision))
+
+
+def mean_field_gap(precision):
+    """What the best independent Gaussian encoder leaves: (sum_i log precision_ii - log det precision) / 2, in nats.
+
+    Equation (1.10). Zero exactly if the precision is diagonal (Hadamard's inequality).
+    """
+    return (torch.diagonal(precision).log().sum() - torch.logdet(precision)) / 2

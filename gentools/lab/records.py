@@ -1,0 +1,135 @@
+"""Recorded figures: a picture with the file that says what made it, and how a notebook shows both.
+
+figures/NN_name/ID.png is the picture, ID.json its record: recipe, configuration, seeds, every per-seed number,
+their summary, device, versions, commit, seconds. Prose quotes no measured number; `report` prints them from here.
+"""
+
+import json
+import math
+import os
+from pathlib import Path
+
+from gentools.lab.plots import show_png
+
+
+def summarize(values):
+    """Mean with a 95 % Student interval, median, extremes; values that are not finite are counted as failures.
+
+    values: one number per seed. The interval is None for fewer than two finite values.
+    """
+    import numpy as np
+    from scipy import stats
+
+    finite = np.array([v for v in values if math.isfinite(v)], dtype=float)
+    summary = {"n": len(values), "failed": len(values) - len(finite)}
+    if len(finite) == 0:
+        return summary | {
+            "mean": None,
+            "low": None,
+            "high": None,
+            "median": None,
+            "min": None,
+            "max": None,
+        }
+    summary |= {
+        "mean": finite.mean(),
+        "median": np.median(finite),
+        "min": finite.min(),
+        "max": finite.max(),
+    }
+    low = high = None
+    if len(finite) > 1:
+        half = stats.t.ppf(0.975, len(finite) - 1) * finite.std(ddof=1) / math.sqrt(len(finite))
+        low, high = finite.mean() - half, finite.mean() + half
+    summary |= {"low": low, "high": high}
+    return {k: v if v is None or isinstance(v, int) else float(v) for k, v in summary.items()}
+
+
+def folder():
+    """The checkout's figures folder, or None where the package is installed without one (as on Colab)."""
+    path = Path(__file__).resolve().parents[2] / "figures"
+    return path if path.is_dir() else None
+
+
+def _release_url(name):
+    """Address of a file of the tagged release, from the package's own metadata."""
+    from importlib.metadata import metadata
+
+    about = metadata("gentools")
+    links = dict(entry.split(", ", 1) for entry in about.get_all("Project-URL") or [])
+    repository = links["Repository"].removeprefix("https://github.com/")
+    return f"https://raw.githubusercontent.com/{repository}/v{about['Version']}/figures/{name}"
+
+
+def _read(name):
+    """Bytes of figures/NAME: from the checkout, else from the tagged release; None where neither can be had."""
+    here = folder()
+    if here is not None:
+        path = here / name
+        return path.read_bytes() if path.exists() else None
+    if os.environ.get("GENTOOLS_OFFLINE") == "1":
+        return None
+    import urllib.error
+    import urllib.request
+
+    try:
+        with urllib.request.urlopen(_release_url(name), timeout=20) as answer:
+            return answer.read()
+    except (urllib.error.URLError, TimeoutError):
+        return None
+
+
+def load(id):
+    """The record of figure `id` as a dict, or None if it cannot be had. Raises ValueError on an unknown chapter."""
+    import gentools
+
+    data = _read(f"{gentools.chapter_of(id)[0]}/{id}.json")
+    return None if data is None else json.loads(data)
+
+
+def _missing(id):
+    print(f"Figure {id} is not at hand. In a checkout, `python -m gentools figures {id}` draws it.")
+
+
+def recorded(id):
+    """Show recorded figure `id` with its caption and how it was made."""
+    import gentools
+
+    record = load(id)
+    picture = None if record is None else _read(f"{gentools.chapter_of(id)[0]}/{id}.png")
+    if picture is None:
+        return _missing(id)
+    show_png(picture, record["alt"])
+    print(f"Figure {id}. {record['caption']}\n{provenance(record)}")
+
+
+def provenance(record):
+    """One line: scale, seeds, device, torch, seconds, command."""
+    seeds = record["seeds"]
+    which = f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds"
+    return (
+        f"Made by `python -m gentools figures {record['id']} --scale {record['scale']}` ({which}, {record['device']}, "
+        f"torch {record['torch'].split('+')[0]}, {record['seconds']:.0f} s in all)."
+    )
+
+
+def _number(x):
+    return "none" if x is None else f"{x:.4g}"
+
+
+def report(id):
+    """Print the numbers of recorded figure `id`: mean with 95 % interval, range and seeds, and the verdict."""
+    record = load(id)
+    if record is None:
+        return _missing(id)
+    width = max(map(len, record["summary"]), default=0)
+    for name, s in record["summary"].items():
+        line = f"{name:<{width}}  {_number(s['mean'])}"
+        if s["low"] is not None and s["n"] > 1:
+            line += f"  95 % [{_number(s['low'])}, {_number(s['high'])}]"
+            line += f"  range [{_number(s['min'])}, {_number(s['max'])}]  {s['n']} seeds"
+        if s["failed"]:
+            line += f"  {s['failed']} failed"
+        print(line)
+    if record["verdict"]:
+        print(f"Verdict: {record['verdict']}")

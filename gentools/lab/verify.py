@@ -1,0 +1,155 @@
+"""Equations are executed: `verify` proves a numbered equation on exact worlds and refutes a tempting wrong form.
+
+An equation holds if both sides agree within `tol` on every world. The wrong form counts as refuted only if it is
+finite everywhere and fails on at least 95 % of the worlds by at least 1000 tolerances: so a check that cannot fail
+is itself an error. The same goes for sides that are one function, for two sides and a wrong form that never change
+from world to world, and for a bound (`<=`) that is never attained on its `tight` worlds.
+"""
+
+import itertools
+
+import torch
+
+from gentools.lab import worlds
+
+STEPS = (1e-2, 1e-4, 1e-6)  # values of h at which a limit "->" is taken
+LIMIT_TOL = 1e-4  # allowed distance from the limit at the last of them
+
+
+class EquationError(AssertionError):
+    """A numbered equation failed, or its check could not have failed."""
+
+
+def _value(side, *args):
+    value = torch.as_tensor(side(*args), dtype=torch.float64).detach()
+    if not torch.isfinite(value).all():
+        raise EquationError(f"a side is not finite: {value}")
+    return value
+
+
+def _misfit(left, right):
+    """Largest distance between two sides, relative to their size where that exceeds 1."""
+    if left.shape != right.shape:
+        raise EquationError(f"the sides have shapes {tuple(left.shape)} and {tuple(right.shape)}; make them equal")
+    scale = 1 + torch.maximum(left.abs(), right.abs())
+    return float(((left - right).abs() / scale).max())
+
+
+def _excess(left, right):
+    """By how much left exceeds right, where it should not; 0 if left <= right."""
+    scale = 1 + torch.maximum(left.abs(), right.abs())
+    return float(((left - right) / scale).clamp_min(0).max())
+
+
+def _varies(values):
+    return any(v.shape != values[0].shape or _misfit(v, values[0]) > 1e-6 for v in values[1:])
+
+
+def _name(world):
+    """ "Random finite tables: ..." in a docstring becomes "random finite tables" in print."""
+    if not world.__doc__:
+        raise EquationError(
+            f"world {world.__name__} needs a docstring that names it, such as 'Random finite tables: ...'"
+        )
+    words = world.__doc__.strip().splitlines()[0].split(":")[0].rstrip(".")
+    return words[0].lower() + words[1:]
+
+
+def verify(
+    id,
+    left,
+    right,
+    wrong,
+    slip,
+    relation="==",
+    tight=None,
+    world=worlds.table,
+    count=200,
+    tol=1e-9,
+):
+    """Check equation `id` on `count` worlds and print what held and what was refuted.
+
+    left, right: functions of a world (a namespace, see `worlds`) that return a float or a tensor. With relation "->"
+    `left` also takes a small h and must tend to `right` as h goes to 0. wrong: the tempting mistake for `right`;
+    slip: that mistake in words. relation: "==", "<=" or "->". tight: worlds on which a "<=" is an equality.
+    Raises EquationError with the seed of the worst world if anything fails.
+    """
+    if relation not in ("==", "<=", "->"):
+        raise ValueError(f"relation is {relation!r}; use '==', '<=' or '->'")
+    if (relation == "<=") != (tight is not None):
+        raise ValueError("a '<=' needs tight=: worlds on which equality holds. Other relations take none.")
+    if not slip:
+        raise ValueError("slip is empty; say in words what the wrong form gets wrong")
+    if left is right or wrong is right:
+        raise EquationError(f"({id}) compares a function with itself")
+    if world is worlds.symbolic:
+        where = _verify_symbols(id, left, right, wrong)
+    else:
+        where = _verify_worlds(id, left, right, wrong, relation, tight, world, count, tol)
+    print(f"({id}) holds {where}. Refuted: {slip}.")
+    if tight is not None:
+        print(f"Equality on {count} {_name(tight)}.")
+
+
+def _verify_worlds(id, left, right, wrong, relation, tight, world, count, tol):
+    made = [world(seed) for seed in range(count)]
+    if relation == "->":
+        lefts, tol = _limits(id, left, right, made), LIMIT_TOL
+    else:
+        lefts = [_value(left, w) for w in made]
+    rights, wrongs = [_value(right, w) for w in made], [_value(wrong, w) for w in made]
+    distance = _excess if relation == "<=" else _misfit
+    errors = [distance(a, b) for a, b in zip(lefts, rights, strict=True)]
+    worst = max(range(count), key=errors.__getitem__)
+    if errors[worst] > tol:
+        raise EquationError(
+            f"({id}) fails: on world {worst} left = {lefts[worst]}, right = {rights[worst]}, "
+            f"off by {errors[worst]:.2g} where {tol:.0e} is allowed"
+        )
+    if not any(_varies(values) for values in (lefts, rights, wrongs)):
+        raise EquationError(f"({id}) says nothing: no side changes from world to world")
+    refuted = sum(distance(a, b) >= 1000 * tol for a, b in zip(lefts, wrongs, strict=True))
+    if refuted < 0.95 * count:
+        raise EquationError(
+            f"({id}) the wrong form is refuted on {refuted} of {count} worlds only; 95 % are needed. "
+            "Choose a wrong form that differs, or worlds on which it does."
+        )
+    if tight is not None:
+        gap = max(_misfit(_value(left, w), _value(right, w)) for w in map(tight, range(count)))
+        if gap > tol:
+            raise EquationError(f"({id}) the bound is not attained on {_name(tight)}: a gap of {gap:.2g} is left")
+    return f"on {count} {_name(world)}"
+
+
+def _limits(id, left, right, made):
+    """Left sides at the smallest h, after checking that each step towards 0 brings them closer to the right."""
+    for seed, w in enumerate(made):
+        errors = [_misfit(_value(left, w, h), _value(right, w)) for h in STEPS]
+        if any(b > max(a / 2, LIMIT_TOL) for a, b in itertools.pairwise(errors)):
+            raise EquationError(f"({id}) does not converge on world {seed}: distances {errors} at h = {STEPS}")
+    return [_value(left, w, STEPS[-1]) for w in made]
+
+
+def _verify_symbols(id, left, right, wrong):
+    import sympy
+
+    w = worlds.symbolic()
+    a, b, c = (sympy.sympify(side(w)) for side in (left, right, wrong))
+    if sympy.simplify(a - b) != 0:
+        raise EquationError(f"({id}) fails: left - right simplifies to {sympy.simplify(a - b)}")
+    symbols = sorted(a.free_symbols | b.free_symbols | c.free_symbols, key=str)
+    if not symbols:
+        raise EquationError(f"({id}) says nothing: no side contains a symbol")
+    points = (
+        torch.rand(
+            200,
+            len(symbols),
+            generator=torch.Generator().manual_seed(0),
+            dtype=torch.float64,
+        )
+        + 0.5
+    )
+    gaps = [abs(complex((a - c).subs(dict(zip(symbols, map(float, p), strict=True))))) for p in points]
+    if sum(gap >= 1e-6 for gap in gaps) < 190:
+        raise EquationError(f"({id}) the wrong form agrees with the left side at most points; it is not refuted")
+    return "symbolically"

@@ -1,0 +1,85 @@
+"""Divergences against SciPy, torch.distributions and quadrature, and their identities as properties."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.spatial.distance import jensenshannon
+
+from gentools.lab import divergences as dv
+from gentools.lab import worlds
+from gentools.lab.randomness import generator
+
+seeds = st.integers(0, 10**6)
+
+
+def pair(seed, n=5):
+    rng = generator(seed, "pair")
+    return worlds.simplex(rng, n), worlds.simplex(rng, n)
+
+
+@given(seeds)
+def test_finite_divergences_agree_with_scipy(seed):
+    p, q = pair(seed)
+    assert np.isclose(dv.kl(p, q), stats.entropy(p, q), atol=1e-12)
+    assert np.isclose(dv.entropy(p), stats.entropy(p), atol=1e-12)
+    assert np.isclose(dv.js(p, q), jensenshannon(p, q) ** 2, atol=1e-12)
+    assert np.isclose(dv.cross_entropy(p, q), -(p * q.log()).sum(), atol=1e-12)
+
+
+def test_zeros():
+    p, q = (
+        torch.tensor([0.5, 0.5, 0.0]).double(),
+        torch.tensor([1.0, 0.0, 0.0]).double(),
+    )
+    assert dv.kl(q, p) == pytest.approx(np.log(2))
+    assert torch.isinf(dv.kl(p, q))
+    assert dv.entropy(q) == 0
+    assert dv.js(p, q) <= np.log(2)
+
+
+@given(seeds)
+def test_rows_and_whole_tables(seed):
+    rng = generator(seed, "rows")
+    p, q = worlds.simplex(rng, 4, 3), worlds.simplex(rng, 4, 3)
+    rows = torch.stack([dv.kl(a, b) for a, b in zip(p, q, strict=True)])
+    assert torch.allclose(dv.kl(p, q, dim=1), rows)
+    weights = worlds.simplex(rng, 4)
+    assert torch.isclose(dv.expected_kl(weights, p, q), (weights * rows).sum())
+
+
+@given(seeds)
+def test_mutual_information_is_entropy_lost(seed):
+    w = worlds.table(seed)
+    by_entropies = dv.entropy(w.p_x) + dv.entropy(w.p_z) - dv.entropy(w.p_xz)
+    assert torch.isclose(dv.mutual_information(w.p_xz), by_entropies, atol=1e-12)
+
+
+@given(seeds)
+def test_gaussian_kl_agrees_with_torch_distributions(seed):
+    w = worlds.gaussian(seed)
+    normal = torch.distributions.MultivariateNormal
+    reference = torch.distributions.kl_divergence(normal(w.p_mean, w.p_cov), normal(w.q_mean, w.q_cov))
+    assert torch.isclose(dv.gaussian_kl(w.p_mean, w.p_cov, w.q_mean, w.q_cov), reference, rtol=1e-6)
+    assert torch.isclose(dv.gaussian_entropy(w.p_cov), normal(w.p_mean, w.p_cov).entropy(), rtol=1e-8)
+
+
+def test_diagonal_gaussian_kl_agrees_with_the_general_form():
+    rng = generator(0, "diagonal")
+    mean, log_variance = (
+        torch.randn(7, 3, generator=rng).double(),
+        torch.randn(7, 3, generator=rng).double(),
+    )
+    zero, one = torch.zeros(3).double(), torch.eye(3).double()
+    general = [dv.gaussian_kl(m, torch.diag(v.exp()), zero, one) for m, v in zip(mean, log_variance, strict=True)]
+    assert torch.allclose(dv.diagonal_gaussian_kl(mean, log_variance), torch.stack(general))
+
+
+def test_cells_on_a_line_give_the_integral():
+    w = worlds.line(0)
+    p, q = stats.norm(0.3, 1.1), stats.norm(-0.5, 1.4)
+    cells = [torch.from_numpy(d.pdf(w.x.numpy())) * w.dx for d in (p, q)]
+    exact = np.log(1.4 / 1.1) + (1.1**2 + 0.8**2) / (2 * 1.4**2) - 0.5
+    assert dv.kl(*cells) == pytest.approx(exact, abs=1e-9)
