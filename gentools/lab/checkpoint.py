@@ -1,0 +1,256 @@
+"""Checkpoints that survive a kill, and that refuse any file that is not whole, not theirs or not harmless.
+
+A checkpoint is one ordinary torch.save file of tensors and plain values, named after its step and the sha256 of its
+bytes: step-000000400-5f0c6b1d2a3e4f50.pt. It appears under that name whole or not at all. Needs torch >= 2.10.
+"""
+
+import hashlib
+import io
+import os
+import re
+import textwrap
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.torch_version import TorchVersion
+
+FORMAT = "gentools checkpoint 1"
+KEEP = 3
+_NAME = re.compile(r"step-(\d{9,})-([0-9a-f]{16})\.pt")
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that was refused; the message says why and what to do."""
+
+
+class NonFinite(ArithmeticError):
+    """A number that became NaN or infinite; the message names it, its step and the last good checkpoint."""
+
+    def __init__(self, name, step, folder):
+        self.name, self.step = name, step
+        self.last = next(filter(_intact, paths(folder)), None) if folder else None
+        last = f"last good checkpoint: {self.last}" if self.last else "there is no checkpoint before it"
+        super().__init__(f"{name} is NaN or infinite in step {step} (the first is 0); {last}")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The checkpoint that was chosen, and the newer ones that were refused with the reason for each."""
+
+    state: dict
+    step: int
+    path: Path
+    torch: str
+    refused: tuple
+
+    def __str__(self):
+        lines = [f"refused {name}: {why}" for name, why in self.refused]
+        lines.append(f"resumed after {self.step} steps from {self.path}")
+        if self.torch != torch.__version__:
+            lines.append(f"it was saved by torch {self.torch}: the run continues, but not to the same bits")
+        return "\n".join(lines)
+
+
+def save(folder, state, step, identity):
+    """Write `state` as the checkpoint after `step` steps, durably, and keep the last three. Returns its path.
+
+    state: nested dicts, lists and tuples of tensors, numbers, strings and None. identity: the same without tensors;
+    what must agree before anyone resumes from this file. A failed save raises and leaves nothing behind: TypeError for
+    any other type, NonFinite for a tensor with NaN or infinity, OSError from the file system.
+    """
+    folder = Path(folder)
+    state = _plain(state, "state")
+    if bad := _first_nonfinite(state, ""):
+        raise NonFinite(bad, step - 1, folder)
+    buffer = io.BytesIO()
+    identity = _plain(identity, "identity", tensors=False)
+    content = {
+        "format": FORMAT,
+        "step": step,
+        "torch": str(torch.__version__),
+        "identity": identity,
+        "state": state,
+    }
+    torch.save(content, buffer)
+    data = buffer.getbuffer()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"step-{step:09d}-{_mark(data)}.pt"
+    part = folder / f".{path.name}.{os.getpid()}.part"
+    try:
+        with open(part, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)  # on one file system this happens or does not: no reader sees half a file
+        _sync(folder)
+    except BaseException:  # Ctrl-C too
+        part.unlink(missing_ok=True)
+        raise
+    for old in [p for p in paths(folder) if p != path and _step(p) <= step][KEEP - 1 :]:
+        old.unlink(missing_ok=True)
+    for stale in folder.glob(".step-*.part"):  # of a save that was killed
+        stale.unlink(missing_ok=True)
+    return path
+
+
+def newest(folder, identity):
+    """The newest valid checkpoint in `folder` as Loaded (print it: it says what was refused), or None if there is none.
+
+    Raises CheckpointError if there are checkpoints and every one is refused: starting afresh would overwrite them.
+    """
+    refused = []
+    for path in paths(folder):
+        try:
+            content = load(path, identity)
+            return Loaded(content["state"], content["step"], path, content["torch"], tuple(refused))
+        except CheckpointError as error:
+            refused.append((path.name, str(error)))
+    if refused:
+        reasons = "\n".join(f"  {name}: {why}" for name, why in refused)
+        raise CheckpointError(
+            f"no checkpoint in {folder} can be used:\n{reasons}\n"
+            "Use another folder, or delete this one to start from the beginning."
+        )
+    return None
+
+
+def load(path, identity):
+    """Content of one checkpoint: {"step", "torch", "identity", "state"}. Raises CheckpointError if it is refused.
+
+    In this order: torch older than 2.10, bytes that do not match the digest in the name (truncated, corrupted), a file
+    that is not a plain torch archive, a pickle that asks for anything but tensors and plain values, another identity.
+    """
+    if TorchVersion(torch.__version__) < (2, 10):
+        raise CheckpointError(
+            f"reading a checkpoint needs torch >= 2.10 and this is {torch.__version__}: in older versions a crafted "
+            "file can run code even with weights_only=True (CVE-2025-32434, CVE-2026-24747)"
+        )
+    named = _NAME.fullmatch(Path(path).name)
+    if named is None:
+        raise CheckpointError("the name is not that of a checkpoint, step-STEP-DIGEST.pt")
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"it cannot be read: {error}") from error
+    if _mark(data) != named[2]:
+        raise CheckpointError(f"its {len(data)} bytes do not match the digest in its name: truncated or corrupted")
+    try:
+        _check_archive(data)
+        content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        _check_size(content, len(data))
+        content = _plain(content, "content", views=False)
+        expected = {"format": str, "step": int, "torch": str, "identity": dict, "state": dict}
+        if {k: type(v) for k, v in content.items()} != expected or content["format"] != FORMAT:
+            raise ValueError(f"it is not a {FORMAT!r}")
+        if content["step"] != _step(path):
+            raise ValueError(f"it holds step {content['step']}")
+    except Exception as error:  # whatever a hostile file provokes, it is refused
+        raise CheckpointError(f"it is not a safe checkpoint: {_short(error)}") from error
+    if change := _difference(content["identity"], _plain(identity, "identity", tensors=False), ""):
+        raise CheckpointError(f"it belongs to another run: {change}")
+    return content
+
+
+def paths(folder):
+    """Checkpoint files in `folder`, newest first (by step, then by time of writing)."""
+    folder = Path(folder)
+    found = [p for p in folder.iterdir() if _NAME.fullmatch(p.name)] if folder.is_dir() else []
+    return sorted(found, key=lambda p: (_step(p), p.stat().st_mtime_ns), reverse=True)
+
+
+def _step(path):
+    return int(_NAME.fullmatch(Path(path).name)[1])
+
+
+def _mark(data):
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def _intact(path):
+    return path.is_file() and _mark(path.read_bytes()) == _NAME.fullmatch(path.name)[2]
+
+
+def _sync(folder):
+    """Make the new name itself durable. Windows cannot, and needs not."""
+    if os.name != "nt":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _check_archive(data):
+    """A torch archive is a zip of stored entries. Compressed ones could unfold to any size, so they are refused."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        entries = archive.infolist()
+    packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
+    if packed or sum(entry.file_size for entry in entries) > len(data):
+        raise ValueError("its entries are compressed or larger than the file")
+
+
+def _check_size(value, limit):
+    """References can make a small file unfold without end, so there may be no more values than bytes."""
+    waiting = [value]
+    for _ in range(limit):
+        if not waiting:
+            return
+        item = waiting.pop()
+        if isinstance(item, (dict, list, tuple)):
+            waiting.extend(item.values() if isinstance(item, dict) else item)
+    raise ValueError("it unfolds to more values than it has bytes")
+
+
+def _plain(value, where, tensors=True, views=True):
+    """A copy of `value` with tensors on the CPU. Raises TypeError, naming the place, on any other type.
+
+    A tensor that is a view into more or less than its own numbers is copied, or refused (views=False, in a file: it
+    could claim any size).
+    """
+    if isinstance(value, dict) and all(type(key) in (str, int) for key in value):
+        return {key: _plain(item, f"{where}.{key}", tensors, views) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_plain(item, f"{where}.{i}", tensors, views) for i, item in enumerate(value))
+    if type(value) in (bool, int, float, str, type(None)):
+        return value
+    if tensors and type(value) in (torch.Tensor, torch.nn.Parameter) and value.layout is torch.strided:
+        value = value.detach().cpu()
+        if value.untyped_storage().nbytes() == value.numel() * value.element_size():
+            return value
+        if not views:
+            raise ValueError(f"{where} is a view")
+        return value.clone(memory_format=torch.contiguous_format)
+    kind = f"{type(value).__module__}.{type(value).__qualname__}"
+    allowed = "tensors, " if tensors else ""
+    raise TypeError(f"{where} is a {kind}; a checkpoint holds {allowed}int, float, str, bool, None, list, tuple, dict")
+
+
+def _first_nonfinite(value, where):
+    """The place of the first tensor with NaN or infinity, or None."""
+    if isinstance(value, torch.Tensor):
+        return None if value.isfinite().all() else where
+    if not isinstance(value, (dict, list, tuple)):
+        return None
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    places = (_first_nonfinite(item, f"{where}.{key}".lstrip(".")) for key, item in items)
+    return next(filter(None, places), None)
+
+
+def _difference(there, here, where):
+    """The first place at which two nested plain values differ, in words, or None."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        pairs = [(k, there.get(k, "missing"), here.get(k, "missing")) for k in {**there, **here}]
+    elif isinstance(there, (list, tuple)) and isinstance(here, (list, tuple)) and len(there) == len(here):
+        pairs = [(i, a, b) for i, (a, b) in enumerate(zip(there, here))]
+    elif repr(there) == repr(here):
+        return None
+    else:
+        return f"{where} is {_short(there)} there and {_short(here)} here"
+    found = (_difference(a, b, f"{where}.{key}".lstrip(".")) for key, a, b in pairs)
+    return next(filter(None, found), None)
+
+
+def _short(value):
+    return textwrap.shorten(str(value), 120, placeholder=" ...")

@@ -1,0 +1,116 @@
+"""The training loop: a visible for-loop around a chapter's step, exact under kill and resume."""
+
+import contextlib
+import os
+import sys
+
+import torch
+
+from gentools.lab import checkpoint
+from gentools.lab.history import History
+from gentools.lab.optim import groups, settings
+from gentools.lab.randomness import generator
+from gentools.lab.stream import label
+
+
+def train(step, nets, opts, stream, steps, seed, *, schedule=None, ema=None, autocast=None, folder=None, config=None,
+          save_every=1000, log_every=100, watch=None):  # fmt: skip
+    """Run steps 0, 1, ..., steps - 1 and return their History: history["loss"] has shape (steps,).
+
+    step(nets, opts, x, z) -> {name: 0-d tensor} updates the networks in place. nets: an nn.Module holding all of them,
+    usually nn.ModuleDict. opts: dict of optimizers (a GradScaler may join). stream: lab.stream.Stream.
+    Step t depends on (seed, t) and the state alone: x and z come from the stream, torch's global generators (for
+    dropout) are set from (seed, t), and the learning rates are those of `opts` times schedule(t).
+    ema: an Average, updated after every step. autocast: what `mixed` returns. watch(steps_done) -> {name: number} is
+    called every `log_every` steps, for example to evaluate; it must leave the networks as they are.
+    folder: where to keep checkpoints, every `save_every` steps and at the end. A run started again there resumes at
+    the newest valid one and says so; on the same build and device (deterministic kernels, the same number of threads)
+    it ends bit for bit as if never stopped. config: plain values that tell this run from others.
+    Raises NonFinite, naming the first bad step, if a metric or a weight is NaN or infinite; ValueError on bad input.
+    """
+    device = _check(nets, opts, stream, steps, save_every, log_every, autocast)
+    for group in groups(opts):
+        group.setdefault("initial_lr", group["lr"])
+    history, start = History(folder), 0
+    parts = {"nets": nets, **{f"opts.{name}": opt for name, opt in opts.items()}, "history": history}
+    parts |= {"ema": ema.nets} if ema else {}
+    if folder is not None:
+        identity = _identity(step, nets, opts, stream, seed, schedule, ema, config)
+        if found := checkpoint.newest(folder, identity):
+            print(found)
+            start = found.step
+            for name, part in parts.items():
+                part.load_state_dict(found.state[name])
+    if start > steps:
+        raise ValueError(f"{folder} is already at step {start}, beyond steps={steps}")
+
+    bar = _bar(start, steps)
+    for t in bar:
+        for group in groups(opts) if schedule else ():
+            group["lr"] = group["initial_lr"] * schedule(t)
+        _reseed(seed, t, device)
+        x, z = stream.batch(seed, t), stream.noise(seed, t)
+        with autocast or contextlib.nullcontext():
+            metrics = step(nets, opts, x, z)
+        if ema is not None:
+            ema.update(nets)
+        history.add(metrics)
+        done = t + 1
+        log = done % log_every == 0 or done == steps
+        save = folder is not None and (done % save_every == 0 or done == steps)
+        if log or save:
+            newest = history.read()  # the only place where the loop waits for the device
+            if not isinstance(bar, range):
+                bar.set_postfix(newest)
+        if log and watch is not None:
+            history.watched.append({"step": done, **watch(done)})
+        if save:
+            state = {name: part.state_dict() for name, part in parts.items()}
+            checkpoint.save(folder, state, done, identity)
+    return history
+
+
+def _bar(start, steps):
+    """The steps to run, with a progress bar on a terminal. Elsewhere tqdm stays unused: its lock outlives a kill."""
+    if not sys.stderr.isatty() or "TQDM_DISABLE" in os.environ:
+        return range(start, steps)
+    from tqdm import tqdm
+
+    return tqdm(range(start, steps), initial=start, total=steps)
+
+
+def _reseed(seed, t, device):
+    """torch.manual_seed would take 0.1 ms; this takes a few microseconds."""
+    value = generator(seed, "step", t).initial_seed()
+    torch.default_generator.manual_seed(value)
+    if device.type != "cpu":
+        torch.get_device_module(device).manual_seed(value)
+
+
+def _identity(step, nets, opts, stream, seed, schedule, ema, config):
+    """What must agree before a run resumes from a file."""
+    return {
+        "config": config,
+        "seed": seed,
+        "step": label(step),
+        "nets": {name: f"{tuple(v.shape)} {v.dtype}" for name, v in nets.state_dict().items()},
+        "layers": {name: label(m) for name, m in nets.named_modules() if not list(m.children())},
+        "opts": {name: [label(type(opt)), *settings(opt)] for name, opt in opts.items()},
+        "schedule": schedule and [float(schedule(t)) for t in (0, 1, 10, 100, 1000, 10_000, 100_000)],
+        "ema": ema and ema.decay,
+        "stream": stream.identity(),
+    }
+
+
+def _check(nets, opts, stream, steps, save_every, log_every, autocast):
+    if not isinstance(nets, torch.nn.Module) or not isinstance(opts, dict) or not opts:
+        raise TypeError("nets is one nn.Module, such as nn.ModuleDict, and opts a dict of optimizers by name")
+    for name, value, least in (("steps", steps, 0), ("save_every", save_every, 1), ("log_every", log_every, 1)):
+        if not isinstance(value, int) or value < least:
+            raise ValueError(f"{name} must be a whole number, at least {least}, not {value!r}")
+    device = next(nets.parameters()).device
+    if device.type != stream.device.type:
+        raise ValueError(f"the networks are on {device} and the data on {stream.device}; move one with .to()")
+    if getattr(autocast, "_cache_enabled", False):
+        raise ValueError("this autocast caches cast weights, which an update makes stale; use optim.mixed(device)")
+    return device

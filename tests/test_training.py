@@ -1,0 +1,650 @@
+"""The loop: resume is exact under real SIGKILLs, non-finite numbers stop it, nothing waits for the device per step.
+
+Run as a script (python tests/test_training.py FOLDER KILLS) this file is the process that forks, kills and restarts.
+"""
+
+import contextlib
+import hashlib
+import io
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from gentools.lab import checkpoint
+from gentools.lab.checkpoint import CheckpointError, NonFinite
+from gentools.lab.networks import mlp
+from gentools.lab.optim import Average, adam, cosine, mixed
+from gentools.lab.randomness import generator
+from gentools.lab.stream import Stream, binarize
+from gentools.lab.training import train
+
+# A small GAN with all that a resume could lose: two nets and optimizers, BatchNorm, dropout, EMA, a schedule. ---------
+
+
+def gan_step(nets, opts, x, z):
+    fake = nets["generator"](z)
+    real_logit, fake_logit = nets["discriminator"](x), nets["discriminator"](fake.detach())
+    d_loss = F.softplus(-real_logit).mean() + F.softplus(fake_logit).mean()
+    opts["discriminator"].zero_grad()
+    d_loss.backward()
+    opts["discriminator"].step()
+    g_loss = F.softplus(-nets["discriminator"](fake)).mean()
+    opts["generator"].zero_grad()
+    g_loss.backward()
+    opts["generator"].step()
+    return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}
+
+
+def gan(seed=0, width=16):
+    make = generator(seed, "nets")
+    g = nn.Sequential(
+        mlp([2, width], generator=make), nn.BatchNorm1d(width), nn.ReLU(), mlp([width, 2], generator=make)
+    )
+    d = nn.Sequential(mlp([2, width], generator=make), nn.ReLU(), nn.Dropout(0.3), mlp([width, 1], generator=make))
+    nets = nn.ModuleDict({"generator": g, "discriminator": d})
+    opts = {name: adam(net.parameters(), 1e-3, (0.5, 0.99)) for name, net in nets.items()}
+    return nets, opts
+
+
+def points(n=50):
+    return torch.randn(n, 2, generator=generator(0, "points"))
+
+
+def leaves(value, where=""):
+    """Every number of a state with its place, its type and its bits."""
+    if isinstance(value, (dict, list, tuple)):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from leaves(item, f"{where}.{key}")
+    elif isinstance(value, torch.Tensor):
+        yield (
+            where,
+            str(value.dtype),
+            tuple(value.shape),
+            value.detach().contiguous().reshape(-1).view(torch.uint8).tolist(),
+        )
+    else:
+        yield where, repr(value)
+
+
+def digest(*parts):
+    return hashlib.sha256(repr([list(leaves(part.state_dict())) for part in parts]).encode()).hexdigest()
+
+
+STEPS, SCHEDULE = 160, cosine(400, warmup=20)
+
+
+def run(folder=None, steps=STEPS, seed=0, save_every=3, log_every=5, before=None):
+    """One run from its beginning or its newest checkpoint; returns the digest of all that it ends with."""
+    nets, opts = gan(seed)
+    ema = Average(nets, 0.9)
+
+    def watch(done):
+        return {"weight": nets["generator"][0][0].weight.sum().item()}
+
+    more = {
+        "save_every": save_every,
+        "log_every": log_every,
+        "watch": watch,
+        "schedule": SCHEDULE,
+        "ema": ema,
+    }
+    stream = Stream(points(), 16, 2)
+    history = train(gan_step, nets, opts, stream, steps, seed, folder=folder, config={"width": 16}, **more)
+    assert len(history) == steps
+    return digest(nets, *opts.values(), ema.nets, history)
+
+
+# Killing ------------------------------------------------------------
+
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_after_half(path, mode):
+    class Half(io.FileIO):
+        def write(self, data):
+            super().write(bytes(data)[: len(data) // 2])
+            die()
+
+    return Half(path, mode)
+
+
+def after(function):
+    return lambda *arguments, **more: die(function(*arguments, **more))
+
+
+POINTS = {  # places inside a save, and what to put there so that the process dies
+    "half written": (checkpoint, "open", die_after_half),
+    "before the fsync": (os, "fsync", die),
+    "after the fsync": (os, "fsync", after(os.fsync)),
+    "before the rename": (os, "replace", die),
+    "after the rename": (os, "replace", after(os.replace)),
+    "before the folder's fsync": (checkpoint, "_sync", die),
+    "after the folder's fsync": (checkpoint, "_sync", after(checkpoint._sync)),
+    "before an old one goes": (Path, "unlink", die),
+    "after an old one went": (Path, "unlink", after(Path.unlink)),
+}
+
+
+def child(folder, answer, point=None, saves=0):
+    """Fork a process that runs to the end, or dies in its `saves`-th save at `point`."""
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        real = checkpoint.save
+        count = iter(range(10**9))
+
+        def save(*arguments):
+            if point is not None and next(count) == saves:
+                place, name, instead = POINTS[point]
+                setattr(place, name, instead)
+            return real(*arguments)
+
+        checkpoint.save = save
+        with contextlib.redirect_stdout(io.StringIO()):
+            answer.write_text(run(folder))
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def kill_often(base, kills):
+    """Kill at random moments until `kills` kills have hit a living process; every run that ends must end the same."""
+    rng, folder, answer = random.Random(0), base / "run", base / "answer"
+    answers = []
+    for whole in (None, base / "once"):  # in processes of their own: a parent that has trained holds locks
+        start = time.perf_counter()
+        assert os.waitpid(child(whole, answer), 0)[1] == 0
+        length = time.perf_counter() - start
+        answers.append(answer.read_text())
+    truth = answers[0]
+    assert answers[1] == truth
+    done = {"random": 0, "inside a save": 0, "ends": 0}
+
+    def finish():
+        assert os.waitpid(child(folder, answer), 0)[1] == 0
+        assert answer.read_text() == truth
+        done["ends"] += 1
+        shutil.rmtree(folder)
+        answer.unlink()
+
+    while done["random"] < kills:
+        pid = child(folder, answer)
+        time.sleep(rng.uniform(0, 0.4 * length))
+        os.kill(pid, signal.SIGKILL)
+        status = os.waitpid(pid, 0)[1]
+        if os.WIFSIGNALED(status):
+            done["random"] += 1
+        else:
+            assert status == 0
+            finish()
+    finish()
+    for point in POINTS:
+        for saves in range(0, 9, 4):
+            status = os.waitpid(child(folder, answer, point, saves), 0)[1]
+            assert os.WIFSIGNALED(status), (point, status)
+            done["inside a save"] += 1
+        finish()
+    return done
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes")
+def test_killed_at_any_moment_it_ends_the_same(tmp_path):
+    """Real SIGKILLs: 30 at random moments (GENTOOLS_KILLS for more), and at each place inside a save."""
+    kills = int(os.environ.get("GENTOOLS_KILLS", "30"))
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, __file__, str(tmp_path), str(kills)]
+    result = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    assert result.returncode == 0, result.stdout + result.stderr
+    done = dict(line.split(": ") for line in result.stdout.splitlines())
+    assert int(done["random"]) >= kills and int(done["inside a save"]) == 3 * len(POINTS) and int(done["ends"]) > 9
+    print(result.stdout)
+
+
+# Resume ------------------------------------------------------------
+
+
+def test_resume_in_the_middle_of_an_epoch(tmp_path, capsys):
+    """50 rows in batches of 16: step 7 stands inside the third epoch, on a batch that began in the second."""
+    whole = run(steps=20)
+    run(tmp_path, steps=7)
+    assert capsys.readouterr().out == ""
+    assert run(tmp_path, steps=20, log_every=5) != whole  # `watch` also ran after step 7
+    assert "resumed after 7 steps from" in capsys.readouterr().out
+    nets, opts = gan()
+    history = train(gan_step, nets, opts, Stream(points(), 16, 2), 20, 0)
+    again, opts = gan()
+    train(gan_step, again, opts, Stream(points(), 16, 2), 7, 0, folder=tmp_path / "b")
+    fresh, opts = gan()
+    continued = train(gan_step, fresh, opts, Stream(points(), 16, 2), 20, 0, folder=tmp_path / "b")
+    assert digest(fresh) == digest(nets) and torch.equal(continued.values, history.values)
+
+
+def test_a_finished_run_is_only_read(tmp_path):
+    first = run(tmp_path, steps=10)
+    before = {p.name: p.stat().st_mtime_ns for p in tmp_path.iterdir()}
+    assert run(tmp_path, steps=10) == first
+    assert before == {p.name: p.stat().st_mtime_ns for p in tmp_path.iterdir()}
+    with pytest.raises(ValueError, match="already at step 10, beyond steps=5"):
+        run(tmp_path, steps=5)
+
+
+def test_a_damaged_checkpoint_costs_steps_and_no_bits(tmp_path, capsys):
+    truth = run(steps=30)
+    run(tmp_path, steps=30)
+    names = [path.name for path in checkpoint.paths(tmp_path)[:2]]
+    for name in names:
+        (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-7])
+    assert run(tmp_path, steps=30) == truth
+    report = capsys.readouterr().out
+    assert all(f"refused {name}: " in report for name in names) and "resumed after 24 steps" in report
+
+
+def test_seeds_and_dropout(tmp_path):
+    """Seeds differ; the run does not depend on torch's global generator, though dropout draws from it."""
+    torch.manual_seed(1)
+    first = run(steps=6)
+    torch.manual_seed(2)
+    assert run(steps=6) == first != run(steps=6, seed=1)
+
+
+def other_step(nets, opts, x, z):
+    return gan_step(nets, opts, x, -z)
+
+
+def changed(**change):
+    nets, opts = gan(width=change.pop("width", 16))
+    if "activation" in change:
+        nets["discriminator"][1] = change.pop("activation")
+    if "lr" in change:
+        opts["generator"] = adam(nets["generator"].parameters(), change.pop("lr"))
+    arguments = {"step": gan_step, "stream": Stream(points(), 16, 2), "seed": 0, "config": None, "ema": None}
+    arguments |= {"schedule": None} | change
+    step, stream, seed = (arguments.pop(name) for name in ("step", "stream", "seed"))
+    train(step, nets, opts, stream, 4, seed, **arguments)
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    changed(folder=tmp_path)
+    changed(folder=tmp_path)
+    net = gan()[0]
+    cases = {
+        r"seed is 0 there and 1 here": {"seed": 1},
+        r"nets.*\(16, 2\).* there and .*\(17, 2\)": {"width": 17},
+        r"layers.discriminator.1 is ReLU\(\) there and Tanh\(\)": {"activation": nn.Tanh()},
+        r"opts.generator.1.betas": {"lr": 1e-3},
+        r"stream.batch is 16 there and 8": {"stream": Stream(points(), 8, 2)},
+        r"stream.data": {"stream": Stream(points() + 1, 16, 2)},
+        r"stream.noise": {"stream": Stream(points(), 16, 2, noise=torch.rand)},
+        r"schedule is None there": {"schedule": cosine(10)},
+        r"ema is None there and 0.9": {"ema": Average(net, 0.9)},
+        r"config is None there": {"config": {"name": "other"}},
+        r"step is gan_step there and other_step": {"step": other_step},
+    }
+    for words, change in cases.items():
+        with pytest.raises(CheckpointError, match=f"another run: {words}"):
+            changed(folder=tmp_path, **change)
+
+
+# Numbers that are not finite ------------------------------------------------------------
+
+
+def poisoned(bad_step, name, bad):
+    """A step whose metric `name` becomes `bad` at step `bad_step` and stays so."""
+    count = iter(range(1000))
+
+    def step(nets, opts, x, z):
+        metrics = {"a": torch.ones(()), "b": torch.ones(())}
+        return metrics | ({name: torch.tensor(bad)} if next(count) >= bad_step else {})
+
+    return step
+
+
+def test_the_first_bad_step_is_named_whatever_it_is(tmp_path):
+    """A NaN or infinity put into a random metric at a random step: 40 of 40 are named; no bad checkpoint is written."""
+    rng = random.Random(0)
+    for case in range(40):
+        folder, bad_step, name = tmp_path / str(case), rng.randrange(30), rng.choice(["a", "b"])
+        log_every, save_every, bad = (
+            rng.randint(1, 12),
+            rng.randint(1, 12),
+            rng.choice([float("nan"), float("inf")]),
+        )
+
+        nets, opts = gan()
+        step = poisoned(bad_step, name, bad)
+        with pytest.raises(NonFinite, match=rf"^{name} is NaN or infinite in step {bad_step} ") as caught:
+            train(
+                step,
+                nets,
+                opts,
+                Stream(points(), 16, 2),
+                30,
+                0,
+                folder=folder,
+                log_every=log_every,
+                save_every=save_every,
+            )
+        last = bad_step // save_every * save_every
+        kept = [checkpoint._step(path) for path in checkpoint.paths(folder)]
+        assert kept == [n for n in (last, last - save_every, last - 2 * save_every) if n > 0]
+        assert (caught.value.last is None) == (last == 0)
+        assert ("there is no checkpoint" if last == 0 else f"step-{last:09d}-") in str(caught.value)
+
+
+@pytest.mark.parametrize("where", ["discriminator.0.0.weight", "generator.1.running_var"])
+def test_a_weight_that_breaks_while_the_losses_stay_finite(tmp_path, where):
+    count = iter(range(100))
+
+    def step(nets, opts, x, z):
+        if next(count) == 7:
+            nets.state_dict()[where][0] = float("nan")
+        return {"loss": torch.zeros(())}
+
+    nets, opts = gan()
+    with pytest.raises(NonFinite, match=rf"nets.{where} is NaN or infinite in step 7 .*step-000000006"):
+        train(step, nets, opts, Stream(points(), 16, 2), 30, 0, folder=tmp_path, save_every=2)
+    assert [checkpoint._step(path) for path in checkpoint.paths(tmp_path)] == [6, 4, 2]
+
+
+def test_a_run_that_truly_diverges():
+    """Not an injected NaN: a learning rate far too high."""
+    nets = nn.ModuleDict({"net": mlp([2, 1])})
+    opts = {"net": torch.optim.SGD(nets.parameters(), lr=1e6)}
+
+    def step(nets, opts, x, z):
+        loss = nets["net"](x).square().mean()
+        opts["net"].zero_grad()
+        loss.backward()
+        opts["net"].step()
+        return {"loss": loss.detach()}
+
+    with pytest.raises(NonFinite, match=r"loss is NaN or infinite in step \d .*no checkpoint"):
+        train(step, nets, opts, Stream(points(), 16, 2), 50, 0)
+
+
+# The loop itself ------------------------------------------------------------
+
+
+def test_it_is_the_plain_loop():
+    """Nothing but the chapter's step happens to the networks: the same as ten lines of a textbook."""
+    nets, opts = gan()
+    history = train(gan_step, nets, opts, Stream(points(), 16, 2), 12, 3)
+    plain, opts = gan()
+    stream, losses = Stream(points(), 16, 2), []
+    for t in range(12):
+        torch.manual_seed(generator(3, "step", t).initial_seed())
+        losses.append(gan_step(plain, opts, stream.batch(3, t), stream.noise(3, t))["generator"])
+    assert digest(nets) == digest(plain) and torch.equal(history["generator"], torch.stack(losses))
+
+
+class Count(TorchDispatchMode):
+    """Counts the operations that make the host wait for a device."""
+
+    waits = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.waits += function in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default)
+        return function(*args, **(kwargs or {}))
+
+
+def waits(steps, log_every):
+    nets, opts = gan()
+    with Count() as count:
+        train(
+            gan_step,
+            nets,
+            opts,
+            Stream(points(), 16, 2),
+            steps,
+            0,
+            log_every=log_every,
+            ema=Average(nets, 0.9),
+        )
+    return count.waits
+
+
+def test_no_step_waits_for_the_device():
+    """The waits grow with the number of readings, not with the number of steps."""
+    assert waits(10, 10) == waits(60, 60) > 0
+    assert waits(60, 60) < waits(60, 6) <= 10 * waits(60, 60)
+
+
+def test_history():
+    nets, opts = gan()
+    seen = []
+
+    def watch(done):
+        seen.append(done)
+        return {"twice": 2 * done}
+
+    history = train(gan_step, nets, opts, Stream(points(), 16, 2), 25, 0, log_every=10, watch=watch)
+    assert history["generator"].shape == (25,) and len(history) == 25 and seen == [10, 20, 25]
+    assert history.watched == [{"step": n, "twice": 2 * n} for n in seen]
+    with pytest.raises(KeyError, match="no metric 'loss'; there are discriminator, generator"):
+        history["loss"]
+
+
+def test_history_copies_so_that_a_captured_graph_may_reuse_its_tensors():
+    loss = torch.zeros(())
+
+    def step(nets, opts, x, z):
+        return {"loss": loss.add_(1)}
+
+    nets, opts = gan()
+    assert train(step, nets, opts, Stream(points(), 16, 2), 5, 0)["loss"].tolist() == [1, 2, 3, 4, 5]
+
+
+def test_metrics_of_stacked_seeds():
+    """A metric may hold one number per stacked seed; one bad seed among them is seen."""
+
+    def step(nets, opts, x, z, bad=False):
+        return {"loss": torch.tensor([1.0, float("nan") if bad else 2.0, 3.0])}
+
+    nets, opts = gan()
+    assert train(step, nets, opts, Stream(points(), 16, 2), 4, 0)["loss"].shape == (4, 3)
+    with pytest.raises(NonFinite, match="loss is NaN or infinite in step 0"):
+        train(lambda *a: step(*a, bad=True), nets, opts, Stream(points(), 16, 2), 4, 0)
+
+
+@pytest.mark.parametrize(
+    "metrics, error, words",
+    [
+        ({"loss": 1.0}, TypeError, "tensors by name"),
+        ({}, TypeError, "tensors by name"),
+        (None, TypeError, "tensors by name"),
+        ({"other": torch.zeros(())}, ValueError, r"returned the metrics \['other'\], and before \['loss'\]"),
+    ],
+)
+def test_metrics_that_are_none(metrics, error, words):
+    answers = iter([{"loss": torch.zeros(())}, metrics])
+    nets, opts = gan()
+    with pytest.raises(error, match=words):
+        train(lambda *a: next(answers), nets, opts, Stream(points(), 16, 2), 5, 0)
+
+
+def test_labels_reach_the_step():
+    def step(nets, opts, x, z):
+        images, labels = x
+        return {"same": (images[:, 0] == labels).float().mean()}
+
+    data = torch.arange(20.0)[:, None], torch.arange(20)
+    nets, opts = gan()
+    assert train(step, nets, opts, Stream(data, 8, 2), 9, 0)["same"].tolist() == [1] * 9
+
+
+def test_schedule_sets_the_rates_from_t_alone():
+    nets, opts = gan()
+    rates = []
+
+    def step(nets, opts, x, z):
+        rates.append(opts["generator"].param_groups[0]["lr"])
+        return {"zero": torch.zeros(())}
+
+    for _ in range(2):  # the second call starts from the first rate again
+        train(step, nets, opts, Stream(points(), 16, 2), 8, 0, schedule=cosine(8, warmup=2))
+    factor = cosine(8, warmup=2)
+    assert rates[:8] == rates[8:] == [1e-3 * factor(t) for t in range(8)]
+    assert factor(0) == 0.5 and factor(1) == factor(2) == 1 and factor(5) == pytest.approx(0.5) and factor(8) == 0
+    with pytest.raises(ValueError, match="warmup"):
+        cosine(5, warmup=5)
+
+
+def test_average():
+    nets, opts = gan()
+    ema, expected = Average(nets, 0.9), [p.detach().clone() for p in nets.parameters()]
+
+    def step(nets, opts, x, z):
+        metrics = gan_step(nets, opts, x, z)
+        expected[:] = [0.9 * e + 0.1 * p.detach() for e, p in zip(expected, nets.parameters())]
+        return metrics
+
+    train(step, nets, opts, Stream(points(), 16, 2), 20, 0, ema=ema)
+    assert all(torch.allclose(e, p, atol=1e-6) for e, p in zip(expected, ema.nets.parameters()))
+    assert all(torch.equal(a, b) for a, b in zip(ema.nets.buffers(), nets.buffers()))
+    assert not any(p.requires_grad for p in ema.nets.parameters())
+    for decay in (-0.1, 1.0):
+        with pytest.raises(ValueError, match="decay"):
+            Average(nets, decay)
+
+
+def test_adam_is_fused_and_agrees_with_the_plain_one():
+    a, b = (nn.Parameter(torch.linspace(-1, 1, 7)) for _ in range(2))
+    ours, theirs = (
+        adam([a], 0.01, (0.5, 0.9)),
+        torch.optim.Adam([b], lr=0.01, betas=(0.5, 0.9), foreach=False),
+    )
+    for opt, p in ((ours, a), (theirs, b)):
+        for _ in range(50):
+            opt.zero_grad()
+            (p**4 - p).sum().backward()
+            opt.step()
+    assert ours.param_groups[0]["fused"] and torch.allclose(a, b, atol=1e-6)
+
+
+def test_mixed_precision_has_no_stale_weights():
+    """Inside one autocast, weights changed by an update are seen at once; with torch's cache they would not be."""
+
+    def outputs(context):
+        net, x = nn.Linear(4, 1, bias=False), torch.ones(1, 4)
+        with context:
+            net(x).backward()
+            with torch.no_grad():
+                net.weight.zero_()
+            return net(x).item()
+
+    assert outputs(mixed("cpu")) == 0 != outputs(torch.autocast("cpu", torch.bfloat16))
+    nets, opts = gan()
+    history = train(gan_step, nets, opts, Stream(points(), 16, 2), 5, 0, autocast=mixed("cpu"))
+    full, opts = gan()
+    exact = train(gan_step, full, opts, Stream(points(), 16, 2), 5, 0)
+    assert history["generator"].isfinite().all() and not torch.equal(history.values, exact.values)
+    with pytest.raises(ValueError, match="stale"):
+        train(
+            gan_step,
+            nets,
+            opts,
+            Stream(points(), 16, 2),
+            5,
+            0,
+            autocast=torch.autocast("cpu", torch.bfloat16),
+        )
+
+
+def test_a_grad_scaler_is_saved_with_the_optimizers(tmp_path):
+    def make():
+        nets, opts = gan()
+        return nets, opts | {"scaler": torch.amp.GradScaler("cpu", init_scale=8.0)}
+
+    nets, opts = make()
+    train(gan_step, nets, opts, Stream(points(), 16, 2), 3, 0, folder=tmp_path)
+    nets, opts = make()
+    opts["scaler"].load_state_dict(opts["scaler"].state_dict() | {"scale": 2.0})
+    train(gan_step, nets, opts, Stream(points(), 16, 2), 6, 0, folder=tmp_path)
+    assert opts["scaler"].state_dict()["scale"] == 8.0
+
+
+def test_dynamic_binarization_in_a_run():
+    images = torch.full((20, 1, 4, 4), 128, dtype=torch.uint8)
+
+    def step(nets, opts, x, z):
+        assert x.shape == (5, 1, 4, 4) and set(x.unique().tolist()) == {0.0, 1.0}
+        return {"mean": x.mean()}
+
+    nets, opts = gan()
+    assert train(step, nets, opts, Stream(images, 5, 2, prepare=binarize), 8, 0)["mean"].unique().numel() > 2
+
+
+def test_zero_steps_and_float64():
+    nets, opts = gan()
+    before = digest(nets)
+    assert len(train(gan_step, nets, opts, Stream(points(), 16, 2), 0, 0)) == 0 and digest(nets) == before
+    nets, opts = gan()
+    nets.double()
+    opts = {name: adam(net.parameters(), 1e-3) for name, net in nets.items()}
+    assert train(gan_step, nets, opts, Stream(points().double(), 16, 2), 3, 0)["generator"].dtype == torch.float64
+
+
+BAD = {
+    "steps below 0": (ValueError, "steps must be a whole number, at least 0, not -1", {"steps": -1}),
+    "half a step": (ValueError, "steps must be a whole number", {"steps": 1.5}),
+    "save_every": (ValueError, "save_every must be a whole number, at least 1", {"save_every": 0}),
+    "log_every": (ValueError, "log_every must be a whole number, at least 1", {"log_every": 0}),
+    "a list of nets": (TypeError, "nn.ModuleDict", {"nets": []}),
+    "one optimizer": (TypeError, "dict of optimizers", {"opts": gan()[1]["generator"]}),
+    "no optimizer": (TypeError, "dict of optimizers", {"opts": {}}),
+    "two devices": (ValueError, "networks are on meta and the data on cpu", {"nets": gan()[0].to("meta")}),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_refuses(case):
+    error, words, change = BAD[case]
+    nets, opts = gan()
+    arguments = {
+        "nets": nets,
+        "opts": opts,
+        "stream": Stream(points(), 16, 2),
+        "steps": 3,
+        "seed": 0,
+    } | change
+    with pytest.raises(error, match=words):
+        train(gan_step, **arguments)
+
+
+def test_the_bar_shows_on_a_terminal_only(capsys, monkeypatch):
+    nets, opts = gan()
+    train(gan_step, nets, opts, Stream(points(), 16, 2), 5, 0)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    train(gan_step, nets, opts, Stream(points(), 16, 2), 5, 0)
+    assert "5/5" in capsys.readouterr().err
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    train(gan_step, nets, opts, Stream(points(), 16, 2), 5, 0)
+    assert capsys.readouterr().err == ""
+
+
+def test_the_loop_stays_readable():
+    from gentools.lab import training
+
+    assert len(Path(training.__file__).read_text().splitlines()) <= 120
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    for name, count in kill_often(Path(sys.argv[1]), int(sys.argv[2])).items():
+        print(f"{name}: {count}")
