@@ -1,0 +1,130 @@
+"""Chapter 02: EM, the joint KL lowered one factor at a time, for mixtures of Gaussians and of Bernoullis.
+
+The latent z is the number of a component. A model is given by its log joint, `log_joint[i, k] = log q(x_i, z=k)`,
+(n, K); a table by q(x,z) with x along dim 0. Data count equally: the data distribution has weight 1/n on each point.
+Everything is written to be read. `fit_mixture` (gentools/mixtures.py) is the same algorithm, written to be fast.
+"""
+
+import torch
+
+from gentools.lab.divergences import kl
+from gentools.mixtures import BernoulliMixture, CollapseError, Mixture, fit_bernoulli_mixture, fit_mixture
+
+__all__ = [
+    "BernoulliMixture",
+    "CollapseError",
+    "Mixture",
+    "bernoulli_log_joint",
+    "bernoulli_m_step",
+    "bound",
+    "e_step",
+    "fit_bernoulli_mixture",
+    "fit_mixture",
+    "gaussian_em",
+    "gaussian_log_joint",
+    "gaussian_m_step",
+    "joint_kl",
+    "k_means",
+    "log_likelihood",
+    "nearest",
+]
+
+
+def joint_kl(p_x, p_z_given_x, q_joint):
+    """KL(p(x) p(z|x) || q(x,z)) of finite tables: (n,), (n, K) and (n, K), in nats."""
+    return kl(p_x[:, None] * p_z_given_x, q_joint)
+
+
+def e_step(log_joint):
+    """Responsibilities: the posterior q(z|x) = q(x,z) / q(x), which is the encoder p(z|x) of least joint KL. (n, K)."""
+    return torch.softmax(log_joint, 1)
+
+
+def log_likelihood(log_joint):
+    """Mean over the points of log q(x) = log sum_z q(x,z), in nats per point."""
+    return torch.logsumexp(log_joint, 1).mean()
+
+
+def bound(resp, log_joint):
+    """Mean over the points of sum_z p(z|x) log q(x,z) / p(z|x), in nats per point, with `resp` (n, K) as p(z|x).
+
+    It is minus the joint KL, up to the entropy of the data; never above `log_likelihood`, equal to it after an E-step
+    (Neal, Hinton 1998). A component with p(z|x) = 0 adds nothing.
+    """
+    return torch.where(resp > 0, resp * (log_joint - resp.log()), 0.0).sum(1).mean()
+
+
+# Mixtures of Gaussians: weights (K,), means (K, d), covariances (K, d, d)
+
+
+def gaussian_log_joint(x, weights, means, covariances):
+    """log q(x, z=k) = log weight_k + log N(x; mean_k, covariance_k) of points `x` (n, d): (n, K)."""
+    offset = x[:, None] - means
+    square = torch.einsum("nki,kij,nkj->nk", offset, torch.linalg.inv(covariances), offset)
+    return weights.log() - (torch.logdet(2 * torch.pi * covariances) + square) / 2
+
+
+def gaussian_m_step(x, resp, floor=0.0):
+    """The weights, means and covariances of least joint KL for given responsibilities (n, K).
+
+    The weights are the model's prior q(z): they move too. `floor` times the variance of each column is added to the
+    diagonals of the covariances, which keeps a component from collapsing onto a point, where the likelihood is
+    infinite; with a floor above 0 the step is no longer exactly the best one.
+    """
+    count = resp.sum(0)
+    means = resp.T @ x / count[:, None]
+    offset = x[:, None] - means
+    covariances = torch.einsum("nk,nki,nkj->kij", resp, offset, offset) / count[:, None, None]
+    return count / len(x), means, covariances + floor * torch.diag(x.var(0, correction=0))
+
+
+def gaussian_em(x, weights, means, covariances, steps, floor=0.0):
+    """EM in ten lines: the parameters after `steps` steps, and the staircase of the bound, (2 steps + 1,).
+
+    Even entries follow an E-step, where the bound is the log-likelihood; odd ones follow an M-step.
+    """
+    log_joint = gaussian_log_joint(x, weights, means, covariances)
+    stairs = [log_likelihood(log_joint)]
+    for _ in range(steps):
+        resp = e_step(log_joint)
+        weights, means, covariances = gaussian_m_step(x, resp, floor)
+        log_joint = gaussian_log_joint(x, weights, means, covariances)
+        stairs += [bound(resp, log_joint), log_likelihood(log_joint)]
+    return (weights, means, covariances), torch.stack(stairs)
+
+
+# k-means: equal weights, covariances variance * I, variance -> 0
+
+
+def nearest(x, means):
+    """One-hot of the nearest mean, (n, K): the limit of the responsibilities when the common variance goes to 0."""
+    return torch.nn.functional.one_hot(torch.cdist(x, means).argmin(1), len(means)).to(x.dtype)
+
+
+def k_means(x, means, steps):
+    """EM in that limit (Lloyd 1982): every mean moves to the average of the points nearest to it.
+
+    Returns the means and the mean squared distance to the nearest one, before the first step and after each,
+    (steps + 1,). A mean that no point is nearest to stays where it is.
+    """
+    distortion = [torch.cdist(x, means).amin(1).square().mean()]
+    for _ in range(steps):
+        resp = nearest(x, means)
+        count = resp.sum(0)[:, None]
+        means = torch.where(count > 0, resp.T @ x / count.clamp(min=1), means)
+        distortion.append(torch.cdist(x, means).amin(1).square().mean())
+    return means, torch.stack(distortion)
+
+
+# Mixtures of Bernoullis: weights (K,), means (K, d) between 0 and 1; x is binary
+
+
+def bernoulli_log_joint(x, weights, means):
+    """log q(x, z=k) = log weight_k + sum_j log Bernoulli(x_j; mean_kj) of binary points `x` (n, d): (n, K)."""
+    return weights.log() + x @ means.log().T + (1 - x) @ torch.log1p(-means).T
+
+
+def bernoulli_m_step(x, resp, floor=1e-3):
+    """The weights and means of least joint KL for given responsibilities, the means kept in [floor, 1 - floor]."""
+    count = resp.sum(0)
+    return count / len(x), (resp.T @ x / count[:, None]).clamp(floor, 1 - floor)

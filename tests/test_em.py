@@ -1,0 +1,205 @@
+"""Chapter 02 against scipy, scikit-learn, brute force over finite tables, and the gradient of the likelihood."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn.cluster import KMeans
+
+from gentools import em
+from gentools.lab import worlds
+from gentools.lab.divergences import kl
+from gentools.lab.randomness import generator
+
+seeds = st.integers(0, 10**6)
+
+
+def problem(seed, n=90, k=3, d=2):
+    """Random points and a mixture to start from: x, (weights, means, covariances)."""
+    rng = generator(seed, "test_em")
+
+    def normal(*shape):
+        return torch.randn(*shape, generator=rng, dtype=torch.float64)
+
+    x = normal(n, d) + 2 * normal(k, d).repeat(n // k, 1)
+    root = normal(k, d, d)
+    return x, (torch.softmax(normal(k), 0), x[:k].clone(), root @ root.mT + 0.5 * torch.eye(d, dtype=torch.float64))
+
+
+# Exact tables
+
+
+@given(seeds)
+def test_after_an_e_step_the_joint_kl_is_the_marginal_kl(seed):
+    w = worlds.table(seed)
+    exact, marginal = em.e_step(w.q_xz.log()), kl(w.p_x, w.q_x)
+    assert torch.allclose(exact, w.q_z_given_x, atol=1e-12)
+    assert float(em.joint_kl(w.p_x, exact, w.q_xz)) == pytest.approx(float(marginal), abs=1e-12)
+    assert em.joint_kl(w.p_x, w.p_z_given_x, w.q_xz) >= marginal - 1e-12
+    assert marginal > 1e-6  # the bound is tight, and yet the joint KL is not zero
+
+
+@given(seeds)
+def test_the_bound_is_minus_the_joint_kl_of_equally_weighted_points(seed):
+    w = worlds.table(seed)
+    n = len(w.p_x)
+    uniform = torch.full((n,), 1 / n, dtype=torch.float64)
+    joint = em.joint_kl(uniform, w.p_z_given_x, w.q_xz)
+    assert float(em.bound(w.p_z_given_x, w.q_xz.log())) == pytest.approx(float(-joint - math.log(n)), abs=1e-12)
+    assert em.bound(w.p_z_given_x, w.q_xz.log()) <= em.log_likelihood(w.q_xz.log()) + 1e-12
+
+
+def test_the_bound_of_certain_responsibilities_is_finite():
+    log_joint = torch.tensor([[0.25, 0.0], [0.25, 0.5]]).double().log()
+    resp = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).double()
+    assert float(em.bound(resp, log_joint)) == pytest.approx((math.log(0.25) + math.log(0.5)) / 2)
+
+
+# Gaussians
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_gaussian_log_joint_against_scipy(seed):
+    x, (weights, means, covariances) = problem(seed, d=3)
+    ours = em.gaussian_log_joint(x, weights, means, covariances)
+    for k in range(3):
+        theirs = stats.multivariate_normal(means[k], covariances[k]).logpdf(x) + math.log(weights[k])
+        assert np.allclose(ours[:, k], theirs, atol=1e-10)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_gaussian_m_step_is_weighted_mean_and_covariance(seed):
+    x, start = problem(seed)
+    resp = em.e_step(em.gaussian_log_joint(x, *start))
+    weights, means, covariances = em.gaussian_m_step(x, resp, floor=0.01)
+    for k in range(3):
+        by_hand = np.cov(x.T, aweights=resp[:, k], ddof=0) + 0.01 * np.diag(np.var(x.numpy(), axis=0))
+        assert np.allclose(means[k], np.average(x, axis=0, weights=resp[:, k]))
+        assert np.allclose(covariances[k], by_hand)
+    assert torch.allclose(weights, resp.mean(0))
+
+
+@given(seeds)
+def test_no_other_parameters_beat_the_m_step(seed):
+    x, start = problem(seed)
+    resp = em.e_step(em.gaussian_log_joint(x, *start))
+    weights, means, covariances = em.gaussian_m_step(x, resp)
+    best = em.bound(resp, em.gaussian_log_joint(x, weights, means, covariances))
+    rng = generator(seed, "perturbed")
+    for size in (1e-3, 0.3):
+        noise = [size * torch.randn(t.shape, generator=rng, dtype=torch.float64) for t in (weights, means, covariances)]
+        turn = torch.matrix_exp(noise[2])
+        other = torch.softmax(weights.log() + noise[0], 0), means + noise[1], turn @ covariances @ turn.mT
+        assert em.bound(resp, em.gaussian_log_joint(x, *other)) <= best + 1e-12
+
+
+@given(seeds)
+def test_the_staircase_never_goes_down(seed):
+    x, start = problem(seed)
+    _, stairs = em.gaussian_em(x, *start, steps=10)
+    assert len(stairs) == 21
+    assert (stairs.diff() >= -1e-12).all()
+
+
+def likelihood_slope(x, weights, means, covariances):
+    """Largest derivative of the log-likelihood in logits of the weights and in the means."""
+    logits, means = weights.log().requires_grad_(), means.clone().requires_grad_()
+    em.log_likelihood(em.gaussian_log_joint(x, torch.softmax(logits, 0), means, covariances)).backward()
+    return float(max(logits.grad.abs().max(), means.grad.abs().max()))
+
+
+def test_em_reaches_maximum_likelihood_only_if_the_weights_move():
+    """Erratum E8: with the prior kept at one half, two unequal groups are fitted wrongly."""
+    rng = generator(0, "unequal")
+    x = torch.randn(2000, 1, generator=rng, dtype=torch.float64)
+    x[:400] += 2.5
+    start = (
+        torch.tensor([0.5, 0.5]).double(),
+        torch.tensor([[-1.0], [3.0]]).double(),
+        torch.ones(2, 1, 1, dtype=torch.float64),
+    )
+    free, stairs = em.gaussian_em(x, *start, steps=3000)
+    assert likelihood_slope(x, *free) < 1e-6
+    fixed = start
+    for _ in range(3000):
+        _, means, covariances = em.gaussian_m_step(x, em.e_step(em.gaussian_log_joint(x, *fixed)))
+        fixed = start[0], means, covariances
+    assert likelihood_slope(x, *fixed) > 1e-3
+    assert stairs[-1] > em.log_likelihood(em.gaussian_log_joint(x, *fixed)) + 1e-3
+    assert float(free[0].min()) == pytest.approx(0.2, abs=0.05)
+
+
+def test_a_component_collapses_onto_a_point_unless_there_is_a_floor():
+    x, (weights, means, covariances) = problem(0)
+    covariances[0] = 1e-6 * torch.eye(2)  # its mean is a point
+    with pytest.raises(torch.linalg.LinAlgError, match="singular"):
+        em.gaussian_em(x, weights, means, covariances, steps=2)
+    (_, _, covariances), stairs = em.gaussian_em(x, weights, means, covariances, steps=50, floor=1e-4)
+    assert stairs.isfinite().all()
+    assert (torch.linalg.eigvalsh(covariances) >= 0.99e-4 * x.var(0, correction=0).min()).all()
+
+
+# k-means
+
+
+def test_responsibilities_become_nearest_means_as_the_variance_vanishes():
+    x, (weights, means, _) = problem(1)
+    hard = em.nearest(x, means)
+    assert (hard.sum(1) == 1).all()
+    gaps = []
+    for variance in (1.0, 1e-1, 1e-2, 1e-4):
+        covariances = variance * torch.eye(2, dtype=torch.float64).expand(3, 2, 2)
+        gaps.append(float((em.e_step(em.gaussian_log_joint(x, weights, means, covariances)) - hard).abs().max()))
+    assert gaps[-1] < 1e-12 < gaps[0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_k_means_against_scikit_learn(seed):
+    x, (_, means, _) = problem(seed, n=300)
+    means = x[[0, 1, 2]] if len(em.nearest(x, means).sum(0).nonzero()) < 3 else means
+    ours, distortion = em.k_means(x, means, 100)
+    theirs = KMeans(3, init=means.numpy(), n_init=1, max_iter=100, tol=0, algorithm="lloyd").fit(x.numpy())
+    assert np.allclose(ours, theirs.cluster_centers_, atol=1e-8)
+    assert float(distortion[-1]) == pytest.approx(theirs.inertia_ / len(x))
+    assert (distortion.diff() <= 1e-12).all()
+
+
+def test_a_mean_without_points_stays():
+    x = torch.tensor([[0.0], [1.0], [10.0]]).double()
+    means, _ = em.k_means(x, torch.tensor([[0.5], [9.0], [100.0]]).double(), 5)
+    assert means.flatten().tolist() == [0.5, 10.0, 100.0]
+
+
+# Bernoullis
+
+
+def test_bernoulli_mixture_sums_to_one_over_all_binary_points():
+    rng = generator(3, "bernoulli")
+    x = torch.tensor(list(itertools.product([0.0, 1.0], repeat=5))).double()
+    weights = torch.softmax(torch.randn(4, generator=rng, dtype=torch.float64), 0)
+    means = torch.rand(4, 5, generator=rng, dtype=torch.float64)
+    log_joint = em.bernoulli_log_joint(x, weights, means)
+    assert torch.allclose(log_joint.exp().sum(0), weights)
+    by_scipy = stats.bernoulli(means[2].numpy()).logpmf(x.numpy()).sum(1) + math.log(weights[2])
+    assert np.allclose(log_joint[:, 2], by_scipy)
+
+
+@given(seeds)
+def test_bernoulli_m_step_is_best_and_em_climbs(seed):
+    rng = generator(seed, "bernoulli steps")
+    x = torch.bernoulli(torch.rand(40, 6, generator=rng, dtype=torch.float64), generator=rng)
+    q = torch.tensor([0.3, 0.7]).double(), 0.1 + 0.8 * torch.rand(2, 6, generator=rng, dtype=torch.float64)
+    likelihood = []
+    for _ in range(8):
+        resp = em.e_step(em.bernoulli_log_joint(x, *q))
+        likelihood.append(em.log_likelihood(em.bernoulli_log_joint(x, *q)))
+        q = em.bernoulli_m_step(x, resp, floor=0.05)
+        other = (q[1] + 0.1 * torch.randn(2, 6, generator=rng, dtype=torch.float64)).clamp(0.05, 0.95)
+        beaten = em.bound(resp, em.bernoulli_log_joint(x, q[0], other))
+        assert beaten <= em.bound(resp, em.bernoulli_log_joint(x, *q)) + 1e-12
+    assert (torch.stack(likelihood).diff()[1:] >= -1e-12).all()  # the first step may enter [floor, 1 - floor]

@@ -1,0 +1,505 @@
+"""The fast EM against scikit-learn, scipy and the teaching version; what it promises; what it refuses."""
+
+import dataclasses
+import importlib.util
+import math
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+
+from gentools import em, mixtures
+from gentools.em import BernoulliMixture, CollapseError, Mixture, fit_bernoulli_mixture, fit_mixture
+from gentools.lab import data, notebooks
+from gentools.lab.randomness import generator
+
+seeds = st.integers(0, 10**6)
+
+
+def problem(seed, n=300, k=3, d=2):
+    """Overlapping groups of points, float64 (n, d), and a mixture to start from."""
+    rng = generator(seed, "test_mixtures")
+
+    def normal(*shape):
+        return torch.randn(*shape, generator=rng, dtype=torch.float64)
+
+    x = normal(n, d) + (2 * normal(k, d))[torch.arange(n) % k]
+    root = 0.5 * normal(k, d, d)
+    start = Mixture(torch.softmax(normal(k), 0), x[:k], root @ root.mT + torch.eye(d, dtype=torch.float64))
+    return x, start
+
+
+def standard(x):
+    return (x - x.mean(0)) / x.std(0, correction=0)
+
+
+def by_sklearn(x, start, steps, reg_covar):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return GaussianMixture(
+            len(start.weights),
+            weights_init=start.weights.numpy(),
+            means_init=start.means.numpy(),
+            precisions_init=torch.linalg.inv(start.covariances).numpy(),
+            reg_covar=reg_covar,
+            tol=0,
+            max_iter=steps,
+        ).fit(x.numpy())
+
+
+def same(mixture, other, rtol=1e-8):
+    return all(
+        np.allclose(a, b, rtol=rtol, atol=rtol * float(abs(np.asarray(b)).max()))
+        for a, b in [
+            (mixture.weights, other[0]),
+            (mixture.means, other[1]),
+            (mixture.covariances, other[2]),
+        ]
+    )
+
+
+# Against others
+
+
+@pytest.mark.parametrize("floor", [1e-6, 1e-2])
+@pytest.mark.parametrize("n, k, d", [(300, 3, 1), (500, 4, 2), (5000, 5, 3), (400, 3, 8)])
+def test_parity_with_scikit_learn(n, k, d, floor):
+    x, _ = problem(n, n, k, d)
+    x = standard(x)  # variance 1 in every column: floor is reg_covar
+    covariance = torch.eye(d, dtype=torch.float64).expand(k, d, d)
+    start = Mixture(torch.full((k,), 1 / k, dtype=torch.float64), x[:k], covariance)
+    ours = fit_mixture(x, k, start=start, max_steps=40, tol=0, floor=floor)
+    theirs = by_sklearn(x, start, 40, floor)
+    assert float(ours.history.likelihood[-1]) == pytest.approx(theirs.score(x), abs=1e-10)
+    steps = len(ours.history.bound)  # fewer than 40 where a step changed nothing
+    assert np.allclose(ours.history.likelihood[:-1], theirs.lower_bounds_[:steps], atol=1e-10, rtol=0)
+    assert same(ours, (theirs.weights_, theirs.means_, theirs.covariances_))
+
+
+@pytest.mark.parametrize("offset, spread", [(0, 0.05), (1e3, 0.05), (1e4, 0.005)])
+def test_parity_far_from_zero(offset, spread):
+    """Tight data at a large offset: five groups of width `spread` around centers 4 * spread apart."""
+    rng = generator(0, "offset")
+    group = torch.arange(1000) % 5
+    x = offset + spread * (4 * group[:, None] + torch.randn(1000, 2, generator=rng, dtype=torch.float64))
+    covariances = spread**2 * torch.eye(2, dtype=torch.float64).expand(5, 2, 2)
+    start = Mixture(torch.full((5,), 0.2, dtype=torch.float64), x[:5], covariances)
+    ours, theirs = fit_mixture(x, 5, start=start, max_steps=40, tol=0, floor=0), by_sklearn(x, start, 40, 0.0)
+    assert float(ours.history.likelihood[-1]) == pytest.approx(theirs.score(x.numpy()), abs=1e-10)
+    assert np.allclose((ours.means - offset) / spread, (theirs.means_ - offset) / spread, atol=1e-7)
+    assert np.allclose(ours.covariances / spread**2, theirs.covariances_ / spread**2, atol=1e-7)
+
+
+@pytest.mark.parametrize("width", [1e-2, 1e-4, 1e-6])
+def test_narrow_groups_far_apart_lose_no_digits(width):
+    """Groups so far apart that every component is the Gaussian of one group, known exactly."""
+    rng = generator(1, "narrow")
+    noise = torch.randn(2, 500, 2, generator=rng, dtype=torch.float64)
+    x = torch.cat([width * noise[0] + 1, width * noise[1] - 1])
+    covariances = (3 * width) ** 2 * torch.eye(2, dtype=torch.float64).expand(2, 2, 2)
+    start = Mixture(torch.tensor([0.5, 0.5]), torch.tensor([[1.0, 1], [-1, -1]]), covariances)
+    fit = fit_mixture(x, 2, start=start, max_steps=5, floor=0)
+    for k, group in enumerate(x.numpy().reshape(2, 500, 2)):
+        mean = np.array([math.fsum(column) / 500 for column in group.T])
+        assert np.allclose(fit.means[k], mean, atol=5e-16, rtol=0)
+        assert np.allclose(fit.covariances[k] / width**2, np.cov((group - mean).T, ddof=0) / width**2, atol=1e-9)
+    exact = -math.log(2) - math.log(2 * math.pi) - 1 - np.mean(np.linalg.slogdet(fit.covariances)[1]) / 2
+    assert float(fit.history.likelihood[-1]) == pytest.approx(exact, abs=1e-9)
+
+
+@pytest.mark.parametrize("floor", [0, 1e-3])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_teaching_version_agrees(seed, floor):
+    x, start = problem(seed)
+    fast = fit_mixture(x, 3, start=start, max_steps=30, tol=0, floor=floor)
+    slow, stairs = em.gaussian_em(x, start.weights, start.means, start.covariances, 30, floor)
+    assert torch.allclose(fast.history.likelihood, stairs[::2], atol=1e-10, rtol=0)
+    assert torch.allclose(fast.history.bound, stairs[1::2], atol=1e-10, rtol=0)
+    assert same(fast, slow)
+    log_joint = em.gaussian_log_joint(x, *slow)
+    assert torch.allclose(fast.responsibilities(x), em.e_step(log_joint), atol=1e-8)
+    assert torch.allclose(fast.log_density(x), torch.logsumexp(log_joint, 1), atol=1e-8)
+
+
+def test_old_faithful_reaches_the_known_maximum():
+    """R's mclust (model VVV, two groups) gives BIC -2322.192 on these data: log-likelihood -1130.264."""
+    fit = fit_mixture(data.old_faithful(), 2, restarts=3, tol=1e-10, floor=0, max_steps=1000)
+    assert fit.converged
+    assert 272 * float(fit.history.likelihood[-1]) == pytest.approx((-2322.192 + 11 * math.log(272)) / 2, abs=1e-3)
+
+
+def test_log_density_against_scipy():
+    _, mixture = problem(7, d=3)
+    x = 5 * torch.randn(50, 3, generator=generator(0, "far"), dtype=torch.float64)
+    parts = [
+        w * stats.multivariate_normal(m, c).pdf(x)
+        for w, m, c in zip(mixture.weights.tolist(), mixture.means, mixture.covariances, strict=True)
+    ]
+    assert np.allclose(mixture.log_density(x), np.log(sum(parts)), atol=1e-10)
+    assert np.allclose(mixture.responsibilities(x), np.stack(parts, 1) / sum(parts)[:, None], atol=1e-12)
+
+
+def test_the_density_integrates_to_one():
+    _, mixture = problem(8)
+    side = torch.linspace(-15, 15, 301, dtype=torch.float64)
+    assert float(mixture.log_density(torch.cartesian_prod(side, side)).exp().sum()) * 0.01 == pytest.approx(1, abs=1e-6)
+
+
+def test_samples_have_the_mixture_s_moments():
+    _, mixture = problem(9)
+    x = mixture.sample(200_000, seed=1)
+    mean = mixture.weights @ mixture.means
+    offset = mixture.means - mean
+    covariance = torch.einsum("k,kij->ij", mixture.weights, mixture.covariances + offset[:, :, None] * offset[:, None])
+    assert torch.allclose(x.mean(0), mean, atol=0.03)
+    assert torch.allclose(torch.cov(x.T), covariance, atol=0.08)
+    assert torch.allclose(mixture.responsibilities(x).mean(0), mixture.weights, atol=0.01)
+    assert torch.equal(mixture.sample(5, 3), mixture.sample(5, 3))
+    assert not torch.equal(mixture.sample(5, 3), mixture.sample(5, 4))
+
+
+# Promises
+
+
+@given(seeds)
+@settings(max_examples=25)
+def test_without_a_floor_the_staircase_never_goes_down(seed):
+    x, start = problem(seed, n=90)
+    history = fit_mixture(x, 3, start=start, max_steps=20, tol=0, floor=0).history
+    stairs = torch.stack([history.likelihood[:-1], history.bound], 1).flatten()
+    assert (torch.cat([stairs, history.likelihood[-1:]]).diff() >= -1e-12).all()
+
+
+@given(seeds)
+@settings(max_examples=25)
+def test_with_a_floor_the_bound_stays_below_the_likelihood_that_follows(seed):
+    x, start = problem(seed, n=90)
+    history = fit_mixture(x, 3, start=start, max_steps=20, tol=0, floor=0.05).history
+    assert (history.likelihood[1:] >= history.bound - 1e-12).all()
+
+
+@given(seeds)
+@settings(max_examples=25)
+def test_responsibilities_are_probabilities(seed):
+    x, mixture = problem(seed, n=90)
+    resp = mixture.responsibilities(100 * x)
+    assert (resp >= 0).all() and torch.allclose(resp.sum(1), torch.ones(90, dtype=torch.float64), atol=1e-12)
+
+
+@given(seeds, st.permutations([0, 1, 2]))
+@settings(max_examples=25)
+def test_the_order_of_components_and_points_does_not_matter(seed, order):
+    x, start = problem(seed, n=90)
+    shuffled = Mixture(start.weights[order], start.means[order], start.covariances[order])
+    fit, other = (fit_mixture(y, 3, start=s, max_steps=10, tol=0) for y, s in ((x, start), (x.flip(0), shuffled)))
+    assert same(other, (fit.weights[order], fit.means[order], fit.covariances[order]))
+
+
+@given(seeds)
+@settings(max_examples=25)
+def test_affine_equivariance(seed):
+    """Without a floor under any affine map, with a floor under a shift and a scale of its own for every column."""
+    x, start = problem(seed, n=90)
+    rng = generator(seed, "affine")
+    shift = 10 * torch.randn(2, generator=rng, dtype=torch.float64)
+    turn = torch.matrix_exp(torch.randn(2, 2, generator=rng, dtype=torch.float64))
+    scale = torch.diag(torch.exp(2 * torch.randn(2, generator=rng, dtype=torch.float64)))
+    for a, floor in ((turn, 0), (scale, 0.01)):
+        moved = Mixture(start.weights, start.means @ a.T + shift, a @ start.covariances @ a.T)
+        fit = fit_mixture(x, 3, start=start, max_steps=10, tol=0, floor=floor)
+        other = fit_mixture(x @ a.T + shift, 3, start=moved, max_steps=10, tol=0, floor=floor)
+        assert same(other, (fit.weights, fit.means @ a.T + shift, a @ fit.covariances @ a.T), 1e-6)
+        change = fit.history.likelihood - other.history.likelihood
+        assert torch.allclose(change, torch.linalg.slogdet(a)[1].expand_as(change), atol=1e-8)
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 299, 300, 301])
+def test_chunks_change_nothing(monkeypatch, size):
+    x, start = problem(4)
+    whole = fit_mixture(x, 3, start=start, max_steps=10, tol=0)
+    monkeypatch.setattr(mixtures, "_chunk_size", lambda theta: size)
+    cut = fit_mixture(x, 3, start=start, max_steps=10, tol=0)
+    assert same(cut, (whole.weights, whole.means, whole.covariances), 1e-10)
+    assert torch.allclose(cut.log_density(x), whole.log_density(x), atol=1e-10)
+    assert torch.allclose(cut.responsibilities(x), whole.responsibilities(x), atol=1e-10)
+
+
+@pytest.mark.parametrize("n", [4095, 4096, 4097, 8195])
+def test_sizes_around_the_chunk_against_the_teaching_version(n):
+    x, start = problem(n, n=n - n % 3)
+    fast = fit_mixture(x, 3, start=start, max_steps=3, tol=0)
+    slow, _ = em.gaussian_em(x, start.weights, start.means, start.covariances, 3, 1e-6)
+    assert same(fast, slow, 1e-10)
+
+
+def test_restarts_run_side_by_side_as_if_alone():
+    x, _ = problem(5, n=500, k=5)
+    three = fit_mixture(x, 4, restarts=3, tol=1e-5)
+    two = fit_mixture(x, 4, restarts=2, tol=1e-5)
+    assert torch.allclose(three.likelihoods[:2], two.likelihoods, atol=1e-10, rtol=0)
+    assert three.restart == int(three.likelihoods.argmax())
+    assert float(three.history.likelihood[-1]) == float(three.likelihoods[three.restart])
+    starts = [problem(seed, n=500, k=4)[1] for seed in range(3)]
+    alone = [fit_mixture(x, 4, start=s, tol=1e-5) for s in starts]
+    together = fit_mixture(x, 4, start=starts, restarts=3, tol=1e-5)
+    assert torch.allclose(together.likelihoods, torch.cat([fit.likelihoods for fit in alone]), atol=1e-10, rtol=0)
+    best = alone[together.restart]
+    assert same(together, (best.weights, best.means, best.covariances))
+    assert len(together.history.likelihood) == len(best.history.likelihood)
+
+
+def test_every_start_finds_the_25_groups_of_the_grid():
+    x, _ = data.grid(2500, 0)
+    fit = fit_mixture(x, 25, restarts=4)
+    assert fit.converged and float(fit.likelihoods.max() - fit.likelihoods.min()) < 1e-6
+    assert torch.cdist(data.grid_centers().double(), fit.means).amin(1).max() < 0.03
+    assert torch.allclose(fit.covariances.diagonal(dim1=1, dim2=2).mean(), torch.tensor(0.0025).double(), rtol=0.1)
+
+
+def test_history_and_stopping():
+    x, start = problem(6)
+    short = fit_mixture(x, 3, start=start, max_steps=2, tol=0)
+    assert not short.converged and len(short.history.likelihood) == 3 and len(short.history.bound) == 2
+    assert float(short.history.likelihood[0]) == pytest.approx(float(start.log_density(x).mean()), abs=1e-12)
+    assert float(short.history.likelihood[-1]) == pytest.approx(float(short.log_density(x).mean()), abs=1e-12)
+    long = fit_mixture(x, 3, start=start, max_steps=5000, tol=1e-7)
+    gains = long.history.likelihood.diff().abs()
+    assert long.converged and gains[-1] <= 1e-7 and (gains[:-1] > 1e-7).all()
+
+
+def test_a_fit_is_a_function_of_data_and_seed():
+    x, _ = problem(3)
+    one, two, other = (fit_mixture(x, 3, seed=s, max_steps=5) for s in (0, 0, 1))
+    assert torch.equal(one.means, two.means) and not torch.equal(one.means, other.means)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        one.weights = two.weights
+
+
+# Collapse, empty components, ties
+
+
+def test_collapse_is_refused_without_a_floor_and_stopped_by_one():
+    x, start = problem(2)
+    covariances = start.covariances.clone()
+    covariances[0] = 1e-7 * torch.eye(2)
+    start = Mixture(start.weights, start.means, covariances)
+    with pytest.raises(CollapseError, match="floor"):
+        fit_mixture(x, 3, start=start, floor=0)
+    fit = fit_mixture(x, 3, start=start, floor=1e-4)
+    smallest = torch.linalg.eigvalsh(fit.covariances / (x.std(0, correction=0)[:, None] * x.std(0, correction=0))).min()
+    assert smallest >= 0.999e-4
+
+
+def test_a_collapsed_restart_is_dropped():
+    x, good = problem(2)
+    covariances = good.covariances.clone()
+    covariances[0] = 1e-7 * torch.eye(2)
+    fit = fit_mixture(x, 3, start=[Mixture(good.weights, good.means, covariances), good], floor=0, tol=1e-4)
+    assert fit.restart == 1 and fit.likelihoods.isnan().tolist() == [True, False]
+
+
+def test_points_on_a_line_and_duplicated_columns_need_a_floor():
+    x, _ = problem(1)
+    doubled = torch.cat([x, x[:, :1]], 1)
+    for y in (doubled, torch.stack([x[:, 0], 2 * x[:, 0] + 1], 1)):
+        with pytest.raises(CollapseError):
+            fit_mixture(y, 2, floor=0)
+        fit = fit_mixture(y, 2, floor=1e-4)
+        assert fit.log_density(y).isfinite().all() and (torch.linalg.eigvalsh(fit.covariances) > 0).all()
+    theirs = by_sklearn(standard(doubled), begin := fit_mixture(standard(doubled), 2, max_steps=1), 20, 1e-4)
+    ours = fit_mixture(standard(doubled), 2, start=begin, max_steps=20, tol=0, floor=1e-4)
+    assert float(ours.history.likelihood[-1]) == pytest.approx(theirs.score(standard(doubled)), abs=1e-9)
+
+
+def test_a_component_that_no_point_chooses_keeps_its_place():
+    x, start = problem(0)
+    means = start.means.clone()
+    means[2] = 1e4
+    fit = fit_mixture(x, 3, start=Mixture(start.weights, means, start.covariances), max_steps=10)
+    assert float(fit.weights[2]) == 0 and torch.allclose(fit.means[2], means[2])
+    assert torch.allclose(fit.covariances[2], start.covariances[2])
+    assert fit.history.likelihood.isfinite().all() and fit.history.bound.isfinite().all()
+    pair = Mixture(start.weights[:2] / start.weights[:2].sum(), start.means[:2], start.covariances[:2])
+    two = fit_mixture(x, 2, start=pair, max_steps=10)
+    assert torch.allclose(fit.means[:2], two.means, atol=1e-6)
+
+
+def test_fewer_distinct_points_than_components():
+    x = torch.tensor([[0.0, 1.0], [2.0, 5.0]]).repeat(10, 1)
+    fit = fit_mixture(x, 4)
+    assert fit.log_density(x).isfinite().all()
+    assert torch.cdist(x.double(), fit.means).amin(1).max() < 1e-6
+
+
+def test_as_many_components_as_points():
+    x, _ = problem(0, n=6)
+    assert fit_mixture(x, 6).log_density(x).isfinite().all()
+
+
+# What comes in
+
+
+def test_any_real_type_and_layout_gives_the_same():
+    x = np.arange(60).reshape(30, 2) ** 2 % 37
+    wide = fit_mixture(torch.from_numpy(x).double(), 2, max_steps=5)
+    frozen = x.astype(float)
+    frozen.setflags(write=False)
+    versions = [x, x.astype(np.uint8), x.astype(">f4"), x.astype(np.longdouble), x[::-1][::-1], np.asfortranarray(x)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for y in [*versions, frozen, x.tolist(), torch.from_numpy(x).float().requires_grad_(), torch.from_numpy(x).T.T]:
+            fit = fit_mixture(y, 2, max_steps=5)
+            assert torch.allclose(fit.means, wide.means, atol=1e-10) and fit.means.dtype == torch.float64
+            assert torch.allclose(fit.log_density(y), wide.log_density(x), atol=1e-10)
+    assert np.array_equal(frozen, x)
+
+
+x0 = np.random.default_rng(0).normal(size=(20, 2))
+nan, inf = x0.copy(), x0.copy()
+nan[3, 1], inf[7, 0] = np.nan, np.inf
+constant = np.column_stack([x0, np.full(20, 0.1)])
+
+
+@pytest.mark.parametrize(
+    "x, options, error, message",
+    [
+        (nan, {}, ValueError, "nan or infinity, first in row 3"),
+        (inf, {}, ValueError, "nan or infinity, first in row 7"),
+        (x0[:1], {}, ValueError, "fewer than 2 components"),
+        (x0[:0], {}, ValueError, "fewer"),
+        (x0[:, 0], {}, ValueError, "shape"),
+        (x0[None], {}, ValueError, "shape"),
+        (x0[:, :0], {}, ValueError, "shape"),
+        (3.0, {}, ValueError, "shape"),
+        (constant, {}, ValueError, r"constant columns: \[2\]"),
+        (np.ones((20, 2)), {}, ValueError, "all points are equal"),
+        (x0 * 1e200, {}, ValueError, "rescale"),
+        (x0 * 1e-200, {}, ValueError, "rescale"),
+        (x0 + 1j, {}, TypeError, "complex"),
+        (torch.from_numpy(x0 + 1j), {}, TypeError, "complex"),
+        (x0.astype(object), {}, TypeError, "real numbers"),
+        (x0.astype(str), {}, TypeError, "real numbers"),
+        (x0, {"components": 0}, ValueError, "components must be at least 1"),
+        (x0, {"components": -2}, ValueError, "components must be at least 1"),
+        (x0, {"components": 2.5}, TypeError, "components must be a whole number"),
+        (x0, {"restarts": 0}, ValueError, "restarts must be at least 1"),
+        (x0, {"max_steps": 0}, ValueError, "max_steps must be at least 1"),
+        (x0, {"tol": -1e-9}, ValueError, "tol must be 0 or more"),
+        (x0, {"tol": math.nan}, ValueError, "tol must be 0 or more"),
+        (x0, {"floor": -1e-9}, ValueError, "floor must be"),
+        (x0, {"floor": math.inf}, ValueError, "floor must be"),
+        (x0, {"start": problem(0)[1]}, ValueError, "start has means of shape"),
+        (x0, {"start": [problem(0, k=2)[1]] * 2, "restarts": 3}, ValueError, "2 mixtures for 3 restarts"),
+        (x0, {"start": []}, ValueError, "0 mixtures"),
+    ],
+)
+def test_bad_input_is_refused(x, options, error, message):
+    with pytest.raises(error, match=message):
+        fit_mixture(x, **{"components": 2, **options})
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"weights": torch.tensor([0.5, 0.4, 0.2])}, "probabilities"),
+        ({"weights": torch.tensor([1.5, -0.3, -0.2])}, "probabilities"),
+        ({"weights": torch.tensor([0.5, 0.5])}, "probabilities"),
+        ({"means": torch.zeros(3)}, "2 axes"),
+        ({"means": torch.full((3, 2), math.nan)}, "finite"),
+        ({"covariances": torch.eye(3).expand(3, 3, 3)}, "shape"),
+        ({"covariances": torch.tensor([[1.0, 0.5], [0.0, 1.0]]).expand(3, 2, 2)}, "symmetric"),
+        ({"covariances": torch.tensor([[1.0, 2.0], [2.0, 1.0]]).expand(3, 2, 2)}, "positive definite"),
+    ],
+)
+def test_what_is_no_mixture_is_refused(change, message):
+    _, mixture = problem(0)
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(mixture, **change)
+
+
+def test_queries_are_checked_too():
+    _, mixture = problem(0)
+    with pytest.raises(ValueError, match=r"\(n, 2\)"):
+        mixture.log_density(torch.zeros(4, 3))
+    with pytest.raises(ValueError, match="nan"):
+        mixture.responsibilities(torch.full((4, 2), math.nan))
+    with pytest.raises(ValueError, match="n must be at least 1"):
+        mixture.sample(0)
+    assert mixture.log_density(torch.zeros(0, 2)).shape == (0,)
+    assert mixture.responsibilities(torch.zeros(0, 2)).shape == (0, 3)
+
+
+# Bernoullis
+
+
+def binary_digits():
+    images, _ = data.digits()
+    return (images.flatten(1) > 127).double()
+
+
+def test_bernoulli_mixture_against_the_teaching_version():
+    x = binary_digits()
+    begin = fit_bernoulli_mixture(x, 5, max_steps=1)
+    fast = fit_bernoulli_mixture(x.bool().numpy(), 5, start=begin, max_steps=20, tol=0)
+    q, likelihood, bound = (begin.weights, begin.means), [], []
+    for _ in range(20):
+        resp = em.e_step(em.bernoulli_log_joint(x, *q))
+        likelihood.append(em.log_likelihood(em.bernoulli_log_joint(x, *q)))
+        q = em.bernoulli_m_step(x, resp)
+        bound.append(em.bound(resp, em.bernoulli_log_joint(x, *q)))
+    assert torch.allclose(fast.history.likelihood[:-1], torch.stack(likelihood), atol=1e-10, rtol=0)
+    assert torch.allclose(fast.history.bound, torch.stack(bound), atol=1e-10, rtol=0)
+    assert torch.allclose(fast.means, q[1], atol=1e-9) and torch.allclose(fast.weights, q[0], atol=1e-9)
+    assert torch.allclose(fast.log_density(x), torch.logsumexp(em.bernoulli_log_joint(x, *q), 1), atol=1e-8)
+    assert torch.allclose(fast.responsibilities(x), em.e_step(em.bernoulli_log_joint(x, *q)), atol=1e-8)
+
+
+def test_bernoulli_mixture_climbs_finds_groups_and_samples_them():
+    truth = BernoulliMixture([0.25, 0.75], [[0.9] * 10 + [0.1] * 10, [0.1] * 10 + [0.9] * 10])
+    x = truth.sample(4000, seed=2)
+    fit = fit_bernoulli_mixture(x, 2, restarts=3)
+    order = fit.weights.argsort()
+    assert fit.converged and torch.allclose(fit.weights[order], truth.weights, atol=0.03)
+    assert torch.allclose(fit.means[order], truth.means, atol=0.05)
+    assert (fit.history.likelihood.diff() >= -1e-12).all()
+
+
+@pytest.mark.parametrize(
+    "x, options, message",
+    [
+        (np.full((9, 4), 0.5), {}, "binarize"),
+        (np.eye(4) * 255, {}, "binarize"),
+        (np.eye(4), {"components": 5}, "fewer"),
+        (np.eye(4), {"floor": 0}, "floor"),
+        (np.eye(4), {"floor": 0.5}, "floor"),
+    ],
+)
+def test_bernoulli_bad_input_is_refused(x, options, message):
+    with pytest.raises(ValueError, match=message):
+        fit_bernoulli_mixture(x, **{"components": 2, **options})
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        BernoulliMixture([1.0], [[0.0, 0.5]])
+
+
+# The benchmark
+
+
+def test_the_benchmark_checks_parity_before_it_times(monkeypatch, capsys):
+    spec = importlib.util.spec_from_file_location("benchmark_em", notebooks.ROOT / "benchmarks" / "em.py")
+    bench = importlib.util.module_from_spec(spec)
+    threads = torch.get_num_threads()
+    spec.loader.exec_module(bench)
+    torch.set_num_threads(threads)
+    bench.speed(600, 2, rounds=1, steps=2, goal="1x", restarts=2)
+    assert "restarts=2" in capsys.readouterr().out
+    unlike = lambda x, starts, steps: fit_mixture(x, 25, start=starts, tol=0, floor=1e-4, max_steps=steps)
+    monkeypatch.setattr(bench, "ours", unlike)
+    with pytest.raises(SystemExit, match="1"):
+        bench.speed(600, 2, rounds=1, steps=2, goal="1x")
+    assert "no parity" in capsys.readouterr().out
