@@ -44,10 +44,23 @@ def style():
 
 
 def png(fig, **metadata):
-    """The figure as PNG bytes, the same bytes on every run; `metadata` (text) is stored inside the picture."""
-    buffer = io.BytesIO()
-    fig.savefig(buffer, format="png", metadata={"Software": None, **metadata})
-    return buffer.getvalue()
+    """The figure as PNG bytes, the same bytes on every run; `metadata` (text) is stored inside the picture.
+
+    A drawing is stored with a palette of its 256 most useful colors, which makes it three times smaller and changes no
+    pixel visibly. A picture of more than 8192 colors, such as a sheet of photographs, keeps them all.
+    """
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    buffer, small, text = io.BytesIO(), io.BytesIO(), PngInfo()
+    fig.savefig(buffer, format="png")
+    picture = Image.open(buffer).convert("RGB")
+    if picture.getcolors(8192):
+        picture = picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    for name, value in metadata.items():
+        text.add_text(name, value)
+    picture.save(small, "png", optimize=True, pnginfo=text)
+    return small.getvalue()
 
 
 def show_png(data, alt):

@@ -114,22 +114,35 @@ def provenance(record):
 
 
 def _number(x):
-    return "none" if x is None else f"{x:.4g}"
+    """Four significant digits, and at most four decimals: notebook lint allows no more."""
+    text = "none" if x is None else f"{x:.4g}"
+    return f"{x:.4f}" if "e" not in text and len(text.partition(".")[2]) > 4 else text
 
 
 def report(id):
-    """Print the numbers of recorded figure `id`: mean with 95 % interval, range and seeds, and the verdict."""
+    """Print the numbers of recorded figure `id`, with 95 % interval and range over the seeds, and the verdict."""
     record = load(id)
     if record is None:
         return _missing(id)
-    width = max(map(len, record["summary"]), default=0)
-    for name, s in record["summary"].items():
-        line = f"{name:<{width}}  {_number(s['mean'])}"
-        if s["low"] is not None and s["n"] > 1:
-            line += f"  95 % [{_number(s['low'])}, {_number(s['high'])}]"
-            line += f"  range [{_number(s['min'])}, {_number(s['max'])}]  {s['n']} seeds"
-        if s["failed"]:
-            line += f"  {s['failed']} failed"
-        print(line)
+    seeds = len(record["seeds"])
+    rows = [(f"{seeds} seeds", "mean", "95 % interval", "range")] if seeds > 1 else []
+    rows += [(name, *_cells(s)) for name, s in record["summary"].items()]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
     if record["verdict"]:
         print(f"Verdict: {record['verdict']}")
+
+
+def _cells(s):
+    """What one row of a report says: mean, interval, range; one number where all seeds agree."""
+    failed = f", {s['failed']} failed" if s["failed"] else ""
+    if s["n"] < 2 or s["low"] is None:
+        return _number(s["mean"]), "", failed.removeprefix(", ")
+    if s["min"] == s["max"]:
+        return _number(s["mean"]), "in every seed", failed.removeprefix(", ")
+    return (
+        _number(s["mean"]),
+        f"{_number(s['low'])} to {_number(s['high'])}",
+        (f"{_number(s['min'])} to {_number(s['max'])}{failed}"),
+    )

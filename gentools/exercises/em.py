@@ -1,0 +1,244 @@
+"""Questions and exercises of chapter 02."""
+
+import torch
+
+from gentools import em
+from gentools.lab import data
+from gentools.lab.quiz import Exercise, Question, Wrong
+from gentools.lab.randomness import generator
+
+QUESTIONS = {
+    "2.Q1": Question(
+        "b",
+        {
+            "a": "Then the components would be known. The label z is what nobody observed.",
+            "b": "By Bayes' rule: prior times density, divided by the sum over the components.",
+            "c": "That is the density of x under one component. It forgets how common the component is, and does not sum to 1.",
+        },
+    ),
+    "2.Q2": Question(
+        "c",
+        {
+            "a": "The unweighted mean treats every point as a full member of the component.",
+            "b": "That is k-means. A point between two components counts for both.",
+            "c": "Each point counts with the share that the component has in it.",
+        },
+    ),
+    "2.Q3": Question(
+        "a",
+        {
+            "a": "The logarithm of a sum of products does not come apart, so the derivatives couple all parameters.",
+            "b": "It is smooth in the means, weights and covariances.",
+            "c": "It is not concave: exchanging two components gives another maximum of the same height.",
+        },
+    ),
+    "2.Q4": Question(
+        "b",
+        {
+            "a": "That is so near the top. Before it, EM may have to leave a saddle or a flat ridge, where its steps are small.",
+            "b": "Small steps mean that the surface is flat here. They do not mean that the top is near.",
+            "c": "It cannot fall: both half-steps minimize the same function over one of its arguments.",
+        },
+    ),
+    "2.Q5": Question(
+        "b",
+        {
+            "a": "Sixteen starts are few where each goes wrong in several places at once.",
+            "b": "Every start goes wrong in some places, and the best of them in fewer. The number of good starts matters less "
+            "than how the starts are spread.",
+            "c": "The best of 16 has at least the likelihood of the first, and more likelihood means more centers here.",
+        },
+    ),
+    "2.Q6": Question(
+        "b",
+        {
+            "a": "The likelihood of the 40 does rise, because thin components sit on single points. New points fall elsewhere.",
+            "b": "Thin components put next to nothing where new points fall, and each such point costs many nats.",
+            "c": "A component on one or two points takes its weight away from all others, and they pay for it.",
+        },
+    ),
+    "2.Q7": Question(
+        "b",
+        {
+            "a": "It is 0 only if the model matches the data.",
+            "b": "Equation (2.1): the gap is 0, and what remains is the marginal KL.",
+            "c": "Both arguments of the gap agree, so it is 0. The marginal KL is not.",
+        },
+    ),
+    "2.Q8": Question(
+        "c",
+        {
+            "a": "In an M-step the responsibilities stand still; the model moves.",
+            "b": "The decoder moves too.",
+            "c": "The M-step minimizes over the model's whole joint: weights, means and covariances.",
+        },
+    ),
+    "2.Q9": Question(
+        "a",
+        {
+            "a": "The gain of the M-step and the gap that it opens, which the next E-step closes, add up to the rise (2.4).",
+            "b": "It rises by at least that.",
+            "c": "That is true of the bound between the half-steps. The likelihood rises by more.",
+        },
+    ),
+    "2.Q10": Question(
+        "c",
+        {
+            "a": "The value of a likelihood does not tell you whether a better one exists.",
+            "b": "It says that the surface is flat there. Figure 2.1 shows flat places far from the top.",
+            "c": "Only other starts can show a better one, and none can prove that there is no better one.",
+        },
+    ),
+    "2.Q11": Question(
+        "a",
+        {
+            "a": "Equation (1.3): the weights come from the first argument, the data side.",
+            "b": "That is the split of the reverse joint, (1.5).",
+            "c": "The prior appears inside the ELBO. The gap compares with the posterior.",
+        },
+    ),
+}
+
+
+def _mixture(seed):
+    """A random mixture on the line with 2 to 4 components, and 30 points: x, weights, means, stds."""
+    rng = generator(seed, "exercise of chapter 2")
+    k = int(torch.randint(2, 5, (), generator=rng))
+    weights = torch.softmax(torch.randn(k, generator=rng, dtype=torch.float64), 0)
+    means = 3 * torch.randn(k, generator=rng, dtype=torch.float64)
+    stds = 0.5 + torch.rand(k, generator=rng, dtype=torch.float64)
+    return 4 * torch.randn(30, generator=rng, dtype=torch.float64), weights, means, stds
+
+
+def _expect(name, got, truth, where):
+    got = torch.as_tensor(got, dtype=torch.float64)
+    if got.shape != truth.shape:
+        raise Wrong(f"The {name} should have the shape {tuple(truth.shape)}, not {tuple(got.shape)}.")
+    if not got.isfinite().all():
+        raise Wrong(f"The {name} are not finite {where}.")
+    if (got - truth).abs().max() > 1e-8:
+        i = int((got - truth).abs().flatten().argmax())
+        raise Wrong(
+            f"Of the {name} {where}, number {i} should be {truth.flatten()[i]:.4f}, not {got.flatten()[i]:.4f}."
+        )
+
+
+def _resp(x, weights, means, stds):
+    return em.e_step(em.gaussian_log_joint(x[:, None], weights, means[:, None], (stds**2)[:, None, None]))
+
+
+def check_responsibilities(answer):
+    for seed in range(10):
+        x, *model = _mixture(seed)
+        _expect("responsibilities", answer(x, *model), _resp(x, *model), f"of mixture {seed}")
+    far = torch.tensor([-200.0, 300.0], dtype=torch.float64)
+    _expect("responsibilities", answer(far, *model), _resp(far, *model), "of points far from all components")
+
+
+def solve_responsibilities(x, weights, means, stds):
+    log_joint = weights.log() - stds.log() - ((x[:, None] - means) / stds) ** 2 / 2  # a common constant cancels
+    return torch.softmax(log_joint, 1)
+
+
+def check_m_step(answer):
+    for seed in range(10):
+        x, *model = _mixture(seed)
+        resp = _resp(x, *model)
+        got = answer(x, resp)
+        if not isinstance(got, (tuple, list)) or len(got) != 3:
+            raise Wrong("Return three vectors: weights, means, standard deviations.")
+        weights, means, covariances = em.gaussian_m_step(x[:, None], resp)
+        truth = weights, means[:, 0], covariances[:, 0, 0].sqrt()
+        for name, value, right in zip(("weights", "means", "standard deviations"), got, truth, strict=True):
+            _expect(name, value, right, f"of data set {seed}")
+
+
+def solve_m_step(x, resp):
+    count = resp.sum(0)
+    means = x @ resp / count
+    variances = (resp * (x[:, None] - means) ** 2).sum(0) / count
+    return count / len(x), means, variances.sqrt()
+
+
+def _poisson_step(x, weights, rates):
+    """One step of EM for a mixture of Poissons, from torch's own density."""
+    resp = torch.softmax(weights.log() + torch.distributions.Poisson(rates).log_prob(x[:, None]), 1)
+    return resp.mean(0), (resp * x[:, None]).sum(0) / resp.sum(0)
+
+
+def check_poisson(answer):
+    for seed in range(10):
+        rng = generator(seed, "counts")
+        x = torch.poisson(torch.rand(40, generator=rng, dtype=torch.float64) * 12, generator=rng)
+        weights = torch.softmax(torch.randn(3, generator=rng, dtype=torch.float64), 0)
+        rates = 1 + 9 * torch.rand(3, generator=rng, dtype=torch.float64)
+        got = answer(x, weights, rates)
+        if not isinstance(got, (tuple, list)) or len(got) != 2:
+            raise Wrong("Return two vectors: the new weights and the new rates.")
+        for name, value, right in zip(("weights", "rates"), got, _poisson_step(x, weights, rates), strict=True):
+            _expect(name, value, right, f"after one step on data set {seed}")
+
+
+def solve_poisson(x, weights, rates):
+    log_joint = weights.log() + x[:, None] * rates.log() - rates  # log x! cancels
+    resp = torch.softmax(log_joint, 1)
+    count = resp.sum(0)
+    return count / len(x), x @ resp / count
+
+
+def check_stuck(answer):
+    means = torch.as_tensor(answer, dtype=torch.float64)
+    if means.shape != (2, 2) or not means.isfinite().all():
+        raise Wrong("Give two means as a table of two rows: length and waiting time of each, all finite.")
+    x = data.old_faithful()
+    half = torch.full((2,), 0.5, dtype=torch.float64)
+    (_, ends, _), stairs = em.gaussian_em(x, half, means, x.T.cov(correction=0).expand(2, 2, 2), 300)
+    if stairs[-1] > -4.7:
+        raise Wrong(
+            f"After 300 steps the log-likelihood is {stairs[-1]:.3f}, and the means are "
+            f"{(ends[0] - ends[1]).norm():.1f} apart: this start finds the two groups."
+        )
+
+
+def solve_stuck():
+    return [[3.0, 70.0], [3.0, 70.0]]  # equal components get equal responsibilities, and so stay equal for ever
+
+
+EXERCISES = {
+    "2.E1": Exercise(
+        check=check_responsibilities,
+        hints=(
+            "Bayes' rule: weight times density of each component, divided by the sum of these over the components.",
+            "Far from all components every density is 0 in the computer. Work with logarithms and normalize last.",
+            "log weight - log std - ((x - mean) / std)^2 / 2 for every pair (broadcast x[:, None]), then torch.softmax(..., 1).",
+        ),
+        solution=solve_responsibilities,
+    ),
+    "2.E2": Exercise(
+        check=check_m_step,
+        hints=(
+            "The count of component k is the sum of its column of `resp`; its weight is the count divided by n.",
+            "Mean: sum of resp times x, divided by the count.",
+            "Variance: sum of resp times (x - new mean)^2, divided by the count. Use the new mean, and return the root.",
+        ),
+        solution=solve_m_step,
+    ),
+    "2.E3": Exercise(
+        check=check_poisson,
+        hints=(
+            "Responsibilities first: a softmax over the components of log weight + log Poisson(x; rate).",
+            "log Poisson(x; rate) = x log rate - rate - log x!, and the last term is the same for all components.",
+            "The M-step: weight = count / n and rate = the weighted mean of x, because a Poisson's mean is its rate.",
+        ),
+        solution=solve_poisson,
+    ),
+    "2.E4": Exercise(
+        check=check_stuck,
+        hints=(
+            "What would make the two components indistinguishable for an E-step?",
+            "If two components are equal, every responsibility is 1/2.",
+            "Then the M-step gives both the same mean and covariance, and they are equal again.",
+        ),
+        solution=solve_stuck,
+    ),
+}

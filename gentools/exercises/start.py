@@ -1,0 +1,186 @@
+"""Questions and exercises of chapter 00."""
+
+import itertools
+
+import torch
+
+from gentools.lab import worlds
+from gentools.lab.quiz import Exercise, Question, Wrong
+from gentools.lab.randomness import generator
+
+QUESTIONS = {
+    "0.Q1": Question(
+        "a",
+        {
+            "a": "A probability of x alone collects all the ways in which x can come about.",
+            "b": "That is one entry of the table. The coin could also have been the other one.",
+            "c": "That is the conditional q(x|z), in which z is known.",
+        },
+    ),
+    "0.Q2": Question(
+        "c",
+        {
+            "a": "For large n both come close to the mean, and neither equals it.",
+            "b": "Averages of independent samples have errors of either sign.",
+            "c": "The error is random, 0 on average, and shrinks like one over the root of n.",
+        },
+    ),
+    "0.Q3": Question(
+        "b",
+        {
+            "a": "The rule is for products: log(a + b) has no such form.",
+            "b": "This is the one rule on which every split in the course rests.",
+            "c": "That would be the rule for log a raised to a power.",
+        },
+    ),
+    "0.Q4": Question(
+        "b",
+        {
+            "a": "The entropy of the reports appears in the bound, not in the divergence. The divergence of equal joints is 0.",
+            "b": "Three free numbers of the model meet the three of the data, so a perfect model exists, and a free encoder "
+            "can be its posterior. Then both joints are equal.",
+            "c": "Adjusting the encoder is the other half of the fit. Free tables can follow the posterior exactly.",
+        },
+    ),
+    "0.Q5": Question(
+        "b",
+        {
+            "a": "The cell does more: it also runs a wrong form.",
+            "b": "Both sides agree on every world that was tried, and the named mistake does not.",
+            "c": "It is a test on many random worlds. A proof is in the text.",
+        },
+    ),
+    "0.Q6": Question(
+        "a",
+        {
+            "a": "Data first: a report, then a guess at the coin.",
+            "b": "That is the model side, q(z) q(x|z).",
+            "c": "The marginals do not say how x and z go together.",
+        },
+    ),
+    "0.Q7": Question(
+        "c",
+        {
+            "a": "In their paper p is the model.",
+            "b": "Their q depends on phi and is the encoder.",
+            "c": "Their q is our p, and their p is our q.",
+        },
+    ),
+    "0.Q8": Question(
+        "a",
+        {
+            "a": "The gap is an average of divergences, and they are 0 only if their arguments agree.",
+            "b": "The marginal KL says that about the model. The gap is about the encoder.",
+            "c": "Then the joint KL would be 0, and both parts with it; the gap alone says less.",
+        },
+    ),
+    "0.Q9": Question(
+        "c",
+        {
+            "a": "A picture that was stored cannot tell you this.",
+            "b": "Seeds vary the start and the samples, so they show the spread, not a mean alone.",
+            "c": "The report prints a mean, an interval and the range over the seeds, and a verdict made from them.",
+        },
+    ),
+}
+
+
+def _coins(seed):
+    rng = generator(seed, "exercise of chapter 0")
+    k = int(torch.randint(2, 5, (), generator=rng))
+    return worlds.simplex(rng, k), torch.rand(k, generator=rng, dtype=torch.float64)
+
+
+def _reports(weights, heads):
+    """The distribution of the number of heads, by writing out all 8 sequences of three tosses."""
+    q_x = torch.zeros(4, dtype=torch.float64)
+    for sequence in itertools.product((0, 1), repeat=3):
+        chance = weights.clone()
+        for toss in sequence:
+            chance = chance * (heads if toss else 1 - heads)
+        q_x[sum(sequence)] += chance.sum()
+    return q_x
+
+
+def _compare(got, truth, seed):
+    got = torch.as_tensor(got, dtype=torch.float64)
+    if got.shape != truth.shape:
+        raise Wrong(f"The result should have shape {tuple(truth.shape)}, not {tuple(got.shape)}.")
+    if not torch.allclose(got, truth, rtol=0, atol=1e-8):
+        i = int((got - truth).abs().argmax())
+        raise Wrong(f"In world {seed}, entry {i} should be {truth.flatten()[i]:.4f}, not {got.flatten()[i]:.4f}.")
+
+
+def check_marginal(answer):
+    for seed in range(20):
+        weights, heads = _coins(seed)
+        _compare(answer(weights, heads), _reports(weights, heads), seed)
+
+
+def solve_marginal(weights, heads):
+    x = torch.arange(4)[:, None]
+    ways = torch.tensor([1, 3, 3, 1])[:, None]  # sequences of three tosses with x heads
+    return (ways * heads**x * (1 - heads) ** (3 - x)) @ weights
+
+
+def check_posterior(answer):
+    for seed in range(20):
+        w = worlds.table(seed)
+        _compare(answer(w.q_xz), w.q_z_given_x, seed)
+
+
+def solve_posterior(q_xz):
+    return q_xz / q_xz.sum(1, keepdim=True)
+
+
+LETTERS = {
+    "q_phi(z|x)": "p(z|x)",
+    "p_theta(x|z)": "q(x|z)",
+    "p_theta(z)": "q(z)",
+    "p_theta(z|x)": "q(z|x)",
+}
+
+
+def check_letters(answer):
+    if not isinstance(answer, dict):
+        raise Wrong("Give a dict from their letters to ours.")
+    for theirs, ours in LETTERS.items():
+        if theirs not in answer:
+            raise Wrong(f"{theirs} is missing.")
+        if str(answer[theirs]).replace(" ", "") != ours:
+            raise Wrong(f"{theirs} is not {answer[theirs]} here. Who draws z: the data side or the model?")
+
+
+def solve_letters():
+    return {"q_phi(z|x)": "p(z|x)", "p_theta(x|z)": "q(x|z)", "p_theta(z)": "q(z)", "p_theta(z|x)": "q(z|x)"}
+
+
+EXERCISES = {
+    "0.E1": Exercise(
+        check=check_marginal,
+        hints=(
+            "First for one coin: how many sequences of three tosses have x heads, and how probable is each?",
+            "One coin of chance h: 1, 3, 3, 1 times h^x (1 - h)^(3 - x).",
+            "Then the average over the coins with their weights: a matrix (4, K) times a vector (K,).",
+        ),
+        solution=solve_marginal,
+    ),
+    "0.E2": Exercise(
+        check=check_posterior,
+        hints=(
+            "Bayes' rule: q(z|x) = q(x,z) / q(x).",
+            "x runs along the rows, so q(x) is the sum of a row.",
+            "Divide by q_xz.sum(1, keepdim=True).",
+        ),
+        solution=solve_posterior,
+    ),
+    "0.E3": Exercise(
+        check=check_letters,
+        hints=(
+            "In their paper p_theta is the model and q_phi the encoder.",
+            "In this book the model is q and the encoder belongs to p.",
+            "Exchange the two letters everywhere and drop the indices.",
+        ),
+        solution=solve_letters,
+    ),
+}

@@ -1,0 +1,450 @@
+"""Experiments of chapter 02: EM on Old Faithful, on the 25-grid and on the digits, and how it goes wrong."""
+
+from dataclasses import dataclass
+
+import torch
+
+from gentools import em
+from gentools.lab import data
+from gentools.lab.plots import COLORS, MARKERS
+from gentools.lab.randomness import generator
+from gentools.recipes import Recipe
+
+KINDS = (COLORS["blue"], COLORS["orange"])  # of the two components wherever there are two
+
+
+def random_start(x, components, seed, spread):
+    """Equal weights, means at random points of `x`, and for all components the covariance `spread` (d, d)."""
+    rng = generator(seed, "start of EM")
+    chosen = torch.randperm(len(x), generator=rng)[:components]
+    weights = torch.full((components,), 1 / components, dtype=x.dtype)
+    return weights, x[chosen], spread.expand(components, -1, -1)
+
+
+def ellipse(ax, mean, covariance, radius=2.0, **style):
+    """The points `radius` standard deviations from the mean of a Gaussian in the plane."""
+    angle = torch.linspace(0, 2 * torch.pi, 100, dtype=torch.float64)
+    circle = torch.stack([angle.cos(), angle.sin()])
+    x, y = mean[:, None] + radius * torch.linalg.cholesky(covariance) @ circle
+    ax.plot(x, y, **style)
+
+
+# 2.1 and 2.2: Old Faithful
+
+
+@dataclass(frozen=True)
+class Faithful:
+    steps: int = 60
+    shown: tuple = (0, 5, 20, 60)
+
+
+def run_faithful(config, seed, device):
+    """The ten lines of EM with two components from a random start; its staircase and some of the fits on the way."""
+    x = data.old_faithful()
+    model = random_start(x, 2, seed, x.T.cov(correction=0))
+    stairs, fits = [], {}
+    for a, b in zip((0, *config.shown[:-1]), config.shown, strict=True):
+        model, part = em.gaussian_em(x, *model, b - a)
+        stairs.append(part if not stairs else part[1:])
+        for name, value in zip(("weights", "means", "covariances"), model, strict=True):
+            fits[f"{name} {b}"] = value
+        fits[f"resp {b}"] = em.e_step(em.gaussian_log_joint(x, *model))
+    stairs = torch.cat(stairs)
+    one = torch.ones(1, dtype=x.dtype), x.mean(0, keepdim=True), x.T.cov(correction=0)[None]
+    alone = em.log_likelihood(em.gaussian_log_joint(x, *one))
+    numbers = {
+        "log-likelihood at the start": stairs[0],
+        "log-likelihood at the end": stairs[-1],
+        "log-likelihood of a single Gaussian": alone,
+        "the two components separated": stairs[-1] - alone > 0.1,
+        "smallest rise of a half-step": stairs.diff().min(),
+        "largest rise of a step after step 10": stairs[20::2].diff().max(),
+    }
+    return {"numbers": numbers, "arrays": {"x": x, "stairs": stairs, **fits}}
+
+
+def draw_staircase(results, config):
+    import matplotlib.pyplot as plt
+
+    fig, (left, right) = plt.subplots(1, 2, figsize=(8.2, 3.5))
+    stairs = results[0]["arrays"]["stairs"]
+    first = max(0, int(stairs[20::2].diff().argmax()) + 10 - 5)  # a window around the steepest climb after step 10
+    part = stairs[2 * first : 2 * first + 17]
+    time = first + torch.arange(len(part)) / 2
+    left.plot(time, part, color="0.6", ls="-", lw=1, zorder=0)
+    left.plot(time[1::2], part[1::2], "^", color=COLORS["vermillion"], label="bound after an M-step")
+    left.plot(time[::2], part[::2], "o", color=COLORS["blue"], label="after an E-step: log-likelihood")
+    left.set(xlabel="step", ylabel="nats per eruption", title="One start, the steps where it climbs")
+    left.legend(loc="upper left")
+    best = max(float(r["arrays"]["stairs"][-1]) for r in results)
+    for i, result in enumerate(results):
+        missing = best - result["arrays"]["stairs"][::2]
+        right.semilogy(missing.clamp(min=1e-12), ls="-", color=plt.get_cmap("viridis")(i / len(results)), lw=1.3)
+    right.set(xlabel="step", ylabel="below the best, nats", title="Every start", ylim=(1e-10, 5), xlim=(0, 80))
+    return fig
+
+
+def verdict_faithful(summary):
+    separated, rise = summary["the two components separated"], summary["smallest rise of a half-step"]
+    climbs = "no half-step ever fell" if rise["min"] > -1e-9 else "some half-step fell, which EM forbids"
+    ends = f"{separated['mean'] * separated['n']:.0f} of {separated['n']} starts end with the components separated"
+    stuck = "; the others have converged too, hardly above a single Gaussian" if separated["mean"] < 1 else ""
+    return f"{climbs}; {ends}{stuck}."
+
+
+def draw_fits(results, config):
+    import matplotlib.pyplot as plt
+
+    a = results[0]["arrays"]
+    fig, axes = plt.subplots(1, len(config.shown), figsize=(8.4, 2.9), sharex=True, sharey=True)
+    for ax, step in zip(axes, config.shown, strict=True):
+        ax.scatter(*a["x"].T, c=a[f"resp {step}"][:, 1], cmap="cividis", vmin=0, vmax=1, s=7)
+        for k, color in enumerate(KINDS):
+            ellipse(ax, a[f"means {step}"][k], a[f"covariances {step}"][k], color=color, lw=1.8, ls="-")
+            ax.plot(*a[f"means {step}"][k], "o", color=color, mec="white", ms=7)
+        ax.set(title=f"after {step} steps", xlabel="length, min")
+    axes[0].set_ylabel("waiting time, min")
+    return fig
+
+
+# 2.3: where EM stops
+
+
+@dataclass(frozen=True)
+class Starts:
+    n: int = 2500
+    restarts: int = 16
+    max_steps: int = 300
+
+
+def run_starts(config, seed, device):
+    """25 components on the 25-grid: from random points, from the best of many such starts, and from k-means++."""
+    x = data.grid(config.n, seed)[0].double()
+    centers = data.grid_centers().double()
+    spread = torch.eye(2, dtype=torch.float64)
+    starts = [em.Mixture(*random_start(x, 25, f"{seed} {r}", spread)) for r in range(config.restarts)]
+    fits = {
+        "one random start": em.fit_mixture(x, 25, start=starts[0], max_steps=config.max_steps),
+        f"best of {config.restarts}": em.fit_mixture(
+            x, 25, start=starts, restarts=config.restarts, max_steps=config.max_steps
+        ),
+        "one k-means++ start": em.fit_mixture(x, 25, seed=seed, max_steps=config.max_steps),
+    }
+    numbers, arrays = {}, {"x": x}
+    for name, fit in fits.items():
+        near = torch.cdist(centers, fit.means).amin(1) < 3 * data.GRID_STD
+        numbers[f"centers found: {name}"] = near.sum()
+        numbers[f"log-likelihood: {name}"] = fit.history.likelihood[-1]
+        numbers[f"converged: {name}"] = fit.converged
+        arrays |= {f"means {name}": fit.means, f"covariances {name}": fit.covariances}
+    return {"numbers": numbers, "arrays": arrays}
+
+
+def draw_starts(results, config):
+    import matplotlib.pyplot as plt
+
+    names = ("one random start", f"best of {config.restarts}", "one k-means++ start")
+    fig, axes = plt.subplots(1, 4, figsize=(8.4, 2.5), width_ratios=(1, 1, 1, 1.15))
+    a = results[0]["arrays"]
+    for ax, name in zip(axes, names, strict=False):
+        ax.plot(*a["x"].T, ".", ms=1.5, color="0.65")
+        for mean, covariance in zip(a[f"means {name}"], a[f"covariances {name}"], strict=True):
+            ellipse(ax, mean, covariance, 3.0, color=COLORS["vermillion"], lw=1.2, ls="-")
+        ax.set(title=name, xticks=(-4, 0, 4), yticks=(-4, 0, 4), aspect="equal", xlim=(-5, 5), ylim=(-5, 5))
+    for i, name in enumerate(names):
+        found = [float(r["numbers"][f"centers found: {name}"]) for r in results]
+        jitter = torch.linspace(-0.2, 0.2, len(found)) if len(found) > 1 else torch.zeros(1)
+        axes[3].plot(i + jitter, found, MARKERS[i], ms=4.5, color=list(COLORS.values())[i])
+    axes[3].set(title="centers found", ylim=(0, 26), xlim=(-0.6, 2.6))
+    axes[3].set_xticks(range(3), ("one", "best of\n16", "k-\nmeans++"))
+    return fig
+
+
+def verdict_starts(summary):
+    means = {name.split(": ")[1]: s for name, s in summary.items() if name.startswith("centers found")}
+    one, best, spread = means.values()
+    restarts = "restarts help" if best["low"] > one["high"] else "restarts do not clearly help"
+    enough = "find all" if best["min"] == 25 else "still miss centers on some data sets"
+    return (
+        f"{restarts} ({one['mean']:.1f} centers to {best['mean']:.1f} of 25) and {enough}; "
+        f"one well spread start finds {spread['mean']:.1f}."
+    )
+
+
+# 2.4: Bernoullis on the digits
+
+
+@dataclass(frozen=True)
+class Digits:
+    components: int = 20
+    restarts: int = 8
+    max_steps: int = 200
+
+
+def run_digits(config, seed, device):
+    """A mixture of Bernoullis on the binarized digits, which sees no labels, and how its components fit the labels."""
+    images, labels = data.digits()
+    x = (images.flatten(1) > 127).double()
+    fit = em.fit_bernoulli_mixture(
+        x, config.components, seed=seed, restarts=config.restarts, max_steps=config.max_steps
+    )
+    resp = fit.responsibilities(x)
+    of_class = resp.T @ torch.nn.functional.one_hot(labels, 10).double()  # (K, 10): expected counts
+    majority = of_class.argmax(1)
+    one = em.fit_bernoulli_mixture(x, 1)
+    numbers = {
+        "log-likelihood": fit.history.likelihood[-1],
+        "log-likelihood of one component": one.history.likelihood[-1],
+        "classes that lead some component": majority.unique().numel(),
+        "share of scans of their component's leading class": (majority[resp.argmax(1)] == labels).double().mean(),
+        "that share by chance": labels.bincount().max() / len(labels),
+    }
+    arrays = {"weights": fit.weights, "means": fit.means, "majority": majority, "samples": fit.sample(20, seed=seed)}
+    return {"numbers": numbers, "arrays": arrays}
+
+
+def draw_digits(results, config):
+    import matplotlib.pyplot as plt
+
+    a = results[0]["arrays"]
+    order = (a["majority"] * 10 - a["weights"]).argsort()  # by class, then the heaviest first
+    columns = 10
+    rows = -(-config.components // columns)
+    fig, axes = plt.subplots(rows, columns, figsize=(8.4, 1.12 * rows), squeeze=False)
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, k in zip(axes.flat, order, strict=False):
+        ax.imshow(a["means"][k].reshape(8, 8), cmap="gray", vmin=0, vmax=1)
+        ax.set_title(f"“{int(a['majority'][k])}”  {100 * a['weights'][k]:.0f} %", fontsize=10)
+    return fig
+
+
+def verdict_digits(summary):
+    classes = summary["classes that lead some component"]
+    share = summary["share of scans of their component's leading class"]
+    chance = summary["that share by chance"]["mean"]
+    return (
+        f"without labels, {classes['min']:.0f} to {classes['max']:.0f} of the ten digits get a component of their own, "
+        f"and {100 * share['mean']:.0f} % of the scans agree with their component (chance {100 * chance:.0f} %)."
+    )
+
+
+# 2.5: the prior moves too
+
+
+@dataclass(frozen=True)
+class Prior:
+    n: int = 2000
+    weight: float = 0.85
+    distance: float = 3.0
+    steps: int = 3000
+
+
+def run_prior(config, seed, device):
+    """EM on two overlapping Gaussians of unequal weight, with the weights estimated and with the weights held at 1/2."""
+    rng = generator(seed, "unequal weights")
+    second = torch.rand(config.n, generator=rng, dtype=torch.float64) > config.weight
+    x = (torch.randn(config.n, generator=rng, dtype=torch.float64) + config.distance * second)[:, None]
+    half = torch.full((2,), 0.5, dtype=torch.float64)
+    start = torch.tensor([[0.0], [config.distance]], dtype=torch.float64), torch.ones(2, 1, 1, dtype=torch.float64)
+    free, _ = em.gaussian_em(x, half, *start, config.steps)
+    held = half, *start
+    for _ in range(config.steps):
+        held = half, *em.gaussian_m_step(x, em.e_step(em.gaussian_log_joint(x, *held)))[1:]
+    numbers, arrays = {}, {"x": x}
+    for name, model in (("estimated", free), ("held at 1/2", held)):
+        numbers[f"log-likelihood: {name}"] = em.log_likelihood(em.gaussian_log_joint(x, *model))
+        numbers[f"larger mean: {name}"] = model[1].max()
+        grid = torch.linspace(-4, 7, 300, dtype=torch.float64)[:, None]
+        arrays[f"parts {name}"] = em.gaussian_log_joint(grid, *model).exp()
+    numbers["first weight, estimated"] = free[0][0]
+    numbers["lost by holding it"] = numbers["log-likelihood: estimated"] - numbers["log-likelihood: held at 1/2"]
+    return {"numbers": numbers, "arrays": {**arrays, "grid": grid}}
+
+
+def draw_prior(results, config):
+    import matplotlib.pyplot as plt
+
+    a = results[0]["arrays"]
+    fig, axes = plt.subplots(1, 3, figsize=(8.4, 2.9), width_ratios=(1.2, 1.2, 1))
+    grid = a["grid"][:, 0]
+    truth = torch.stack(
+        [
+            weight * torch.exp(-((grid - mean) ** 2) / 2) / (2 * torch.pi) ** 0.5
+            for weight, mean in ((config.weight, 0), (1 - config.weight, config.distance))
+        ]
+    )
+    for ax, name in zip(axes, ("estimated", "held at 1/2"), strict=False):
+        ax.hist(a["x"][:, 0], bins=50, density=True, color="0.85")
+        for k, color in enumerate(KINDS):
+            ax.plot(grid, truth[k], color="black", lw=1, ls=":", label="truth" if k == 0 else None)
+            ax.plot(grid, a[f"parts {name}"][:, k], color=color, lw=1.8, label=f"component {k + 1}")
+        ax.set(title=f"weights {name}", xlabel="x", xlim=(-4, 9.5), ylim=(0, 0.39))
+    axes[0].set_ylabel("density")
+    axes[1].legend()
+    lost = [1000 * float(r["numbers"]["lost by holding it"]) for r in results]
+    axes[2].plot(range(len(lost)), lost, "o", color=COLORS["vermillion"])
+    axes[2].axhline(0, color="black", lw=1)
+    axes[2].set(title="lost by holding", xlabel="seed", ylabel="millinats per point", xticks=range(0, len(lost), 3))
+    return fig
+
+
+def verdict_prior(summary):
+    lost, mean = summary["lost by holding it"], summary["larger mean: held at 1/2"]
+    costs = (
+        "holding the weights costs likelihood" if lost["low"] > 0 else "holding the weights costs nothing that shows"
+    )
+    return f"{costs}, {1000 * lost['mean']:.1f} millinats per point, and moves the second mean to {mean['mean']:.2f}."
+
+
+# 2.6: collapse
+
+
+@dataclass(frozen=True)
+class Collapse:
+    train: int = 40
+    components: int = 6
+    restarts: int = 16
+    floors: tuple = (1e-6, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+
+
+def run_collapse(config, seed, device):
+    """Too many components on a few eruptions, at several floors: likelihood of those eruptions and of all others."""
+    x = data.old_faithful()
+    x = x[torch.randperm(len(x), generator=generator(seed, "split"))]
+    train, rest = x[: config.train], x[config.train :]
+    fits = [
+        em.fit_mixture(train, config.components, seed=seed, restarts=config.restarts, floor=floor, max_steps=1000)
+        for floor in config.floors
+    ]
+    seen = torch.stack([fit.log_density(train).mean() for fit in fits])
+    held_out = torch.stack([fit.log_density(rest).mean() for fit in fits])
+    try:
+        bare = em.fit_mixture(
+            train, config.components, seed=seed, restarts=config.restarts, floor=0, max_steps=1000
+        ).likelihoods
+        collapsed = bare.isnan().double().mean()
+    except em.CollapseError:
+        collapsed = 1.0
+    numbers = {
+        "share of restarts that collapse without a floor": collapsed,
+        "training, smallest floor": seen[0],
+        "training, best floor": seen[held_out.argmax()],
+        "held out, smallest floor": held_out[0],
+        "held out, best floor": held_out.max(),
+        "best floor": config.floors[int(held_out.argmax())],
+    }
+    return {"numbers": numbers, "arrays": {"seen": seen, "held_out": held_out}}
+
+
+def draw_collapse(results, config):
+    import matplotlib.pyplot as plt
+
+    fig, ax = plt.subplots(figsize=(6.4, 3.4))
+    for name, key, color, marker in (
+        ("the eruptions it was fitted to", "seen", COLORS["blue"], "o"),
+        ("all other eruptions", "held_out", COLORS["vermillion"], "^"),
+    ):
+        values = torch.stack([r["arrays"][key] for r in results])
+        for row in values:
+            ax.semilogx(config.floors, row, color=color, ls="-", lw=0.7, alpha=0.6)
+        ax.semilogx(config.floors, values.mean(0), marker=marker, color=color, ls="-", lw=2.2, label=name)
+    ax.set(xlabel="floor, as a share of the data's variance", ylabel="log-likelihood, nats each")
+    ax.legend()
+    return fig
+
+
+def verdict_collapse(summary):
+    share = summary["share of restarts that collapse without a floor"]
+    gain = summary["training, smallest floor"]["mean"] - summary["training, best floor"]["mean"]
+    lost = summary["held out, best floor"]["mean"] - summary["held out, smallest floor"]["mean"]
+    return (
+        f"without a floor {100 * share['mean']:.0f} % of the restarts collapse; against the best floor the smallest one "
+        f"gains {gain:.1f} nats on the eruptions it saw and loses {lost:.1f} on the others."
+    )
+
+
+RECIPES = {
+    "2.1": Recipe(
+        title="The staircase",
+        caption="EM with two Gaussians on Old Faithful. An M-step raises the bound, the E-step after it raises the bound to "
+        "the log-likelihood. Right: distance to the best likelihood from ten random starts. Some rest on a plateau for many "
+        "steps before they climb, one never leaves it; near the top every step removes the same share of what is missing.",
+        alt="Left, a rising staircase in which triangles, the bound after M-steps, alternate with higher circles, the "
+        "log-likelihood after E-steps. Right, ten curves on a logarithmic axis, some flat for tens of steps; nine end in "
+        "falling straight lines of the same slope, one stays flat.",
+        run=run_faithful,
+        draw=draw_staircase,
+        quick=Faithful(),
+        full=Faithful(steps=200, shown=(0, 5, 20, 200)),
+        seeds=tuple(range(10)),
+        verdict=verdict_faithful,
+        modules=("em", "mixtures"),
+    ),
+    "2.2": Recipe(
+        title="A fit on its way",
+        caption="The same EM, one start: ellipses at two standard deviations, points shaded by their responsibility.",
+        alt="Four scatter plots of waiting time against length of eruption. Two ellipses that cover everything at first "
+        "separate and settle on the two groups of points.",
+        run=run_faithful,
+        draw=draw_fits,
+        quick=Faithful(),
+        full=Faithful(),
+        modules=("em", "mixtures"),
+    ),
+    "2.3": Recipe(
+        title="Where EM stops",
+        caption="25 components on the 25-grid. From random points EM converges to a fit that shares components between "
+        "groups; the best of 16 such starts is better and still wrong. The last panel shows ten data sets.",
+        alt="Three scatter plots of a five by five grid of tight groups with ellipses. In the first two some ellipses span "
+        "several groups; in the third every group has its own. A dot plot counts the centers found.",
+        run=run_starts,
+        draw=draw_starts,
+        quick=Starts(n=1000),
+        full=Starts(),
+        seeds=tuple(range(10)),
+        verdict=verdict_starts,
+        modules=("em", "mixtures"),
+    ),
+    "2.4": Recipe(
+        title="Twenty Bernoulli means",
+        caption="Means of a mixture of 20 products of Bernoullis on the binarized digits, sorted by the digit that leads "
+        "each component (in quotes), with the weights. No label was used to fit them.",
+        alt="Two rows of ten small gray pictures that look like blurred handwritten digits in different styles.",
+        run=run_digits,
+        draw=draw_digits,
+        quick=Digits(restarts=2),
+        full=Digits(),
+        seeds=tuple(range(5)),
+        verdict=verdict_digits,
+        modules=("em", "mixtures"),
+    ),
+    "2.5": Recipe(
+        title="The prior moves too",
+        caption="Two overlapping Gaussians of weights 0.85 and 0.15. EM that holds the weights at one half loses likelihood "
+        "on every data set and puts the second component where it is not.",
+        alt="Two histograms with fitted components. On the left they lie on the dotted truth; on the right, with the "
+        "weights held, the second is too heavy and too far to the left. A dot plot shows a positive loss for every seed.",
+        run=run_prior,
+        draw=draw_prior,
+        quick=Prior(steps=300),
+        full=Prior(),
+        seeds=tuple(range(10)),
+        verdict=verdict_prior,
+        modules=("em", "mixtures"),
+    ),
+    "2.6": Recipe(
+        title="A floor against collapse",
+        caption="Six components on 40 eruptions. The smaller the floor, the higher the likelihood of the eruptions that were "
+        "seen and the lower that of the others. Thin lines are ten random splits, thick ones their mean.",
+        alt="Two curves over the floor on a logarithmic axis. The one for the training data falls from left to right, the "
+        "one for the other data rises to meet it at a floor of a tenth, after which both fall.",
+        run=run_collapse,
+        draw=draw_collapse,
+        quick=Collapse(restarts=2, floors=(1e-6, 1e-3, 1e-1)),
+        full=Collapse(),
+        seeds=tuple(range(10)),
+        verdict=verdict_collapse,
+        modules=("em", "mixtures"),
+    ),
+}

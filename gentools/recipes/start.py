@@ -1,0 +1,196 @@
+"""Experiments of chapter 00: the map of the course, and a model of two coins from its joints to its fit."""
+
+from dataclasses import dataclass
+
+import torch
+
+from gentools import joint_kl
+from gentools.lab.divergences import kl
+from gentools.lab.plots import COLORS, MARKERS
+from gentools.lab.randomness import generator
+from gentools.recipes import Recipe
+
+# 0.1: the map. Chapter: (title, column, row, chapters it needs)
+
+CHAPTERS = {
+    0: ("start", 0, 1.0, ()),
+    1: ("the KL of\ntwo joints", 0, 3.0, (0,)),
+    2: ("EM", 1, 0.0, (1,)),
+    3: ("VAE", 1, 1.3, (1,)),
+    5: ("GAN", 1, 3.4, (1,)),
+    8: ("AAE", 2, 2.15, (3, 5)),
+    4: ("conditional\nVAE", 2, 0.0, (3,)),
+    16: ("diffusion", 2, 1.05, (3,)),
+    9: ("ALI", 2, 3.2, (5,)),
+    6: ("DCGAN", 2, 4.2, (5,)),
+    10: ("regularized\nGAN", 2, 5.3, (5,)),
+    15: ("autoregressive", 1, 5.3, (1,)),
+    14: ("alpha-GAN", 3, 2.15, (8,)),
+    13: ("AGE", 3, 3.2, (9,)),
+    7: ("conditional\nGAN", 3, 4.2, (6,)),
+    12: ("WGAN-GP", 3, 5.3, (6,)),
+    11: ("evaluation", 3, 0.0, ()),
+    17: ("one map", 3, 1.05, ()),
+}
+
+
+@dataclass(frozen=True)
+class Map:
+    written: int = 8  # chapters 0 to 7; the others are planned
+
+
+def run_map(config, seed, device):
+    """A drawing has no numbers."""
+    return {"numbers": {}, "arrays": {}}
+
+
+def draw_map(results, config):
+    import matplotlib.pyplot as plt
+
+    fig, ax = plt.subplots(figsize=(8.4, 4.6))
+    width, height, across, down = 1.5, 0.74, 2.25, 0.95
+
+    def place(number):
+        _, column, row, _ = CHAPTERS[number]
+        return across * column, -down * row
+
+    for number, (title, _, _, needs) in CHAPTERS.items():
+        x, y = place(number)
+        color = COLORS["blue"] if number < config.written else "0.55"
+        for before in needs:
+            a, b = place(before)
+            start, end = (
+                ((a, b - height / 2), (x, y + height / 2)) if a == x else ((a + width / 2, b), (x - width / 2, y))
+            )
+            ax.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": color, "lw": 1.2})
+        solid = number < config.written
+        box = plt.Rectangle(
+            (x - width / 2, y - height / 2), width, height,
+            facecolor="white" if not solid else "#e5f1f9", edgecolor=color, lw=1.3, ls="-" if solid else (0, (4, 3)),
+        )  # fmt: skip
+        ax.add_patch(box)
+        ax.text(
+            x, y, f"{number}  {title}", ha="center", va="center", fontsize=10,
+            color="black" if solid else "0.35", linespacing=1.05,
+        )  # fmt: skip
+    ax.set(xlim=(-0.85, 3 * across + 0.85), ylim=(-5.3 * down - 0.5, 0.5))
+    ax.axis("off")
+    return fig
+
+
+# 0.2: two coins in a bag
+
+TOSSES = 3
+
+
+def decoder(heads):
+    """q(x|z): the probability of x = 0, ..., 3 heads when coin z, whose chance of heads is heads[z], is tossed 3 times.
+
+    heads (K,) -> (4, K), columns sum to 1.
+    """
+    x = torch.arange(TOSSES + 1, dtype=heads.dtype)[:, None]
+    return torch.distributions.Binomial(TOSSES, heads).log_prob(x).exp()
+
+
+def build(parameters):
+    """From free numbers, (K,), (K,) and (4, K), the weights q(z), the chances of heads, and the encoder p(z|x)."""
+    weights, heads, encoder = parameters
+    return weights.softmax(0), heads.sigmoid(), encoder.softmax(1)
+
+
+@dataclass(frozen=True)
+class Bag:
+    weights: tuple = (0.6, 0.4)
+    heads: tuple = (0.8, 0.3)
+    steps: int = 1500
+    rate: float = 0.05
+
+
+def run_bag(config, seed, device):
+    """Gradient descent on the joint KL over the weights, the coins and the encoder at once, from a random start."""
+    p_x = decoder(torch.tensor(config.heads, dtype=torch.float64)) @ torch.tensor(config.weights, dtype=torch.float64)
+    rng = generator(seed, "bag")
+    shapes = ((2,), (2,), (TOSSES + 1, 2))
+    parameters = [torch.randn(shape, generator=rng, dtype=torch.float64).requires_grad_() for shape in shapes]
+    optimizer = torch.optim.Adam(parameters, config.rate)
+    curves, before = [], None
+    for _ in range(config.steps + 1):
+        weights, heads, encoder = build(parameters)
+        p_joint, q_joint = joint_kl.joints(p_x, encoder, weights, decoder(heads))
+        loss = kl(p_joint, q_joint)
+        curves.append(torch.stack([loss, kl(p_x, q_joint.sum(1)), joint_kl.gap(p_joint, q_joint)]).detach())
+        before = q_joint.sum(1).detach() if before is None else before
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    order = heads.argsort(descending=True)
+    numbers = {
+        "joint KL at the start": curves[0][0],
+        "joint KL at the end": curves[-1][0],
+        "chance of heads, first coin": heads[order[0]],
+        "chance of heads, second coin": heads[order[1]],
+        "weight of the first coin": weights[order[0]],
+    }
+    arrays = {"curves": torch.stack(curves), "p_x": p_x, "before": before, "after": q_joint.sum(1).detach()}
+    return {"numbers": {name: value.detach() for name, value in numbers.items()}, "arrays": arrays}
+
+
+def draw_bag(results, config):
+    import matplotlib.pyplot as plt
+
+    a = results[0]["arrays"]
+    fig, (left, right) = plt.subplots(1, 2, figsize=(8.2, 3.2), width_ratios=(1.4, 1))
+    names = ("joint KL", "marginal KL", "gap")
+    for curve, name, color in zip(a["curves"].T, names, ("black", "blue", "orange"), strict=True):
+        left.loglog(1 + torch.arange(len(curve)), curve.clamp(min=1e-12), color=COLORS[color], label=name)
+    left.set(xlabel="step", ylabel="nats", title="One start", ylim=(1e-10, 3))
+    left.legend(loc="lower left")
+    x = torch.arange(TOSSES + 1)
+    right.bar(x, a["p_x"], width=0.8, color="0.82", label="reports")
+    right.plot(x, a["before"], MARKERS[1], color=COLORS["orange"], label="model, first step")
+    right.plot(x, a["after"], MARKERS[0], color=COLORS["blue"], label="model, last step")
+    right.set(xlabel="heads in three tosses", ylabel="probability", xticks=range(TOSSES + 1), ylim=(0, 0.62))
+    right.legend(loc="upper left")
+    return fig
+
+
+def verdict_bag(summary):
+    end = summary["joint KL at the end"]
+    first, second = summary["chance of heads, first coin"], summary["chance of heads, second coin"]
+    fitted = (
+        "every start ends below a millionth of a nat" if end["max"] < 1e-6 else "some start is still above 1e-6 nats"
+    )
+    spread = max(first["max"] - first["min"], second["max"] - second["min"])
+    agree = "in every start" if spread < 0.005 else "on average"
+    return f"{fitted}; the coins' chances of heads come out as {first['mean']:.2f} and {second['mean']:.2f} {agree}."
+
+
+RECIPES = {
+    "0.1": Recipe(
+        title="The map",
+        caption="Chapters and what they need, from left to right. Solid boxes are written, dashed ones planned; evaluation "
+        "and the one map belong to all of them.",
+        alt="A graph of boxes with chapter numbers. From the KL of two joints arrows lead to EM, VAE, GAN and autoregressive "
+        "models; from the VAE to the conditional VAE, diffusion and AAE; from the GAN to AAE, ALI, DCGAN and the "
+        "regularized GAN; and on to conditional GAN, WGAN-GP, AGE and alpha-GAN.",
+        run=run_map,
+        draw=draw_map,
+        quick=Map(),
+        full=Map(),
+        modules=("joint_kl",),
+    ),
+    "0.2": Recipe(
+        title="Two coins in a bag",
+        caption="Gradient descent on the joint KL. Left: it is the sum of the marginal KL and the gap in every step. Right: "
+        "the model's probabilities of the reports before and after.",
+        alt="Left, three falling curves on logarithmic axes; the joint KL is on top and all end near zero. Right, four gray "
+        "bars with squares off their tops and circles exactly on them.",
+        run=run_bag,
+        draw=draw_bag,
+        quick=Bag(steps=1000),
+        full=Bag(),
+        seeds=tuple(range(5)),
+        verdict=verdict_bag,
+        modules=("joint_kl",),
+    ),
+}

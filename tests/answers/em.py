@@ -1,0 +1,62 @@
+"""Wrong answers that chapter 02's exercises must refuse, and other right ones that they must accept."""
+
+import torch
+
+
+def naive(x, weights, means, stds):
+    density = weights / stds * torch.exp(-(((x[:, None] - means) / stds) ** 2) / 2)
+    return density / density.sum(1, keepdim=True)  # 0 / 0 far away
+
+
+def log_joint(x, weights, means, stds):
+    return weights.log() + torch.distributions.Normal(means, stds).log_prob(x[:, None])
+
+
+def moments(x, resp, about):
+    count = resp.sum(0)
+    mean = resp.T @ x / count
+    return count / len(x), mean, ((resp * (x[:, None] - about(x, mean)) ** 2).sum(0) / count).sqrt()
+
+
+def poisson(x, weights, rates):
+    return torch.softmax(weights.log() + x[:, None] * rates.log() - rates, 1)
+
+
+WRONG = {
+    "2.E1": [
+        naive,
+        lambda x, w, m, s: torch.softmax(log_joint(x, torch.ones_like(w), m, s), 1),  # forgets the weights
+        lambda x, w, m, s: torch.softmax(log_joint(x, w, m, s), 0),  # over the points
+        lambda x, w, m, s: log_joint(x, w, m, s).exp(),  # not normalized
+    ],
+    "2.E2": [
+        lambda x, r: moments(x, r, lambda x, mean: x.mean()),  # spread about the mean of all data
+        lambda x, r: (torch.full((r.shape[1],), 1 / r.shape[1], dtype=x.dtype), *moments(x, r, lambda x, m: m)[1:]),
+        lambda x, r: (*moments(x, r, lambda x, m: m)[:2], moments(x, r, lambda x, m: m)[2] ** 2),  # variances
+        lambda x, r: (r.mean(0), r.T @ x / len(x), moments(x, r, lambda x, m: m)[2]),  # divided by n
+    ],
+    "2.E3": [
+        lambda x, w, lam: (w, x @ poisson(x, w, lam) / poisson(x, w, lam).sum(0)),  # the prior stays
+        lambda x, w, lam: (poisson(x, w, lam).mean(0), x @ poisson(x, w, lam) / len(x)),
+        lambda x, w, lam: (poisson(x, w, lam).mean(0), lam),  # the rates stay
+    ],
+    "2.E4": [
+        [[2.0, 55.0], [4.3, 80.0]],  # finds the groups
+        [[3.4, 70.0], [3.6, 72.0]],  # close, and still finds them
+        [3.0, 70.0],  # one mean only
+    ],
+}
+
+ALTERNATIVE = {
+    "2.E1": lambda x, w, m, s: (log_joint(x, w, m, s) - log_joint(x, w, m, s).logsumexp(1, keepdim=True)).exp(),
+    "2.E2": lambda x, r: (
+        r.mean(0),
+        (r * x[:, None]).sum(0) / r.sum(0),
+        ((x**2 @ r) / r.sum(0) - ((x @ r) / r.sum(0)) ** 2).sqrt(),
+    ),
+    "2.E3": lambda x, w, lam: (
+        poisson(x, w, lam).sum(0) / len(x),
+        torch.einsum("n,nk->k", x, poisson(x, w, lam)) / torch.einsum("nk->k", poisson(x, w, lam)),
+    ),
+    "2.E4": torch.zeros(2, 2),
+}

@@ -1,0 +1,73 @@
+"""Questions give feedback for every letter, predictions meet outcomes, and a wrong book is caught."""
+
+import pytest
+
+from gentools.lab import quiz
+
+Q = quiz.Question("b", {"a": "too few", "b": "just so", "c": "too many"})
+
+
+def said(capsys):
+    return capsys.readouterr().out
+
+
+def test_ask(capsys):
+    quiz.ask("9.Q1", Q, None)
+    assert "not answered yet" in said(capsys)
+    quiz.ask("9.Q1", Q, "b")
+    assert "Right. just so" in said(capsys)
+    quiz.ask("9.Q1", Q, "c")
+    assert "Not so. too many" in said(capsys)
+    with pytest.raises(ValueError, match="a, b, c; got 'd'"):
+        quiz.ask("9.Q1", Q, "d")
+
+
+def test_predict_then_outcome(capsys):
+    quiz.predict("9.Q2", Q, None)
+    quiz.outcome("9.Q2", Q, "b")
+    assert "You said" not in said(capsys)
+    quiz.predict("9.Q2", Q, "a")
+    quiz.outcome("9.Q2", Q, "b")
+    assert "You said (a). too few" in said(capsys)
+    quiz.predict("9.Q2", Q, "b")
+    quiz.outcome("9.Q2", Q, "b")
+    assert "As you predicted" in said(capsys)
+
+
+def test_an_experiment_that_contradicts_the_book_raises():
+    with pytest.raises(AssertionError, match=r"says \(c\), the book says \(b\)"):
+        quiz.outcome("9.Q3", Q, "c")
+
+
+def test_a_question_needs_feedback_on_its_answer():
+    with pytest.raises(ValueError, match="no feedback"):
+        quiz.Question("d", {"a": ""})
+
+
+def test_every_registered_question_explains_every_choice():
+    import gentools
+    from gentools import exercises
+
+    found = 0
+    for name in gentools.CHAPTERS:
+        try:
+            questions = exercises.module(name).QUESTIONS
+        except ModuleNotFoundError:
+            continue
+        for id, question in questions.items():
+            found += 1
+            assert len(question.feedback) >= 2 and len(set(question.feedback.values())) == len(question.feedback), id
+            assert all(len(text) > 10 for text in question.feedback.values()), id
+    assert found > 0
+
+
+def test_answers_are_not_always_the_same_letter():
+    import gentools
+    from gentools import exercises
+
+    for name in gentools.CHAPTERS:
+        try:
+            letters = [q.answer for q in exercises.module(name).QUESTIONS.values()]
+        except ModuleNotFoundError:
+            continue
+        assert len(letters) < 4 or len(set(letters)) > 1, name

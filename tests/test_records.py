@@ -1,0 +1,84 @@
+"""Recorded figures: summaries are right, stored figures are fresh, complete and honest about how they were made."""
+
+import io
+import json
+import math
+
+import pytest
+from PIL import Image
+from scipy import stats
+
+import gentools
+from gentools import recipes
+from gentools.lab import records
+
+ALL = [id for name in gentools.CHAPTERS for id in recipes.recipes(name)]
+
+
+def test_summary_is_students_interval():
+    values = [1.0, 2.0, 4.0, 7.0, float("nan")]
+    s = records.summarize(values)
+    interval = stats.t.interval(0.95, 3, loc=3.5, scale=stats.sem(values[:4]))
+    assert (s["n"], s["failed"], s["mean"], s["median"], s["min"], s["max"]) == (5, 1, 3.5, 3.0, 1.0, 7.0)
+    assert (s["low"], s["high"]) == pytest.approx(interval)
+    assert records.summarize([2.0])["low"] is None
+    assert records.summarize([math.nan])["mean"] is None
+
+
+@pytest.mark.parametrize("id", ALL)
+def test_stored_figure(id):
+    record, recipe = records.load(id), recipes.find(id)
+    assert record is not None, f"figure {id} is not recorded; run python -m gentools figures {id}"
+    scale = record["scale"]
+    assert record["fingerprint"] == recipes.fingerprint(id, scale), (
+        f"figure {id} is stale: its configuration or its chapter's code changed. Run python -m gentools figures {id}"
+    )
+    assert scale == recipe.record and record["seeds"] == list(recipe.seeds)
+    for name, values in record["numbers"].items():
+        assert len(values) == len(record["seeds"])
+        assert record["summary"][name] == pytest.approx(records.summarize(values), nan_ok=True)
+    expected = recipe.verdict(record["summary"]) if recipe.verdict else None
+    assert record["verdict"] == expected
+    assert len(record["alt"]) > 40 and len(record["caption"]) > 40 and record["commit"]
+    png = (records.folder() / gentools.chapter_of(id)[0] / f"{id}.png").read_bytes()
+    picture = Image.open(io.BytesIO(png))
+    assert picture.info["Title"] == f"Figure {id}" and picture.info["Source"] == record["fingerprint"]
+    assert picture.width <= 1000 and len(png) < 300_000
+
+
+def test_no_stray_files_among_the_figures():
+    known = {f"{gentools.chapter_of(id)[0]}/{id}.{kind}" for id in ALL for kind in ("png", "json")}
+    found = {f"{p.parent.name}/{p.name}" for p in records.folder().rglob("*") if p.is_file()}
+    assert found <= known, f"no recipe makes {sorted(found - known)}"
+
+
+def test_report_prints_numbers_intervals_and_verdict(capsys):
+    records.report("1.3")
+    said = capsys.readouterr().out
+    assert "95 %" in said and "5 seeds" in said and "in every seed" in said and "Verdict:" in said
+    json.loads((records.folder() / "01_joint_kl" / "1.3.json").read_text())
+
+
+def test_without_a_checkout_and_offline_the_command_is_named(monkeypatch, capsys):
+    monkeypatch.setattr(records, "folder", lambda: None)
+    monkeypatch.setenv("GENTOOLS_OFFLINE", "1")
+    records.recorded("1.3")
+    assert "python -m gentools figures 1.3" in capsys.readouterr().out
+
+
+def test_without_a_checkout_the_release_is_asked(monkeypatch, capsys):
+    import urllib.request
+
+    asked = []
+
+    def opener(url, timeout):
+        asked.append(url)
+        name = url.rsplit("/", 2)
+        return open(f"{name[0].replace(url[: url.index('/figures/')], str(real.parent))}/{name[1]}/{name[2]}", "rb")
+
+    real = records.folder()
+    monkeypatch.setattr(records, "folder", lambda: None)
+    monkeypatch.delenv("GENTOOLS_OFFLINE", raising=False)
+    monkeypatch.setattr(urllib.request, "urlopen", opener)
+    records.report("1.3")
+    assert asked and asked[0].startswith("https://") and "Verdict:" in capsys.readouterr().out
