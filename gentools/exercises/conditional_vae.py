@@ -1,0 +1,205 @@
+"""Questions and exercises of chapter 04."""
+
+import torch
+
+from gentools import conditional_vae
+from gentools.lab.quiz import Exercise, Question, Wrong
+from gentools.lab.randomness import generator
+
+QUESTIONS = {
+    "4.Q1": Question(
+        "c",
+        {
+            "a": "A was told the label and scores log q(x|y). That alone may be worth up to log 10, about 2.3 nats.",
+            "b": "B may be better, but that does not follow either.",
+            "c": "The two numbers bound different things, log q(x|y) and log q(x). Equation (4.8) says how they are related.",
+        },
+    ),
+    "4.Q2": Question(
+        "b",
+        {
+            "a": "In the standard CVAE the encoder does see it, and without it the image still shows it.",
+            "b": "By (4.3) every nat of the label in the code is a nat of KL, and the decoder gains nothing by it.",
+            "c": "That is so once the KL term is switched off. Figure 4.7 shows it.",
+        },
+    ),
+    "4.Q3": Question(
+        "b",
+        {
+            "a": "The KL term is content with equal means, if the encoder puts all classes in one place.",
+            "b": "Codes are kept apart because the decoder has to tell the images apart, and each mean follows its codes.",
+            "c": "The covariance sets the scale of the codes, not the place of the classes.",
+        },
+    ),
+    "4.Q4": Question(
+        "b",
+        {
+            "a": "The third direction has variance 0.5 within the classes, less than the noise. What the averages do there is "
+            "known from the label.",
+            "b": "Only 3 and 2 exceed the noise variance 1. The rest of the VAE's third dimension told the class.",
+            "c": "The second direction varies by 2 within each class, beyond what the averages explain.",
+        },
+    ),
+    "4.Q5": Question(
+        "c",
+        {
+            "a": "The decoder of a VAE learns the class from the code alone, so the code has to tell most of it.",
+            "b": "Its prior puts each class in a place of its own, so the code tells the label by construction.",
+            "c": "Its decoder has the label already, and (4.3) charges for repeating it.",
+        },
+    ),
+    "4.Q6": Question(
+        "b",
+        {
+            "a": "A sample of the model comes from the mixture: choose a class by its share, then z from N(m_y, I).",
+            "b": "If the class means lie far from 0, the origin may be between the islands, where the decoder was never "
+            "trained.",
+            "c": "The code 0 has no special image. Averages of images are not what a decoder returns there.",
+        },
+    ),
+    "4.Q7": Question(
+        "b",
+        {
+            "a": "The remainder of (4.7) can be as large as the information itself.",
+            "b": "For example as a distance from the origin, which no linear function of z can see.",
+            "c": "The code may be full of style, and even of label.",
+        },
+    ),
+    "4.Q8": Question(
+        "a",
+        {
+            "a": "With one mean for all, (4.4) is the KL term of a VAE whose origin was moved.",
+            "b": "It is finite: unit Gaussians around any point.",
+            "c": "Nothing in the KL term asks for different means.",
+        },
+    ),
+    "4.Q9": Question(
+        "b",
+        {
+            "a": "Between the classes the label says it all. Within them, 0.8 is below the noise.",
+            "b": "By (4.9) only the variance within classes counts, and 0.8 is less than 1.",
+            "c": "The VAE does use it, because for the VAE the distance of the averages is variance like any other.",
+        },
+    ),
+    "4.Q10": Question(
+        "b",
+        {
+            "a": "The M step moves the means, for a given p(y|x).",
+            "b": "It is proportional to the share of the component times how well it explains the code.",
+            "c": "The mixture weights are q(y), the same for every x.",
+        },
+    ),
+}
+
+
+def _case(seed, n=40, classes=3, k=2):
+    """Random encoder outputs, labels of unequal shares, class means and shares."""
+    rng = generator(seed, "4.E")
+    mean, log_variance = torch.randn(2, n, k, generator=rng, dtype=torch.float64)
+    y = torch.cat([torch.arange(classes), torch.randint(classes, (n - classes,), generator=rng) // 2])
+    means = 2 * torch.randn(classes, k, generator=rng, dtype=torch.float64)
+    shares = torch.softmax(torch.randn(classes, generator=rng, dtype=torch.float64), 0)
+    return mean, log_variance, y[torch.randperm(n, generator=rng)], means, shares
+
+
+def _compare(got, truth, what):
+    got = torch.as_tensor(got, dtype=torch.float64).detach()
+    if got.shape != truth.shape:
+        raise Wrong(f"The {what} should have shape {tuple(truth.shape)}, and yours have {tuple(got.shape)}.")
+    if not (worst := (got - truth).abs().max()) < 1e-8:
+        place = int((got - truth).abs().nan_to_num(float("inf")).flatten().argmax())
+        right, yours = truth.flatten()[place], got.flatten()[place]
+        raise Wrong(f"The {what} are off by up to {worst:.3g}; for example {right:.4f} is right, not {yours:.4f}.")
+
+
+def check_kl_term(answer):
+    for seed in range(5):
+        mean, log_variance, y, means, _ = _case(seed)
+        truth = conditional_vae.class_kl(mean, log_variance, means[y])
+        _compare(answer(mean, log_variance, y, means), truth, "KL terms, one per row,")
+
+
+def solve_kl_term(mean, log_variance, y, means):
+    offset = mean - means[y]
+    return (log_variance.exp() + offset**2 - 1 - log_variance).sum(1) / 2
+
+
+def check_best_means(answer):
+    for seed in range(5):
+        mean, _, y, _, _ = _case(seed)
+        _compare(answer(mean, y, 3), conditional_vae.class_averages(mean, y, 3), "class means")
+
+
+def solve_best_means(mean, y, classes):
+    return torch.stack([mean[y == c].mean(0) for c in range(classes)])
+
+
+def check_transfer(answer):
+    for seed in range(5):
+        z, _, y, means, _ = _case(seed)
+        target = (y + 1 + seed % 2) % 3
+        _compare(answer(z, y, target, means), z - means[y] + means[target], "codes to decode")
+
+
+def solve_transfer(z, y, target, means):
+    offset = z - means[y]
+    return means[target] + offset
+
+
+def check_round(answer):
+    for seed in range(5):
+        mean, _, _, means, shares = _case(seed)
+        guess = conditional_vae.log_responsibilities(mean, means, shares).exp()
+        new_means = guess.T @ mean / guess.sum(0)[:, None]
+        try:
+            got_means, got_shares = answer(mean, means, shares)
+        except (TypeError, ValueError) as error:
+            raise Wrong(f"It should return two things, the new means and the new shares ({error}).") from error
+        _compare(got_means, new_means, "new class means")
+        _compare(got_shares, guess.mean(0), "new shares")
+
+
+def solve_round(mean, means, shares):
+    distance = (mean[:, None] - means).square().sum(2)  # the variances add the same to every class
+    guess = torch.softmax(shares.log() - distance / 2, 1)
+    return guess.T @ mean / guess.sum(0)[:, None], guess.mean(0)
+
+
+EXERCISES = {
+    "4.E1": Exercise(
+        check=check_kl_term,
+        hints=(
+            "Only the square in (3.2) changes.",
+            "means[y] has one row per image, the mean of its class.",
+            "Sum log_variance.exp() + (mean - means[y])**2 - 1 - log_variance over dimension 1 and halve it.",
+        ),
+        solution=solve_kl_term,
+    ),
+    "4.E2": Exercise(
+        check=check_best_means,
+        hints=(
+            "Only the squared distances of encoder means to class means depend on the class means.",
+            "The point with the least sum of squared distances to some points is their average.",
+            "Average the rows mean[y == c] for every class c. The variances of the encoder do not matter.",
+        ),
+        solution=solve_best_means,
+    ),
+    "4.E3": Exercise(
+        check=check_transfer,
+        hints=(
+            "What is common to an image and its transfer is the offset.",
+            "The offset of z is z - means[y].",
+            "Add the offset to the mean of the target class.",
+        ),
+        solution=solve_transfer,
+    ),
+    "4.E4": Exercise(
+        check=check_round,
+        hints=(
+            "First p(y|x), proportional to q(y) exp(-KL). The variances add the same to the KL of every class.",
+            "So p(y|x) is a softmax of log shares minus half the squared distance of mean and class mean.",
+            "New means are averages of the encoder means with weights p(y|x); new shares are the averages of p(y|x).",
+        ),
+        solution=solve_round,
+    ),
+}

@@ -1,0 +1,224 @@
+"""Questions and exercises of chapter 03."""
+
+import torch
+
+from gentools import vae
+from gentools.lab.divergences import diagonal_gaussian_kl
+from gentools.lab.quiz import Exercise, Question, Wrong
+from gentools.lab.randomness import generator
+
+QUESTIONS = {
+    "3.Q1": Question(
+        "b",
+        {
+            "a": "A draw has no derivative, but nobody forces the draw to happen inside: draw the noise first, and z becomes "
+            "a function of mean and deviation.",
+            "b": "This is the reparameterization. The noise enters from outside, like a second input.",
+            "c": "With deviation 0 the gradient passes as well, but then z is not random and the KL term is infinite.",
+        },
+    ),
+    "3.Q2": Question(
+        "a",
+        {
+            "a": "Squared error with weight 1, up to the factor 1/2, is minus the log-density of a Gaussian with variance 1 "
+            "(or 1/2). Next to a KL term that scale decides what is worth encoding.",
+            "b": "It assumes a Gaussian, and its weight against the KL term is the inverse of the variance. Alone, the weight "
+            "would not matter; here it does.",
+            "c": "For binary pixels one takes a Bernoulli decoder, which has no scale to choose. Squared error has one.",
+        },
+    ),
+    "3.Q3": Question(
+        "c",
+        {
+            "a": "Figure 3.12 shows blur with an encoder that is the posterior exactly.",
+            "b": "The optimum itself can be blurred, as figure 3.12 shows, and then more steps do not help.",
+            "c": "Blur has several causes: a prior or decoder that cannot tell an overlay from a choice, a direction of KL that "
+            "covers everything, and also a bad encoder.",
+        },
+    ),
+    "3.Q4": Question(
+        "b",
+        {
+            "a": "It does for small sigma. At sigma = 3 the sine oscillates under the Gaussian: its slope is large everywhere "
+            "and points both ways, while f / sigma is small.",
+            "b": "The score estimate is at most of the size 1/sigma times the noise. The slope of the sine keeps its size for "
+            "every sigma. So no estimator wins always.",
+            "c": "Both have the same mean. Their variances cross at one sigma, near 1.",
+        },
+    ),
+    "3.Q5": Question(
+        "b",
+        {
+            "a": "Three of the seven directions have less variance than the noise. A code for them costs more than it saves.",
+            "b": "6, 4, 2.6 and 1.7 exceed the noise variance 1.35. The other three codes return the prior.",
+            "c": "The threshold is the noise variance, not 1. The direction with eigenvalue 1.1 is below it.",
+        },
+    ),
+    "3.Q6": Question(
+        "b",
+        {
+            "a": "Sigma 0 would make the KL term infinite.",
+            "b": "Equation (3.2) is 0 only for the prior itself, mean 0 and deviation 1, whatever x is.",
+            "c": "The closed form is a sum of two terms, mean squared and s - 1 - log s, that are both 0 only there.",
+        },
+    ),
+    "3.Q7": Question(
+        "c",
+        {
+            "a": "The second may have a gap that is larger by more than one nat, and then its likelihood is higher.",
+            "b": "Nothing excludes that the first is better in both.",
+            "c": "ELBO = log-likelihood minus gap. Importance sampling with growing k closes most of the gap for both.",
+        },
+    ),
+    "3.Q8": Question(
+        "a",
+        {
+            "a": "Halving the pixels divides every eigenvalue by 4, and some may fall below the noise variance.",
+            "b": "The eigenvalues fall, so fewer of them exceed the threshold.",
+            "c": "The threshold compares a variance of the data with the noise variance, and only one of them changed.",
+        },
+    ),
+    "3.Q9": Question(
+        "b",
+        {
+            "a": "That would hold if the gap did not depend on the decoder. It does.",
+            "b": "The decoder pays for the gap too, and moves to where the encoder can follow: figure 1.4, and (3.8) here.",
+            "c": "The joint KL is defined and has a minimum; only its place moves.",
+        },
+    ),
+    "3.Q10": Question(
+        "a",
+        {
+            "a": "This is called amortization: one set of weights answers for every x, at the price of a gap.",
+            "b": "An encoder that returns the prior for every x has collapsed.",
+            "c": "No distances between data points are used.",
+        },
+    ),
+}
+
+
+def _values(answer, *inputs):
+    return torch.as_tensor(answer(*inputs), dtype=torch.float64).detach()
+
+
+def check_kl_term(answer):
+    for seed in range(10):
+        mean, log_variance = torch.randn(2, 5, 3, generator=generator(seed, "3.E1"), dtype=torch.float64)
+        got, truth = _values(answer, mean, log_variance), diagonal_gaussian_kl(mean, log_variance)
+        if got.shape != truth.shape:
+            raise Wrong(f"For 5 rows it should return 5 numbers; the shape is {tuple(got.shape)}.")
+        if (got - truth).abs().max() > 1e-8:
+            raise Wrong(
+                f"For mean {mean[0].tolist()} and log-variance {log_variance[0].tolist()} it should return {truth[0]:.4f}, "
+                f"not {got[0]:.4f}."
+            )
+
+
+def solve_kl_term(mean, log_variance):
+    return (mean**2 + log_variance.exp() - 1 - log_variance).sum(1) / 2
+
+
+def check_bound(answer):
+    for seed, level in enumerate((0.0, -100.0, -1000.0)):
+        weights = level + 3 * torch.randn(50, 4, generator=generator(seed, "3.E2"), dtype=torch.float64)
+        got, truth = _values(answer, weights), vae.importance_bound(weights, 50)
+        if got.shape != truth.shape:
+            raise Wrong(f"For weights of shape (50, 4) it should return 4 numbers; the shape is {tuple(got.shape)}.")
+        if not got.isfinite().all():
+            raise Wrong(f"With log-weights around {level:g} the result is {got[0]}: the exponentials underflow.")
+        if (got - truth).abs().max() > 1e-8:
+            raise Wrong(
+                f"With log-weights around {level:g} the first column should give {truth[0]:.4f}, not {got[0]:.4f}."
+            )
+
+
+def solve_bound(log_weights):
+    largest = log_weights.max(0).values
+    return largest + (log_weights - largest).exp().mean(0).log()
+
+
+def check_in_use(answer):
+    for seed in range(10):
+        rng = generator(seed, "3.E3")
+        scale = torch.tensor([3.0, 2.0, 1.5, 1.0, 0.7, 0.4]).double()
+        x = 5 + torch.randn(400, 6, generator=rng, dtype=torch.float64) * scale
+        values = vae.spectrum(x)[1]
+        cut = seed % 5
+        noise_variance = float((values[cut] * values[cut + 1]).sqrt())
+        for latent in (2, 6):
+            truth = min(cut + 1, latent)
+            if int(got := answer(x, latent, noise_variance)) != truth:
+                raise Wrong(
+                    f"Data with eigenvalues {', '.join(f'{v:.2f}' for v in values)}, {latent} codes, noise variance "
+                    f"{noise_variance:.2f}: {truth} in use, not {got}."
+                )
+
+
+def solve_in_use(x, latent, noise_variance):
+    centered = x - x.mean(0)
+    eigenvalues = torch.linalg.eigvalsh(centered.T @ centered / len(x)).flip(0)
+    return int((eigenvalues[:latent] > noise_variance).sum())
+
+
+def check_baseline(answer):
+    functions = {"z squared": torch.square, "sin z": torch.sin, "exp z": torch.exp, "z + 5": lambda z: z + 5}
+    for name, f in functions.items():
+        for mean, std in ((0.0, 1.0), (1.0, 0.5), (-0.7, 1.2)):
+            got = _values(answer, f, mean, std)
+            truth = vae.expectation(lambda z, noise, f=f: f(z) * noise**2, mean, std)
+            if got.shape != ():
+                raise Wrong(f"It should return one number; the shape is {tuple(got.shape)}.")
+            if (got - truth).abs() > 1e-6 * (1 + truth.abs()):
+                spread = [
+                    float(vae.expectation(lambda z, e, f=f, b=b, s=std: ((f(z) - b) * e / s) ** 2, mean, std))
+                    for b in (got, truth)
+                ]
+                raise Wrong(
+                    f"For f = {name}, mean {mean:g}, std {std:g} your b leaves the second moment {spread[0]:.4g}; "
+                    f"{spread[1]:.4g} is possible."
+                )
+
+
+def solve_baseline(f, mean, std):
+    # E (f - b)^2 noise^2 is least where E (f - b) noise^2 = 0, and E noise^2 = 1
+    return vae.expectation(lambda z, noise: f(z) * noise**2, mean, std)
+
+
+EXERCISES = {
+    "3.E1": Exercise(
+        check=check_kl_term,
+        hints=(
+            "Equation (3.2) holds for one coordinate; independent coordinates add up.",
+            "sigma squared is log_variance.exp(), and log sigma squared is log_variance itself.",
+            "Sum mean**2 + log_variance.exp() - 1 - log_variance over dimension 1 and halve it.",
+        ),
+        solution=solve_kl_term,
+    ),
+    "3.E2": Exercise(
+        check=check_bound,
+        hints=(
+            "exp(-1000) is 0 in floating point, and log 0 is minus infinity.",
+            "A constant c may be taken out: log mean exp(a) = c + log mean exp(a - c).",
+            "Take the largest log-weight of every column for c. torch.logsumexp does this; then subtract log s.",
+        ),
+        solution=solve_bound,
+    ),
+    "3.E3": Exercise(
+        check=check_in_use,
+        hints=(
+            "Use the boldface rule below (3.6).",
+            "The covariance is that of the centered data; torch.linalg.eigvalsh returns eigenvalues in rising order.",
+            "Count those among the `latent` largest eigenvalues that exceed the noise variance.",
+        ),
+        solution=solve_in_use,
+    ),
+    "3.E4": Exercise(
+        check=check_baseline,
+        hints=(
+            "The mean of the estimate does not depend on b, so minimize its second moment.",
+            "The second moment is E (f(z) - b)^2 noise^2 / std^2, a parabola in b.",
+            "Its derivative vanishes at b = E f(z) noise^2 / E noise^2. This is not E f(z).",
+        ),
+        solution=solve_baseline,
+    ),
+}

@@ -1,0 +1,295 @@
+"""Chapter 04 against torch.distributions, scikit-learn, brute force over labels and optimization by scipy."""
+
+import dataclasses
+import inspect
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import optimize
+from sklearn.covariance import EmpiricalCovariance
+from sklearn.metrics import log_loss
+from sklearn.mixture import GaussianMixture
+from torch import distributions as D
+
+from gentools import conditional_vae as cvae
+from gentools import recipes, vae
+from gentools.lab import records
+from gentools.lab.optim import adam
+from gentools.lab.randomness import generator
+from gentools.lab.stream import Stream
+from gentools.lab.training import train
+from gentools.recipes import conditional_vae as recipe_module
+
+ALL = pytest.mark.parametrize("name", cvae.NETWORKS)
+
+
+def normal(*shape, seed=0):
+    return torch.randn(*shape, generator=generator(seed, "test"), dtype=torch.float64)
+
+
+def make(name, classes=3, seed=0, **settings):
+    known = {} if name == "VAE" else {"classes": classes}
+    nets = cvae.NETWORKS[name](seed, 6, (5,), 2, **known, **settings)
+    if name == "class means":
+        with torch.no_grad():
+            nets["prior"].means.copy_(normal(classes, 2, seed=9))
+    return nets
+
+
+def batch(n=9, seed=0):
+    return (normal(n, 6, seed=seed) > 0).double(), torch.arange(n) % 3
+
+
+# Labels
+
+
+@pytest.mark.parametrize(
+    "y, words",
+    [
+        (torch.tensor([0, 3]), "from 0 to 2, and these from 0 to 3"),
+        (torch.tensor([-1, 2]), "these from -1"),
+        (torch.tensor([0.0, 1.0]), "whole numbers"),
+        (torch.tensor([[0], [1]]), "shape"),
+        (torch.tensor([True, False]), "whole numbers"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("use", [lambda y: cvae.one_hot(y, 3), cvae.ClassMeans(3, 2),
+                                 lambda y: make("CVAE").double()["encoder"](batch(2)[0], y)])  # fmt: skip
+def test_labels_that_are_none_are_refused(y, words, use):
+    with pytest.raises(ValueError, match=words):
+        use(y)
+
+
+def test_other_bad_input():
+    with pytest.raises(ValueError, match="9 rows and 4 labels"):
+        cvae.with_label(torch.zeros(9, 6), torch.zeros(4, dtype=torch.long), 3)
+    with pytest.raises(ValueError, match="no row of class 2"):
+        cvae.class_averages(torch.zeros(2, 1), torch.tensor([0, 1]), 3)
+    with pytest.raises(ValueError, match="latent dimension"):
+        cvae.cvae_networks(0, latent=0)
+    for networks in (cvae.cvae_networks, cvae.class_mean_networks):
+        with pytest.raises(ValueError, match="number of classes"):
+            networks(0, classes=0)
+
+
+# The models
+
+
+def test_all_models_start_as_the_same_function():
+    x, y = batch()
+    noise = normal(9, 2)
+    found = [cvae.elbo_terms(cvae.NETWORKS[name](1, 6, (5,), 2).double(), x, y, noise) for name in cvae.NETWORKS]
+    for terms in found[1:]:
+        assert all(torch.allclose(a, b) for a, b in zip(terms, found[0], strict=True))
+
+
+def test_who_sees_the_label():
+    x, y = batch()
+    for name, seen in {"VAE": "", "class means": "prior", "CVAE": "encoder decoder"}.items():
+        nets = make(name).double()
+        if name == "CVAE":
+            for part in ("encoder", "decoder"):
+                with torch.no_grad():
+                    nets[part].part.net[0].weight += 0.3 * normal(*nets[part].part.net[0].weight.shape)
+        other = (y + 1) % 3
+        inputs = {"prior": (), "encoder": (x,), "decoder": (normal(9, 2),)}
+        for part, rows in inputs.items():
+            a, b = (nets[part](*rows, labels) for labels in (y, other))
+            a, b = (torch.cat(v, 1) if isinstance(v, tuple) else v for v in (a, b))
+            assert torch.equal(a, b) == (part not in seen)
+
+
+@ALL
+def test_terms_are_those_of_torch(name):
+    nets, (x, y) = make(name).double(), batch()
+    noise = normal(9, 2, seed=3)
+    mean, log_variance = nets["encoder"](x, y)
+    posterior, prior = D.Normal(mean, (log_variance / 2).exp()), D.Normal(nets["prior"](y).expand_as(mean), 1.0)
+    z = mean + (log_variance / 2).exp() * noise
+    likelihood = D.Bernoulli(nets["decoder"](z, y)).log_prob(x).sum(1)
+    found = cvae.elbo_terms(nets, x, y, noise)
+    assert torch.allclose(found[0], likelihood) and torch.allclose(found[1], D.kl_divergence(posterior, prior).sum(1))
+    weights = likelihood + (prior.log_prob(z) - posterior.log_prob(z)).sum(1)
+    assert torch.allclose(cvae.log_weights(nets, x, y, noise), weights)
+    assert torch.allclose(cvae.offsets(nets, x, y, noise), z - nets["prior"](y))
+    assert torch.allclose(cvae.decode(nets, z - nets["prior"](y), y), nets["decoder"](z, y))
+
+
+def test_a_class_mean_model_is_a_cvae_with_a_shifted_decoder():
+    """Move the class means into the biases of the first layers, and a CVAE gives the same bound."""
+    nets, (x, y) = make("class means").double(), batch()
+    twin = cvae.cvae_networks(0, 6, (5,), 2, classes=3).double()
+    means = nets["prior"].means.detach()
+    with torch.no_grad():
+        first = twin["decoder"].part.net[0]
+        first.weight[:, 2:] = first.weight[:, :2] @ means.T
+    noise = normal(9, 2)
+    mean, log_variance = nets["encoder"](x, y)
+    kl = cvae.diagonal_gaussian_kl(mean - means[y], log_variance)
+    offset = vae.sample(mean, log_variance, noise) - means[y]
+    found = cvae.elbo_terms(nets, x, y, noise)
+    assert torch.allclose(found[0], twin["decoder"].log_likelihood(x, offset, y)) and torch.allclose(found[1], kl)
+
+
+@ALL
+def test_a_step_descends_the_bound(name):
+    nets, (x, y) = make(name).double(), batch()
+    noise = normal(9, 2)
+    before = [p.detach().clone() for p in nets.parameters()]
+    mean, log_variance = nets["encoder"](x, y)
+    z = vae.sample(mean, log_variance, noise)
+    kl = cvae.class_kl(mean, log_variance, nets["prior"](y))
+    loss = (0.5 * kl - nets["decoder"].log_likelihood(x, z, y)).mean()
+    slopes = torch.autograd.grad(loss, list(nets.parameters()))
+    opts = {"vae": torch.optim.SGD(nets.parameters(), lr=0.1)}
+    metrics = cvae.step(nets, opts, (x, y), noise, kl_weight=0.5)
+    assert torch.isclose(metrics["loss"], loss.detach()) and not metrics["kl"].requires_grad
+    for p, start, slope in zip(nets.parameters(), before, slopes, strict=True):
+        assert torch.allclose(p, start - 0.1 * slope)
+    assert len(inspect.getsource(cvae.step).split('"""')[2].strip().splitlines()) <= 20
+
+
+def test_class_means_find_the_averages_in_training():
+    x, y = batch(300)
+    x = ((torch.rand(300, 6, generator=generator(0, "bits")) < 0.2 + 0.3 * y[:, None]) * 1.0).float()
+    nets = cvae.class_mean_networks(0, 6, (16,), 2, classes=3)
+    stream = Stream((x, y), 300, 2)
+    train(cvae.step, nets, {"vae": adam(nets.parameters(), 0.01)}, stream, 1500, 0)
+    with torch.no_grad():
+        best = cvae.class_averages(nets["encoder"](x, y)[0], y, 3)
+    assert (nets["prior"].means.detach() - best).abs().max() < 0.1
+    assert best.std(0).max() > 0.3
+
+
+# Exact
+
+
+def test_class_averages_are_the_minimum():
+    mean, y = normal(20, 2), torch.arange(20) % 3
+    found = optimize.minimize(
+        lambda m: float(cvae.class_kl(mean, 0 * mean, torch.from_numpy(m).reshape(3, 2)[y]).mean()),
+        np.zeros(6),
+        tol=1e-12,
+    )
+    np.testing.assert_allclose(found.x.reshape(3, 2), cvae.class_averages(mean, y, 3), atol=1e-5)
+
+
+def test_responsibilities_are_scikit_learns():
+    means, shares, z = normal(3, 2), torch.tensor([0.2, 0.3, 0.5]).double(), normal(10, 2, seed=4)
+    peer = GaussianMixture(3, covariance_type="spherical")
+    peer.weights_, peer.means_, peer.precisions_cholesky_ = shares.numpy(), means.numpy(), np.ones(3)
+    np.testing.assert_allclose(cvae.log_responsibilities(z, means, shares).exp(), peer.predict_proba(z.numpy()))
+
+
+def test_joint_log_weights_by_hand():
+    nets, (x, _) = make("class means").double(), batch(5)
+    shares, noise = torch.tensor([0.2, 0.3, 0.5]).double(), normal(3, 5, 2)
+    found = cvae.joint_log_weights(nets, x, shares, noise)
+    for c in range(3):
+        alone = cvae.log_weights(nets, x, torch.full((5,), c), noise[c])
+        assert torch.allclose(found[:, c], alone + math.log(shares[c]))
+
+
+def test_linear_data_have_the_covariances_asked_for():
+    config = recipe_module.Linear()
+    x, y = recipe_module.linear_data(config, 3)
+    within = EmpiricalCovariance().fit((x - cvae.class_averages(x, y, 3)[y]).numpy()).covariance_
+    np.testing.assert_allclose(cvae.within_covariance(x, y, 3), within, atol=1e-9)
+    np.testing.assert_allclose(np.linalg.eigvalsh(within)[::-1], config.within, atol=1e-9)
+    both = np.sort(np.array(config.within) + np.array(config.between))[::-1]
+    np.testing.assert_allclose(vae.spectrum(x)[1], both, atol=1e-9)
+
+
+def test_linear_log_likelihood_is_torchs():
+    x, y, w, centers = normal(12, 4), torch.arange(12) % 3, normal(4, 2, seed=1), normal(3, 4, seed=2)
+    cov = w @ w.T + 0.7 * torch.eye(4).double()
+    expected = D.MultivariateNormal(centers[y], cov).log_prob(x).mean()
+    assert torch.isclose(cvae.linear_log_likelihood(x, y, w, centers, torch.tensor(0.7).double()), expected)
+
+
+def test_label_entropy():
+    found, shares = cvae.label_entropy(torch.tensor([0, 0, 1, 2]), 4)
+    assert float(found) == pytest.approx(1.5 * math.log(2)) and shares.tolist() == [0.5, 0.25, 0.25, 0.0]
+
+
+# Style
+
+
+def test_ink_and_slant_of_strokes():
+    images = torch.zeros(3, 9, 9)
+    images[0, :, 4] = 1  # upright
+    for i in range(9):
+        images[1, i, 8 - i] = 1  # leans to the right by one column per row
+        images[2, i, i] = 0.5  # to the left, fainter
+    ink, slant = cvae.ink_and_slant(images).T
+    assert torch.allclose(slant, torch.tensor([0.0, 1.0, -1.0]).double(), atol=1e-6)
+    assert torch.allclose(ink, torch.tensor([1 / 9, 1 / 9, 0.5 / 9]).double(), atol=1e-6)
+
+
+def test_correlation_is_numpys():
+    a, b = normal(30, 2), normal(30, 2, seed=1)
+    for i in range(2):
+        assert float(cvae.correlation(a, b)[i]) == pytest.approx(np.corrcoef(a[:, i], b[:, i])[0, 1])
+
+
+# The recipes
+
+TINY = {"epochs": 1, "steps": 30, "judge_steps": 20, "reader_steps": 20, "batch": 300, "side": 3, "rows": 2}
+
+
+@pytest.mark.parametrize("id", recipes.recipes("conditional_vae"))
+def test_recipes_run_and_draw(id):
+    from matplotlib import pyplot as plt
+
+    recipe = recipes.find(id)
+    names = {f.name for f in dataclasses.fields(recipe.quick)}
+    changed = {k: v for k, v in TINY.items() if k in names}
+    if "steps" in changed:
+        changed["steps"] = 100
+    config = dataclasses.replace(recipe.quick, **changed)
+    results = [recipe.run(config, seed, "cpu") for seed in (0, 1)]
+    assert all(math.isfinite(float(v)) for r in results for v in r["numbers"].values())
+    plt.close(recipe.draw(results, config))
+    if recipe.verdict:
+        summary = {k: records.summarize([float(r["numbers"][k]) for r in results]) for k in results[0]["numbers"]}
+        assert recipe.verdict(summary).endswith(".")
+
+
+def test_a_reader_finds_what_is_there_and_nothing_where_nothing_is():
+    y = torch.arange(2000) % 10
+    rng = generator(0, "reader")
+    rows = torch.nn.functional.one_hot(y, 10).float() + 0.1 * torch.randn(2000, 10, generator=rng)
+    linear, nonlinear, nats = recipe_module.readers(rows, y, rows, y, 1000, 0)
+    assert linear > 0.97 and nonlinear > 0.97 and nats > 2.0
+    noise, fresh = torch.randn(2, 2000, 10, generator=rng)
+    linear, nonlinear, nats = recipe_module.readers(noise, y, fresh, y, 50, 0)
+    assert linear < 0.15 and nonlinear < 0.15 and nats < 0.02
+
+
+def test_nats_are_those_of_log_loss():
+    logits, y = torch.randn(50, 3, generator=generator(0, "loss")), torch.arange(50) % 3
+    loss = torch.nn.functional.cross_entropy(logits, y)
+    assert float(loss) == pytest.approx(log_loss(y.numpy(), logits.softmax(1).numpy()), rel=1e-5)
+
+
+def test_verdicts_can_say_either():
+    def s(low, high):
+        return {"mean": (low + high) / 2, "low": low, "high": high, "min": low, "max": high}
+
+    def bounds(low, high):
+        return recipe_module.verdict_bounds(
+            {f"{n} minus VAE, without the label": s(low, high) for n in ("class means", "CVAE")}
+        )
+
+    assert bounds(-1, 1).count("not resolved") == 2
+    assert bounds(0.5, 1).count("better") == 2 and bounds(-1, -0.5).count("worse") == 2
+
+    def read(value):
+        keys = [f"{what}: {key} reader" for what in recipe_module.READ for key in ("linear", "nonlinear")]
+        return recipe_module.verdict_readers(
+            {k: s(value, value) for k in keys} | {"the most frequent class": s(0.11, 0.11)}
+        )
+
+    assert read(0.12).count("next to nothing") == 4 and read(0.95).count("all of the label") == 4

@@ -1,0 +1,347 @@
+"""Chapter 03 against torch.distributions, scikit-learn's PPCA, quadrature, finite differences and brute force."""
+
+import functools
+import inspect
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import optimize, stats
+from sklearn.decomposition import PCA
+from torch import distributions as D
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from gentools import joint_kl, vae
+from gentools.lab import worlds
+from gentools.lab.divergences import diagonal_gaussian_kl
+from gentools.lab.optim import adam
+from gentools.lab.randomness import generator
+from gentools.lab.stream import Stream, binarize
+from gentools.lab.training import train
+from gentools.recipes import vae as recipes
+
+seeds = st.integers(0, 10**6)
+
+
+def normal(*shape, seed=0):
+    return torch.randn(*shape, generator=generator(seed, "test"), dtype=torch.float64)
+
+
+# Gaussians and gradients
+
+
+def test_log_normal_is_torchs():
+    x, mean, log_variance = normal(3, 5, 4)
+    expected = D.Normal(mean, (log_variance / 2).exp()).log_prob(x).sum(-1)
+    assert torch.allclose(vae.log_normal(x, mean, log_variance), expected)
+    assert torch.allclose(
+        vae.log_normal(x, mean, log_variance[0, 0]), D.Normal(mean, (log_variance[0, 0] / 2).exp()).log_prob(x).sum(-1)
+    )
+
+
+def test_samples_have_the_mean_and_deviation_that_were_asked_for():
+    noise = torch.randn(200_000, 2, generator=generator(1, "noise"), dtype=torch.float64)
+    z = vae.sample(torch.tensor([1.0, -2.0]), torch.tensor([0.0, 2.0]), noise)
+    assert torch.allclose(z.mean(0), torch.tensor([1.0, -2.0]).double(), atol=0.03)
+    assert torch.allclose(z.std(0), torch.tensor([1.0, math.e]).double(), atol=0.03)
+
+
+@given(st.floats(-2, 2), st.floats(0.1, 2))
+def test_expectations_of_polynomials_and_waves(mean, std):
+    square = vae.expectation(lambda z, noise: z**2, mean, std)
+    wave = vae.expectation(lambda z, noise: z.sin(), mean, std)
+    assert float(square) == pytest.approx(mean**2 + std**2, abs=1e-10)
+    assert float(wave) == pytest.approx(math.exp(-(std**2) / 2) * math.sin(mean), abs=1e-10)
+
+
+@pytest.mark.parametrize("f, slope", [(lambda z: z**2, lambda z: 2 * z), (torch.sin, torch.cos)])
+def test_both_gradient_estimators_are_unbiased(f, slope):
+    mean, std, h = 0.7, 0.9, 1e-5
+
+    def value(m, s):
+        return float(vae.expectation(lambda z, noise: f(z), m, s))
+
+    truth = [
+        (value(mean + h, std) - value(mean - h, std)) / (2 * h),
+        (value(mean, std + h) - value(mean, std - h)) / (2 * h),
+    ]
+    for i in range(2):
+        through = vae.expectation(lambda z, noise, i=i: vae.pathwise(slope, z, noise)[i], mean, std)
+        around = vae.expectation(lambda z, noise, i=i: vae.score(f, z, noise, std)[i], mean, std)
+        assert float(through) == pytest.approx(truth[i], abs=1e-8)
+        assert float(around) == pytest.approx(truth[i], abs=1e-8)
+
+
+# Networks and the bound
+
+
+def small(seed=0, **settings):
+    return vae.networks(seed, pixels=6, hidden=(5,), latent=2, **settings)
+
+
+def test_default_network_is_that_of_seed_004():
+    shapes = [tuple(p.shape) for p in vae.networks(0).parameters() if p.ndim == 2]
+    assert shapes == [(400, 784), (40, 400), (400, 20), (784, 400)]
+
+
+@pytest.mark.parametrize("latent", [0, -1, 2.0])
+def test_a_latent_dimension_of_zero_is_refused(latent):
+    with pytest.raises(ValueError, match="latent dimension"):
+        vae.networks(0, latent=latent)
+
+
+def test_bernoulli_is_cross_entropy_from_logits():
+    nets = small().double()
+    x, z = (normal(7, 6) > 0).double(), normal(7, 2, seed=1)
+    logits = nets["decoder"].net(z)
+    expected = -binary_cross_entropy_with_logits(logits, x, reduction="none").sum(1)
+    assert torch.allclose(nets["decoder"].log_likelihood(x.reshape(7, 1, 2, 3), z), expected)
+    assert torch.allclose(nets["decoder"](z), logits.sigmoid())
+
+
+def test_bernoulli_stays_finite_where_a_probability_would_round_to_0_or_1():
+    nets = small()
+    with torch.no_grad():
+        nets["decoder"].net[-1].bias.fill_(500.0)
+    value = nets["decoder"].log_likelihood(torch.zeros(1, 6), torch.zeros(1, 2))
+    assert torch.isfinite(value).all() and value < -2000
+
+
+def test_gaussian_decoder_has_its_normalizer_and_learns_its_variance():
+    decoder = small(decoder=functools.partial(vae.Gaussian, noise_variance=0.25)).double()["decoder"]
+    x, z = normal(7, 6), normal(7, 2, seed=1)
+    assert torch.allclose(decoder.log_likelihood(x, z), D.Normal(decoder(z), 0.5).log_prob(x).sum(1))
+    assert decoder.log_variance.requires_grad
+    assert not vae.Gaussian(decoder.net, learn=False).log_variance.requires_grad
+    with pytest.raises(ValueError, match="positive"):
+        vae.Gaussian(decoder.net, noise_variance=0.0)
+
+
+@pytest.mark.parametrize("x", [torch.zeros(7, 5), torch.zeros(6, 6)])
+def test_shapes_that_would_broadcast_by_accident_are_refused(x):
+    with pytest.raises(ValueError, match="rows"):
+        small()["decoder"].log_likelihood(x, torch.zeros(7, 2))
+
+
+def test_an_encoder_of_another_size_says_so():
+    with pytest.raises(ValueError, match="vectors of 6"):
+        small()["encoder"](torch.zeros(7, 5))
+
+
+@pytest.mark.parametrize(
+    "x, words",
+    [
+        (torch.full((2, 1, 2, 3), 1.5), "divide by 255"),
+        (-torch.ones(2, 6), "divide by 255"),
+        (torch.full((2, 6), math.nan), "lie in"),
+        (torch.zeros(0, 6), "n >= 1"),
+        (torch.zeros(6), "n >= 1"),
+        (torch.zeros(2, 6, dtype=torch.uint8), "floating-point"),
+    ],
+)  # fmt: skip
+def test_what_is_no_image_is_refused(x, words):
+    with pytest.raises(ValueError, match=words):
+        vae.images(x)
+
+
+def test_the_stream_refuses_bad_data_before_a_step_sees_it():
+    for bad in (torch.full((4, 6), 2.0), torch.zeros(0, 6), torch.full((4, 6), math.nan)):
+        with pytest.raises(ValueError):
+            Stream(bad, 2, 2, prepare=binarize)
+    with pytest.raises(ValueError, match="latent"):
+        Stream(torch.zeros(4, 6), 2, 0)
+
+
+def test_training_on_an_unknown_device_says_which_there_are():
+    with pytest.raises(ValueError, match=r"'abacus' is unknown .* choose among cpu"):
+        recipes.fit(small(), torch.zeros(4, 6), 2, 1, 0, "abacus")
+
+
+def test_step_descends_the_negative_elbo_and_reports_its_terms():
+    nets = small()
+    opts = {"vae": torch.optim.SGD(nets.parameters(), lr=1e-3)}
+    x, z = (normal(16, 6) > 0).float(), normal(16, 2, seed=1).float()
+    likelihood, kl = vae.elbo_terms(nets, x, z)
+    metrics = vae.step(nets, opts, x, z)
+    assert torch.allclose(metrics["loss"], (kl - likelihood).mean(), atol=1e-5)
+    assert torch.allclose(metrics["loss"], metrics["reconstruction"] + metrics["kl"], atol=1e-5)
+    after = vae.elbo_terms(nets, x, z)
+    assert (after[1] - after[0]).mean() < metrics["loss"]
+
+
+def test_step_is_short_enough_to_show():
+    assert len(inspect.getsource(vae.step).splitlines()) <= 20
+
+
+def test_gradient_of_the_step_is_that_of_the_expected_elbo():
+    """One draw is unbiased: averaged over many draws, the gradient is that of the bound by quadrature."""
+    nets = vae.linear_networks(0, 2, 1, 0.5).double()
+    x = normal(1, 2)
+    with torch.no_grad():
+        nets["encoder"].log_variance.fill_(-0.5)
+    mean, log_variance = nets["encoder"](x)
+    nodes, weights = map(torch.from_numpy, np.polynomial.hermite_e.hermegauss(20))
+    likelihood = nets["decoder"].log_likelihood(x, vae.sample(mean, log_variance, nodes[:, None]))
+    bound = (weights * likelihood).sum() / math.sqrt(2 * math.pi) - diagonal_gaussian_kl(mean, log_variance).sum()
+    exact = torch.autograd.grad(-bound, list(nets.parameters())[:3])
+    opts = {"vae": torch.optim.SGD(nets.parameters(), lr=0.0)}
+    n = 40_000
+    vae.step(nets, opts, x.expand(n, 2), normal(n, 1, seed=2))
+    for parameter, truth in zip(nets.parameters(), exact, strict=False):
+        assert torch.allclose(parameter.grad, truth, atol=0.05)
+
+
+def test_training_learns_and_repeats_bit_for_bit():
+    x = (torch.rand(256, 1, generator=generator(0, "x")) < 0.5).float().expand(256, 6).contiguous()  # all on or all off
+    histories = []
+    for _ in range(2):
+        nets = small()
+        stream = Stream(x, 64, 2, prepare=binarize)
+        histories.append(train(vae.step, nets, {"vae": adam(nets.parameters(), 0.02)}, stream, 300, 0)["loss"])
+    assert torch.equal(*histories)
+    assert histories[0][-50:].mean() < 1.3 < 3.5 < histories[0][0]  # the entropy of one fair bit is 0.69
+
+
+# Importance sampling
+
+
+def test_one_sample_is_the_elbo_and_many_reach_the_likelihood():
+    nets = vae.linear_networks(0, 3, 2, 0.5).double()
+    x, noise = normal(4, 3), normal(20_000, 4, 2, seed=3)
+    w, b = nets["decoder"].net[0].weight.detach(), nets["decoder"].net[0].bias.detach()
+    exact = D.MultivariateNormal(b, w @ w.T + 0.5 * torch.eye(3).double()).log_prob(x)
+    weights = vae.log_weights(nets, x, noise)
+    likelihood, kl = zip(*(vae.elbo_terms(nets, x, one) for one in noise[:2000]), strict=True)
+    assert weights.shape == (20_000, 4)
+    assert torch.allclose(vae.importance_bound(weights[:2000], 1), (torch.stack(likelihood) - kl[0]).mean(0), atol=0.1)
+    assert torch.allclose(vae.importance_bound(weights, 20_000), exact, atol=0.02)
+    with pytest.raises(ValueError, match="fewer than"):
+        vae.importance_bound(weights[:5], 6)
+
+
+@given(seeds)
+@settings(max_examples=30)
+def test_importance_bound_is_monotone_and_matches_sampling(seed):
+    w = worlds.table(seed)
+    bounds = [vae.expected_importance_bound(w.p_z_given_x, w.q_xz, k) for k in (1, 2, 3)]
+    assert torch.allclose(bounds[0], joint_kl.elbo(w.p_z_given_x, w.q_xz))
+    assert (bounds[0] <= bounds[1] + 1e-12).all() and (bounds[1] <= bounds[2] + 1e-12).all()
+    assert (bounds[2] <= w.q_x.log() + 1e-12).all()
+
+
+def test_expected_importance_bound_by_drawing():
+    w = worlds.table(2)
+    rng = np.random.default_rng(0)
+    z = np.stack([rng.choice(w.p_z_given_x.shape[1], p=p.numpy(), size=60_000) for p in w.p_z_given_x], 1)
+    log_weight = (w.q_xz / w.p_z_given_x).log().gather(1, torch.from_numpy(z).T).T
+    assert torch.allclose(
+        vae.importance_bound(log_weight, 2), vae.expected_importance_bound(w.p_z_given_x, w.q_xz, 2), atol=0.05
+    )
+
+
+# The linear case
+
+
+@pytest.fixture
+def points():
+    return normal(500, 6) @ normal(6, 6, seed=1)
+
+
+def test_spectrum_and_learned_variance_are_scikit_learns(points):
+    _, values, vectors = vae.spectrum(points)
+    reference = PCA(n_components=2).fit(points.numpy())
+    n = len(points)
+    assert np.allclose(values[:2] * n / (n - 1), reference.explained_variance_)
+    decoder, noise_variance = vae.ppca(values, vectors, 2)
+    assert float(noise_variance) * n / (n - 1) == pytest.approx(reference.noise_variance_)
+    ours = decoder @ decoder.T + noise_variance * torch.eye(6).double()
+    assert np.allclose(ours * n / (n - 1), reference.get_covariance())
+
+
+def test_linear_log_likelihood_is_scipys(points):
+    points = points - points.mean(0)
+    cov = vae.spectrum(points)[0]
+    decoder = normal(6, 2, seed=3)
+    model = (decoder @ decoder.T + 0.7 * torch.eye(6).double()).numpy()
+    expected = stats.multivariate_normal(np.zeros(6), model).logpdf(points.numpy()).mean()
+    assert float(vae.linear_log_likelihood(cov, decoder, 0.7)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.6])
+def test_closed_form_optimum_beats_a_search(points, share):
+    cov, values, vectors = vae.spectrum(points)
+    noise_variance = float(
+        share * values[1] + (1 - share) * values[2]
+    )  # between the second and the third: one collapses
+    best = vae.ppca_log_likelihood(values, 3, noise_variance)
+    decoder, _ = vae.ppca(values, vectors, 3, noise_variance)
+    assert torch.isclose(vae.linear_log_likelihood(cov, decoder, noise_variance), best)
+    assert (decoder.norm(dim=0) == 0).tolist() == [False, False, True]
+
+    def loss(w):
+        w = torch.tensor(w, requires_grad=True)
+        value = -vae.linear_log_likelihood(cov, w.reshape(6, 3), noise_variance)
+        value.backward()
+        return value.item(), w.grad.numpy()
+
+    found = optimize.minimize(
+        loss,
+        normal(18, seed=4).numpy(),
+        jac=True,
+        method="L-BFGS-B",
+        options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 5000},
+    )
+    assert -found.fun == pytest.approx(float(best), abs=1e-5)
+
+
+def test_learned_variance_beats_its_neighbors(points):
+    cov, values, vectors = vae.spectrum(points)
+    decoder, noise_variance = vae.ppca(values, vectors, 2)
+    best = vae.linear_log_likelihood(cov, decoder, noise_variance)
+    assert (decoder.norm(dim=0) > 0).all()
+    for factor in (0.9, 1.1):
+        assert vae.ppca_log_likelihood(values, 2, factor * noise_variance) < best
+
+
+def test_linear_elbo_is_what_the_networks_estimate(points):
+    points = points - points.mean(0)
+    cov = vae.spectrum(points)[0]
+    nets = vae.linear_networks(0, 6, 2, 0.7).double()
+    with torch.no_grad():
+        nets["encoder"].net[0].bias.zero_()
+        nets["decoder"].net[0].bias.zero_()
+        nets["encoder"].log_variance.copy_(torch.tensor([-1.0, 0.5]))
+    values = []
+    for seed in range(200):
+        likelihood, kl = vae.elbo_terms(nets, points, normal(len(points), 2, seed=seed))
+        values.append((likelihood - kl).mean())
+    exact = vae.linear_elbo(
+        cov,
+        nets["encoder"].net[0].weight,
+        nets["encoder"].log_variance.exp(),
+        nets["decoder"].net[0].weight,
+        torch.tensor(0.7),
+    )
+    values = torch.stack(values)
+    assert abs(values.mean() - exact) < 4 * values.std() / len(values) ** 0.5
+
+
+@given(seeds)
+def test_best_encoder_beats_others_and_leaves_the_mean_field_gap(seed):
+    w = worlds.gaussian(seed)
+    best = vae.best_encoder(w.decoder, 0.5)
+    value = vae.linear_elbo(w.p_x_cov, *best, w.decoder, 0.5)
+    gap = joint_kl.mean_field_gap(joint_kl.posterior_precision(w.decoder, 0.5))
+    assert torch.isclose(value, vae.linear_log_likelihood(w.p_x_cov, w.decoder, 0.5) - gap)
+    other = best[0] + 0.1 * torch.randn(best[0].shape, generator=w.rng, dtype=torch.float64)
+    assert vae.linear_elbo(w.p_x_cov, other, best[1], w.decoder, 0.5) <= value
+    assert vae.linear_elbo(w.p_x_cov, best[0], 1.2 * best[1], w.decoder, 0.5) <= value
+
+
+def test_subspace_angle():
+    a = torch.eye(3).double()[:, :2]
+    assert float(vae.subspace_angle(a, a @ normal(2, 2))) == pytest.approx(0, abs=1e-6)
+    assert float(vae.subspace_angle(a, a.flip(0))) == pytest.approx(math.pi / 2)
