@@ -1,0 +1,217 @@
+"""Questions and exercises of chapter 07."""
+
+import torch
+
+from gentools import conditional_gan as cgan
+from gentools.lab import worlds
+from gentools.lab.quiz import Exercise, Question, Wrong
+from gentools.lab.randomness import generator
+
+QUESTIONS = {
+    "7.Q1": Question(
+        "b",
+        {
+            "a": "Every picture would look right, and this referee looks at nothing else.",
+            "b": "The referee compares pictures with pictures. Both sides show the same pictures, so nothing is left to see.",
+            "c": "It would have to know what was asked for.",
+        },
+    ),
+    "7.Q2": Question(
+        "c",
+        {
+            "a": "That is the share of data among all pairs.",
+            "b": "The other way round: three times as likely among the data.",
+            "c": "Bayes' rule of chapter 5, with the pair in the place of the point: 3 / (3 + 1).",
+        },
+    ),
+    "7.Q3": Question(
+        "a",
+        {
+            "a": "Each sample is right and is called so with probability 0.95, if the judge errs on samples as it does on "
+            "held-out pictures.",
+            "b": "The judge calls some right samples wrong, and each of these errors counts against the generator.",
+            "c": "On right samples no error of the judge can help: each of them counts against the generator.",
+        },
+    ),
+    "7.Q4": Question(
+        "b",
+        {
+            "a": "That is the best answer to a discriminator that does not see the class. This one sees that the class does "
+            "not fit the point.",
+            "b": "A point in the middle suits both classes a little. The geometric mean of the classes is largest there.",
+            "c": "With a point at one center, half of its pairs carry a class that hardly ever goes with it.",
+        },
+    ),
+    "7.Q5": Question(
+        "a",
+        {
+            "a": "The blind referee of the first question. The class reaches the generator as a number that no gradient cares "
+            "for, and what it does with it is left to accident.",
+            "b": "Nothing in the loss rewards it: by (7.4) that information is just what a blind D misses.",
+            "c": "Accident helps as often as it hurts.",
+        },
+    ),
+    "7.Q6": Question(
+        "b",
+        {
+            "a": "It would have to know that style and class are separate causes. Neither the loss nor the network says so.",
+            "b": "No term of the loss contains that combination, see (7.9). The network continues what it learned, in some way.",
+            "c": "By luck a few samples look right to the judge.",
+        },
+    ),
+    "7.Q7": Question(
+        "c",
+        {
+            "a": "The conditionals may be right, but the shares of the classes stay wrong.",
+            "b": "KL(p(c)||q(c)) is not what the chain rule gives: the mixture m stands first.",
+            "c": "The first term of (7.2). It does not depend on the generator's pictures.",
+        },
+    ),
+    "7.Q8": Question(
+        "b",
+        {
+            "a": "That is the part that a discriminator without the class sees.",
+            "b": "log p(x,c)/q(x,c) = log p(x)/q(x) + log p(c|x)/q(c|x), see (7.5).",
+            "c": "Together with log p(x)/q(x) this counts x twice.",
+        },
+    ),
+    "7.Q9": Question(
+        "a",
+        {
+            "a": "Ten classes, so one in ten by luck, whoever judges. 12 % is hardly more than that.",
+            "b": "The rate is no share of information. Next to the chance line, 10 %, hardly anything is left.",
+            "c": "The loss says how well D tells real from fake. It may be at its ideal value and the class ignored.",
+        },
+    ),
+    "7.Q10": Question(
+        "c",
+        {
+            "a": "Good samples from few modes look fine and miss the rest.",
+            "b": "One good sample is enough to count a mode.",
+            "c": "Chapter 5: either number alone is easy to have.",
+        },
+    ),
+    "7.Q11": Question(
+        "b",
+        {
+            "a": "Averaging with the data's weights is for the data-side joint. Here m stands first.",
+            "b": "The first argument of the KL gives the weights, in (7.2) as in (1.3).",
+            "c": "Classes with few data would count as much as the others.",
+        },
+    ),
+}
+
+
+def _labeled(seed):
+    w = worlds.table(seed)
+    return w, worlds.simplex(w.rng, len(w.p_z))
+
+
+def _compare(got, truth, where):
+    got = torch.as_tensor(got, dtype=torch.float64)
+    if got.shape != truth.shape:
+        raise Wrong(f"{where} the answer has the shape {tuple(truth.shape)}, not {tuple(got.shape)}.")
+    off = (got - truth).abs()
+    if not bool((off < 1e-8).all()):  # NaN too
+        at = int(torch.nan_to_num(off, nan=torch.inf).argmax())
+        raise Wrong(f"{where} entry {at} is {truth.flatten()[at]:.4f}, not {got.flatten()[at]:.4f}.")
+
+
+def check_shares(answer):
+    for seed in range(20):
+        w, q_c = _labeled(seed)
+        data, model = w.p_x_given_z * w.p_z, w.q_x_given_z * q_c
+        got = answer(w.p_x_given_z, w.q_x_given_z, w.p_z, q_c)
+        _compare(got, data / (data + model), f"On the tables of seed {seed}")
+
+
+def solve_shares(p_x_given_c, q_x_given_c, p_c, q_c):
+    p_xc, q_xc = p_x_given_c * p_c, q_x_given_c * q_c  # the class is along dim 1
+    return p_xc / (p_xc + q_xc)
+
+
+def check_true(answer):
+    for true in (0.0, 0.3, 0.9, 1.0):
+        for judge, classes in ((0.95, 10), (0.8, 4), (1.0, 2)):
+            measured = cgan.measured_accuracy(true, judge, classes)
+            got = float(answer(measured, judge, classes))
+            if not abs(got - true) < 1e-8:
+                raise Wrong(
+                    f"A judge with accuracy {judge} of {classes} classes counts {measured:.4f} as right if {true} are, and "
+                    f"you return {got:.4f}."
+                )
+
+
+def solve_true(measured, judge, classes):
+    by_luck = (1 - judge) / (classes - 1)  # a wrong sample that the judge takes for the asked class
+    return (measured - by_luck) / (judge - by_luck)
+
+
+def check_noisy(answer):
+    for seed in range(20):
+        w, _ = _labeled(seed)
+        share = 0.05 * seed
+        truth = (1 - share) * w.p_x_given_z + share * w.p_x[:, None]
+        _compare(answer(w.p_xz, share), truth, f"With a share {share:.2f} of random labels, seed {seed},")
+
+
+def solve_noisy(p_xc, share):
+    p_x, p_c = p_xc.sum(1, keepdim=True), p_xc.sum(0)
+    noisy = (1 - share) * p_xc + share * p_x * p_c  # what the generator is trained on
+    return noisy / noisy.sum(0)
+
+
+def check_missing(answer):
+    for seed in range(20):
+        rng = generator(seed, "missing")
+        k, s, d = 3 + seed % 4, 2 + seed % 3, 1 + seed % 2
+        of_class, of_style = (torch.randn(*shape, generator=rng).double() for shape in ((k, 1, d), (1, s, d)))
+        means, c, style = of_class + of_style, seed % k, seed % s
+        hidden = means.clone()
+        hidden[c, style] = float("nan")
+        _compare(answer(hidden, c, style), means[c, style], f"With class {c} and style {style} of {k} and {s} missing,")
+
+
+def solve_missing(means, c, s):
+    other_c, other_s = (c + 1) % means.shape[0], (s + 1) % means.shape[1]
+    return means[c, other_s] + means[other_c, s] - means[other_c, other_s]
+
+
+EXERCISES = {
+    "7.E1": Exercise(
+        check=check_shares,
+        hints=(
+            "D compares two joints of point and class. Write both down.",
+            "The data's joint is p(x|c) p(c); the class runs along dim 1, so multiplying by p_c does that.",
+            "D is the data's joint over the sum of the data's and the model's.",
+        ),
+        solution=solve_shares,
+    ),
+    "7.E2": Exercise(
+        check=check_true,
+        hints=(
+            "Equation (7.8) is a straight line in the true accuracy.",
+            "Call (1 - judge) / (classes - 1) the luck. Then measured = true * judge + (1 - true) * luck.",
+            "Solve for true: subtract the luck, divide by judge - luck.",
+        ),
+        solution=solve_true,
+    ),
+    "7.E3": Exercise(
+        check=check_noisy,
+        hints=(
+            "The perfect conditional GAN learns the joint it is shown. Which joint is that now?",
+            "A share of the pairs has a class drawn from p(c), whatever x is: those follow p(x) p(c).",
+            "Mix p(x,c) and p(x) p(c), then divide each column by its sum.",
+        ),
+        solution=solve_noisy,
+    ),
+    "7.E4": Exercise(
+        check=check_missing,
+        hints=(
+            "If each mean is a part of the class plus a part of the style, how do two classes in one style differ?",
+            "By the same vector in every style. Take another class and another style that were seen.",
+            "Seen in the other style, plus the step from the other style to this one as another class shows it.",
+        ),
+        solution=solve_missing,
+    ),
+}

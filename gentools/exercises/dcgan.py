@@ -1,0 +1,220 @@
+"""Questions and exercises of chapter 06."""
+
+import math
+
+import torch
+from torch.nn.functional import conv1d, conv_transpose1d, interpolate
+
+from gentools import dcgan
+from gentools.lab.quiz import Exercise, Question, Wrong
+from gentools.lab.randomness import generator
+
+QUESTIONS = {
+    "6.Q1": Question(
+        "b",
+        {
+            "a": "Without padding it would be 13: (28 - 4) / 2 + 1.",
+            "b": "(28 + 2 - 4) / 2 + 1 = 14. This layer halves every even side.",
+            "c": "The stride is 2, so about every second position is computed.",
+        },
+    ),
+    "6.Q2": Question(
+        "b",
+        {
+            "a": "Each coordinate has size about 1, and there are 100 of them.",
+            "b": "The mean of |z|^2 is 100, and it varies little. Nearly all z lie in a thin shell of radius 10.",
+            "c": "That is |z|^2.",
+        },
+    ),
+    "6.Q3": Question(
+        "b",
+        {
+            "a": "That would hold if both were the same z.",
+            "b": "The two are nearly at a right angle, so the midpoint is closer to the origin by a factor of 0.7.",
+            "c": "A midpoint of two vectors is never longer than the longer one.",
+        },
+    ),
+    "6.Q4": Question(
+        "b",
+        {
+            "a": "Along one axis the counts alternate between 1 and 2.",
+            "b": "The stride divides 4: every output pixel collects 2 inputs per axis.",
+            "c": "Along one axis the counts alternate between 2 and 3.",
+        },
+    ),
+    "6.Q5": Question(
+        "b",
+        {
+            "a": "An average of points on a circle lies inside it.",
+            "b": "By (6.10). The average lags behind and shrinks toward the center, which is the equilibrium.",
+            "c": "It would be half if the average reached back over a smaller part of a turn.",
+        },
+    ),
+    "6.Q6": Question(
+        "c",
+        {
+            "a": "BatchNorm mixes the images of a batch, so the batches are part of the function.",
+            "b": "The discriminator wins its own game. But the generator is judged in a batch of its own, by what is then "
+            "another function.",
+            "c": "The discriminator recognizes the halves by each other, and in a batch of fakes alone it is fooled for free. "
+            "The losses look like success for both.",
+        },
+    ),
+    "6.Q7": Question(
+        "a",
+        {
+            "a": "Each mean has a third of the variance, and three of them are added: the result has the prior's own.",
+            "b": "That is one exemplar each: three vectors of full length, nearly at right angles.",
+            "c": "That is the mean of three. Here three such means are combined, and variances add under minus, too.",
+        },
+    ),
+    "6.Q8": Question(
+        "c",
+        {
+            "a": "It gives back no input; it has the transposed matrix.",
+            "b": "A convolution with stride 1 is its own kind, flipped. Stride 2 is not undone by that.",
+            "c": "Equation (6.4). The name deconvolution promises an inverse that it is not.",
+        },
+    ),
+    "6.Q9": Question(
+        "a",
+        {
+            "a": "What the family cannot see is not in the loss; (6.3) counts it in nats.",
+            "b": "A coarse discriminator still sees coarse differences.",
+            "c": "It descends only what the discriminator can see.",
+        },
+    ),
+    "6.Q10": Question(
+        "b",
+        {
+            "a": "The function is the same, but the gradient is not.",
+            "b": "Equation (6.8): BatchNorm removes the scale from the function and puts its inverse into the gradient.",
+            "c": "The gradient goes with 1/a, not with a.",
+        },
+    ),
+    "6.Q11": Question(
+        "c",
+        {
+            "a": "In chapter 5 the whole expression is a divergence of 2 KL(m||p) only for an exact D.",
+            "b": "Low losses of both sides are what figure 6.5 shows, and its pictures are shapeless.",
+            "c": "Losses of a game have no common scale with quality. Look at pictures, and measure them with a judge that "
+            "takes no part in the game.",
+        },
+    ),
+    "6.Q12": Question(
+        "b",
+        {
+            "a": "2 JS belongs to log(1-D), the saturating loss.",
+            "b": "Equation (5.7). The convolutions change the family, not the loss.",
+            "c": "The data stand in the second place here, so this is no likelihood.",
+        },
+    ),
+}
+
+
+def check_padding(answer):
+    for kernel in (2, 4, 6, 8):
+        p = answer(kernel)
+        if p != int(p):
+            raise Wrong(f"For kernel {kernel} it returns {p}; a padding is a whole number of pixels.")
+        side = dcgan.transposed_size(10, kernel, 2, int(p))
+        if side != 20:
+            raise Wrong(f"With kernel {kernel} and padding {int(p)} a map of side 10 becomes {side}, not 20.")
+
+
+def solve_padding(kernel):
+    return (kernel - 2) // 2  # 2 (n - 1) + kernel - 2 p = 2 n
+
+
+def check_fold(answer):
+    for seed, factor in ((0, 2), (1, 3), (2, 4)):
+        rng = generator(seed, "fold")
+        x, taps = torch.randn(1, 1, 5, generator=rng).double(), torch.randn(3, generator=rng).double()
+        kernel = torch.as_tensor(answer(taps, factor), dtype=torch.float64)
+        if kernel.shape != (factor + 2,):
+            raise Wrong(f"For factor {factor} the kernel has {factor + 2} taps; yours has shape {tuple(kernel.shape)}.")
+        want = conv1d(interpolate(x, scale_factor=factor), taps[None, None], padding=1)
+        got = conv_transpose1d(x, kernel[None, None], stride=factor, padding=1)
+        if (got - want).abs().max() > 1e-8:
+            a, b = ([round(v, 2) for v in t.tolist()] for t in (taps, kernel))
+            raise Wrong(f"With factor {factor}, taps {a} and your kernel {b} the two sides differ.")
+
+
+def solve_fold(taps, factor):
+    kernel = torch.zeros(factor + 2, dtype=taps.dtype)
+    for shift in range(factor):  # each of the `factor` copies of a pixel adds the flipped taps, one place further
+        kernel[shift : shift + 3] += taps.flip(0)
+    return kernel
+
+
+def check_start(answer):
+    for seed, decay, steps in ((0, 0.9, 3), (1, 0.99, 20), (2, 0.5, 1)):
+        path = torch.randn(steps + 1, 4, generator=generator(seed, "start"), dtype=torch.float64)
+        average = path[0]
+        for theta in path[1:]:
+            average = decay * average + (1 - decay) * theta
+        weight = decay ** torch.arange(steps - 1, -1, -1, dtype=torch.float64)
+        want = (weight[:, None] * path[1:]).sum(0) / weight.sum()
+        got = torch.as_tensor(answer(average, path[0], decay, steps), dtype=torch.float64)
+        if got.shape != want.shape or (got - want).abs().max() > 1e-8:
+            raise Wrong(
+                f"With decay {decay} and {steps} steps the first weight is {want[0]:.4f}, not {float(got.flatten()[0]):.4f}."
+            )
+
+
+def solve_start(average, start, decay, steps):
+    kept = decay**steps  # the weight of the start in (6.9)
+    return (average - kept * start) / (1 - kept)
+
+
+def check_scale(answer):
+    for m in (1, 2, 3, 8):
+        scale = float(answer(m))
+        if not math.isfinite(scale) or abs(scale**2 * 3 / m - 1) > 1e-6:
+            raise Wrong(
+                f"With {m} exemplars each the scaled result has {scale**2 * 3 / m:.3f} times the prior's variance, not 1."
+            )
+
+
+def solve_scale(m):
+    return (m / 3) ** 0.5  # by (6.12) the variance is 3 / m
+
+
+EXERCISES = {
+    "6.E1": Exercise(
+        check=check_padding,
+        hints=(
+            "Take the second formula of (6.1) with stride 2.",
+            "You need 2 (n - 1) + kernel - 2 p = 2 n, for every n.",
+            "n drops out: kernel - 2 - 2 p = 0.",
+        ),
+        solution=solve_padding,
+    ),
+    "6.E2": Exercise(
+        check=check_fold,
+        hints=(
+            "Follow one input pixel: upsampling makes `factor` equal neighbors of it. Which outputs does each one reach?",
+            "A copy at position j adds the flipped taps (c, b, a) at j - 1, j, j + 1.",
+            "Add `factor` copies of (c, b, a), each one place further than the one before.",
+        ),
+        solution=solve_fold,
+    ),
+    "6.E3": Exercise(
+        check=check_start,
+        hints=(
+            "Write the average with (6.9). Which term holds the start?",
+            "Subtract decay^steps times the start. The remaining weights do not sum to one.",
+            "They sum to 1 - decay^steps; divide by it.",
+        ),
+        solution=solve_start,
+    ),
+    "6.E4": Exercise(
+        check=check_scale,
+        hints=(
+            "By (6.12) the result has 3/m times the prior's variance.",
+            "Multiplying a vector by a number multiplies its variance by the square of the number.",
+            "scale^2 * 3 / m = 1.",
+        ),
+        solution=solve_scale,
+    ),
+}

@@ -1,0 +1,396 @@
+"""Chapter 07 against loops over tables, a search for the best generator, torch's own layers, and chapter 05."""
+
+import dataclasses
+import functools
+import inspect
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import optimize
+
+from gentools import conditional_gan as cgan
+from gentools import gan, recipes
+from gentools.lab import data, records, worlds
+from gentools.lab.divergences import js, kl
+from gentools.lab.optim import adam
+from gentools.lab.stream import Stream
+from gentools.lab.training import train
+from gentools.recipes import conditional_gan as recipe_module
+
+seeds = st.integers(0, 10**6)
+
+
+def tables(seed):
+    """Joints over point and class with different class shares, and a discriminator."""
+    w = worlds.table(seed)
+    return w.p_xz, w.q_xz, torch.sigmoid(torch.randn(w.p_xz.shape, generator=w.rng, dtype=torch.float64))
+
+
+# Exact
+
+
+@given(seeds)
+def test_joint_by_loops(seed):
+    p, q, d = tables(seed)
+    total = 0.0
+    for i, c in np.ndindex(*p.shape):
+        pp, qq, dd = float(p[i, c]), float(q[i, c]), float(d[i, c])
+        total += pp / 2 * math.log((pp / 2) / (pp * dd)) + qq / 2 * math.log((qq / 2) / (pp * (1 - dd)))
+    assert float(cgan.joint_kl(p, q, d)) == pytest.approx(total, abs=1e-12)
+
+
+@given(seeds)
+def test_information_a_blind_discriminator_misses_by_loops(seed):
+    p, q, _ = tables(seed)
+    total = 0.0
+    for i, c in np.ndindex(*p.shape):
+        for of_pair, of_x in ((p[i, c], p[i].sum()), (q[i, c], q[i].sum())):
+            truth, guess = of_pair / (p[i, c] + q[i, c]), of_x / (p[i].sum() + q[i].sum())
+            total += float(of_pair / 2 * (truth / guess).log())
+    assert float(cgan.unseen_by_blind(p, q)) == pytest.approx(total, abs=1e-12)
+    assert total >= -1e-12
+
+
+@given(seeds)
+def test_a_blind_discriminator_exceeds_the_divergence_by_that_information(seed):
+    """min over D(x) of KL(q(x,c,y) || p(x,c,y)) = KL(m(x,c) || p(x,c)) + I(c; y|x)."""
+    p, q, d = tables(seed)
+    blind = gan.best_discriminator(p.sum(1), q.sum(1))[:, None].expand_as(p)
+    least = kl((p + q) / 2, p) + cgan.unseen_by_blind(p, q)
+    assert torch.isclose(cgan.joint_kl(p, q, blind), least, atol=1e-10)
+    assert cgan.joint_kl(p, q, d[:, :1].expand_as(p)) >= least - 1e-10
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_blind_generator_beats_a_search(seed):
+    p, _, _ = tables(seed)
+    best, left = cgan.blind_generator(p)
+    found = optimize.minimize(
+        lambda v: float(kl(torch.softmax(torch.from_numpy(v), 0)[:, None] * p.sum(0), p)),
+        np.zeros(len(p)), method="BFGS", options={"gtol": 1e-9},
+    )  # fmt: skip
+    assert found.fun == pytest.approx(float(left), abs=1e-8)
+    np.testing.assert_allclose(torch.softmax(torch.from_numpy(found.x), 0), best, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", recipe_module.DIVERGENCES)
+def test_best_shared_generator_is_stationary(name):
+    p, _, _ = tables(3)
+    divergence = recipe_module.DIVERGENCES[name]
+    q = recipe_module.best_shared(divergence, p)
+    slope = gan.gradient(lambda q: divergence(p, q[:, None] * p.sum(0)), q)
+    assert slope.abs().max() < 1e-5
+
+
+@given(seeds)
+def test_gradient_by_finite_differences(seed):
+    w = worlds.table(seed)
+    p, q_c = w.p_xz, w.q_z
+    direction = torch.randn(p.shape, generator=w.rng, dtype=torch.float64)
+    h = 1e-5
+    ahead, behind = ((w.q_x_given_z.log() + s * h * direction).softmax(0) * q_c for s in (1, -1))
+    slope = (2 * js(p, ahead) - 2 * js(p, behind)) / (2 * h)
+    got = (cgan.conditional_gradient(lambda q: 2 * js(p, q), q_c, w.q_x_given_z) * direction).sum()
+    assert torch.isclose(got, slope, atol=1e-7, rtol=1e-6)
+
+
+def test_judge_by_simulation():
+    rng = np.random.default_rng(0)
+    n, accuracy, judge, k = 400_000, 0.7, 0.9, 5
+    true = np.where(rng.random(n) < accuracy, 0, rng.integers(1, k, n))  # asked for class 0
+    named = np.where(rng.random(n) < judge, true, (true + rng.integers(1, k, n)) % k)
+    assert (named == 0).mean() == pytest.approx(cgan.measured_accuracy(accuracy, judge, k), abs=5e-3)
+
+
+# Codes and bad input
+
+
+def test_codes():
+    assert torch.equal(cgan.look_up(cgan.factored(3, 2), torch.tensor([5]), 1), torch.tensor([[0.0, 0, 1, 0, 1]]))
+    assert cgan.look_up(cgan.blind(4), torch.tensor([3, 0]), 2).shape == (2, 0)
+    assert torch.equal(cgan.one_hot(3), torch.eye(3))
+
+
+@pytest.mark.parametrize(
+    "c,rows,error,match",
+    [
+        (torch.tensor([0.0, 1.0]), 2, TypeError, "int64"),
+        (torch.tensor([0, 1], dtype=torch.int32), 2, TypeError, r"c\.long\(\)"),
+        (torch.tensor([0, 1, 2]), 2, ValueError, "2 rows"),
+        (torch.tensor([[0], [1]]), 2, ValueError, r"not \(2, 1\)"),
+        (torch.tensor([0, 3]), 2, ValueError, "from 0 to 2; these run from 0 to 3"),
+        (torch.tensor([-1, 0]), 2, ValueError, "from -1"),
+    ],
+)
+def test_bad_classes_are_explained(c, rows, error, match):
+    with pytest.raises(error, match=match):
+        cgan.look_up(cgan.one_hot(3), c, rows)
+
+
+def test_bad_batches_are_explained():
+    nets, opts = make()
+    with pytest.raises(TypeError, match="pairs"):
+        cgan.step(nets, opts, torch.randn(4, 2), torch.randn(4, 2))
+    with pytest.raises(ValueError, match="flatten"):
+        nets["discriminator"](torch.randn(4, 1, 2, 2), torch.zeros(4).long())
+    with pytest.raises(ValueError, match="14 or 28"):
+        cgan.image_networks(0, 8, cgan.one_hot(10), cgan.one_hot(10), side=32)
+    with pytest.raises(ValueError, match="5 rows"):
+        cgan.step(nets, opts, (torch.randn(4, 2), torch.zeros(4).long()), torch.randn(5, 2))
+
+
+# Networks and the step
+
+
+def make(seed=0, code_g=None, code_d=None, rate=1e-3):
+    codes = [cgan.one_hot(3) if code is None else code for code in (code_g, code_d)]
+    nets = cgan.networks(seed, [2, 16, 2], [2, 16, 1], *codes)
+    return nets, {name: adam(net.parameters(), rate) for name, net in nets.items()}
+
+
+def batch(seed=0, n=32, classes=3):
+    rng = torch.Generator().manual_seed(seed)
+    return (torch.randn(n, 2, generator=rng), torch.randint(classes, (n,), generator=rng)), torch.randn(
+        n, 2, generator=rng
+    )
+
+
+def test_step_is_short_and_leaves_the_discriminator_trainable():
+    assert len(inspect.getsource(cgan.step).split('"""')[2].strip().splitlines()) <= 20
+    nets, opts = make()
+    metrics = cgan.step(nets, opts, *batch())
+    assert all(p.requires_grad for p in nets.parameters()) and all(v.ndim == 0 for v in metrics.values())
+
+
+def test_blind_to_the_class_it_is_the_step_of_chapter_5():
+    nets, opts = make(code_g=cgan.blind(3), code_d=cgan.blind(3))
+    plain = torch.nn.ModuleDict(
+        {name: net.net for name, net in make(code_g=cgan.blind(3), code_d=cgan.blind(3))[0].items()}
+    )
+    plain_opts = {name: adam(net.parameters(), 1e-3) for name, net in plain.items()}
+    for t in range(3):
+        (x, c), z = batch(t)
+        got, want = cgan.step(nets, opts, (x, c), z), gan.step(plain, plain_opts, x, z)
+        assert all(torch.equal(got[k], want[k]) for k in want)
+    assert all(torch.equal(a, b) for a, b in zip(nets.parameters(), plain.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("name", gan.LOSSES)
+def test_step_survives_logits_of_ten_thousand(name):
+    nets, opts = make()
+    with torch.no_grad():
+        nets["discriminator"].net[-1].weight.mul_(1e5)
+    (x, c), z = batch()
+    assert nets["discriminator"](x, c).abs().max() > 1e4
+    assert all(v.isfinite() for v in cgan.step(nets, opts, (x, c), z, generator_loss=gan.LOSSES[name]).values())
+    assert all(p.isfinite().all() for p in nets.parameters())
+
+
+def test_a_vector_per_class_and_a_sum_are_what_concatenation_computes():
+    """The first layer of [x, one-hot c, one-hot s] is W x + u_c + v_s + b."""
+    layer = torch.nn.Linear(4 + 3 + 2, 5)
+    x, k = torch.randn(6, 4), torch.randint(6, (6,))
+    u, v = layer.weight[:, 4:7].T, layer.weight[:, 7:].T
+    got = layer(torch.cat([x, cgan.look_up(cgan.factored(3, 2), k, 6)], 1))
+    assert torch.allclose(got, x @ layer.weight[:, :4].T + u[k // 2] + v[k % 2] + layer.bias, atol=1e-6)
+
+
+@pytest.mark.parametrize("side", [14, 28])
+def test_image_networks(side):
+    nets = cgan.image_networks(0, 8, cgan.one_hot(10), cgan.one_hot(10), side, width=4)
+    c = torch.arange(10)
+    x = cgan.sample(nets, torch.randn(10, 8), c)
+    assert x.shape == (10, 1, side, side) and 0 <= float(x.min()) <= float(x.max()) <= 1 and not x.requires_grad
+    assert nets["discriminator"](x, c).shape == (10, 1) and nets["generator"].training
+    again = cgan.image_networks(0, 8, cgan.one_hot(10), cgan.one_hot(10), side, width=4)
+    assert all(torch.equal(a, b) for a, b in zip(nets.parameters(), again.parameters(), strict=True))
+
+
+def test_projection_is_an_unconditional_logit_plus_an_inner_product():
+    d = cgan.ProjectionDiscriminator(cgan.one_hot(3), side=14, width=4)
+    x = torch.rand(5, 1, 14, 14)
+    logits = torch.stack([d(x, torch.full((5,), c))[:, 0] for c in range(3)], 1)
+    features = torch.linalg.lstsq(d.of_class.weight.T, (logits - logits[:, :1]).T).solution  # any f with these products
+    assert torch.allclose((d.of_class.weight.T @ features).T, logits - logits[:, :1], atol=1e-4)
+    blind = cgan.ProjectionDiscriminator(cgan.blind(3), side=14, width=4)
+    assert torch.equal(blind(x, torch.zeros(5).long()), blind(x, torch.full((5,), 2)))
+
+
+def test_samples_depend_on_the_class_only_where_it_is_seen():
+    z, one, two = torch.randn(4, 2), torch.zeros(4).long(), torch.ones(4).long()
+    for code, same in ((cgan.one_hot(3), False), (cgan.blind(3), True)):
+        nets, _ = make(code_g=code)
+        assert torch.equal(cgan.sample(nets, z, one), cgan.sample(nets, z, two)) is same
+
+
+def test_training_repeats_and_resumes_bit_for_bit(tmp_path, monkeypatch):
+    t = recipe_module.Training(steps=30, width=8, points=200)
+    rows, component = data.ring(200, 0)
+
+    def run(steps):
+        nets = cgan.networks(1, [2, 8, 2], [2, 8, 1], cgan.one_hot(8), cgan.one_hot(8))
+        part = dataclasses.replace(t, steps=steps)
+        return recipe_module.fit(nets, rows, component, part, 1, "cpu", "test")[0]
+
+    whole = run(30)
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), run(30).parameters(), strict=True))
+    monkeypatch.setenv("GENTOOLS_CHECKPOINTS", str(tmp_path))
+    monkeypatch.setattr(recipe_module, "train", stopped(train, 12))
+    with pytest.raises(KeyboardInterrupt):
+        run(30)
+    monkeypatch.setattr(recipe_module, "train", train_every(train, 5))
+    resumed = run(30)
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
+
+
+def train_every(train, every):
+    return lambda *args, **named: train(*args, save_every=every, **named)
+
+
+def stopped(train, at):
+    """`train` that is killed in step `at`."""
+
+    def killed(step, *args, **named):
+        calls = []
+
+        def counting(*inner):
+            calls.append(1)
+            if len(calls) > at:
+                raise KeyboardInterrupt
+            return step(*inner)
+
+        counting.__qualname__ = repr(step)
+        return train(counting, *args, save_every=5, **named)
+
+    return killed
+
+
+def test_the_class_is_learned_on_a_line():
+    """Two far classes: asked for one, the generator gives it."""
+    rng = torch.Generator().manual_seed(0)
+    c = torch.randint(2, (2000,), generator=rng)
+    rows = (6 * c - 3).float()[:, None] + torch.randn(2000, 1, generator=rng)
+    nets = cgan.networks(0, [1, 16, 1], [1, 16, 1], cgan.one_hot(2), cgan.one_hot(2))
+    opts = {name: adam(net.parameters(), 3e-3, (0.5, 0.999)) for name, net in nets.items()}
+    train(cgan.step, nets, opts, Stream((rows, c), 64, 1), 600, 0)
+    asked = torch.arange(2).repeat_interleave(200)
+    made = cgan.sample(nets, torch.randn(400, 1, generator=rng), asked)[:, 0]
+    assert ((made > 0) == (asked == 1)).float().mean() > 0.9
+
+
+# The recipes
+
+
+def tiny(config):
+    extra = {"every": 2} if hasattr(config, "every") else {}
+    extra |= {"per_class": 5} if hasattr(config, "per_class") else {}
+    extra |= {"samples": 20} if hasattr(config, "samples") else {}
+    return dataclasses.replace(config, training=dataclasses.replace(config.training, steps=4, width=8), **extra)
+
+
+@pytest.fixture
+def little_data(monkeypatch):
+    """Random pictures in place of the downloads, a judge that learns for 20 steps, a short search."""
+    rng = torch.Generator().manual_seed(0)
+
+    def pictures(split):
+        return torch.randint(256, (400, 1, 28, 28), generator=rng, dtype=torch.uint8), torch.arange(400) // 2 % 10
+
+    judge = recipe_module.train_judge
+    monkeypatch.setattr(recipe_module.data, "mnist", pictures)
+    monkeypatch.setattr(recipe_module, "train_judge", lambda x, c, k, seed: judge(x, c, k, seed, steps=20))
+    monkeypatch.setattr(recipe_module, "best_shared", functools.partial(recipe_module.best_shared, rounds=1))
+
+
+@pytest.mark.parametrize("id", ["7.1", "7.2", "7.3", "7.4", "7.5"])
+@pytest.mark.parametrize("scale", ["quick", "cpu", "full"])
+def test_recipes_run_and_draw(id, scale, little_data):
+    from matplotlib import pyplot as plt
+
+    recipe = recipes.find(id)
+    config = tiny(recipe.config(scale))
+    results = [recipe.run(config, seed, "cpu") for seed in ((0, 1) if scale == "cpu" else (0,))]
+    assert all(math.isfinite(float(v)) for r in results for v in r["numbers"].values())
+    if scale == "cpu":
+        plt.close(recipe.draw(results, config))
+        summary = {k: records.summarize([float(r["numbers"][k]) for r in results]) for k in results[0]["numbers"]}
+        assert recipe.verdict(summary).endswith(".")
+
+
+def test_the_unseen_combination_is_not_in_the_training_set(little_data, monkeypatch):
+    fitted = []
+    original = recipe_module.fit
+
+    def spy(nets, rows, c, *args, **named):
+        fitted.append(c)
+        return original(nets, rows, c, *args, **named)
+
+    monkeypatch.setattr(recipe_module, "fit", spy)
+    config = tiny(recipes.find("7.5").config("cpu"))
+    recipe_module.run_unseen(config, 1, "cpu")
+    assert len(fitted) == 4
+    for c in fitted:
+        assert sorted(c.unique().tolist()) == [k for k in range(20) if k != config.missing[1] * 2 + 1]
+
+
+def test_styles_keep_pictures_and_can_be_undone():
+    x = torch.randint(256, (6, 1, 14, 14), dtype=torch.uint8)
+    for name, style in recipe_module.STYLES.items():
+        y, k = recipe_module.with_style(x, torch.arange(6), name)
+        assert torch.equal(y[::2], x[::2]) and torch.equal(y[1::2], style(x)[1::2])
+        assert torch.equal(k, torch.arange(6) * 2 + torch.arange(6) % 2)
+        again = x
+        for _ in range(4):
+            again = style(again)
+        assert torch.equal(again, x)
+
+
+def one(value, low=None, high=None):
+    low, high = value if low is None else low, value if high is None else high
+    return {"n": 5, "failed": 0, "mean": value, "median": value, "min": low, "max": high, "low": low, "high": high}
+
+
+def test_verdicts_can_say_either():
+    def placed(value, judge):
+        return recipe_module.verdict_placed({"asked class comes out": value, "judge on held-out images": judge})
+
+    assert "no more often than chance" in placed(one(0.1, 0.05, 0.15), one(0.97))
+    assert "nine times chance" in placed(one(0.95), one(0.97)) and "below" in placed(one(0.95), one(0.97))
+    assert "not told from" in placed(one(0.97, 0.9, 0.99), one(0.97)) and "off chance" in placed(one(0.3), one(0.97))
+
+    names = [f"{style}, {how}: " for style in recipe_module.STYLES for how in recipe_module.CODES]
+
+    def unseen(both):
+        return recipe_module.verdict_unseen(
+            {n + "seen, both right": one(0.9) for n in names}
+            | {n + "unseen, both right": both for n in names}
+            | {n + "unseen, style right": one(1.0) for n in names}
+        )
+
+    assert unseen(one(0.1)).count("less than half") == 4 and unseen(one(0.9)).count(": as often (") == 4
+    assert unseen(one(0.7)).count(": less often (") == 4
+
+    def ring(value):
+        return recipe_module.verdict_ring(
+            {
+                f"{place}: {what}": value
+                for place in recipe_module.PLACES
+                for what in ("asked class", "modes", "high-quality share")
+            }
+        )
+
+    assert ring(one(1.0)).count("twice chance in every seed") == 4 and ring(one(0.25)).count("at chance") == 4
+    assert ring(one(0.4)).count("off chance") == 4
+
+    def between(trained):
+        exact = {"saturating": 2.2, "non-saturating": 0.8, "KL": 1.0, "data": 2.2, "geometric mean": 1.0}
+        return recipe_module.verdict_between(
+            {f"{name}, exact: std of x": one(v) for name, v in exact.items()}
+            | {f"{name}, trained: std of x": trained for name in recipe_module.DIVERGENCES}
+        )
+
+    assert between(one(1.0)).count("all seeds end on that side") == 2 and "the seeds disagree" in between(one(2.2))

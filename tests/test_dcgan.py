@@ -1,0 +1,389 @@
+"""Chapter 06 against torch's own layers, dense matrices, scipy and plain loops."""
+
+import inspect
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import linalg, optimize
+from scipy.spatial import geometric_slerp
+from torch import nn
+from torch.nn.functional import conv_transpose2d
+
+from gentools import dcgan, evaluation, gan, recipes
+from gentools.lab import worlds
+from gentools.lab.divergences import kl
+from gentools.lab.networks import classifier
+from gentools.lab.optim import Average, adam
+from gentools.lab.randomness import generator
+from gentools.lab.records import summarize
+from gentools.lab.stream import Stream
+from gentools.lab.training import train
+from gentools.recipes import dcgan as experiments
+
+SIZES = (8, 16, 28, 32, 64)
+
+
+def normal(*shape, seed=0):
+    return torch.randn(*shape, generator=generator(seed, "test"), dtype=torch.float64)
+
+
+# Sizes and shapes
+
+
+@given(st.integers(1, 6), st.integers(1, 4), st.integers(0, 3), st.integers(1, 9))
+def test_sizes_are_torchs(kernel, stride, padding, n):
+    padding = min(padding, kernel - 1)
+    x = torch.zeros(1, 1, n, n)
+    if n + 2 * padding >= kernel:
+        out = nn.Conv2d(1, 1, kernel, stride, padding)(x)
+        assert out.shape[-1] == dcgan.conv_size(n, kernel, stride, padding)
+    if dcgan.transposed_size(n, kernel, stride, padding) > 0:
+        out = nn.ConvTranspose2d(1, 1, kernel, stride, padding)(x)
+        assert out.shape[-1] == dcgan.transposed_size(n, kernel, stride, padding)
+
+
+def test_sides():
+    assert [dcgan.sides(n) for n in (8, 28, 32)] == [[4, 8], [7, 14, 28], [4, 8, 16, 32]]
+    assert dcgan.sides(64)[0] == 4 and dcgan.sides(20)[0] == 5 and dcgan.sides(96)[0] == 6
+    for size in (0, 4, 7, 9, 30, 36, -8, 28.0, "28", None):
+        with pytest.raises(ValueError, match="side of 4, 5, 6 or 7"):
+            dcgan.sides(size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_players_fit_together(size, channels):
+    nets = dcgan.networks(0, size, channels, latent=5, width=4)
+    x = nets["generator"](torch.randn(3, 5))
+    assert x.shape == (3, channels, size, size) and x.abs().max() <= 1
+    assert nets["discriminator"](x).shape == (3,)
+    mirrored = [shape for _, shape in dcgan.shapes(nets["discriminator"], x) if len(shape) == 3]
+    made = [shape for _, shape in dcgan.shapes(nets["generator"], torch.zeros(1, 5)) if len(shape) == 3]
+    assert made == mirrored[::-1]
+
+
+def test_the_shapes_of_the_paper():
+    with torch.device("meta"):
+        net = dcgan.Generator(64, 3, 100, 128)
+    made = [shape for _, shape in dcgan.shapes(net, torch.zeros(1, 100, device="meta")) if len(shape) == 3]
+    assert made == [(1024, 4, 4), (512, 8, 8), (256, 16, 16), (128, 32, 32), (3, 64, 64)]
+    assert net.training and not any(layer._forward_hooks for layer in net.modules())
+
+
+def test_the_first_layer_is_a_transposed_convolution_of_a_single_pixel():
+    net = dcgan.generator(0, 28, latent=5, width=3)
+    z, weight = torch.randn(4, 5), net.project.weight
+    kernel = weight.T.reshape(5, 6, 7, 7)
+    assert torch.allclose(conv_transpose2d(z[:, :, None, None], kernel).flatten(1), net.project(z), atol=1e-6)
+
+
+def test_the_start_is_fixed_by_the_seed_and_has_the_documented_size():
+    before = torch.get_rng_state()
+    nets, again, other = (dcgan.networks(seed, 32, 1, 100, 32) for seed in (0, 0, 1))
+    assert torch.equal(before, torch.get_rng_state())
+    state, same, differs = (n.state_dict() for n in (nets, again, other))
+    assert all(torch.equal(state[k], same[k]) for k in state) and all(v.isfinite().all() for v in state.values())
+    assert not torch.equal(state["generator.project.weight"], differs["generator.project.weight"])
+    for name, value in nets.named_parameters():
+        if value.ndim > 1 and value.numel() > 5000:
+            assert float(value.detach().std()) == pytest.approx(0.02, rel=0.05), name
+        if "bias" in name:
+            assert not value.any()
+    norm = nets["generator"].layers[1]
+    assert float(norm.weight.detach().mean()) == pytest.approx(1, abs=0.01)
+    assert norm.running_var.eq(1).all() and norm.running_mean.eq(0).all() and norm.num_batches_tracked == 0
+
+
+@pytest.mark.parametrize("name", ["channels", "latent", "width"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, None])
+def test_impossible_networks_are_refused(name, value):
+    with pytest.raises(ValueError, match=name):
+        dcgan.networks(0, **{name: value})
+
+
+def test_misshapen_input_is_refused_in_words():
+    nets = dcgan.networks(0, 8, 1, 5, 4)
+    with pytest.raises(ValueError, match=r"z must have shape \(n, 5\), not \(2, 6\)"):
+        nets["generator"](torch.zeros(2, 6))
+    with pytest.raises(ValueError, match=r"must have shape \(n, 5\), not \(2, 5, 1, 1\)"):
+        nets["generator"](torch.zeros(2, 5, 1, 1))
+    with pytest.raises(ValueError, match=r"images must have shape \(n, 1, 8, 8\), not \(2, 1, 28, 28\)"):
+        nets["discriminator"](torch.zeros(2, 1, 28, 28))
+    with pytest.raises(ValueError, match=r"floats in \[-1, 1\], not torch.uint8"):
+        nets["discriminator"](torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
+
+
+def test_signed():
+    gray = torch.tensor([0, 51, 255], dtype=torch.uint8)
+    assert torch.allclose(dcgan.signed(gray), torch.tensor([-1.0, -0.6, 1.0]))
+    assert torch.allclose(dcgan.signed(torch.tensor([0.0, 0.5, 1.0])), torch.tensor([-1.0, 0.0, 1.0]))
+
+
+# The step
+
+
+def plain_step(nets, opts, x, z):
+    """As in textbooks: probabilities, a pass per kind of image, gradients of D thrown away in the generator's turn."""
+    generator, discriminator = nets["generator"], nets["discriminator"]
+    fake = generator(z)
+    opts["discriminator"].zero_grad()
+    d_loss = (
+        -torch.sigmoid(discriminator(x)).log().mean() - (1 - torch.sigmoid(discriminator(fake.detach()))).log().mean()
+    )
+    d_loss.backward()
+    opts["discriminator"].step()
+    opts["generator"].zero_grad()
+    g_loss = -torch.sigmoid(discriminator(fake)).log().mean()
+    g_loss.backward()
+    opts["generator"].step()
+    return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}
+
+
+def batch(t, n=6):
+    return normal(n, 1, 16, 16, seed=t).tanh(), normal(n, 5, seed=100 + t)
+
+
+def test_step_is_the_textbook_step():
+    sides = []
+    for _ in range(2):
+        nets = dcgan.networks(0, 16, 1, 5, 4).double()
+        sides.append((nets, {k: torch.optim.SGD(nets[k].parameters(), lr=0.1) for k in nets}))
+    for t in range(4):
+        got, want = dcgan.step(*sides[0], *batch(t)), plain_step(*sides[1], *batch(t))
+        assert all(torch.isclose(got[k], want[k], atol=1e-12) for k in want)
+    for a, b in zip(sides[0][0].state_dict().values(), sides[1][0].state_dict().values(), strict=True):
+        assert torch.allclose(a, b, atol=1e-12)
+    assert all(p.requires_grad for p in sides[0][0].parameters())
+
+
+def test_step_is_short():
+    assert len(inspect.getsource(dcgan.step).split('"""')[2].strip().splitlines()) <= 20
+
+
+def test_one_batch_is_another_function():
+    nets = dcgan.networks(0, 16, 1, 5, 4).double()
+    x, z = batch(0)
+    fake = nets["generator"](z).detach()
+    apart = torch.cat([nets["discriminator"](x), nets["discriminator"](fake)])
+    assert not torch.allclose(nets["discriminator"](torch.cat([x, fake])), apart, rtol=1e-2)
+
+
+def test_samples_do_not_depend_on_their_company():
+    net = dcgan.generator(0, 16, 1, 5, 4)
+    net(torch.randn(50, 5))
+    z = torch.randn(7, 5)
+    x = dcgan.sample(net, z, batch=3)
+    assert torch.allclose(dcgan.sample(net, z[2:3]), x[2:3], atol=1e-6)
+    assert net.training and not x.requires_grad
+    net.eval()
+    dcgan.sample(net, z)
+    assert not net.training
+
+
+def test_measured_statistics_are_those_of_the_batch():
+    net, z = dcgan.generator(0, 16, 1, 5, 4).double(), normal(400, 5)
+    weights = [p.clone() for p in net.parameters()]
+    want = net(z).detach()
+    dcgan.measure_statistics(net, z)
+    assert torch.allclose(dcgan.sample(net, z), want, atol=1e-2) and net.training
+    assert all(layer.momentum == 0.1 for layer in net.modules() if isinstance(layer, nn.BatchNorm2d))
+    assert all(torch.equal(a, b) for a, b in zip(weights, net.parameters(), strict=True))
+
+
+def test_training_resumes_bit_for_bit_with_averaged_weights(tmp_path):
+    images = (torch.rand(40, 1, 8, 8, generator=generator(0)) * 255).to(torch.uint8)
+
+    def run(steps, folder=None):
+        nets = dcgan.networks(3, 8, 1, 4, 4)
+        opts = {k: adam(net.parameters(), 1e-3, (0.5, 0.999)) for k, net in nets.items()}
+        average = Average(nets, 0.9)
+        stream = Stream(images, 8, 4, prepare=dcgan.signed)
+        history = train(dcgan.step, nets, opts, stream, steps, 3, ema=average, folder=folder,
+                        log_every=5, watch=lambda done: {"pictures": dcgan.sample(nets["generator"], torch.ones(2, 4))})  # fmt: skip
+        return [*nets.state_dict().values(), *average.nets.state_dict().values(), history.watched[0]["pictures"]]
+
+    whole = run(10)
+    run(5, tmp_path)
+    assert all(torch.equal(a, b) for a, b in zip(whole, run(10, tmp_path), strict=True))
+
+
+# Upsample and convolve
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 5), st.integers(1, 6), st.booleans(), st.integers(0, 99))
+def test_folded_upsampling_is_the_same_function(n, m, height, width, bias, seed):
+    plain = dcgan.UpsampleConv(n, m, bias).double()
+    folded = dcgan.FoldedUpsampleConv(n, m, bias).double()
+    folded.load_state_dict(plain.state_dict())
+    x = normal(2, n, height, width, seed=seed)
+    push = normal(2, m, 2 * height, 2 * width, seed=seed + 1)
+    results = []
+    for layer in (plain, folded):
+        at = x.clone().requires_grad_()
+        out = layer(at)
+        results.append([out, *torch.autograd.grad((out * push).sum(), [at, *layer.parameters()])])
+    assert all(torch.allclose(a, b, rtol=1e-11, atol=1e-11) for a, b in zip(*results, strict=True))
+
+
+def test_the_fold_by_hand():
+    weight = torch.zeros(1, 1, 3, 3)
+    weight[0, 0] = torch.tensor([1.0, 10.0, 100.0])[:, None] * torch.tensor([1.0, 0.0, 0.0])
+    columns = torch.tensor([100.0, 110.0, 11.0, 1.0])
+    assert torch.equal(dcgan.fold(weight)[0, 0], columns[:, None] * torch.tensor([0.0, 0.0, 1.0, 1.0]))
+
+
+# What a family sees
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_best_joint_kl_is_a_minimum(seed):
+    w = worlds.table(seed)
+    part = torch.arange(len(w.p_x)) % 2
+
+    def joint(logits):
+        return float(gan.joint_kl(w.p_x, w.q_x, torch.sigmoid(torch.from_numpy(logits))[part]))
+
+    found = optimize.minimize(joint, np.zeros(2), method="BFGS").fun
+    best = float(dcgan.best_joint_kl(w.p_x, w.q_x, part))
+    assert found == pytest.approx(best, abs=1e-8)
+    assert best == pytest.approx(float(kl(w.mix, w.p_x) + dcgan.unseen(w.p_x, w.q_x, part)), abs=1e-12)
+    assert float(dcgan.unseen(w.p_x, w.q_x, torch.arange(len(w.p_x)))) == pytest.approx(0, abs=1e-12)
+
+
+# Averages, walks, arithmetic
+
+
+@given(st.floats(0.1, 0.95), st.floats(0.05, 3))
+def test_average_gain_by_simulation(decay, angle):
+    average = 1 + 0j
+    for t in range(2000):
+        average = decay * average + (1 - decay) * np.exp(1j * angle * t)
+    assert abs(average) == pytest.approx(
+        float(dcgan.average_gain(decay, torch.tensor(angle, dtype=torch.float64))), abs=1e-9
+    )
+
+
+@settings(deadline=None)
+@given(st.integers(2, 6), st.floats(0, 1), st.integers(0, 1000))
+def test_great_circle_is_scipys(k, t, seed):
+    a, b = normal(2, k, seed=seed)
+    a, b = a / a.norm(), b / b.norm()
+    if abs(float(a @ b)) > 0.999:
+        return
+    want = torch.from_numpy(geometric_slerp(a.numpy(), b.numpy(), np.array([t])))[0]
+    assert torch.allclose(dcgan.great_circle(a, b, t), want, atol=1e-9)
+    assert torch.allclose(dcgan.great_circle(3 * a, 3 * b, t), 3 * want, atol=1e-9)
+
+
+def test_walks_start_and_end_where_they_should():
+    a, b = normal(2, 5, 7)
+    for walk in (dcgan.linear_walk, dcgan.great_circle):
+        assert torch.allclose(walk(a, b, 0.0), a) and torch.allclose(walk(a, b, 1.0), b)
+    for other in (a, 2 * a, -a):
+        assert dcgan.great_circle(a, other, 0.3).isfinite().all()
+
+
+def test_analogy():
+    a, b, c = normal(3, 4, 2, 2)
+    assert torch.allclose(dcgan.analogy(a, b, c), torch.from_numpy(np.mean(a.numpy() - b.numpy() + c.numpy(), 0)))
+
+
+# What the comparisons use
+
+
+def test_classifier():
+    net, again = (classifier(28, 3, 7, 4, 5, generator=generator(1)) for _ in range(2))
+    x = torch.rand(2, 3, 28, 28)
+    assert net(x).shape == (2, 7) and net.features(x).shape == (2, 5)
+    assert all(torch.equal(a, b) for a, b in zip(net.parameters(), again.parameters(), strict=True))
+    assert net.features[2].weight.abs().max() <= (4 * 16) ** -0.5
+    assert classifier(8)(torch.rand(2, 1, 8, 8)).shape == (2, 10)
+    with pytest.raises(ValueError, match=r"must have shape \(n, 3, 28, 28\)"):
+        net(x[:, :1])
+    with pytest.raises(ValueError, match="size must be"):
+        classifier(2)
+
+
+def test_frechet_is_scipys():
+    x, y = normal(300, 6) @ normal(6, 6, seed=1), normal(200, 6, seed=2) @ normal(6, 6, seed=3) + 1
+    s, t = np.cov(x.numpy().T), np.cov(y.numpy().T)
+    want = ((x.mean(0) - y.mean(0)) ** 2).sum().item() + np.trace(s + t - 2 * linalg.sqrtm(s @ t).real)
+    assert evaluation.frechet(x, y) == pytest.approx(want, rel=1e-9)
+    assert evaluation.frechet(y, x) == pytest.approx(want, rel=1e-9)
+    assert evaluation.frechet(x, x) == pytest.approx(0, abs=1e-9)
+
+
+def test_frechet_with_fewer_rows_than_features_and_bad_shapes():
+    x = normal(3, 10)
+    assert evaluation.frechet(x, x + 2) == pytest.approx(40, rel=1e-6)
+    assert math.isfinite(evaluation.frechet(x, normal(50, 10)))
+    for a, b in ((x, normal(3, 9)), (x[0], x), (x[:1], x)):
+        with pytest.raises(ValueError, match="features need shapes"):
+            evaluation.frechet(a, b)
+
+
+def test_exemplars_follow_the_rule():
+    rng = generator(0, "exemplars")
+    probabilities = torch.softmax(6 * torch.randn(400, 3, generator=rng), 1)
+    shade = torch.rand(400, generator=rng)
+    found, begins = experiments.exemplars(probabilities, shade, 0.9)
+    for (k, kind), rows in found.items():
+        assert (probabilities[rows, k] >= 0.9).all() and (rows.diff() > 0).all()
+        sure = shade[probabilities[:, k] >= 0.9]
+        rank = torch.stack([(sure < s).double().mean() for s in shade[rows]])
+        assert (rank >= 0.7).all() if kind == "bright" else (rank <= 0.25).all()
+        assert kind == "dark" or shade[rows].min() >= begins[k] - 1e-6
+
+
+def test_quick_training_is_kept_nowhere_and_own_pictures_have_no_labels(tmp_path):
+    assert experiments.folder(experiments.QUICK, 0) is None
+    code = (dcgan.step,)
+    names = {experiments.folder(experiments.Training(width=w), s, *code) for w in (8, 16) for s in (0, 1)}
+    assert len(names) == 4
+    np.savez(tmp_path / "own.npz", x=np.zeros((3, 16, 16, 3), np.uint8))
+    images, labels = experiments.pictures(str(tmp_path / "own.npz"), "train", 16)
+    assert images.shape == (3, 3, 16, 16) and labels is None
+
+
+def test_own_pictures_train_and_give_a_figure(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), np.uint8)
+    np.savez(tmp_path / "own.npz", x=pixels)
+    config = experiments.Training(
+        str(tmp_path / "own.npz"), 16, width=4, latent=5, batch=8, steps=4, moments=2, evaluated=4, keep=False
+    )
+    result = experiments.run_samples(experiments.Samples(config, moments=(1, 2)), 0, "cpu")
+    assert result["arrays"]["pictures"].shape == (2, 40, 3, 16, 16)
+    experiments.draw_samples([result], experiments.Samples(config, moments=(1, 2)))
+
+
+SMALL = experiments.Training(
+    "digits", 8, width=4, latent=8, batch=8, steps=4, judge_steps=150, evaluated=60, moments=2, keep=False
+)
+
+
+def test_comparisons_run_and_speak():
+    for id, config in (("6.4", experiments.Averages(SMALL)), ("6.6", experiments.Walks(SMALL))):
+        recipe = recipes.find(id)
+        results = [recipe.run(config, seed, "cpu") for seed in (0, 1)]
+        assert all(math.isfinite(float(v)) for r in results for v in r["numbers"].values())
+        summary = {k: summarize([float(r["numbers"][k]) for r in results]) for k in results[0]["numbers"]}
+        assert len(recipe.verdict(summary)) > 40
+        recipe.draw(results, config)
+
+
+def test_verdicts_can_say_either():
+    down, none = summarize([-2.0, -2.1, -1.9]), summarize([-1.0, 1.0, 0.1])
+    assert "lowers the distance in every seed" in experiments._change(down)
+    assert "no resolved difference" in experiments._change(none)
+    assert experiments._against(none) == "is not resolved from"
+
+
+def test_an_untrained_generator_has_no_exemplars():
+    for run in (experiments.run_picture, experiments.run_scores):
+        with pytest.raises(ValueError, match="train longer"):
+            run(experiments.Analogies(SMALL, candidates=300), 0, "cpu")

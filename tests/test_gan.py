@@ -1,0 +1,355 @@
+"""Chapter 05 against closed forms, finite differences, torch's own binary cross-entropy and scipy."""
+
+import dataclasses
+import functools
+import inspect
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import optimize, stats
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from gentools import gan, recipes
+from gentools.lab import data, records, worlds
+from gentools.lab.divergences import js, kl
+from gentools.lab.optim import adam
+from gentools.lab.stream import Stream
+from gentools.lab.training import train
+from gentools.recipes import gan as recipe_module
+
+seeds = st.integers(0, 10**6)
+BIG = torch.tensor([-1e4, -1e3, -50.0, 0.0, 50.0, 1e3, 1e4])
+
+
+# Exact
+
+
+@given(seeds)
+def test_joint_by_loops(seed):
+    w = worlds.table(seed)
+    total = 0.0
+    for p, q, d in zip(w.p_x.tolist(), w.q_x.tolist(), w.d.tolist(), strict=True):
+        total += p / 2 * math.log((p / 2) / (p * d)) + q / 2 * math.log((q / 2) / (p * (1 - d)))
+    assert float(gan.joint_kl(w.p_x, w.q_x, w.d)) == pytest.approx(total, abs=1e-12)
+    assert all(torch.isclose(joint.sum(), torch.ones(()).double()) for joint in gan.joints(w.p_x, w.q_x, w.d))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_best_discriminator_beats_a_search(seed):
+    w = worlds.table(seed)
+    found = optimize.minimize(
+        lambda logit: float(gan.joint_kl(w.p_x, w.q_x, torch.sigmoid(torch.from_numpy(logit)))),
+        np.zeros(len(w.p_x)), method="BFGS", options={"gtol": 1e-9},
+    )  # fmt: skip
+    np.testing.assert_allclose(found.x, gan.best_logit(w.p_x, w.q_x), atol=1e-4)
+    assert found.fun == pytest.approx(float(kl(w.mix, w.p_x)), abs=1e-8)
+    np.testing.assert_allclose(torch.sigmoid(gan.best_logit(w.p_x, w.q_x)), gan.best_discriminator(w.p_x, w.q_x))
+
+
+@given(seeds)
+def test_label_kl_is_what_the_discriminator_loss_exceeds_its_minimum_by(seed):
+    w = worlds.table(seed)
+    on_data = gan.expected(gan.non_saturating_loss, w.p_x, w.logit)
+    on_model = -gan.expected(gan.saturating_loss, w.q_x, w.logit)
+    least = 2 * math.log(2) - 2 * js(w.p_x, w.q_x)
+    assert torch.isclose(on_data + on_model - least, 2 * gan.label_kl(w.p_x, w.q_x, w.d), atol=1e-10)
+
+
+DIVERGENCES = {
+    "saturating": lambda p, q: 2 * js(p, q),
+    "non-saturating": lambda p, q: 2 * kl((p + q) / 2, p),
+    "KL": lambda p, q: kl(q, p),
+}
+
+
+@pytest.mark.parametrize("name", gan.LOSSES)
+@given(seed=seeds)
+def test_each_loss_descends_its_divergence_by_finite_differences(name, seed):
+    w = worlds.table(seed)
+    direction = torch.randn(len(w.q_x), generator=w.rng, dtype=torch.float64)
+    h = 1e-5
+    ahead, behind = (torch.softmax(w.q_x.log() + s * h * direction, 0) for s in (1, -1))
+    slope = (DIVERGENCES[name](w.p_x, ahead) - DIVERGENCES[name](w.p_x, behind)) / (2 * h)
+    logit = gan.best_logit(w.p_x, w.q_x)
+    got = gan.gradient(lambda q: gan.expected(gan.LOSSES[name], q, logit), w.q_x) @ direction
+    assert torch.isclose(got, slope, atol=1e-7, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", gan.LOSSES)
+def test_through_the_samples_too(name):
+    """The gradient a network gets, by way of x = a + b z, is that of the divergence in (a, b)."""
+    n = 20_000
+    z = torch.special.ndtri((torch.arange(n).double() + 0.5) / n)
+    theta = torch.tensor([0.4, 0.8]).double().requires_grad_()
+    a, b = theta.detach()
+    x = theta[0] + theta[1] * z
+    logit = -(x**2) / 2 + ((x - a) / b) ** 2 / 2 + b.log()  # data N(0, 1), D exact for the generator as it stands
+    (got,) = torch.autograd.grad(gan.LOSSES[name](logit), theta)
+    grid = torch.linspace(-12, 12, 9601).double()
+    p = torch.exp(-(grid**2) / 2)
+
+    def divergence(at):
+        q = torch.exp(-(((grid - at[0]) / at[1]) ** 2) / 2)
+        return DIVERGENCES[name](p / p.sum(), q / q.sum())
+
+    (want,) = torch.autograd.grad(divergence(theta), theta)
+    assert torch.allclose(got, want, rtol=1e-3)
+
+
+# Losses from logits
+
+
+def test_losses_are_those_of_torch():
+    real, fake = torch.randn(2, 50, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 5
+    bce, one, zero = binary_cross_entropy_with_logits, torch.ones(50).double(), torch.zeros(50).double()
+    assert torch.isclose(gan.discriminator_loss(real, fake), bce(real, one) + bce(fake, zero))
+    assert torch.isclose(gan.non_saturating_loss(fake), bce(fake, one))
+    assert torch.isclose(gan.saturating_loss(fake), -bce(fake, zero))
+    assert torch.isclose(gan.kl_loss(fake), gan.saturating_loss(fake) + gan.non_saturating_loss(fake))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("name", ["discriminator", *gan.LOSSES])
+def test_losses_at_ten_thousand(name, dtype):
+    """Values and slopes are finite and right where sigmoid followed by log gives infinities and NaN."""
+    d = torch.sigmoid(BIG.double())
+    closed = {
+        "discriminator": (BIG.clamp(min=0).double() + (-BIG).clamp(min=0).double(), None),
+        "saturating": (-BIG.clamp(min=0).double(), -d),
+        "non-saturating": ((-BIG).clamp(min=0).double(), d - 1),
+        "KL": (-BIG.double(), -torch.ones(7).double()),
+    }
+    for i, at in enumerate(BIG):
+        logit = at.to(dtype).requires_grad_()
+        loss = gan.discriminator_loss(logit, logit) if name == "discriminator" else gan.LOSSES[name](logit)
+        loss.backward()
+        value, slope = closed[name]
+        tolerance = 1e-2 if dtype == torch.bfloat16 else 1e-5
+        softplus_of_zero = math.log(2) * (at == 0) * {"discriminator": 2, "saturating": -1, "KL": 0}.get(name, 1)
+        assert float(loss.detach()) == pytest.approx(
+            float(value[i]) + float(softplus_of_zero), rel=tolerance, abs=tolerance
+        )
+        assert math.isfinite(float(logit.grad))
+        if slope is not None:
+            assert float(logit.grad) == pytest.approx(float(slope[i]), abs=tolerance)
+
+
+# Networks
+
+
+def make(seed=0, width=16, rate=1e-3):
+    nets = gan.toy_networks(seed, width)
+    return nets, {name: adam(net.parameters(), rate) for name, net in nets.items()}
+
+
+def batch(seed=0, n=32):
+    rng = torch.Generator().manual_seed(seed)
+    return torch.randn(n, 2, generator=rng), torch.randn(n, 2, generator=rng)
+
+
+def plain_step(nets, opts, x, z, generator_loss):
+    """The same step as written in textbooks: two passes through D, whose gradients are thrown away afterwards."""
+    generator, discriminator = nets["generator"], nets["discriminator"]
+    opts["discriminator"].zero_grad()
+    real, fake = torch.sigmoid(discriminator(x)), torch.sigmoid(discriminator(generator(z).detach()))
+    d_loss = -real.log().mean() - (1 - fake).log().mean()
+    d_loss.backward()
+    opts["discriminator"].step()
+    opts["generator"].zero_grad()
+    d = torch.sigmoid(discriminator(generator(z)))
+    g_loss = {"saturating": (1 - d).log(), "non-saturating": -d.log(), "KL": (1 - d).log() - d.log()}[generator_loss]
+    g_loss.mean().backward()
+    opts["generator"].step()
+    return {"discriminator": d_loss.detach(), "generator": g_loss.mean().detach()}
+
+
+@pytest.mark.parametrize("name", gan.LOSSES)
+def test_step_is_the_textbook_step(name):
+    ours, theirs = make(), make()
+    for nets, opts in (ours, theirs):
+        nets.double()
+        opts.update({k: torch.optim.SGD(nets[k].parameters(), lr=0.1) for k in nets})
+    for t in range(5):
+        x, z = (v.double() for v in batch(t))
+        got = gan.step(*ours, x, z, generator_loss=gan.LOSSES[name])
+        want = plain_step(*theirs, x, z, name)
+        assert all(torch.isclose(got[k], want[k], atol=1e-12) for k in want)
+    for a, b in zip(ours[0].parameters(), theirs[0].parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-12)
+
+
+def test_step_is_short_and_leaves_the_discriminator_trainable():
+    assert len(inspect.getsource(gan.step).split('"""')[2].strip().splitlines()) <= 20
+    nets, opts = make()
+    gan.step(nets, opts, *batch())
+    assert all(p.requires_grad for p in nets.parameters())
+
+
+def test_step_takes_batches_of_different_sizes():
+    nets, opts = make()
+    x, z = batch()
+    assert all(v.ndim == 0 and v.isfinite() for v in gan.step(nets, opts, x[:20], z).values())
+
+
+def test_the_generators_turn_moves_nothing_in_the_discriminator():
+    nets, opts = make()
+    opts["discriminator"] = torch.optim.SGD(nets["discriminator"].parameters(), lr=0.0)
+    before = [p.clone() for p in nets["discriminator"].parameters()]
+    gan.step(nets, opts, *batch())
+    assert all(torch.equal(a, b) for a, b in zip(before, nets["discriminator"].parameters(), strict=True))
+
+
+def test_r1_of_a_linear_discriminator_is_half_its_squared_slope():
+    linear = torch.nn.Linear(3, 1)
+    logit, penalty = gan.r1(linear, torch.randn(7, 3))
+    assert logit.shape == (7, 1)
+    assert torch.isclose(penalty, linear.weight.square().sum() / 2)
+    penalty.backward()
+    assert torch.allclose(linear.weight.grad, linear.weight)
+
+
+def test_penalty_of_weight_zero_is_the_plain_step():
+    ours, theirs = make(), make()
+    for t in range(3):
+        gan.step(*ours, *batch(t))
+        gan.penalized_step(*theirs, *batch(t), penalty_weight=0.0)
+    for a, b in zip(ours[0].parameters(), theirs[0].parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
+
+
+def test_networks_of_ali():
+    nets = gan.ali_networks(0)
+    size = {name: sum(p.numel() for p in net.parameters()) for name, net in nets.items()}
+    assert size["generator"] == 2 * 400 + 3 * 400 * 400 + 4 * 800 + 400 * 2 + 2
+    assert size["discriminator"] == 1000 * 3 + 2 * (200 * 1000 + 1000) + 201
+    again = gan.ali_networks(0)
+    assert all(torch.equal(a, b) for a, b in zip(nets.parameters(), again.parameters(), strict=True))
+    weight = nets["discriminator"][1].linear.weight
+    assert float(weight.detach().std()) == pytest.approx(0.02, rel=0.02)
+    opts = {name: adam(net.parameters(), 1e-4, (0.8, 0.999)) for name, net in nets.items()}
+    assert all(v.isfinite() for v in gan.step(nets, opts, *batch()).values())
+
+
+def test_maxout_is_the_largest_of_its_pieces():
+    layer = gan.Maxout(3, 4, pieces=5)
+    x = torch.randn(6, 3)
+    assert torch.equal(layer(x), layer.linear(x).reshape(6, 4, 5).max(2).values)
+
+
+def test_sample_uses_running_statistics_and_restores_training():
+    nets = gan.ali_networks(0)
+    z = torch.randn(5, 2)
+    x = gan.sample(nets, z)
+    assert torch.allclose(gan.sample(nets, z[:1]), x[:1], atol=1e-6) and not x.requires_grad
+    assert nets["generator"].training
+
+
+def test_training_repeats_bit_for_bit_and_gets_closer():
+    def run():
+        nets, opts = make(width=64)
+        step = functools.partial(gan.step, generator_loss=gan.kl_loss)
+        train(step, nets, opts, Stream(data.ring(2000, 0)[0], 64, 2), 400, 3)
+        return nets
+
+    nets, again = run(), run()
+    assert all(torch.equal(a, b) for a, b in zip(nets.parameters(), again.parameters(), strict=True))
+    radius = gan.sample(nets, torch.randn(1000, 2, generator=torch.Generator().manual_seed(0))).norm(dim=1)
+    assert 1.0 < radius.median() < 3.0
+
+
+# The smallest game
+
+
+@given(st.floats(-2, 2), st.floats(-2, 2), st.floats(0, 1))
+def test_pushes_descend_the_losses(theta, psi, penalty):
+    theta, psi = (torch.tensor(v).double().requires_grad_() for v in (theta, psi))
+    zero = torch.zeros(()).double()
+    for push, loss in ((gan.minimax_push, gan.saturating_loss), (gan.non_saturating_push, gan.non_saturating_loss)):
+        (slope,) = torch.autograd.grad(loss(psi * theta), theta)
+        assert torch.isclose(push(theta, psi), -slope, atol=1e-12)
+    loss = (
+        gan.discriminator_loss(psi * zero, psi * theta)
+        + penalty * gan.r1(lambda x: psi * x, torch.zeros(4, 1).double())[1]
+    )
+    (slope,) = torch.autograd.grad(loss, psi)
+    assert torch.isclose(gan.discriminator_push(theta, psi, penalty), -slope, atol=1e-12)
+
+
+@pytest.mark.parametrize("play", [gan.dirac_simultaneous, gan.dirac_alternating])
+@pytest.mark.parametrize("penalty", [0.0, 0.3, 1.7])
+def test_growth_is_what_an_orbit_near_the_equilibrium_does(play, penalty):
+    step_size, steps = 0.3, 4000
+    state = torch.tensor([1e-20, 0.7e-20]).double()
+    log_size = []
+    for _ in range(steps):
+        state = torch.stack(play(*state, step_size, penalty))
+        log_size.append(float(state.norm().log()))
+        state = state / state.norm() * 1e-20
+    rate = np.mean(np.array([log_size[i] + 20 * math.log(10) for i in range(steps // 2, steps)]))
+    assert math.exp(rate) == pytest.approx(float(gan.growth(play, step_size, penalty)), rel=2e-4)
+
+
+def test_scipy_agrees_on_the_equilibrium_value():
+    """With p = q the discriminator can do no better than 2 log 2, at logit 0."""
+    p = torch.from_numpy(stats.dirichlet([1.0] * 5).rvs(random_state=0)[0])
+    zero = torch.zeros(5).double()
+    value = gan.expected(gan.non_saturating_loss, p, zero) - gan.expected(gan.saturating_loss, p, zero)
+    assert float(value) == pytest.approx(2 * math.log(2))
+    assert torch.equal(gan.best_logit(p, p), zero)
+
+
+# The recipes
+
+
+def tiny(config):
+    """A recipe's configuration with few steps and few points."""
+    training = dataclasses.replace(config.training, steps=4, points=500)
+    extra = {"every": 2} if hasattr(config, "every") else {}
+    return dataclasses.replace(config, training=training, **extra)
+
+
+@pytest.mark.parametrize("id,scale", [("5.5", "full"), ("5.5", "cpu"), ("5.6", "cpu"), ("5.7", "cpu"), ("5.8", "cpu")])
+def test_network_recipes_run_and_draw(id, scale):
+    from matplotlib import pyplot as plt
+
+    recipe = recipes.find(id)
+    config = tiny(recipe.config(scale))
+    results = [recipe.run(config, seed, "cpu") for seed in ((0,) if scale == "full" else (0, 1))]
+    assert all(math.isfinite(float(v)) for r in results for v in r["numbers"].values())
+    plt.close(recipe.draw(results, config))
+    if recipe.verdict:
+        summary = {k: records.summarize([float(r["numbers"][k]) for r in results]) for k in results[0]["numbers"]}
+        assert recipe.verdict(summary).endswith(".")
+
+
+def test_best_loss_against_a_copy_of_one_mode():
+    p, q = torch.full((25,), 0.04).double(), torch.zeros(25).double()
+    q[3] = 1
+    assert recipe_module.one_mode(25) == pytest.approx(float(2 * math.log(2) - 2 * js(p, q)))
+
+
+def test_the_warm_up_arrives():
+    for name in gan.LOSSES:
+        config = recipe_module.WarmUp(loss=name, step_size=0.1 if name == "KL" else 0.25, start=(-0.5, 0.6), steps=200)
+        numbers = recipe_module.run_warm_up(config, 0, "cpu")["numbers"]
+        assert numbers["distance of a from the data's mean"] < 0.01
+        assert float(numbers["discriminator loss at the end"]) == pytest.approx(2 * math.log(2), abs=1e-3)
+
+
+def test_verdicts_can_say_either():
+    def summary(value, low, high, names):
+        s = {"n": 10, "failed": 0, "mean": value, "median": value, "min": value, "max": value, "low": low, "high": high}
+        return dict.fromkeys(names, s)
+
+    names = [f"{p}, {n}: {w}" for p in ("ring", "grid") for n in gan.LOSSES for w in ("modes", "high-quality share")]
+    differences = [f"grid, overlap: {name} minus non-saturating" for name in ("saturating", "KL")]
+    null = recipe_module.verdict_compare(summary(0.0, 0.0, 0.0, names) | summary(0.0, -0.1, 0.1, differences))
+    assert "no loss" in null and null.count("not separated") == 4 and null.count("not resolved") == 2
+    clear = recipe_module.verdict_compare(summary(25.0, 25.0, 25.0, names) | summary(0.2, 0.1, 0.3, differences))
+    assert "all three losses" in clear and clear.count(": more.") == 2
+    low, high = ({"low": a, "high": a + 1, "mean": a} for a in (0, 2))
+    assert recipe_module._order(low, high) == "below" and recipe_module._order(high, low) == "above"
