@@ -1,0 +1,252 @@
+"""The commands of the course: `python -m gentools COMMAND`. `make COMMAND` does the same after setting up .venv."""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+NBVAL = (
+    "--nbval",
+    "--nbval-current-env",
+    "--nbval-sanitize-with",
+    "tests/nbval.cfg",
+    "--nbval-cell-timeout",
+    "300",
+)
+TWO = ("-n", "2", "--dist", "loadfile")
+
+
+def course(argv):
+    """Execute every notebook in quick mode into build/course, resuming where the last run stopped."""
+    from gentools.lab import course as runner
+    from gentools.lab import notebooks
+
+    parser = _parser("course", course.__doc__)
+    parser.add_argument("chapter", nargs="?", help="one chapter, such as 05 or gan (default: all)")
+    parser.add_argument("--jobs", type=int, default=2, help="notebooks at a time, one thread each (default 2)")
+    parser.add_argument("--timeout", type=int, default=600, help="seconds that one cell may take (default 600)")
+    args = parser.parse_args(argv)
+    root = notebooks.checkout()
+    failed = runner.run(root, args.chapter or None, jobs=args.jobs, timeout=args.timeout)
+    if failed:
+        print(f"{failed} failed. Mend the cell that is named and run the same command again: it goes on from there.")
+        return 1
+    print("All ran. Read on: `make read` (or `python -m gentools read`) opens the notebooks in Jupyter; start with 00.")
+    return 0
+
+
+def test(argv):
+    """Run everything: unit tests, notebook lint, the equation ledger, and nbval strict over all notebooks."""
+    root = _checkout()
+    parser = _parser("test", test.__doc__)
+    _, more = parser.parse_known_args(argv)
+    command = ["-q", *TWO, *NBVAL, *more, "notebooks", "tests"]
+    if not list((root / "notebooks").glob("*.ipynb")):
+        command.remove("notebooks")
+    return _pytest(root, command)
+
+
+def check(argv):
+    """Lint the code and run the unit tests, in under two minutes; no notebook is executed."""
+    root = _checkout()
+    parser = _parser("check", check.__doc__)
+    _, more = parser.parse_known_args(argv)
+    for words in (["check"], ["format", "--check"]):
+        if status := _run(root, [sys.executable, "-m", "ruff", *words, "."]):
+            return status
+    return _pytest(root, ["-q", *TWO, *more, "tests"])
+
+
+def _pytest(root, arguments):
+    """pytest, with the shared data folder beside the checkout where there is one."""
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    shared = root.parent / "shared" / "data"
+    if shared.is_dir():
+        env.setdefault("GENTOOLS_DATA", str(shared))
+    return _run(root, [sys.executable, "-m", "pytest", *arguments], env)
+
+
+def _run(root, command, env=None):
+    return subprocess.run(command, cwd=root, env=env, check=False).returncode
+
+
+def record(argv):
+    """Execute chapters on a fresh kernel and store their outputs: the only command that writes stored outputs."""
+    from gentools.lab import notebooks
+
+    parser = _parser("record", record.__doc__)
+    parser.add_argument("chapter", nargs="+", help="chapters such as 05 or gan, or all")
+    args = parser.parse_args(argv)
+    root, status = notebooks.checkout(), 0
+    for chapter in args.chapter:
+        for path in notebooks.find(root, None if chapter == "all" else chapter):
+            try:
+                print(f"{path.stem}:", "stored" if notebooks.record(path) else "unchanged", flush=True)
+            except notebooks.CellFailure as failure:
+                print(f"{path.stem}: FAILED in {failure}; nothing was stored", flush=True)
+                status = 1
+    return status
+
+
+def lint(argv):
+    """Check the stored notebooks against the house rules; no kernel is started."""
+    from gentools.lab import lint as rules
+    from gentools.lab import notebooks
+
+    parser = _parser("lint", lint.__doc__)
+    parser.add_argument("paths", nargs="*", type=Path, help="notebooks (default: all)")
+    args = parser.parse_args(argv)
+    root = notebooks.checkout()
+    paths = args.paths or notebooks.find(root)
+    found = [line for path in paths for line in rules.lint(path, root, registered)]
+    print(*found, sep="\n", end="\n" if found else "")
+    print(f"{len(paths)} notebooks, {len(rules.RULES)} rules, {len(found)} problems")
+    return 1 if found else 0
+
+
+def registered(name):
+    """What chapter "05_gan" has registered: ids of questions and figures, and exercises with what they lack."""
+    import importlib
+
+    from gentools import exercises, recipes
+
+    chapter = name[3:]
+    try:
+        module = exercises.module(chapter)
+    except ModuleNotFoundError as error:
+        if error.name != f"gentools.exercises.{chapter}":
+            raise
+        module = argparse.Namespace()
+    parts = ("check", "hints", "solution")
+    own = {
+        id: [f"has no {part}" for part in parts if not getattr(exercise, part, None)]
+        for id, exercise in getattr(module, "EXERCISES", {}).items()
+    }
+    figures = {id for each in importlib.import_module("gentools").CHAPTERS for id in recipes.recipes(each)}
+    return {"questions": set(getattr(module, "QUESTIONS", ())), "exercises": own, "figures": figures}
+
+
+def equations(argv):
+    """Print the ledger of equations: every numbered one verified, every wrong form refuted. Fails otherwise."""
+    from gentools.lab import ledger, notebooks
+
+    parser = _parser("equations", equations.__doc__)
+    parser.add_argument("chapter", nargs="?", help="one chapter, such as 05 or gan (default: all)")
+    args = parser.parse_args(argv)
+    paths = notebooks.find(notebooks.checkout(), args.chapter)
+    if not paths:
+        print("there are no notebooks")
+        return 1
+    return 1 if ledger.report(paths) else 0
+
+
+def figures(argv):
+    """List, compute and draw the recorded figures."""
+    _checkout()
+    from gentools import recipes
+
+    return recipes.command(argv)
+
+
+def data(argv):
+    """List, fetch and verify the data sets."""
+    from gentools.lab.data import command
+
+    return command(argv)
+
+
+def bench(argv):
+    """Compare with other libraries: run the scripts in benchmarks/, one thread each."""
+    root = _checkout()
+    parser = _parser("bench", bench.__doc__)
+    parser.add_argument("name", nargs="*", help="benchmarks by name (default: all)")
+    args, more = parser.parse_known_args(argv)
+    paths = {p.stem: p for p in sorted((root / "benchmarks").glob("*.py"))}
+    if unknown := [name for name in args.name if name not in paths]:
+        raise ValueError(f"there is no benchmark {', '.join(unknown)}; there are: {', '.join(paths) or 'none'}")
+    env = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    statuses = []
+    for name in args.name or paths:
+        print(f"benchmarks/{name}.py", flush=True)
+        statuses.append(_run(root, [sys.executable, str(paths[name]), *more], env))
+    return max(statuses, default=0)
+
+
+def book(argv):
+    """Build the HTML edition from the stored notebooks into build/book; nothing is executed."""
+    root = _checkout()
+    _parser("book", book.__doc__).parse_args(argv)
+    return _run(root, [sys.executable, str(root / "book" / "build.py")])
+
+
+def read(argv):
+    """Open the notebooks in Jupyter."""
+    root = _checkout()
+    parser = _parser("read", read.__doc__)
+    _, more = parser.parse_known_args(argv)
+    first = next(iter(sorted((root / "notebooks").glob("*.ipynb"))), root / "notebooks")
+    return _run(root, [sys.executable, "-m", "jupyterlab", *more, str(first)])
+
+
+def set_repo(argv):
+    """Bring badges, setup cells, README and CITATION.cff to the address and version in pyproject.toml, or to new ones."""
+    from gentools.lab import publish
+
+    parser = _parser("set-repo", set_repo.__doc__)
+    parser.add_argument("repository", nargs="?", help="owner/name on GitHub (default: as in pyproject.toml)")
+    parser.add_argument("tag", nargs="?", help="release, such as v0.2.0 (default: as in pyproject.toml)")
+    args = parser.parse_args(argv)
+    for path in publish.set_repo(_checkout(), args.repository or None, args.tag or None):
+        print(f"rewrote {path}")
+    return 0
+
+
+COMMANDS = {
+    "course": course,
+    "test": test,
+    "check": check,
+    "record": record,
+    "lint": lint,
+    "equations": equations,
+    "figures": figures,
+    "data": data,
+    "bench": bench,
+    "book": book,
+    "read": read,
+    "set-repo": set_repo,
+}
+
+
+def _parser(name, about):
+    return argparse.ArgumentParser(prog=f"python -m gentools {name}", description=about)
+
+
+def _checkout():
+    from gentools.lab import notebooks
+
+    return notebooks.checkout()
+
+
+def main(argv=None):
+    """Run one command; returns its exit status."""
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] not in COMMANDS:
+        print("usage: python -m gentools COMMAND ...  (COMMAND --help says more)\n")
+        for name, command in COMMANDS.items():
+            print(f"  {name:<10} {command.__doc__}")
+        return 0 if argv and argv[0] in ("-h", "--help") else 2
+    from gentools.lab.notebooks import NoCheckout
+
+    try:
+        return COMMANDS[argv[0]](argv[1:])
+    except (NoCheckout, ValueError) as error:
+        print(f"gentools {argv[0]}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\ngentools {argv[0]}: stopped. The same command goes on from here.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

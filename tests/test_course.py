@@ -1,0 +1,233 @@
+"""Running, recording and publishing notebooks: progress, resume, failures named, dead kernels, stable bytes."""
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+from synthetic import code, markdown, notebook, save
+from synthetic import course as make
+
+from gentools import __main__ as commands
+from gentools.lab import course, notebooks, publish
+
+DIE = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"
+
+
+def run(root, **more):
+    out = io.StringIO()
+    failed = course.run(root, out=out, **more)
+    return failed, out.getvalue().splitlines()
+
+
+def test_progress_resume_and_a_clean_tree(tmp_path):
+    root = make(tmp_path, n00_start=[code("print(1)", "a")], n01_toy=[code("open('x.txt', 'w').write('x')", "a")])
+    before = {p: p.read_bytes() for p in root.rglob("*") if p.is_file()}
+    failed, lines = run(root)
+    assert failed == 0 and len(lines) == 2
+    assert lines[0].startswith("[01/02] 0") and " ok " in lines[0] and lines[0].endswith(" s")
+    assert {p: p.read_bytes() for p in root.rglob("*") if p.is_file() and "build" not in p.parts} == before
+    assert notebooks.load(root / "build" / "course" / "00_start.ipynb")["cells"][0]["outputs"][0]["text"] == ["1\n"]
+    failed, lines = run(root)
+    assert failed == 0 and all("unchanged since" in line for line in lines)
+    save(root, "01_toy", [code("print(2)", "a")])
+    _, lines = run(root)
+    assert sorted("unchanged" in line for line in lines) == [False, True]
+    (root / "gentools" / "new.py").write_text("x = 1\n")
+    _, lines = run(root, chapter="toy")
+    assert len(lines) == 1 and "unchanged" not in lines[0]
+
+
+def test_a_failing_cell_is_named_and_the_others_run(tmp_path):
+    root = make(
+        tmp_path, n00_start=[code("x = 1", "a"), code("# comment\n1 / 0", "b")], n01_toy=[code("print(1)", "a")]
+    )
+    failed, lines = run(root, jobs=1)
+    assert failed == 1
+    assert "[01/02] 00_start FAILED after" in lines[0]
+    assert "in cell [2] `# comment`: ZeroDivisionError: division by zero" in lines[0]
+    assert "build/course/00_start.ipynb" in lines[0] and "01_toy ok" in lines[1]
+    failed, lines = run(root)  # what failed runs again
+    assert failed == 1 and any("ZeroDivisionError" in line for line in lines)
+
+
+def test_a_dead_kernel_is_reported_at_once(tmp_path):
+    root, start = make(tmp_path, n00_start=[code("x = 1", "a"), code(DIE, "b")]), time.monotonic()
+    failed, lines = run(root)
+    assert failed == 1 and "cell [2] `import os, signal`: the kernel died" in lines[0]
+    assert time.monotonic() - start < 30
+
+
+def test_a_cell_that_takes_too_long(tmp_path):
+    root = make(tmp_path, n00_start=[code("import time\ntime.sleep(60)", "a")])
+    failed, lines = run(root, timeout=1)
+    assert failed == 1 and "cell [1] `import time`: it took longer than 1 seconds" in lines[0]
+
+
+def test_a_file_that_is_no_notebook(tmp_path):
+    root = make(tmp_path, n01_toy=[code("print(1)", "a")])
+    (root / "notebooks" / "00_bad.ipynb").write_text("{}")
+    failed, lines = run(root)
+    assert failed == 1 and any("00_bad FAILED" in line and "not a notebook" in line for line in lines)
+
+
+def test_kernels_see_one_thread_the_quick_scale_and_no_data(tmp_path, monkeypatch):
+    monkeypatch.setenv("GENTOOLS_DATA", "elsewhere")
+    monkeypatch.setenv("GENTOOLS_SCALE", "full")
+    asks = "import os\nprint(*map(os.environ.get, ['OMP_NUM_THREADS', 'GENTOOLS_SCALE', 'GENTOOLS_OFFLINE', 'GENTOOLS_DATA']))"
+    root = make(tmp_path, n00_start=[code(asks, "a")])
+    notebooks.record(root / "notebooks" / "00_start.ipynb")
+    said = notebooks.load(root / "notebooks" / "00_start.ipynb")["cells"][0]["outputs"][0]["text"]
+    assert said == ["1 quick 1 None\n"]
+
+
+def test_ctrl_c_stops_the_kernels(tmp_path, monkeypatch):
+    root = make(tmp_path, n00_start=[code("import time\ntime.sleep(60)", "a")])
+    started, start = [], time.monotonic()
+
+    def interrupted(tasks):
+        while not started:
+            time.sleep(0.05)
+        raise KeyboardInterrupt
+
+    entered = notebooks.Execution._entered
+    monkeypatch.setattr(notebooks.Execution, "_entered", lambda *a, **k: started.append(entered(*a, **k)))
+    monkeypatch.setattr(course, "as_completed", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(root)
+    assert time.monotonic() - start < 30
+
+
+@pytest.mark.parametrize("chapter", ["01", "1", "toy", "01_toy"])
+def test_chapters_by_any_name(tmp_path, chapter):
+    root = make(tmp_path, n00_start=[], n01_toy=[])
+    assert [p.stem for p in notebooks.find(root, chapter)] == ["01_toy"]
+    with pytest.raises(ValueError, match="no chapter '07'; there are: 00_start, 01_toy"):
+        notebooks.find(root, "07")
+
+
+# record
+
+FIGURE = (
+    "import base64\nfrom IPython.display import display\n"
+    "import io\nfrom PIL import Image, PngImagePlugin\n"
+    "info = PngImagePlugin.PngInfo()\ninfo.add_text('note', str(__import__('time').time()))\n"
+    "Image.new('RGB', (3, 2), (250, 0, {blue})).save(buffer := io.BytesIO(), 'png', pnginfo=info)\n"
+    "data = base64.b64encode(buffer.getvalue()).decode()\n"
+    "display({{'image/png': data, 'text/plain': 'red'}}, metadata={{'image/png': {{'alt': 'red'}}}}, raw=True)"
+)
+
+
+def test_record_is_repeatable_and_scrubs(tmp_path):
+    nb = notebook([markdown("# Toy", "title"), code("print(1)\nprint(2)", "a"), code(FIGURE.format(blue=0), "b")])
+    nb["metadata"] |= {"widgets": {}, "language_info": {"name": "python", "version": "3.0"}}
+    nb["cells"][1] |= {"metadata": {"collapsed": True, "tags": ["x"]}, "execution_count": 9}
+    del nb["cells"][0]["id"]
+    path = save(make(tmp_path), "01_toy", nb)
+    assert notebooks.record(path)
+    first = path.read_bytes()
+    stored = json.loads(first)
+    assert stored["metadata"] == {"kernelspec": notebooks.KERNELSPEC, "language_info": {"name": "python"}}
+    assert [cell.get("execution_count") for cell in stored["cells"]] == [None, 1, 2]
+    assert stored["cells"][1]["metadata"] == {"tags": ["x"]}
+    assert stored["cells"][0]["id"].startswith("markdown-") and first.endswith(b"}\n")
+    assert not notebooks.record(path) and path.read_bytes() == first  # though the new PNG has other bytes
+    source = stored["cells"][2]
+    source["source"] = FIGURE.format(blue=200).splitlines(keepends=True)
+    path.write_text(json.dumps(stored))
+    assert notebooks.record(path)
+    assert json.loads(path.read_text())["cells"][2]["outputs"] != stored["cells"][2]["outputs"]
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_failing_notebook_is_not_stored(tmp_path, monkeypatch, capsys):
+    root = make(tmp_path, n01_toy=[code("print(1)", "a"), code("1 / 0", "b")])
+    path = root / "notebooks" / "01_toy.ipynb"
+    before = path.read_bytes()
+    monkeypatch.setattr(notebooks, "checkout", lambda: root)
+    assert commands.main(["record", "01"]) == 1
+    assert "01_toy: FAILED in cell [2] `1 / 0`: ZeroDivisionError" in capsys.readouterr().out
+    assert path.read_bytes() == before
+
+
+def test_missing_ids_are_the_same_every_time():
+    cells = [{"cell_type": "markdown", "metadata": {}, "source": "same"} for _ in range(3)]
+    once, again = notebook(cells), notebook(cells)
+    notebooks.fill_ids(once)
+    notebooks.fill_ids(again)
+    found = [cell["id"] for cell in once["cells"]]
+    assert once == again and len(set(found)) == 3 and found[1] == f"{found[0]}-2"
+
+
+# nbval
+
+
+def nbval(root, *more):
+    shutil.copy(notebooks.ROOT / "conftest.py", root)
+    (root / "tests").mkdir(exist_ok=True)
+    shutil.copy(notebooks.ROOT / "tests" / "nbval.cfg", root / "tests")
+    command = [sys.executable, "-m", "pytest", "-q", *commands.NBVAL, "-p", "no:cacheprovider", *more, "notebooks"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout
+
+
+def test_nbval_compares_text_passes_over_stderr_and_notices_a_dead_kernel(tmp_path):
+    warn = code("import warnings\nwarnings.warn('careful')\nprint(2)", "b")
+    root = make(tmp_path, n00_good=[code("print(1)", "a"), warn], n01_bad=[code("print(1)", "a", "2\n")])
+    notebooks.record(root / "notebooks" / "00_good.ipynb")
+    save(root, "02_dead", [code("x = 1", "a"), code(DIE, "b"), code("print(x)", "c", "1\n")])
+    start = time.monotonic()
+    status, said = nbval(root)
+    assert status == 1 and "3 failed, 3 passed" in said, said
+    assert "Cell outputs differ" in said and "the kernel died" in said
+    assert time.monotonic() - start < 30
+
+
+# set-repo
+
+
+def test_set_repo_changes_every_place(tmp_path):
+    setup, badge, rest = notebooks.setup_cell(), notebooks.badge("01_toy"), "\n\nSee [this](01_toy.ipynb)."
+    root = make(
+        tmp_path, n01_toy=[markdown(f"# Toy\n\n{badge}{rest}", "title"), code(setup, "setup"), code("x = 1", "a")]
+    )
+    for name in ("README.md", "CITATION.cff"):
+        shutil.copy(notebooks.ROOT / name, root)
+    notebooks.renew(root / "notebooks" / "01_toy.ipynb", root)  # laid out as Jupyter does
+    assert publish.set_repo(root) == []
+    changed = {str(path) for path in publish.set_repo(root, "ann/fork", "v1.2.3")}
+    assert changed == {"pyproject.toml", "notebooks/01_toy.ipynb", "README.md", "CITATION.cff"}
+    nb = notebooks.load(root / "notebooks" / "01_toy.ipynb")
+    assert nb["cells"][0]["source"] == f"# Toy\n\n{notebooks.badge('01_toy', root)}{rest}"
+    assert "ann/fork/blob/v1.2.3/notebooks/01_toy.ipynb" in nb["cells"][0]["source"]
+    assert nb["cells"][1]["source"] == notebooks.setup_cell(root) and "ann/fork@v1.2.3" in nb["cells"][1]["source"]
+    repository, tag = notebooks.published(notebooks.ROOT)
+    left = "".join((root / name).read_text() for name in ("README.md", "CITATION.cff", "pyproject.toml"))
+    assert repository not in left and tag not in left
+    assert publish.set_repo(root) == []
+    for bad in (("ann", None), (None, "1.2")):
+        with pytest.raises(ValueError, match=r"give it as"):
+            publish.set_repo(root, *bad)
+
+
+def test_without_a_checkout_the_commands_say_so(tmp_path, monkeypatch, capsys):
+    real = notebooks.checkout
+    monkeypatch.setattr(notebooks, "checkout", lambda: real(tmp_path))
+    for command in (
+        "course",
+        "test",
+        "check",
+        "record",
+        "lint",
+        "equations",
+        "figures",
+        "bench",
+        "book",
+        "read",
+        "set-repo",
+    ):
+        assert commands.main([command, *(["01"] if command == "record" else [])]) == 2
+        assert "needs a checkout" in capsys.readouterr().err
