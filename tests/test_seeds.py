@@ -96,7 +96,9 @@ def test_ctrl_c_stops_all(tmp_path):
             time.sleep(60)
         """)
     )
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import slow_seed\n"
+    # A shell without job control starts what runs in the background with SIGINT ignored, and so would this test.
+    code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += f"sys.path.insert(0, {str(tmp_path)!r}); import slow_seed\n"
     code += "from gentools.lab.seeds import run_seeds\nrun_seeds(slow_seed.slow, range(4), jobs=2)"
     run = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 60
