@@ -1,0 +1,198 @@
+"""Chapter 08: x and z exchanged. The adversarial autoencoder: a discriminator on codes in place of the KL term.
+
+Tables are float64 joints (n, k) with x along dim 0 and z along dim 1: P = p(x)p(z|x) and Q = q(z)q(x|z). The label y is 1
+for a draw of the prior and 0 for a code of the data, so D(z) = p(y=1|z) is the probability of "prior". A prior turns
+standard normal noise (n, 3) into points of the plane (n, 2); `nets` holds "encoder", "decoder" and "discriminator".
+"""
+
+import math
+
+import torch
+from torch import nn
+
+from gentools import gan, vae
+from gentools.conditional_gan import one_hot
+from gentools.gan import descend, discriminator_loss, non_saturating_loss
+from gentools.lab.divergences import cross_entropy, kl
+from gentools.lab.networks import mlp
+from gentools.lab.randomness import generator
+
+CLASSES = 10
+NOISE = 3  # standard normal numbers that a prior turns into one point of the plane
+
+# The joints, exactly
+
+
+def code_game(p_z, q_z, d):
+    """KL(p(z,y) || q(z,y)) in nats: the GAN of chapter 5 with the prior as data and the codes as model. (8.1)"""
+    return gan.joint_kl(q_z, p_z, d)
+
+
+def reconstruction(p_joint, q_joint):
+    """E_P[-log q(x|z)] in nats."""
+    return cross_entropy(p_joint, q_joint / q_joint.sum(0))
+
+
+def objective(p_joint, q_joint):
+    """E_P[-log q(x|z)] + KL(p(z) || q(z)): what is left of the joint KL without I(x; z). (8.2)"""
+    return reconstruction(p_joint, q_joint) + kl(p_joint.sum(0), q_joint.sum(0))
+
+
+def usual_objective(p_joint, q_joint):
+    """E_P[-log q(x|z)] + 2 KL(m || q(z)), m the mean of p(z) and q(z): what -log D at its best leaves. (8.3)"""
+    p_z, q_z = p_joint.sum(0), q_joint.sum(0)
+    return reconstruction(p_joint, q_joint) + 2 * kl((p_z + q_z) / 2, q_z)
+
+
+# Priors in the plane, from standard normal noise
+
+
+def normal(noise, c=None):
+    """N(0, I), whatever the class."""
+    return noise[:, :2]
+
+
+def _turned(radial, across, angle):
+    return torch.stack([radial * angle.cos() - across * angle.sin(), radial * angle.sin() + across * angle.cos()], 1)
+
+
+def _class(noise, c):
+    """The class, drawn from the third number of the noise where none is given."""
+    if c is None:
+        c = (torch.special.ndtr(noise[:, 2]) * CLASSES).long().clamp(0, CLASSES - 1)
+    return c
+
+
+PETAL = (2.0, 0.5, 0.15)  # distance of the centers from the origin, std along the radius, std across it
+
+
+def petals(noise, c=None):
+    """Ten equal Gaussians around the origin, each stretched along its radius (Makhzani et al. 2015); component c."""
+    radius, along, across = PETAL
+    angle = 2 * math.pi / CLASSES * _class(noise, c)
+    return _turned(radius + along * noise[:, 0], across * noise[:, 1], angle)
+
+
+def petals_log_density(z):
+    """log q(z) of `petals` without a class, in nats, shape (n,)."""
+    radius, along, across = PETAL
+    angle = -2 * math.pi / CLASSES * torch.arange(CLASSES, device=z.device)
+    turned = torch.stack([_turned(z[:, 0], z[:, 1], a) for a in angle], 1)
+    scaled = (turned - turned.new_tensor([radius, 0.0])) / turned.new_tensor([along, across])
+    log_each = -scaled.square().sum(2) / 2 - math.log(2 * math.pi * along * across)
+    return torch.logsumexp(log_each, 1) - math.log(CLASSES)
+
+
+def swiss_roll(noise, c=None):
+    """A spiral of three half turns with a little width, cut into ten stretches of equal length; stretch c."""
+    share = (_class(noise, c) + torch.special.ndtr(noise[:, 0])) / CLASSES
+    turns = (0.04 + 0.96 * share).sqrt()  # equal lengths of arc, nearly: the radius grows like the root
+    angle = 3 * math.pi * turns
+    return _turned(2.7 * turns + 0.08 * noise[:, 1], torch.zeros_like(turns), angle)
+
+
+# Networks and their step
+
+
+class PointEncoder(nn.Module):
+    """A deterministic encoder: p(z|x) is a point, a Gaussian of log-variance minus infinity."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        """x (n, ...) -> code (n, k), log-variance (n, k)."""
+        mean = self.net(x.flatten(1))
+        return mean, torch.full_like(mean, -math.inf)
+
+
+class Discriminator(nn.Module):
+    """Logit of "prior" for codes, with the class beside the code if it sees classes."""
+
+    def __init__(self, net, classes=0):
+        super().__init__()
+        self.net, self.classes = net, classes
+
+    def forward(self, z, c=None):
+        """z (n, k), classes (n,) if they are seen -> logit (n, 1)."""
+        return self.net(z if not self.classes else torch.cat([z, one_hot(self.classes)[c].to(z)], 1))
+
+
+def networks(seed, pixels=784, hidden=(1000, 1000), latent=2, noisy=True, classes=0):
+    """Encoder, Bernoulli decoder and a discriminator of the same widths. The defaults are the AAE paper's widths.
+
+    noisy: an encoder with Gaussian codes, as in chapter 3, otherwise a `PointEncoder`. classes: how many classes the
+    discriminator sees beside the code, 0 for none.
+    """
+    nets = vae.networks(seed, pixels, hidden, latent)
+    if not noisy:
+        nets["encoder"] = PointEncoder(mlp([pixels, *hidden, latent], generator=generator(seed, "encoder")))
+    rng = generator(seed, "discriminator")
+    nets["discriminator"] = Discriminator(mlp([latent + classes, *hidden, 1], generator=rng), classes)
+    return nets
+
+
+def step(nets, opts, x, z, prior=normal, weight=1.0):
+    """One step: the discriminator tells draws of the prior from codes; then the autoencoder rebuilds x and passes for it.
+
+    x: images, or images and classes if the discriminator sees classes. z: noise (n, k + 3), for codes and prior.
+    weight: of the discriminator's verdict against -log q(x|z) in nats; 1 is the joint KL's own.
+    """
+    x, *c = x if isinstance(x, (tuple, list)) else (x,)
+    noise, draw = z[:, :-NOISE], prior(z[:, -NOISE:], *c)
+    code = vae.sample(*nets["encoder"](x), noise)
+    discriminator = nets["discriminator"]
+    d_loss = discriminator_loss(discriminator(draw, *c), discriminator(code.detach(), *c))
+    descend(opts["discriminator"], d_loss)
+
+    discriminator.requires_grad_(False)  # the encoder's gradient passes through D and leaves none in it
+    rebuilt = -nets["decoder"].log_likelihood(x, code).mean()
+    passed = non_saturating_loss(discriminator(code, *c))
+    descend(opts["autoencoder"], rebuilt + weight * passed)
+    discriminator.requires_grad_(True)
+    return {"discriminator": d_loss.detach(), "reconstruction": rebuilt.detach(), "encoder": passed.detach()}
+
+
+def sampled_vae_step(nets, opts, x, z, log_prior):
+    """A step of the VAE for any prior with a density: KL(p(z|x) || q(z)) estimated at the one sampled code."""
+    mean, log_variance = nets["encoder"](x)
+    code = vae.sample(mean, log_variance, z[:, :-NOISE])
+    rebuilt = -nets["decoder"].log_likelihood(x, code).mean()
+    kl_term = (vae.log_normal(code, mean, log_variance) - log_prior(code)).mean()
+    descend(opts["autoencoder"], rebuilt + kl_term)
+    return {"reconstruction": rebuilt.detach(), "kl": kl_term.detach()}
+
+
+# Measurements
+
+
+def energy_distance(a, b):
+    """2 E|a - b| - E|a - a'| - E|b - b'| of two samples (n, d), (m, d): 0 in the limit exactly if the laws agree.
+
+    Szekely and Rizzo 2013. Each sample's distances to itself are left out, so two samples of one law average 0.
+    """
+
+    def inside(x):
+        return torch.cdist(x, x).sum() / (len(x) * (len(x) - 1))
+
+    return 2 * torch.cdist(a, b).mean() - inside(a) - inside(b)
+
+
+@torch.no_grad()
+def split_kl_term(mean, log_variance, noise, log_prior, chunk=1000):
+    """I(x; z) and KL(p(z) || q(z)) in nats, for x one of the n images whose Gaussian codes are given; p(z) is their mixture.
+
+    mean, log_variance, noise (n, k): one sampled code per image. The two add up to E KL(p(z|x) || q(z)), estimated at
+    the same codes; I is at most about log n, whatever the encoder, so read it with the n that it was measured on.
+    """
+    z = vae.sample(mean, log_variance, noise)
+    own = vae.log_normal(z, mean, log_variance)
+    mixed = torch.cat([vae.log_normal(rows[:, None], mean, log_variance).logsumexp(1) for rows in z.split(chunk)])
+    mixed = mixed - math.log(len(mean))
+    return (own - mixed).mean(), (mixed - log_prior(z)).mean()
+
+
+def log_normal_prior(z):
+    """log N(z; 0, I), shape (n,)."""
+    return vae.log_normal(z, torch.zeros_like(z), torch.zeros_like(z))

@@ -1,0 +1,226 @@
+"""Questions and exercises of chapter 09."""
+
+import math
+
+import torch
+
+from gentools import ali
+from gentools.lab import worlds
+from gentools.lab.divergences import kl, mutual_information
+from gentools.lab.quiz import Exercise, Question, Wrong
+
+QUESTIONS = {
+    "9.Q1": Question(
+        "a",
+        {
+            "a": "Bayes' rule with equal priors: 1 / (1 + 2). That is D = P/(P+Q).",
+            "b": "That is the share before looking at the pair.",
+            "c": "That is the probability of the generator.",
+        },
+    ),
+    "9.Q2": Question(
+        "a",
+        {
+            "a": "For any two values of D, the differences of f and of g have opposite signs. The covariance is half the mean of "
+            "the product of such differences, over two independent draws. Chebyshev found it.",
+            "b": "It could if one of the two went up and down. Both are monotone.",
+            "c": "That holds if both rise or both fall.",
+        },
+    ),
+    "9.Q3": Question(
+        "b",
+        {
+            "a": "The marginals say nothing about which x goes with which z.",
+            "b": "For example: z a copy of x, or z independent of x. So matching both marginals is not enough, and D has to see "
+            "pairs.",
+            "c": "Independence is one possibility among many.",
+        },
+    ),
+    "9.Q4": Question(
+        "b",
+        {
+            "a": "In the Fisher metric it is all of them, and the two metrics weigh the same numbers a little differently.",
+            "b": "A few exceptions in twenty thousand. In logits each code counts with the square of its probability, so the "
+            "covariance of (9.6) is taken with wrong weights and can change its sign, which it hardly ever does.",
+            "c": "That is the theorem in the Fisher metric. In logits the weights are others, and a few tables escape.",
+        },
+    ),
+    "9.Q5": Question(
+        "c",
+        {
+            "a": "That would need a force that pulls the codes to where the generator's pairs are. (41) dropped it.",
+            "b": "A point inside the prior would not help the discriminator much. Far away helps it more.",
+            "c": "The encoder climbs the Jensen-Shannon divergence. Codes that the prior never draws are the easy way up, and "
+            "then D tells every pair by the code alone.",
+        },
+    ),
+    "9.Q6": Question(
+        "b",
+        {
+            "a": "The first term of (40) is the same as in (41). What differs between them is the term that was dropped.",
+            "b": "They are log D and -log D, averaged over the same pairs: one descends 2 JS, the other climbs it.",
+            "c": "Both are functions of the same logit, averaged over the same pairs. Look at (9.8).",
+        },
+    ),
+    "9.Q7": Question(
+        "b",
+        {
+            "a": "That is the minimax game, the third row of the table.",
+            "b": "2 KL(M||Q) for the encoder and 2 KL(M||P) for the generator. No single function has both gradients.",
+            "c": "Neither player descends it.",
+        },
+    ),
+    "9.Q8": Question(
+        "c",
+        {
+            "a": "Where codes are independent of the data, the rate is that of a GAN.",
+            "b": "That is the rate of a GAN on x alone, and ALI reaches it only with codes that say nothing.",
+            "c": "The factor per step is 1 - (1 - rho) eta/2. It approaches 1 as the correlation of code and data approaches 1.",
+        },
+    ),
+    "9.Q9": Question(
+        "b",
+        {
+            "a": "Matching the joints makes the encoder the posterior of the generator. If that posterior is wide, the "
+            "reconstruction is another point that has the same code.",
+            "b": "Equation (9.11): what the code tells is I(x;z), which matching leaves open. With independent codes the joints can "
+            "match exactly and the reconstruction is any point of the data.",
+            "c": "It can be perfect too: if the code determines x.",
+        },
+    ),
+    "9.Q10": Question(
+        "c",
+        {
+            "a": "Chapter 5 used it for the generator: with q in front, missing modes are forgiven.",
+            "b": "The forward joint KL of chapter 1 bounds the likelihood. Here the model stands first, inside M.",
+            "c": "At D* the divergence is 2 KL(M||P). It is 0 only at P = Q, and it forgives pairs of P that Q does not have.",
+        },
+    ),
+}
+
+
+def check_slope(answer):
+    logit = torch.tensor([-20.0, -3.0, 0.0, 2.0, 40.0, 1e4], dtype=torch.float64)
+    got = torch.as_tensor(answer(logit), dtype=torch.float64)
+    truth = torch.exp(-logit) * torch.sigmoid(-logit)
+    if got.shape != logit.shape:
+        raise Wrong(f"Return one slope per logit; the shape is {tuple(got.shape)}.")
+    for at, a, b in zip(logit.tolist(), got.tolist(), truth.tolist(), strict=True):
+        if not math.isfinite(a) or abs(a - b) > 1e-8 * (1 + abs(b)):
+            raise Wrong(f"At the logit {at:g} the slope is {b:.4g}, but yours is {a:.4g}.")
+
+
+def solve_slope(logit):
+    return torch.exp(-logit) * torch.sigmoid(-logit)  # (1-D)/D times 1-D
+
+
+def check_forward(answer):
+    for seed in range(20):
+        w = worlds.table(seed)
+        logit = ali.best_logit(w.p_xz, w.q_xz)
+        values = torch.as_tensor(answer(logit))
+        if values.shape != logit.shape:
+            raise Wrong(f"Return one value per logit; the shape is {tuple(values.shape)}.")
+        got = ali.encoder_gradient(lambda p: (p * values).sum(), w.p_x, w.p_z_given_x)  # noqa: B023
+        truth = ali.encoder_gradient(lambda p: kl(p, w.q_xz), w.p_x, w.p_z_given_x)  # noqa: B023
+        if (got - truth).abs().max() > 1e-8:
+            raise Wrong(f"On the table of seed {seed} the encoder's slope is {got[0, 0]:.4f}, not {truth[0, 0]:.4f}.")
+
+
+def solve_forward(logit):
+    return logit  # the derivative of KL(P||Q) in P is log P/Q + 1, and a constant drops out
+
+
+def check_moment(answer):
+    for v in (0.3, 0.9, 1.5, 1.95):
+        got, truth = float(answer(v)), 1 / math.sqrt(v * (2 - v))
+        if not math.isfinite(got) or abs(got - truth) > 1e-6 * truth:
+            raise Wrong(f"With v = {v} the second moment is {truth:.4f}, but yours is {got:.4f}.")
+    for v in (2.0, 3.0):
+        got = answer(v)
+        if isinstance(got, complex) or float(got) != math.inf:
+            raise Wrong(f"With v = {v} the integral has no finite value; return math.inf, not {got}.")
+
+
+def solve_moment(v):
+    return 1 / math.sqrt(v * (2 - v)) if v < 2 else math.inf
+
+
+def check_steps(answer):
+    for rho, step_size in ((0.0, 1.0), (0.5, 0.4), (0.99, 1.0)):
+        got, truth = float(answer(rho, step_size)), math.log(0.5) / math.log(1 - step_size / 2 * (1 - rho))
+        if not math.isfinite(got) or abs(got - truth) > 1e-6 * truth:
+            raise Wrong(f"With correlation {rho} and step size {step_size} it takes {truth:.3f} steps, not {got:.3f}.")
+
+
+def solve_steps(rho, step_size):
+    factor = 1 - step_size / 2 * (1 - rho)
+    return math.log(0.5) / math.log(factor)
+
+
+def check_matched(answer):
+    for seed in range(20):
+        w = worlds.table(seed)
+        p_z_given_x, q_x_given_z = (torch.as_tensor(part, dtype=torch.float64) for part in answer(w.p_x, w.q_z))
+        if p_z_given_x.shape != w.p_xz.shape or q_x_given_z.shape != w.p_xz.shape:
+            raise Wrong(f"Return two tables of {len(w.p_x)} values of x times {len(w.q_z)} values of z.")
+        p_joint, q_joint = w.p_x[:, None] * p_z_given_x, w.q_z * q_x_given_z
+        if (p_joint - q_joint).abs().max() > 1e-9 or abs(float(p_joint.sum()) - 1) > 1e-9:
+            raise Wrong(f"On the table of seed {seed} the two joints differ, or they do not sum to 1.")
+        told = float(mutual_information(p_joint))
+        if told > 1e-9:
+            raise Wrong(f"On the table of seed {seed} the code still tells {told:.4f} nats about x.")
+
+
+def solve_matched(p_x, q_z):
+    together = p_x[:, None] * q_z
+    return together / p_x[:, None], together / q_z  # p(z|x) = q(z), q(x|z) = p(x)
+
+
+EXERCISES = {
+    "9.E1": Exercise(
+        check=check_slope,
+        hints=(
+            "It stands in (9.8), written with D. What is 1 - D in terms of the logit?",
+            "1 - D = sigmoid(-logit), and (1 - D)/D = exp(-logit).",
+            "Multiply the two. Dividing by D would fail where D rounds to 0, and so would 1 - D where D rounds to 1.",
+        ),
+        solution=solve_slope,
+    ),
+    "9.E2": Exercise(
+        check=check_forward,
+        hints=(
+            "The encoder loss is the derivative of the divergence in P(x,z), written with D*.",
+            "The derivative of the sum of P log P/Q in P is log P/Q + 1.",
+            "At D* the logit is log P/Q. What is the same for all z drops out.",
+        ),
+        solution=solve_forward,
+    ),
+    "9.E3": Exercise(
+        check=check_moment,
+        hints=(
+            "You need the integral of Q^2/P. Both are exponentials of quadratic functions of z.",
+            "Q^2/P is a constant times exp(-(1/v - 1/2) z^2). The integral is finite only if 1/v > 1/2.",
+            "The constant is 1/(v sqrt(2 pi)), and the integral of exp(-a z^2) is sqrt(pi/a).",
+        ),
+        solution=solve_moment,
+    ),
+    "9.E4": Exercise(
+        check=check_steps,
+        hints=(
+            "Equation (9.10) gives the factor per step.",
+            "After t steps the deviation is factor^t times what it was.",
+            "Solve factor^t = 1/2 by taking logarithms.",
+        ),
+        solution=solve_steps,
+    ),
+    "9.E5": Exercise(
+        check=check_matched,
+        hints=(
+            "No information means that the joint is a product of its marginals.",
+            "Which marginals must the common joint have? Those of the data and of the prior.",
+            "The encoder ignores x and draws from the prior; the generator ignores z and draws from the data.",
+        ),
+        solution=solve_matched,
+    ),
+}

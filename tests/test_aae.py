@@ -1,0 +1,171 @@
+"""Chapter 08: the adversarial autoencoder, against quadrature, scipy and derivations other than its own."""
+
+import functools
+import math
+
+import pytest
+import scipy.stats
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gentools import aae, gan, vae
+from gentools.conditional_gan import conditional_gradient
+from gentools.lab import worlds
+from gentools.lab.divergences import entropy, expected_kl, js, kl, mutual_information
+from gentools.lab.randomness import generator
+from gentools.recipes import aae as recipes
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000))
+def test_the_joint_kl_is_the_objective_plus_information_minus_entropy(seed):
+    w = worlds.table(seed)
+    split = aae.objective(w.p_xz, w.q_xz) + mutual_information(w.p_xz) - entropy(w.p_x)
+    assert torch.isclose(kl(w.p_xz, w.q_xz), split, atol=1e-12)
+    kl_term = expected_kl(w.p_x, w.p_z_given_x, w.q_z.expand_as(w.p_xz))
+    assert torch.isclose(kl_term, mutual_information(w.p_xz) + kl(w.p_z, w.q_z), atol=1e-12)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000))
+def test_the_usual_loss_falls_short_of_the_divergence_by_two_js(seed):
+    w = worlds.table(seed)
+    missing = aae.objective(w.p_xz, w.q_xz) - aae.usual_objective(w.p_xz, w.q_xz)
+    assert torch.isclose(missing, 2 * js(w.p_z, w.q_z), atol=1e-12)
+    best = gan.best_discriminator(w.q_z, w.p_z)
+    assert torch.isclose(2 * aae.code_game(w.p_z, w.q_z, best), kl(w.p_z, w.q_z) - missing, atol=1e-12)
+
+
+def test_at_the_best_discriminator_the_losses_descend_the_divergences_of_the_codes():
+    w = worlds.table(3)
+    logit = gan.best_logit(w.q_z, w.p_z)
+
+    def gradient(functional):
+        return conditional_gradient(lambda joint: functional(joint.sum(1)), w.p_x, w.p_z_given_x.T)
+
+    def loss(f):
+        return gradient(lambda p_z: gan.expected(f, p_z, logit))
+
+    assert torch.allclose(loss(gan.non_saturating_loss), gradient(lambda p: 2 * kl((p + w.q_z) / 2, w.q_z)))
+    assert torch.allclose(loss(gan.kl_loss), gradient(lambda p: kl(p, w.q_z)))
+    assert torch.allclose(loss(gan.saturating_loss), gradient(lambda p: 2 * js(p, w.q_z)))
+
+
+def test_petals_have_the_density_that_is_stated():
+    z = aae.petals(torch.randn(20_000, aae.NOISE, generator=generator(0, "petals")))
+    side = torch.linspace(-5, 5, 401)
+    grid = torch.cartesian_prod(side, side)
+    total = aae.petals_log_density(grid).double().exp().sum() * (side[1] - side[0]) ** 2
+    assert abs(float(total) - 1) < 1e-3
+    density = aae.petals_log_density(grid).exp()
+    second = (density * grid.square().sum(1)).sum() / density.sum()
+    assert abs(float(z.square().sum(1).mean() - second)) < 0.05
+    radius, along, across = aae.PETAL
+    first = scipy.stats.multivariate_normal([radius, 0], [[along**2, 0], [0, across**2]])
+    assert (
+        abs(float(aae.petals_log_density(torch.tensor([[radius, 0.0]]))) - math.log(first.pdf([radius, 0]) / 10)) < 1e-3
+    )
+
+
+@pytest.mark.parametrize("prior", [aae.petals, aae.swiss_roll])
+def test_classes_have_their_own_parts_of_equal_size(prior):
+    noise = torch.randn(5000, aae.NOISE, generator=generator(1, "parts"))
+    c = torch.arange(5000) % 10
+    z, again = prior(noise, c), prior(noise.flip(0), c)
+    nearest = torch.cdist(again, z).argmin(1) % 10
+    assert (nearest == c).double().mean() > 0.9
+    free = prior(noise)
+    shares = (torch.cdist(free, z).argmin(1) % 10).bincount(minlength=10) / 5000
+    assert (shares - 0.1).abs().max() < 0.03
+
+
+def test_energy_distance_is_zero_for_one_law_and_known_for_two_normals():
+    rng = generator(0, "energy")
+    a, b = torch.randn(2, 4000, 1, generator=rng, dtype=torch.float64)
+    assert abs(float(aae.energy_distance(a, b))) < 0.01
+    # E|N(m, 2)| in closed form (folded normal): twice the excess over m = 0
+    m = 1.5
+    folded = scipy.stats.foldnorm(m / math.sqrt(2), scale=math.sqrt(2)).mean()
+    assert abs(float(aae.energy_distance(a, b + m)) - 2 * (folded - 2 / math.sqrt(math.pi))) < 0.1
+
+
+def test_the_split_of_the_kl_term_is_exact_for_known_gaussians():
+    n = 4000
+    x = torch.randn(n, 1, generator=generator(0, "x"))
+    mean, log_variance = 0.8 * x, torch.full((n, 1), math.log(0.36))  # p(z) = N(0, 0.64 + 0.36) = N(0, 1)
+    noise = torch.randn(n, 1, generator=generator(0, "e"))
+    told, off = aae.split_kl_term(mean, log_variance, noise, aae.log_normal_prior)
+    assert abs(float(told) - math.log(1 / 0.6)) < 0.05 and abs(float(off)) < 0.02
+    sharp, _ = aae.split_kl_term(mean, log_variance - 30, noise, aae.log_normal_prior)
+    assert abs(float(sharp) - math.log(n)) < 0.01  # every code names its image
+
+
+def test_a_point_encoder_has_no_noise_and_trains():
+    nets = aae.networks(0, pixels=16, hidden=(8,), noisy=False)
+    x = torch.rand(5, 1, 4, 4, generator=generator(0, "x"))
+    mean, log_variance = nets["encoder"](x)
+    assert torch.equal(vae.sample(mean, log_variance, torch.randn(5, 2)), mean)
+    images = (torch.rand(40, 1, 4, 4, generator=generator(1, "x")) * 255).to(torch.uint8)
+    history = recipes.fit(nets, images, 20, 0, aae.step, batch=10)
+    assert history["reconstruction"].isfinite().all()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in nets.parameters())
+
+
+def test_the_encoder_step_leaves_the_discriminator_alone_and_conversely():
+    nets = aae.networks(0, pixels=16, hidden=(8,), classes=10)
+    before = {name: p.clone() for name, p in nets["discriminator"].named_parameters()}
+    auto = [*nets["encoder"].parameters(), *nets["decoder"].parameters()]
+    opts = {
+        "autoencoder": torch.optim.SGD(auto, 0.1),
+        "discriminator": torch.optim.SGD(nets["discriminator"].parameters(), 0.0),
+    }
+    x, c = torch.rand(10, 1, 4, 4), torch.arange(10)
+    aae.step(nets, opts, (x, c), torch.randn(10, 5), prior=aae.swiss_roll)
+    assert all(torch.equal(p, before[name]) for name, p in nets["discriminator"].named_parameters())
+    assert all(p.requires_grad for p in nets.parameters())
+
+
+def test_a_vae_step_estimates_the_closed_form():
+    """One-sample KL terms average to the closed form."""
+    nets = aae.networks(0, pixels=16, hidden=(8,))
+    x = torch.rand(50, 1, 4, 4, generator=generator(0, "x")).round()
+    mean, log_variance = (t.detach().double() for t in nets["encoder"](x))
+    z = vae.sample(mean, log_variance, torch.randn(2000, 50, 2, generator=generator(0, "z")).double())
+    sampled = vae.log_normal(z, mean, log_variance) - vae.log_normal(z, 0 * z, 0 * z)
+    assert torch.allclose(sampled.mean(0), vae.diagonal_gaussian_kl(mean, log_variance), atol=0.15)
+
+
+@pytest.mark.parametrize("id", recipes.RECIPES)
+def test_recipes_run_and_draw(id):
+    import dataclasses
+
+    recipe = recipes.RECIPES[id]
+    small = {"steps": 3, "hidden": (8,), "shown": 60, "held_out": 60, "tables": 2, "counts": (30, 40)}
+    config = recipe.config("quick")
+    names = {f.name for f in dataclasses.fields(config)}
+    config = dataclasses.replace(config, **{k: v for k, v in small.items() if k in names})
+    results = [recipe.run(config, seed, "cpu") for seed in range(2)]
+    assert recipe.draw(results, config) is not None
+    assert all(math.isfinite(float(v)) for r in results for v in r["numbers"].values())
+
+
+def test_verdicts_can_say_either_outcome():
+    def summary(table):
+        return {
+            name: {"mean": v, "min": v - 0.01, "max": v + 0.01, "low": v - 0.01, "high": v + 0.01}
+            for name, v in table.items()
+        }
+
+    both = {"AAE, weight 1", "AAE, weight 10"}
+    for told, near, words in ((7.0, 0.1, ("more", "farther")), (3.0, 0.01, ("less", "closer"))):
+        numbers = {"VAE: I(x;z)": 5.0, "VAE: energy distance": 0.05}
+        numbers |= {f"{name}: I(x;z)": told for name in both} | {f"{name}: energy distance": near for name in both}
+        said = recipes.verdict_measured(summary(numbers))
+        assert all(word in said for word in words)
+
+
+def test_partial_steps_have_a_name_for_checkpoints():
+    from gentools.lab.stream import label
+
+    assert "step" in label(functools.partial(aae.step, weight=2.0))

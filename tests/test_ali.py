@@ -1,0 +1,449 @@
+"""Chapter 09 against loops, finite differences, quadrature, Gaussians in closed form and power iteration."""
+
+import functools
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.distributions import Independent, MultivariateNormal, Normal
+
+from gentools import ali, gan, recipes
+from gentools.conditional_gan import joint_kl
+from gentools.lab import data, records, worlds
+from gentools.lab.divergences import js, kl
+from gentools.lab.optim import adam
+from gentools.lab.stream import Stream
+from gentools.lab.training import train
+from gentools.recipes import ali as recipe_module
+
+seeds = st.integers(0, 10**6)
+BIG = torch.tensor([-1e4, -50.0, -2.0, 0.0, 2.0, 50.0, 1e4])
+
+
+# Exact
+
+
+@given(seeds)
+def test_joint_kl_of_pairs_by_loops(seed):
+    w = worlds.table(seed)
+    d = torch.rand(w.p_xz.shape, generator=w.rng, dtype=torch.float64) * 0.98 + 0.01
+    total = 0.0
+    for p, q, at in zip(*(t.flatten().tolist() for t in (w.p_xz, w.q_xz, d)), strict=True):
+        total += p / 2 * math.log((p / 2) / (p * at)) + q / 2 * math.log((q / 2) / (p * (1 - at)))
+    assert float(joint_kl(w.p_xz, w.q_xz, d)) == pytest.approx(total, abs=1e-12)
+    best = gan.best_discriminator(w.p_xz, w.q_xz)
+    assert float(2 * joint_kl(w.p_xz, w.q_xz, best)) == pytest.approx(float(ali.divergence(w.p_xz, w.q_xz)), abs=1e-12)
+
+
+DIVERGENCES = {  # what each player descends: of the encoder, of the generator
+    "joint KL": (ali.divergence, ali.divergence),
+    "truncated": (lambda p, q: -2 * js(p, q), ali.divergence),
+    "minimax": (lambda p, q: 2 * js(p, q), lambda p, q: 2 * js(p, q)),
+    "swapped": (lambda p, q: 2 * kl((p + q) / 2, q), ali.divergence),
+}
+
+
+@pytest.mark.parametrize("name", ali.LOSSES)
+@given(seed=seeds)
+def test_each_player_descends_its_divergence_by_finite_differences(name, seed):
+    w = worlds.table(seed)
+    logit = ali.best_logit(w.p_xz, w.q_xz)
+    toward = torch.randn(2, *w.p_xz.shape, generator=w.rng, dtype=torch.float64)
+    h = 1e-5
+    p = [w.p_x[:, None] * (w.p_z_given_x.log() + s * h * toward[0]).softmax(1) for s in (1, -1)]
+    q = [w.q_z * (w.q_x_given_z.log() + s * h * toward[1]).softmax(0) for s in (1, -1)]
+    of_encoder, of_generator = DIVERGENCES[name]
+    want_p = (of_encoder(p[0], w.q_xz) - of_encoder(p[1], w.q_xz)) / (2 * h)
+    want_q = (of_generator(w.p_xz, q[0]) - of_generator(w.p_xz, q[1])) / (2 * h)
+    at_p, at_q = ali.LOSSES[name]
+    got_p = ali.encoder_gradient(lambda joint: ali.expected(at_p, joint, logit), w.p_x, w.p_z_given_x)
+    got_q = ali.generator_gradient(lambda joint: ali.expected(at_q, joint, logit), w.q_z, w.q_x_given_z)
+    assert torch.isclose((got_p * toward[0]).sum(), want_p, atol=1e-6, rtol=1e-5)
+    assert torch.isclose((got_q * toward[1]).sum(), want_q, atol=1e-6, rtol=1e-5)
+
+
+@given(seeds)
+def test_both_forms_of_the_repaired_loss_have_the_gradient_of_the_joint_kl(seed):
+    w = worlds.table(seed)
+    logit = ali.best_logit(w.p_xz, w.q_xz)
+
+    def density_form(p):
+        return ali.expected(gan.non_saturating_loss, p, logit) - (w.q_xz * (p / w.p_x[:, None]).log()).sum()
+
+    forms = (lambda p: ali.expected(ali.kl_encoder_loss, p, logit), density_form, lambda p: ali.divergence(p, w.q_xz))
+    logit_form, density, truth = (ali.encoder_gradient(f, w.p_x, w.p_z_given_x) for f in forms)
+    assert torch.allclose(logit_form, truth, atol=1e-10) and torch.allclose(density, truth, atol=1e-10)
+
+
+@given(seeds)
+def test_the_sign_theorem(seed):
+    w = worlds.table(seed)
+    logit = ali.best_logit(w.p_xz, w.q_xz)
+    f = {name: ali.values(losses[0], logit) for name, losses in ali.LOSSES.items()}
+    product = {name: float(ali.fisher_product(w.p_xz, f[name], f["joint KL"])) for name in f}
+    assert product["truncated"] <= 1e-12 <= product["joint KL"] + 2e-12
+    assert product["minimax"] >= -1e-12 and product["swapped"] >= -1e-12
+    assert product["minimax"] == pytest.approx(-product["truncated"])
+    by_loop = 0.0
+    for x in range(len(w.p_x)):
+        p = w.p_z_given_x[x]
+        a, b = f["swapped"][x], f["joint KL"][x]
+        by_loop += float(w.p_x[x] * ((p * a * b).sum() - (p * a).sum() * (p * b).sum()))
+    assert product["swapped"] == pytest.approx(by_loop, abs=1e-10)
+
+
+@given(seeds)
+def test_an_exact_step_is_a_step_along_the_gradient(seed):
+    w = worlds.table(seed)
+    logit = ali.best_logit(w.p_xz, w.q_xz)
+    for losses in ali.LOSSES.values():
+        slope_p = ali.encoder_gradient(lambda p: ali.expected(losses[0], p, logit), w.p_x, w.p_z_given_x)  # noqa: B023
+        slope_q = ali.generator_gradient(lambda q: ali.expected(losses[1], q, logit), w.q_z, w.q_x_given_z)  # noqa: B023
+        p, q = ali.exact_step(w, w.p_z_given_x, w.q_x_given_z, losses, 0.3)
+        assert torch.allclose(p, (w.p_z_given_x.log() - 0.3 * slope_p).softmax(1))
+        assert torch.allclose(q, (w.q_x_given_z.log() - 0.3 * slope_q).softmax(0))
+
+
+def test_games_played_together_are_games_played_alone():
+    w, p, q = recipe_module.random_games(3, 4, 5, 0)
+    together = ali.exact_step(w, p, q, ali.LOSSES["joint KL"], 2.0)
+    for i in range(5):
+        one = worlds.joint_world(w.p_x[i], p[i], w.q_z[i], q[i])
+        alone = ali.exact_step(one, p[i], q[i], ali.LOSSES["joint KL"], 2.0)
+        assert all(torch.allclose(a[i], b) for a, b in zip(together, alone, strict=True))
+
+
+@pytest.mark.parametrize("name", ali.LOSSES)
+def test_the_exact_game_ends_at_the_solution_or_away_from_it(name):
+    w, p, q = recipe_module.random_games(4, 4, 3, 1)
+    for _ in range(1500):
+        p, q = ali.exact_step(w, p, q, ali.LOSSES[name], 8.0)
+    left = torch.vmap(ali.divergence)(w.p_x[:, :, None] * p, w.q_z[:, None] * q)
+    assert (left > 1).all() if name == "truncated" else (left < 1e-8).all()
+
+
+@given(seeds)
+def test_local_rate_by_correlation(seed):
+    w = worlds.table(seed)
+    rho = ali.correlations(w.p_xz)
+    x, z = w.p_x.sqrt(), w.p_z.sqrt()
+    centered = w.p_xz / (x[:, None] * z) - x[:, None] * z
+    assert torch.isclose(rho[0], torch.linalg.matrix_norm(centered, 2), atol=1e-9)
+    assert ((rho >= -1e-12) & (rho <= 1 + 1e-12)).all() and len(rho) == len(w.p_z) - 1
+
+
+def test_correlations_at_the_ends():
+    assert torch.allclose(ali.correlations(torch.eye(3).double() / 3), torch.ones(2).double())
+    independent = torch.tensor([0.3, 0.7]).double()[:, None] * torch.tensor([0.2, 0.5, 0.3]).double()
+    assert torch.allclose(ali.correlations(independent), torch.zeros(2).double(), atol=1e-7)
+    channel = torch.tensor([[0.4, 0.1], [0.1, 0.4]]).double()  # a symmetric channel has correlation 1 - 2 * 0.2
+    assert torch.allclose(ali.correlations(channel), torch.tensor([0.6]).double())
+
+
+@pytest.mark.parametrize("name", ali.LOSSES)
+def test_local_factors_agree_with_a_simulation(name):
+    rng = torch.Generator().manual_seed(3)
+    joint = torch.rand(3, 3, generator=rng).double() + 0.1
+    joint = joint / joint.sum()
+    start = 1e-12 if name == "truncated" else 1e-4
+    noise = torch.randn(2, 3, 3, generator=rng).double()
+    got = recipe_module.measured_factor(joint, ali.LOSSES[name], recipe_module.Speed(), start, noise)
+    found = ali.local_factors(joint, ali.LOSSES[name], 1.0)
+    want = found[-1] if name == "truncated" else found[found < 1 - 1e-6][-1]
+    assert float(got) == pytest.approx(float(want), abs=2e-2)
+
+
+def test_both_forms_with_samples_of_gaussians():
+    """Reparameterized samples through an exact logit: both forms give the gradient of the joint KL's encoder."""
+    n = 400_000
+    rng = torch.Generator().manual_seed(0)
+    x, noise, z = torch.randn(3, n, generator=rng, dtype=torch.float64)
+    fake = 0.8 * z + 0.7 * torch.randn(n, generator=rng, dtype=torch.float64)  # the generator's pair (fake, z)
+    theta = torch.tensor([0.3, math.log(0.9)], dtype=torch.float64, requires_grad=True)
+    slope, std = theta[0].detach(), theta[1].detach().exp()
+    q_cov = torch.tensor([[0.8**2 + 0.7**2, 0.8], [0.8, 1.0]]).double()
+    log_q = MultivariateNormal(torch.zeros(2).double(), q_cov).log_prob
+
+    def encoder_log_p(z, x, a, s):
+        return Normal(a * x, s).log_prob(z)
+
+    def logit(x, z):  # exact for the encoder as it stands
+        return Normal(0.0, 1.0).log_prob(x) + encoder_log_p(z, x, slope, std) - log_q(torch.stack([x, z], 1))
+
+    code = theta[0] * x + theta[1].exp() * noise
+    at = logit(x, code)
+    (by_logit,) = torch.autograd.grad(ali.kl_encoder_loss(at), theta, retain_graph=True)
+    density = gan.non_saturating_loss(at) - encoder_log_p(z, fake, theta[0], theta[1].exp()).mean()
+    (by_density,) = torch.autograd.grad(density, theta)
+
+    grid = torch.linspace(-9, 9, 601, dtype=torch.float64)
+    points = torch.cartesian_prod(grid, grid)
+    q = log_q(points).exp()
+    point = theta.detach().clone().requires_grad_()
+    a, variance = point[0], (2 * point[1]).exp()
+    p_cov = torch.stack([torch.stack([torch.ones_like(a), a]), torch.stack([a, a**2 + variance])])
+    p = MultivariateNormal(torch.zeros(2).double(), p_cov).log_prob(points).exp()
+    area = (grid[1] - grid[0]) ** 2
+    m = (p + q) / 2
+    (want,) = torch.autograd.grad(2 * (m * (m.log() - p.log())).nan_to_num().sum() * area, point)
+    assert torch.allclose(by_density, want, atol=0.02) and torch.allclose(by_logit, want, atol=0.03)
+
+
+# Losses, from logits
+
+
+def test_losses_are_those_of_their_formulas():
+    logit = torch.linspace(-8, 8, 33, dtype=torch.float64)
+    d = torch.sigmoid(logit)
+    assert torch.allclose(ali.values(ali.kl_encoder_loss, logit), -d.log() - 1 / d)
+    assert torch.allclose(ali.values(ali.minimax_encoder_loss, logit), d.log())
+    assert torch.allclose(ali.values(ali.swapped_encoder_loss, logit), -(1 - d).log())
+    above = logit[logit > -2]
+    assert torch.allclose(ali.values(ali.tamed, above), ali.values(ali.kl_encoder_loss, above))
+
+
+def slopes(loss, logit):
+    logit = logit.clone().requires_grad_()
+    return torch.autograd.grad(sum(loss(one) for one in logit), logit)[0]
+
+
+@pytest.mark.parametrize("name", ["tamed", "truncated", "minimax", "swapped"])
+def test_losses_at_ten_thousand(name):
+    """Values and slopes are finite; only the exact logit form has no bound, which is why `tamed` exists."""
+    loss = ali.tamed if name == "tamed" else ali.LOSSES[name][0]
+    got = slopes(loss, BIG)
+    assert got.isfinite().all() and all(loss(one).isfinite() for one in BIG)
+    sign = -1 if name == "truncated" else 1
+    assert (sign * got >= 0).all()
+    assert math.isinf(float(slopes(ali.kl_encoder_loss, BIG)[0]))
+
+
+def test_the_tamed_slope_is_constant_below_the_floor():
+    got = slopes(functools.partial(ali.tamed, floor=-1.5), torch.tensor([-1e3, -9.0, -1.5001, -1.4999]).double())
+    d = torch.sigmoid(torch.tensor(-1.5).double())
+    assert torch.allclose(got, (1 - d) ** 2 / d, rtol=1e-3)
+
+
+# Networks
+
+
+def make(build=ali.toy_networks, rate=1e-3):
+    nets = build(0)
+    return nets, {name: adam(net.parameters(), rate) for name, net in nets.items()}
+
+
+def batch(n=16, k=2):
+    rng = torch.Generator().manual_seed(0)
+    return torch.randn(n, 2, generator=rng), torch.randn(n, 3, k, generator=rng)
+
+
+@pytest.mark.parametrize("build", [ali.toy_networks, ali.implicit_networks, ali.ali_networks])
+def test_networks_follow_the_seed_and_make_pairs(build):
+    one, two, other = build(0), build(0), build(1)
+    pairs = zip(one.state_dict().values(), two.state_dict().values(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    first = next(iter(one["players"]["encoder"].parameters()))
+    assert not torch.equal(first, next(iter(other["players"]["encoder"].parameters())))
+    x, noise = batch()
+    (x_p, code), (fake, z) = ali.pairs(one, x, noise)
+    assert code.shape == fake.shape == (16, 2) and torch.equal(z, noise[:, 0]) and torch.equal(x_p, x)
+    assert one["discriminator"](x, code).shape == (16, 1)
+
+
+def test_density_of_the_encoder_is_torchs():
+    encoder = ali.toy_networks(0)["players"]["encoder"]
+    x, noise = batch()
+    mean, log_variance = encoder.moments(x)
+    want = Independent(Normal(mean, (log_variance / 2).exp()), 1).log_prob(noise[:, 0])
+    assert torch.allclose(encoder.log_density(noise[:, 0], x), want, atol=1e-5)
+    assert torch.allclose(encoder(x, noise[:, 1]), mean + (log_variance / 2).exp() * noise[:, 1])
+    far = encoder.moments(1e6 * x)[1]
+    assert (far.abs() <= 8).all()
+
+
+def test_noise_of_the_generator_has_the_stated_width():
+    generator = ali.toy_networks(0, noise_std=0.3)["players"]["generator"]
+    x, noise = batch()
+    assert torch.allclose(generator(x, noise[:, 2]) - generator(x), 0.3 * noise[:, 2], atol=1e-6)
+    silent = ali.implicit_networks(0)["players"]["generator"]
+    assert torch.equal(silent(x, noise[:, 2]), silent(x))
+
+
+def plain_step(nets, opts, x, noise, losses, full):
+    """The same step as written in textbooks: separate passes, and D's gradients of the second turn thrown away."""
+    z, for_code, for_x = noise.unbind(1)
+    encoder, generator, discriminator = *nets["players"].values(), nets["discriminator"]
+    opts["discriminator"].zero_grad()
+    real = torch.sigmoid(discriminator(x, encoder(x, for_code).detach()))
+    fake = torch.sigmoid(discriminator(generator(z, for_x).detach(), z))
+    (-real.log().mean() - (1 - fake).log().mean()).backward()
+    opts["discriminator"].step()
+    opts["players"].zero_grad()
+    made = generator(z, for_x)
+    loss = losses[0](discriminator(x, encoder(x, for_code))) + losses[1](discriminator(made, z))
+    if full:
+        mean, log_variance = encoder.moments(made.detach())
+        loss = loss - Independent(Normal(mean, (log_variance / 2).exp()), 1).log_prob(z).mean()
+    loss.backward()
+    opts["players"].step()
+
+
+@pytest.mark.parametrize("name", ["full", *ali.LOSSES])
+def test_step_is_the_plain_one(name):
+    full = name == "full"
+    losses = ali.LOSSES["truncated" if full else name]
+    step = ali.full_step if full else functools.partial(ali.step, losses=losses)
+    (fast, opts), (slow, slow_opts) = make(), make()
+    x, noise = batch()
+    for _ in range(3):
+        metrics = step(fast, opts, x, noise)
+        plain_step(slow, slow_opts, x, noise, losses, full)
+    assert all(v.ndim == 0 and v.isfinite() for v in metrics.values())
+    for (key, a), b in zip(fast.state_dict().items(), slow.state_dict().values(), strict=True):
+        assert torch.allclose(a, b, atol=1e-5), key
+    assert all(p.requires_grad for p in fast.parameters())
+
+
+def test_the_generator_does_not_feel_the_density_term():
+    nets, _ = make()
+    x, noise = batch()
+    _, fake = ali.pairs(nets, x, noise)
+    ali.density_term(nets["players"]["encoder"], *fake).backward()
+    assert all(p.grad is None for p in nets["players"]["generator"].parameters())
+
+
+def test_an_encoder_found_afterwards_leaves_the_generator_alone():
+    for step in (ali.step, ali.inverse_step):
+        nets = ali.implicit_networks(0)
+        nets["players"]["generator"].requires_grad_(False)
+        opts = {name: adam([p for p in net.parameters() if p.requires_grad], 1e-2) for name, net in nets.items()}
+        before = [p.clone() for p in nets["players"]["generator"].parameters()]
+        x, noise = batch()
+        first = step(nets, opts, x, noise)
+        for _ in range(30):
+            last = step(nets, opts, x, noise)
+        assert all(torch.equal(a, b) for a, b in zip(before, nets["players"]["generator"].parameters(), strict=True))
+        if step is ali.inverse_step:
+            assert last["inverse"] < first["inverse"] / 2
+
+
+def test_draw_uses_evaluation_mode_and_leaves_training_mode():
+    nets = ali.ali_networks(0)
+    x, noise = batch(64)
+    before = {k: v.clone() for k, v in nets.state_dict().items()}
+    _, fake, back = ali.draw(nets, x, noise)
+    assert all(torch.equal(v, before[k]) for k, v in nets.state_dict().items()) and nets["players"].training
+    alone = ali.draw(nets, x[:1], noise[:1])
+    assert torch.allclose(alone[1], fake[:1], atol=1e-6) and torch.allclose(alone[2], back[:1], atol=1e-6)
+    norms = [m for m in nets.modules() if isinstance(m, torch.nn.BatchNorm1d)]
+    assert len(norms) == 6 and all(m.momentum == 0.05 for m in norms)
+    assert not any(isinstance(m, torch.nn.BatchNorm1d) for m in nets["discriminator"].modules())
+
+
+def test_digit_networks_and_autoencoder():
+    nets = ali.image_networks(0, pixels=64, latent=5, width=16)
+    opts = {name: adam(net.parameters(), 1e-3) for name, net in nets.items()}
+    images = data.digits()[0][:200]
+    stream = Stream(images, 32, (3, 5), noise=recipe_module.uniform)
+    z = stream.noise(0, 0)
+    assert z.min() >= -1 and z.max() <= 1 and z.std() == pytest.approx(3**-0.5, abs=0.05)
+    train(ali.step, nets, opts, stream, 5, 0)
+    history = train(ali.autoencoder_step, nets, opts, stream, 100, 0)
+    losses = history["reconstruction"]
+    assert losses[-10:].mean() < losses[:10].mean()
+    assert recipe_module.codes(nets, images).shape == (200, 5)
+
+
+def test_a_run_is_repeatable():
+    runs = []
+    for _ in range(2):
+        nets, opts = make()
+        train(ali.full_step, nets, opts, Stream(data.grid(500, 0)[0], 16, (3, 2)), 10, 0)
+        runs.append(nets.state_dict())
+    assert all(torch.equal(a, b) for a, b in zip(*(run.values() for run in runs), strict=True))
+
+
+# Recipes
+
+
+def test_held_out_points_are_not_those_of_training():
+    config = recipe_module.Training()
+    held = recipe_module.held_out(config, 0)[0]
+    seen = {tuple(row) for row in data.grid(config.points, 0)[0].tolist()}
+    assert not any(tuple(row) in seen for row in held.tolist())
+
+
+class Toward(torch.nn.Module):
+    """A player made of a function of its input and its noise."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, given, noise=None):
+        return self.function(given, torch.zeros_like(given) if noise is None else noise)
+
+
+def test_the_critic_tells_joints_apart_only_where_they_differ():
+    config = recipe_module.Training(held_out=4000, critic_steps=300)
+    nets = ali.toy_networks(0)
+
+    def grid_point(z, noise):  # a point of the grid from noise alone
+        return 2 * (torch.special.ndtr(noise) * 5).floor().clamp(max=4) - 4 + 0.05 * z
+
+    cases = {"copies": lambda x, noise: x, "prior": lambda x, noise: noise}
+    nets["players"]["generator"] = Toward(grid_point)
+    found = {}
+    for name, encoder in cases.items():
+        nets["players"]["encoder"] = Toward(encoder)
+        found[name] = float(recipe_module.mismatch(nets, config, 0))
+    assert found["copies"] > 0.3 and abs(found["prior"]) < 0.02
+
+
+def test_nearest_labels_by_hand():
+    x, labels = torch.tensor([[0.0, 0.0], [1.0, 1.0], [5.0, 5.0]]), torch.tensor([3, 4, 5])
+    found = recipe_module.nearest_label(x, labels, torch.tensor([[0.1, 0.2], [4.0, 4.0], [0.9, 1.2]]))
+    assert found.tolist() == [3, 5, 4]
+
+
+def summary_of(values):
+    return {name: records.summarize(v) for name, v in values.items()}
+
+
+def test_verdict_of_the_comparison_can_say_either_outcome():
+    def results(truncated, rival):
+        return summary_of(
+            {
+                f"{name}: {what}": (truncated if name == "truncated" else rival)[what]
+                for name in ("truncated", "minimax", "swapped", "joint KL")
+                for what in recipe_module.WHAT
+            }
+        )
+
+    good = {
+        "modes": [25.0, 25, 24],
+        "high-quality share": [0.9, 0.91, 0.92],
+        "reconstruction error": [0.1, 0.11, 0.1],
+        "codes to prior": [0.1, 0.1, 0.11],
+        "joint mismatch": [0.1, 0.11, 0.12],
+    }
+    bad = {
+        "modes": [1.0, 2, 1],
+        "high-quality share": [0.1, 0.11, 0.12],
+        "reconstruction error": [5.1, 5.2, 5.3],
+        "codes to prior": [900.0, 901, 902],
+        "joint mismatch": [0.69, 0.69, 0.68],
+    }
+    assert "worse in modes" in recipe_module.verdict_compare(results(bad, good))
+    assert "better in modes" in recipe_module.verdict_compare(results(good, bad))
+    assert "not separated in modes" in recipe_module.verdict_compare(results(good, good))
+
+
+@pytest.mark.parametrize("id", ["9.1", "9.2", "9.3"])
+def test_quick_recipes_run(id):
+    recipe = recipes.find(id)
+    result = recipe.result("quick")
+    assert all(math.isfinite(float(v)) for v in result["numbers"].values())
+    assert recipe.verdict(summary_of({k: [float(v)] for k, v in result["numbers"].items()})).endswith(".")
