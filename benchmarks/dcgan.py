@@ -34,7 +34,6 @@ import argparse
 import copy
 import statistics
 import sys
-import time
 
 import torch
 from torch import nn
@@ -43,6 +42,7 @@ from gentools import dcgan
 from gentools.lab.optim import adam, mixed
 from gentools.lab.randomness import generator
 from gentools.lab.stream import Stream
+from gentools.lab.timing import rotate
 from gentools.lab.training import train
 
 RATE, BETAS, BATCH, LATENT = 2e-4, (0.5, 0.999), 64, 100
@@ -178,21 +178,6 @@ def parity(peer, nets, stream, steps):
         print(f"no parity: the losses differ by {worst:.1e} (relative); nothing was timed")
         sys.exit(1)
     return worst
-
-
-def seconds(call):
-    begin = time.process_time()
-    call()
-    return time.process_time() - begin
-
-
-def rotate(calls, rounds):
-    """CPU seconds of every call in every round, taking turns in alternating order: {name: [seconds]}."""
-    times = {name: [] for name in calls}
-    for i in range(rounds):
-        for name in list(calls)[:: 1 if i % 2 else -1]:
-            times[name].append(seconds(calls[name]))
-    return times
 
 
 def row(label, ours, peer, shape, goals, rounds, steps):

@@ -27,7 +27,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 import warnings
 from pathlib import Path
 
@@ -37,6 +36,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from gentools.em import Mixture, fit_mixture
+from gentools.lab.timing import rotate
 
 FLOOR = 1e-6
 COMPONENTS = 25
@@ -90,21 +90,6 @@ def parity(x, starts, steps):
         print(f"no parity at n={len(x)}, d={x.shape[1]}: log-likelihoods differ by {difference:.1e}; nothing was timed")
         sys.exit(1)
     return difference
-
-
-def seconds(call):
-    begin = time.process_time()
-    call()
-    return time.process_time() - begin
-
-
-def rotate(calls, rounds):
-    """CPU seconds of every call in every round, taking turns in alternating order: {name: [seconds]}."""
-    times = {name: [] for name in calls}
-    for i in range(rounds):
-        for name in list(calls)[:: 1 if i % 2 else -1]:
-            times[name].append(seconds(calls[name]))
-    return times
 
 
 def spread(theirs, mine):

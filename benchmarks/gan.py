@@ -29,7 +29,6 @@ import argparse
 import copy
 import statistics
 import sys
-import time
 
 import numpy as np
 import torch
@@ -40,6 +39,7 @@ from gentools import gan
 from gentools.lab import data
 from gentools.lab.optim import adam
 from gentools.lab.stream import Stream
+from gentools.lab.timing import rotate
 from gentools.lab.training import train
 
 RATE, BETAS, GOAL = 1e-3, (0.5, 0.999), 1.5
@@ -127,21 +127,6 @@ def flops(batch, w):
     """
     first, g, d = 2 * w, 2 * w + w * w + 2 * w, 2 * w + w * w + w
     return 2 * batch * ((3 * g - first) + 2 * (3 * d - first) + 2 * d)
-
-
-def seconds(call):
-    begin = time.process_time()
-    call()
-    return time.process_time() - begin
-
-
-def rotate(calls, rounds):
-    """CPU seconds of every call in every round, taking turns in alternating order: {name: [seconds]}."""
-    times = {name: [] for name in calls}
-    for i in range(rounds):
-        for name in list(calls)[:: 1 if i % 2 else -1]:
-            times[name].append(seconds(calls[name]))
-    return times
 
 
 def row(batch, width, rounds, steps):

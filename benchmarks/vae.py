@@ -53,6 +53,7 @@ from gentools.lab import data
 from gentools.lab.optim import adam, cosine, mixed
 from gentools.lab.randomness import generator
 from gentools.lab.stream import Stream, unit
+from gentools.lab.timing import rotate, seconds
 from gentools.lab.training import train
 
 BATCH, LATENT, RATE = 128, 20, 1e-3
@@ -195,21 +196,6 @@ def flushed(call):
         return call()
     finally:
         torch.set_flush_denormal(False)
-
-
-def seconds(call):
-    begin = time.process_time()
-    call()
-    return time.process_time() - begin
-
-
-def rotate(calls, rounds):
-    """CPU seconds of every call in every round, taking turns in alternating order: {name: [seconds]}."""
-    times = {name: [] for name in calls}
-    for i in range(rounds):
-        for name in list(calls)[:: 1 if i % 2 else -1]:
-            times[name].append(seconds(calls[name]))
-    return times
 
 
 def per_step(images, labels, rounds, steps):
