@@ -485,7 +485,7 @@ RECIPES = {
         full=Labeled(),
         cpu=Labeled(hidden=(256, 256), steps=3000),
         record="cpu",
-        seeds=tuple(range(3)),
+        seeds=tuple(range(5)),
         verdict=verdict_labeled,
         modules=MODULES,
     ),
