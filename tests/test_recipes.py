@@ -1,6 +1,7 @@
 """The figures command: it resumes per seed, merges seeds, names what is wrong, and knows when a record is stale."""
 
 import dataclasses
+import json
 
 import pytest
 import torch
@@ -49,6 +50,14 @@ def test_side_by_side_processes_give_the_same_numbers(sandbox):
         path.unlink()
     together = recipes.compute("1.3", "quick", [0, 1], jobs=2)
     assert [r["numbers"] for r in together] == [r["numbers"] for r in alone]
+
+
+def test_a_record_names_the_machines_of_its_seeds_not_that_of_its_drawing(sandbox):
+    results = recipes.compute("1.3", "quick", [0, 1])
+    assert {r["machine"]["torch"] for r in results} == {torch.__version__}
+    results[1]["machine"] = {"device": "a GPU", "torch": "3.0", "python": "4.0"}
+    record = json.loads(recipes.write("1.3", "quick", [0, 1], results).with_suffix(".json").read_text())
+    assert record["device"] == "a GPU and cpu" and "3.0" in record["torch"] and torch.__version__ in record["torch"]
 
 
 def test_fingerprints_follow_code_and_configuration_but_not_comments(monkeypatch):

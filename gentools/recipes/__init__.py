@@ -91,7 +91,9 @@ def _code(source):
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(node) is not None:
             node.body = node.body[1:] or [ast.Pass()]
-    return ast.dump(tree)
+        if getattr(node, "type_params", None) == []:  # new in Python 3.12, and 3.13 leaves out what is empty:
+            del node.type_params  # a fingerprint must not depend on the version
+    return ast.dump(tree, **({"show_empty": True} if sys.version_info >= (3, 13) else {}))
 
 
 def fingerprint(id, scale):
@@ -118,6 +120,7 @@ def _run_seed(id, scale, device, store, seed):
         "numbers": {k: float(v) for k, v in result["numbers"].items()},
         "arrays": {k: torch.as_tensor(v).cpu() for k, v in result.get("arrays", {}).items()},
         "seconds": time.perf_counter() - start,
+        "machine": {"device": _device_name(device), "torch": str(torch.__version__), "python": sys.version.split()[0]},
     }
     part = path.with_suffix(f".{os.getpid()}.part")
     torch.save(stored, part)
@@ -149,7 +152,7 @@ def _device_name(device):
     return torch.cuda.get_device_name() if device.startswith("cuda") else device
 
 
-def write(id, scale, seeds, device, results):
+def write(id, scale, seeds, results):
     """Draw figure `id` and write picture and record; into figures/ at the recipe's own scale and seeds, else build/."""
     import matplotlib.pyplot as plt
 
@@ -175,9 +178,7 @@ def write(id, scale, seeds, device, results):
         "numbers": {k: [r["numbers"][k] for r in results] for k in names},
         "summary": summary,
         "verdict": recipe.verdict(summary) if recipe.verdict else None,
-        "device": _device_name(device),
-        "torch": torch.__version__,
-        "python": sys.version.split()[0],
+        **_machines(results),
         "commit": _git("rev-parse", "HEAD"),
         "fingerprint": mark,
         "seconds": sum(r["seconds"] for r in results),
@@ -188,6 +189,12 @@ def write(id, scale, seeds, device, results):
     plt.close(fig)
     (target / f"{id}.json").write_text(json.dumps(record, indent=1, allow_nan=True) + "\n")
     return target / f"{id}.png"
+
+
+def _machines(results):
+    """Where the seeds were computed, which need not be where the figure is drawn."""
+    named = [r["machine"] for r in results]
+    return {k: " and ".join(sorted({m[k] for m in named})) for k in named[0]}
 
 
 def _list():
@@ -249,7 +256,7 @@ def command(argv):
             flush=True,
         )
         results = compute(id, scale, seeds, args.device, args.jobs)
-        path = write(id, scale, seeds, args.device, results)
+        path = write(id, scale, seeds, results)
         print(f"  wrote {path.relative_to(ROOT)}", flush=True)
     return 0
 
