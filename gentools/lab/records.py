@@ -119,14 +119,20 @@ def _number(x):
     return f"{x:.4f}" if "e" not in text and len(text.partition(".")[2]) > 4 else text
 
 
-def report(id):
-    """Print the numbers of recorded figure `id`, with 95 % interval and range over the seeds, and the verdict."""
+def report(id, part=""):
+    """Print the numbers of recorded figure `id`, with 95 % interval and range over the seeds, and the verdict.
+
+    part: only the numbers whose name contains this text. Raises ValueError if none does.
+    """
     record = load(id)
     if record is None:
         return _missing(id)
     seeds = len(record["seeds"])
     rows = [(f"{seeds} seeds", "mean", "95 % interval", "range")] if seeds > 1 else []
-    rows += [(name, *_cells(s)) for name, s in record["summary"].items()]
+    chosen = {name: s for name, s in record["summary"].items() if part in name}
+    if part and not chosen:
+        raise ValueError(f"no number of figure {id} has {part!r} in its name; it has: {', '.join(record['summary'])}")
+    rows += [(name, *_cells(s)) for name, s in chosen.items()]
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
