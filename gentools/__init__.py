@@ -7,7 +7,19 @@ questions (`ask`, `predict`, `outcome`), exercises (`check`, `hint`, `solution`)
 
 import importlib
 
-CHAPTERS = ("start", "joint_kl", "em", "vae", "conditional_vae", "gan", "dcgan", "conditional_gan", "aae", "ali")
+CHAPTERS = (
+    "start",
+    "joint_kl",
+    "em",
+    "vae",
+    "conditional_vae",
+    "gan",
+    "dcgan",
+    "conditional_gan",
+    "aae",
+    "ali",
+    "regularized_gan",
+)
 
 _HOMES = {
     "gentools.exercises": ("ask", "predict", "outcome", "check", "hint", "solution"),

@@ -59,6 +59,14 @@ def test_report_prints_numbers_intervals_and_verdict(capsys):
     json.loads((records.folder() / "01_joint_kl" / "1.3.json").read_text())
 
 
+def test_report_can_be_limited_to_part_of_the_numbers(capsys):
+    records.report("10.7", "penalty 5 minus 1:2: ")
+    rows = capsys.readouterr().out.splitlines()
+    assert all("penalty 5 minus 1:2: " in row for row in rows[1:-1]) and len(rows) > 3
+    with pytest.raises(ValueError, match=r"no number of figure .* has 'peanuts'"):
+        records.report("10.7", "peanuts")
+
+
 def test_without_a_checkout_and_offline_the_command_is_named(monkeypatch, capsys):
     monkeypatch.setattr(records, "folder", lambda: None)
     monkeypatch.setenv("GENTOOLS_OFFLINE", "1")

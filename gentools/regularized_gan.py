@@ -1,0 +1,177 @@
+"""Chapter 10: the regularized GAN. The distance to the previous generator: what it is, when it acts, when it is stable.
+
+Tables p_x, q_x are float64 vectors over the values of x. The exact game works with their logarithms, so that a mass of
+1e-300 is a number like any other. `proximal_weight` is the factor of KL(q || q_old) in the generator's problem; the
+derivation gives it the value 1. `penalty_weight` is the factor of the mean squared distance in a network's loss.
+"""
+
+import torch
+from torch import nn
+from torch.nn.functional import softplus
+
+from gentools import gan
+from gentools.lab import randomness
+from gentools.lab.divergences import kl
+from gentools.lab.networks import mlp
+
+# The exact game
+
+
+def objective(p_x, q_x):
+    """F(q) = 2 KL(m || p) in nats, m = (p + q)/2: what a best discriminator shows the generator, see (5.4)."""
+    return 2 * kl((p_x + q_x) / 2, p_x)
+
+
+def generator_problem(q_x, q_old, d, proximal_weight):
+    """E_q[-log D] + proximal_weight KL(q || q_old) in nats: what the generator minimizes with D held. (10.2)"""
+    return -(q_x * d.log()).sum() + proximal_weight * kl(q_x, q_old)
+
+
+def answer(q_old, d, proximal_weight):
+    """The generator that solves its problem exactly: q proportional to q_old D^(1/proximal_weight). (10.2)"""
+    return (q_old.log() + d.log() / proximal_weight).softmax(0)
+
+
+def proximal_step(log_q, log_p, proximal_weight):
+    """One round of the exact game in logarithms: D is made exact, then the generator answers. (10.2)
+
+    log_q, log_p: (..., n), normalized along the last dimension, as is the result. proximal_weight: a number, or a tensor
+    that broadcasts, so that many games are played at once.
+    """
+    return (log_q - softplus(log_q - log_p) / proximal_weight).log_softmax(-1)
+
+
+def orbit(log_q, log_p, proximal_weight, steps):
+    """The exact game from log_q on: (steps + 1, ..., n), the start first."""
+    path = [log_q]
+    for _ in range(steps):
+        path.append(proximal_step(path[-1], log_p, proximal_weight))
+    return torch.stack(path)
+
+
+def local_factor(proximal_weight):
+    """By what a round multiplies every small deviation q/p - 1: 1 - 1/(2 proximal_weight). (10.5)"""
+    return 1 - 1 / (2 * proximal_weight)
+
+
+def halving_factor(inverse_ratio, p_x):
+    """C = E_p[1/(1 + s)] with s = p/q, at most 1/2: a round with proximal weight 1 is s' = C (s + 1). (10.6)"""
+    return (p_x / (1 + inverse_ratio)).sum()
+
+
+def closed_form(p_x, q_x, steps):
+    """(A, B) with 1/q_k = A/q_0 + B/p after k = `steps` rounds of proximal weight 1. (10.7)"""
+    inverse_ratio, a, b = p_x / q_x, 1.0, 0.0
+    for _ in range(steps):
+        c = halving_factor(inverse_ratio, p_x)
+        inverse_ratio, a, b = c * (inverse_ratio + 1), c * a, c * (b + 1)
+    return a, b
+
+
+def spread(values):
+    """max - min over the last dimension."""
+    return values.amax(-1) - values.amin(-1)
+
+
+def contraction(log_ratio, proximal_weight):
+    """Largest |1 - sigmoid(u)/proximal_weight| for u between the extremes of log_ratio = log q/p. (10.8)"""
+    ends = torch.stack([log_ratio.amin(-1), log_ratio.amax(-1)])
+    return (1 - torch.sigmoid(ends) / proximal_weight).abs().amax(0)
+
+
+# From distributions to samples
+
+
+def implied_width(penalty_weight, numbers):
+    """Width of the Gaussian around each sample that a penalty on the mean square stands for, in units of x. (10.4)
+
+    With KL weight 1, penalty_weight/numbers |G - G_o|^2 = |G - G_o|^2 / (2 width^2); numbers: entries of one sample.
+    """
+    return (numbers / (2 * penalty_weight)) ** 0.5
+
+
+def flow(x, log_d_slope, proximal_weight, time):
+    """One explicit step of dx/dt = gradient of log D / (2 proximal_weight): the proximal step on samples. (10.10)"""
+    return x + time * log_d_slope / (2 * proximal_weight)
+
+
+# Networks and their step
+
+
+class Normed(nn.Sequential):
+    """An `mlp` with BatchNorm before each activation, after DCGAN; the layer before a BatchNorm loses its bias."""
+
+    def __init__(self, net):
+        layers = []
+        for layer in net[:-1]:
+            if isinstance(layer, nn.Linear):
+                layer.bias = None
+                layers += [layer, nn.BatchNorm1d(layer.out_features)]
+            else:
+                layers.append(layer)
+        super().__init__(*layers, net[-1])
+
+
+def toy_networks(seed, normed, width=128):
+    """For points in the plane: generator 2-width-width-2 and discriminator 2-width-width-1, with BatchNorm or without."""
+    sizes = {"generator": [2, width, width, 2], "discriminator": [2, width, width, 1]}
+    made = {name: mlp(size, generator=randomness.generator(seed, name)) for name, size in sizes.items()}
+    return nn.ModuleDict({name: Normed(net) if normed else net for name, net in made.items()})
+
+
+def fresh_step(nets, opts, x, z, penalty_weight):
+    """One step of the discriminator, then one of the generator per batch of codes, tied to the generator before them.
+
+    z: (n, inner, ...), `inner` batches of n codes. The generator descends -log D plus penalty_weight times the mean of
+    (G(z) - G_old(z))^2 over rows and numbers, G_old being the generator at the refresh (Su 2018, equation (26)).
+    Real and fake points pass the discriminator in separate batches, each with its own statistics of BatchNorm.
+    """
+    generator, discriminator = nets["generator"], nets["discriminator"]
+    codes = z.unbind(1)
+    with torch.no_grad():
+        old = [generator(part) for part in codes]
+    d_loss = gan.discriminator_loss(discriminator(x), discriminator(old[0]))
+    gan.descend(opts["discriminator"], d_loss)
+
+    discriminator.requires_grad_(False)
+    for part, before in zip(codes, old, strict=True):
+        fake = generator(part)
+        g_loss = gan.non_saturating_loss(discriminator(fake))
+        gan.descend(opts["generator"], g_loss + penalty_weight * (fake - before).square().mean())
+    discriminator.requires_grad_(True)
+    return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}
+
+
+def recorded_step(nets, opts, x, z, penalty_weight):
+    """`fresh_step` with the first batch of codes used in every inner step, as Su's code does."""
+    return fresh_step(nets, opts, x, z[:, :1].expand_as(z), penalty_weight)
+
+
+def forces(nets, z, old, penalty_weight):
+    """(|gradient of the penalty| / |gradient of -log D|, cosine between them) in the generator's weights, at codes z.
+
+    The cosine is NaN where the penalty has no gradient, as at old = G(z).
+    """
+    generator, discriminator = nets["generator"], nets["discriminator"]
+    fake, weights = generator(z), list(generator.parameters())
+    losses = gan.non_saturating_loss(discriminator(fake)), penalty_weight * (fake - old).square().mean()
+    parts = [torch.autograd.grad(loss, weights, retain_graph=True) for loss in losses]
+    pull, tie = (torch.cat([part.flatten() for part in gradient]) for gradient in parts)
+    return tie.norm() / pull.norm(), (tie @ pull) / (tie.norm() * pull.norm())
+
+
+# Collapse, by a rule fixed before any run
+
+
+def collapsed(covered, quality, every, patience=500, share=0.1):
+    """Did a run collapse? Modes below half their own maximum so far for `patience` steps, or a final share below `share`.
+
+    covered, quality: modes and high-quality share, one entry per `every` generator steps, in order.
+    """
+    best, low = 0, 0
+    for now in covered:
+        best = max(best, now)
+        low = low + every if now < best / 2 else 0
+        if low >= patience:
+            return True
+    return bool(quality[-1] < share)

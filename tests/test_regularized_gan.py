@@ -1,0 +1,304 @@
+"""Chapter 10 against scipy's minimizers, loops in plain Python, closed forms of other authors, and bit identity."""
+
+import dataclasses
+import functools
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import optimize
+
+from gentools import dcgan, gan, recipes, regularized_gan
+from gentools.lab import records, worlds
+from gentools.lab.divergences import js, kl
+from gentools.lab.optim import adam
+from gentools.recipes import regularized_gan as recipe_module
+
+seeds = st.integers(0, 10**6)
+weights = st.floats(0.05, 5)
+
+
+# The exact game
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("weight", [0.3, 1.0, 3.0])
+def test_no_search_beats_the_answer(seed, weight):
+    w = worlds.table(seed)
+
+    def problem(logits):
+        return float(
+            regularized_gan.generator_problem(torch.softmax(torch.from_numpy(logits), 0), w.q_old, w.d, weight)
+        )
+
+    found = optimize.minimize(problem, np.zeros(len(w.d)), method="BFGS", options={"gtol": 1e-9})
+    answer = regularized_gan.answer(w.q_old, w.d, weight)
+    np.testing.assert_allclose(torch.softmax(torch.from_numpy(found.x), 0), answer, atol=1e-4)
+    assert float(regularized_gan.generator_problem(answer, w.q_old, w.d, weight)) <= found.fun + 1e-10
+
+
+@given(seeds, weights)
+def test_a_step_is_the_answer_to_an_exact_discriminator(seed, weight):
+    w = worlds.table(seed)
+    step = regularized_gan.proximal_step(w.q_x.log(), w.p_x.log(), weight).exp()
+    loop = [q * (p / (p + q)) ** (1 / weight) for p, q in zip(w.p_x.tolist(), w.q_x.tolist(), strict=True)]
+    assert torch.allclose(step, torch.tensor(loop).double() / sum(loop), atol=1e-7)
+    exact = regularized_gan.answer(w.q_x, gan.best_discriminator(w.p_x, w.q_x), weight)
+    assert torch.allclose(step, exact, atol=1e-12)
+
+
+def test_many_games_at_once_are_the_games_one_by_one():
+    w = worlds.table(3)
+    weight = torch.tensor([0.2, 0.5, 2.0]).double()
+    together = regularized_gan.orbit(w.q_x.log().expand(3, -1), w.p_x.log(), weight[:, None], 7)
+    for i, one in enumerate(weight.tolist()):
+        assert torch.allclose(together[:, i], regularized_gan.orbit(w.q_x.log(), w.p_x.log(), one, 7), atol=1e-12)
+
+
+@given(seeds)
+def test_objective_is_reverse_kl_minus_twice_js(seed):
+    w = worlds.table(seed)
+    want = kl(w.q_x, w.p_x) - 2 * js(w.p_x, w.q_x)
+    assert torch.isclose(regularized_gan.objective(w.p_x, w.q_x), want, atol=1e-10)
+
+
+@given(seeds, st.floats(1, 5))
+def test_objective_never_rises_at_weight_one_and_above(seed, weight):
+    w = worlds.table(seed)
+    path = regularized_gan.orbit(w.q_x.log(), w.p_x.log(), weight, 10).exp()
+    value = torch.stack([regularized_gan.objective(w.p_x, q) for q in path])
+    assert (value.diff() <= 1e-12).all()
+    bound = weight * kl(w.p_x, w.q_x) / torch.arange(1, 11)  # relative smoothness gives F(q_k) <= weight KL(p||q_0)/k
+    assert (value[1:] <= bound + 1e-12).all()
+
+
+def test_objective_can_rise_just_below_weight_one_but_not_at_it():
+    log_p, log_q = torch.tensor([[1e-14, 1e-16, 1.0], [1.0, 1e-14, 1e-38]], dtype=torch.float64).log().log_softmax(-1)
+    for weight, rises in ((0.9, True), (1.0, False)):
+        path = regularized_gan.orbit(log_q, log_p, weight, 10)
+        mixture = torch.logaddexp(path, log_p) - math.log(2)  # in logarithms, since the masses are extreme
+        value = 2 * (mixture.exp() * (mixture - log_p)).sum(-1)
+        assert bool((value.diff() > 1e-3).any()) is rises
+
+
+@given(seeds, st.integers(1, 20))
+def test_closed_form_and_halving(seed, steps):
+    w = worlds.table(seed)
+    q = regularized_gan.orbit(w.q_x.log(), w.p_x.log(), 1.0, steps)[-1].exp()
+    a, b = regularized_gan.closed_form(w.p_x, w.q_x, steps)
+    assert torch.allclose(1 / q, a / w.q_x + b / w.p_x, rtol=1e-9)
+    assert a <= 2.0**-steps * (1 + 1e-12)
+    start, end = (regularized_gan.spread(w.p_x / at) for at in (w.q_x, q))
+    assert end <= 2.0**-steps * start + 1e-9
+
+
+@pytest.mark.parametrize("weight", [0.26, 0.3, 0.4, 0.75, 1.0, 2.0])
+def test_late_rate_is_the_local_factor(weight):
+    w = worlds.table(5)
+    path = regularized_gan.orbit(w.q_x.log(), w.p_x.log(), weight, 800)
+    rate = float(recipe_module.late_rate(path, w.p_x.log()))
+    assert rate == pytest.approx(abs(regularized_gan.local_factor(weight)), abs=2e-3)
+
+
+def test_cycle_just_below_a_quarter_has_the_predicted_size():
+    half = torch.tensor([0.5, 0.5]).double().log()
+    log_q = regularized_gan.orbit(torch.tensor([0.49, 0.51]).double().log(), half, 0.2499, 60_000)[-2:]
+    swing = (log_q.exp() * 2 - 1).abs().max()
+    assert float(swing) == pytest.approx(4 * math.sqrt(1e-4), rel=0.02)
+    assert torch.sign(log_q[0, 0] - half[0]) == -torch.sign(log_q[1, 0] - half[0])
+
+
+@given(seeds, st.floats(0.5, 5))
+def test_contraction_bounds_the_slope_everywhere_between(seed, weight):
+    w = worlds.table(seed)
+    u = w.ratio.log()
+    inside = torch.linspace(float(u.min()), float(u.max()), 50, dtype=torch.float64)
+    slopes = (1 - torch.sigmoid(inside) / weight).abs()
+    assert slopes.max() <= regularized_gan.contraction(u, weight) + 1e-12
+
+
+def test_zero_stays_zero():
+    log_p = torch.tensor([0.5, 0.5]).double().log()
+    log_q = torch.tensor([0.0, -math.inf]).double()
+    path = regularized_gan.orbit(log_q, log_p, 1.0, 50)
+    assert (path[:, 1] == -math.inf).all() and torch.equal(path[-1].exp(), torch.tensor([1.0, 0.0]).double())
+
+
+# From distributions to samples
+
+
+def test_width_of_the_papers_penalty():
+    width = regularized_gan.implied_width(5, 64 * 64 * 3)
+    assert width == pytest.approx(35, abs=0.1)
+    diff = torch.randn(64 * 64 * 3).double()
+    assert torch.isclose(5 * diff.square().mean(), diff.square().sum() / (2 * width**2))
+
+
+def test_flow_minimizes_a_quadratic_penalty_around_each_sample():
+    """On a linear log D the proximal step on samples is exact: argmin of -a x + weight (x - x_0)^2 / time."""
+    x, slope, weight, time = 0.7, 1.3, 2.0, 0.1
+    found = optimize.minimize_scalar(lambda y: -slope * y + weight * (y - x) ** 2 / time, tol=1e-12)
+    assert float(regularized_gan.flow(x, slope, weight, time)) == pytest.approx(found.x, abs=1e-6)
+
+
+# Networks
+
+
+def networks(normed, seed=0, width=16):
+    nets = regularized_gan.toy_networks(seed, normed, width)
+    return nets, {name: adam(net.parameters(), 1e-3) for name, net in nets.items()}
+
+
+def after(step, normed, shape, inner=1):
+    nets, opts = networks(normed)
+    rng = torch.Generator().manual_seed(0)
+    for _ in range(15):
+        x, z = torch.randn(32, 2, generator=rng), torch.randn(32 * inner, 2, generator=rng)
+        step(nets, opts, x, z.view(32, *shape))
+    return torch.cat([p.detach().flatten() for p in nets.parameters()])
+
+
+@pytest.mark.parametrize("normed", [True, False])
+@pytest.mark.parametrize("weight", [0.0, 5.0, 500.0])
+@pytest.mark.parametrize("step", [regularized_gan.recorded_step, regularized_gan.fresh_step])
+def test_one_inner_step_is_the_plain_gan_bit_for_bit(step, weight, normed):
+    tied = functools.partial(step, penalty_weight=weight)
+    assert torch.equal(after(dcgan.step, normed, (2,)), after(tied, normed, (1, 2)))
+
+
+@pytest.mark.parametrize("normed", [True, False])
+def test_two_inner_steps_feel_the_penalty(normed):
+    runs = [
+        after(functools.partial(regularized_gan.recorded_step, penalty_weight=weight), normed, (2, 2), inner=2)
+        for weight in (0.0, 5.0)
+    ]
+    assert not torch.equal(*runs)
+
+
+def test_step_by_hand():
+    """Two steps on fresh codes, written as a textbook would, with plain gradient descent."""
+    z, x = torch.randn(8, 2, 2).double(), torch.randn(8, 2).double()
+    ours, _ = networks(False)
+    theirs, _ = networks(False)
+    ours.double(), theirs.double()
+    opts = {k: torch.optim.SGD(ours[k].parameters(), lr=0.1) for k in ours}
+    regularized_gan.fresh_step(ours, opts, x, z, penalty_weight=3.0)
+
+    g, d = theirs["generator"], theirs["discriminator"]
+    old = [g(z[:, i]).detach() for i in range(2)]
+    loss = -torch.sigmoid(d(x)).log().mean() - (1 - torch.sigmoid(d(old[0]))).log().mean()
+    descend(d, loss)
+    for i in range(2):
+        fake = g(z[:, i])
+        descend(g, -torch.sigmoid(d(fake)).log().mean() + 3.0 * ((fake - old[i]) ** 2).sum() / fake.numel())
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-12)
+
+
+def descend(net, loss):
+    slopes = torch.autograd.grad(loss, list(net.parameters()))
+    with torch.no_grad():
+        for p, slope in zip(net.parameters(), slopes, strict=True):
+            p -= 0.1 * slope
+
+
+def test_forces():
+    nets, _ = networks(False)
+    z = torch.randn(16, 2)
+    fake = nets["generator"](z).detach()
+    ratio, cosine = regularized_gan.forces(nets, z, fake, 5.0)
+    assert ratio == 0 and cosine.isnan()
+    once, same = regularized_gan.forces(nets, z, fake + 0.1, 5.0)
+    twice, _ = regularized_gan.forces(nets, z, fake + 0.1, 10.0)
+    assert torch.isclose(twice, 2 * once, rtol=1e-4) and -1.0001 <= same <= 1.0001
+
+
+def test_normed_networks_have_batchnorm_and_no_idle_biases():
+    plain, normed = (regularized_gan.toy_networks(0, flag, 16) for flag in (False, True))
+    assert sum(isinstance(m, torch.nn.BatchNorm1d) for m in normed.modules()) == 4
+    assert not any(isinstance(m, torch.nn.BatchNorm1d) for m in plain.modules())
+    size = [sum(p.numel() for p in nets.parameters()) for nets in (plain, normed)]
+    assert size[1] - size[0] == 4 * 16  # a factor and a shift in place of each bias
+    assert torch.equal(plain["generator"][0].weight, normed["generator"][0].weight)
+
+
+@pytest.mark.parametrize(
+    "covered,quality,gone",
+    [
+        ([20] * 20, [0.5] * 20, False),
+        ([20] * 10 + [9] * 5, [0.5] * 15, True),  # below half for 500 steps
+        ([20] * 10 + [9] * 4 + [20], [0.5] * 15, False),  # back in time
+        ([20] * 10 + [10] * 9, [0.5] * 19, False),  # half is not below half
+        ([2] * 20, [0.05] * 20, True),  # hardly any good samples at the end
+        ([2] * 20, [0.05] * 19 + [0.2], False),
+    ],
+)
+def test_collapse_rule(covered, quality, gone):
+    assert regularized_gan.collapsed(covered, quality, every=100) is gone
+
+
+# The recipes
+
+
+SMALL = {
+    "10.1": {"weights": (0.3, 1.0), "starts": 20, "rounds": 400},
+    "10.4": {"steps": 20},
+    "10.5": {"updates": 20, "points": 500, "moments": 2, "inner": (1, 2, 10)},
+    "10.6": {"updates": 20, "points": 500, "every": 10, "drawn": 50, "inner": (2, 5), "penalties": (0.0, 5.0)},
+}
+
+
+@pytest.mark.parametrize("id", SMALL)
+def test_recipes_run_and_draw(id):
+    from matplotlib import pyplot as plt
+
+    recipe = recipes.find(id)
+    config = dataclasses.replace(recipe.config("full"), **SMALL[id])
+    results = [recipe.run(config, seed, "cpu") for seed in (0, 1)]
+    results = [{"numbers": {k: float(v) for k, v in r["numbers"].items()}, "arrays": r["arrays"]} for r in results]
+    if id != "10.5":
+        plt.close(recipe.draw(results, config))
+    if recipe.verdict and id != "10.5":
+        summary = {k: records.summarize([r["numbers"][k] for r in results]) for k in results[0]["numbers"]}
+        assert recipe.verdict(summary).endswith(".")
+
+
+def test_fifty_arms_each_with_its_control():
+    arms = recipe_module.arms(recipe_module.Factorial())
+    assert len(arms) == 50
+    penalized = [name for name in arms if "penalty" in name]
+    assert all(recipe_module.without_penalty(name) in arms for name in penalized)
+    assert recipe_module.without_penalty("BN, fresh z, penalty 50, 5 steps") == "BN, fresh z, penalty 0, 5 steps"
+
+
+def test_contrasts_by_hand():
+    rng, numbers = np.random.default_rng(0), {}
+    for name in recipe_module.arms(recipe_module.Factorial()):
+        numbers[f"{name}: overlap"] = list(rng.random(3))
+    record = {"numbers": numbers, "config": {"penalties": [0.0, 5.0, 50.0, 500.0]}}
+    rows = {(word, weight): mean for word, weight, mean, *_ in recipe_module.contrasts(record)}
+    want = np.mean([
+        np.subtract(numbers[f"no BN, {c} z, penalty 50, {i} steps: overlap"], numbers[f"no BN, {c} z, penalty 0, {i} steps: overlap"])
+        for c in ("recorded", "fresh") for i in (2, 5, 10)
+    ])  # fmt: skip
+    assert rows["no BN", 50.0] == pytest.approx(want, abs=1e-6)
+
+
+def test_density_flow_keeps_mass_and_pays_what_is_predicted():
+    side = torch.linspace(-4, 4, 161).double()[:, None]
+    p, q = (recipe_module.bumps(side, torch.tensor([[c]]).double(), 0.7) for c in (1.0, -1.0))
+    later, fall = recipe_module.flow_density(p, q, 0.05, 1.0, 1e-5)
+    assert torch.isclose(later.sum(), torch.ones(()).double(), atol=1e-12)
+    lost = (regularized_gan.objective(p, q) - regularized_gan.objective(p, later)) / 1e-5
+    assert torch.isclose(lost, fall, rtol=1e-2)
+
+
+def test_interpolation_is_exact_on_linear_functions():
+    i, j = torch.meshgrid(torch.arange(6.0).double(), torch.arange(6.0).double(), indexing="ij")
+    values = torch.stack([2 * i - j, i + 3 * j], -1)
+    at = 4.9 * torch.rand(20, 2).double()
+    got = recipe_module.interpolate(values, at)
+    assert torch.allclose(got, torch.stack([2 * at[:, 0] - at[:, 1], at[:, 0] + 3 * at[:, 1]], 1))
