@@ -119,25 +119,31 @@ def _number(x):
     return f"{x:.4f}" if "e" not in text and len(text.partition(".")[2]) > 4 else text
 
 
-def report(id, part=""):
+def report(id, *parts):
     """Print the numbers of recorded figure `id`, with 95 % interval and range over the seeds, and the verdict.
 
-    part: only the numbers whose name contains this text. Raises ValueError if none does.
+    parts: only the numbers whose names begin with one of these texts, a table each. Raises ValueError if none does.
     """
     record = load(id)
     if record is None:
         return _missing(id)
-    seeds = len(record["seeds"])
+    for part in parts or ("",):
+        chosen = {name.removeprefix(part): s for name, s in record["summary"].items() if name.startswith(part)}
+        if part and not chosen:
+            raise ValueError(f"no number of figure {id} begins with {part!r}; it has: {', '.join(record['summary'])}")
+        if part:
+            print(part.strip())
+        _table(chosen, len(record["seeds"]))
+    if record["verdict"]:
+        print(f"Verdict: {record['verdict']}")
+
+
+def _table(summary, seeds):
     rows = [(f"{seeds} seeds", "mean", "95 % interval", "range")] if seeds > 1 else []
-    chosen = {name: s for name, s in record["summary"].items() if part in name}
-    if part and not chosen:
-        raise ValueError(f"no number of figure {id} has {part!r} in its name; it has: {', '.join(record['summary'])}")
-    rows += [(name, *_cells(s)) for name, s in chosen.items()]
+    rows += [(name, *_cells(s)) for name, s in summary.items()]
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
-    if record["verdict"]:
-        print(f"Verdict: {record['verdict']}")
 
 
 def _cells(s):

@@ -667,10 +667,10 @@ RECIPES = {
     "10.6": Recipe(
         title="Fifty ways to train",
         caption="25-Gaussian grid, 8,000 generator steps in every arm, one learning rate. Top: overlap of the samples with the "
-        "modes, every seed; black bars are means, the dashed line is the plain GAN. Bottom: runs that collapsed by the rule "
-        "stated beforehand.",
-        alt="Four panels. Top: points of overlap for seven groups of arms in four colors, with and without BatchNorm. "
-        "Bottom: how many of the ten runs of each arm collapsed.",
+        "modes, every seed; black bars are means, the dashed line is the plain GAN. Middle: modes covered. Bottom: runs that "
+        "collapsed by the rule stated beforehand.",
+        alt="Six panels. Top: points of overlap for seven groups of arms in four colors, with and without BatchNorm. "
+        "Middle: points of modes covered. Bottom: how many of the ten runs of each arm collapsed.",
         run=run_factorial,
         draw=draw_factorial,
         quick=Factorial(updates=500),
