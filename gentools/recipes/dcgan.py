@@ -792,7 +792,7 @@ RECIPES = {
     "6.9": Recipe(
         title="Samples at 64x64",
         caption="64x64 faces, 64 maps: eight fixed z, seen through the averaged generator at several moments of one run. All "
-        "faces are generated. Recorded on a GPU.",
+        "faces are generated. Recorded on a GPU, with 12,788 photographs of Labeled Faces in the Wild.",
         alt="Four sheets of small generated faces at growing numbers of steps.",
         run=run_samples,
         draw=draw_samples,
