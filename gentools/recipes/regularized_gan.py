@@ -102,7 +102,7 @@ class Bifurcation:
 
 
 def run_bifurcation(config, seed, device):
-    """Where orbits of the exact game on two values end, and the running mean of log D on one that never settles."""
+    """Where orbits of the exact game on two values end, and the running mean of log D on one that does not converge."""
     weight = torch.linspace(config.low, config.high, config.weights, dtype=torch.float64)
     numbers, arrays = {}, {"weight": weight}
     for share in config.tables:
@@ -621,7 +621,7 @@ RECIPES = {
     "10.2": Recipe(
         title="Below one quarter",
         caption="Left and middle: the last 120 of 3,000 rounds on two values, against the proximal weight. Right: the mean of "
-        "log D so far on an orbit that never settles, at each of the two values.",
+        "log D so far on an orbit that does not converge, at each of the two values.",
         alt="Two bifurcation diagrams: a single line at zero above one quarter, two branches below it; on the uneven table the "
         "branches split again and blur into bands. Right: two wavy lines that join.",
         run=run_bifurcation,
@@ -655,7 +655,7 @@ RECIPES = {
         title="When the penalty acts",
         caption="Gradient of the penalty (weight 5) over that of the adversarial loss, and the cosine between them, at each "
         "generator step after a refresh. 25-Gaussian grid, every seed.",
-        alt="Two panels of ratios against the inner step, with and without BatchNorm: exactly 0 at step 1, near 1 from then on. "
+        alt="Two panels of ratios against the inner step, with and without BatchNorm: exactly 0 at step 1, 1 or more from then on. "
         "Below, the cosines: on both sides of 0 with BatchNorm, close to -1 after six steps without.",
         run=run_acting,
         draw=draw_acting,

@@ -273,7 +273,7 @@ def compared(watched, arms, pairs):
     """Numbers and arrays of several arms of one seed: scores at the end, early, and at equal seconds.
 
     watched: of `fit_all`. pairs: [(one, other)]; their differences are numbers too, since the arms of a seed share
-    start, data and noise.
+    their start.
     """
     found = {name: tracks(watched[name], arm) for name, arm in arms.items()}
     least = min(float(track["seconds"][-1]) for track in found.values())
@@ -283,7 +283,7 @@ def compared(watched, arms, pairs):
         every = int(track["steps"][1] - track["steps"][0])
         for score in ("distance", "critic"):
             if score in track:
-                early = track[score][len(track[score]) // 4 - 1]
+                early = track[score][max(0, len(track[score]) // 4 - 1)]
                 readings = (track[score][-1], early, reading(track, score, least))
                 numbers |= {f"{name}: {score}{when}": value for when, value in zip(WHEN, readings, strict=True)}
         for what in ("seconds", "spread", "classes", "sure"):
