@@ -69,7 +69,7 @@ def draw_phase(results, config):
     ax.axhline(1, color="0.5", lw=1)
     for x, text in ((0.25, "1/4: cycles below"), (0.5, "1/2: proven above"), (1.0, "1: halves")):
         ax.axvline(x, color="0.6", lw=1, ls=":")
-        ax.annotate(text, (x, 1.26), (3, 0), textcoords="offset points", rotation=0, fontsize=9, color="0.3")
+        ax.annotate(text, (x, 1.26), (3, 0), textcoords="offset points", fontsize=9, color="0.3")
     ax.set(xscale="log", xlabel="proximal weight λ", ylabel="factor per round", ylim=(0, 1.35), xlim=(0.2, 5.5))
     ax.set_xticks((0.25, 0.5, 1, 2, 5), ("0.25", "0.5", "1", "2", "5"))
     ax.minorticks_off()
@@ -396,7 +396,7 @@ def draw_acting(results, config):
                 axes[0, column].plot(at, ratio, label=label, **look)
                 if inner > 1:
                     axes[1, column].plot(at[1:], cosine[1:], **look)
-        axes[0, column].set(title="with BatchNorm" if word == "BN" else "without BatchNorm", yscale="symlog")
+        axes[0, column].set(title="with BatchNorm" if word == "BN" else "without BatchNorm")
         axes[0, column].set_yscale("symlog", linthresh=1e-3)
         axes[1, column].set(xlabel="inner step", ylim=(-1.05, 1.05), xticks=range(1, 11))
         axes[1, column].axhline(0, color="0.6", lw=1)
@@ -654,8 +654,8 @@ RECIPES = {
     "10.5": Recipe(
         title="When the penalty acts",
         caption="Gradient of the penalty (weight 5) over that of the adversarial loss, and the cosine between them, at each "
-        "generator step after a refresh. 25-Gaussian grid, every seed.",
-        alt="Two panels of ratios against the inner step, with and without BatchNorm: exactly 0 at step 1, 1 or more from then on. "
+        "generator step, against the discriminator as the last refresh left it. 25-Gaussian grid, every seed.",
+        alt="Two panels of ratios against the inner step, with and without BatchNorm: exactly 0 at step 1, about 1 or more from then on. "
         "Below, the cosines: on both sides of 0 with BatchNorm, close to -1 after six steps without.",
         run=run_acting,
         draw=draw_acting,

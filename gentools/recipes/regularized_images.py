@@ -369,11 +369,11 @@ def draw_six(results, config):
     return fig
 
 
-def verdict_pairs(pairs, compared_scores, summary):
+def verdict_pairs(pairs, summary):
     """In which scores one arm of each pair is better or worse; all other differences may be chance."""
     sentences = []
     for one, other in pairs:
-        gaps = {what: summary[key] for what in compared_scores if (key := f"{one} minus {other}: {what}") in summary}
+        gaps = {what: summary[key] for what in COMPARED if (key := f"{one} minus {other}: {what}") in summary}
         better = [what for what, gap in gaps.items() if gap["low"] is not None and gap["high"] < 0]
         worse = [what for what, gap in gaps.items() if gap["low"] is not None and gap["low"] > 0]
         said = [
@@ -393,7 +393,7 @@ def collapses(names, summary):
 
 def verdict_six(summary):
     best = min(SIX, key=lambda name: summary[f"{name}: distance"]["mean"])
-    said = verdict_pairs(PAIRS, COMPARED, summary)
+    said = verdict_pairs(PAIRS, summary)
     return f"{said} Least mean distance: {best}. Collapsed runs: {collapses(SIX, summary)}."
 
 
@@ -427,7 +427,7 @@ def run_second(config, seed, device):
 
 
 def verdict_sheets(arms, pairs, summary):
-    said = verdict_pairs(pairs, COMPARED, summary)
+    said = verdict_pairs(pairs, summary)
     first = ", ".join(f"{name} {summary[f'{name}: {FIRST_SPREAD}']['mean']:.2f}" for name in arms)
     return f"{said} Collapsed runs: {collapses(arms, summary)}. Spread at the first moment: {first}."
 
@@ -481,7 +481,7 @@ def verdict_clothes(summary):
     """`verdict_pairs`, and whether the first spread is higher with penalty, as it was on faces."""
     gaps = [summary[f"{one} minus {other}: {FIRST_SPREAD}"] for one, other in SECOND_PAIRS]
     word = "is" if all(gap["low"] is not None and gap["low"] > 0 for gap in gaps) else "is not shown to be"
-    said = verdict_pairs(SECOND_PAIRS, COMPARED, summary)
+    said = verdict_pairs(SECOND_PAIRS, summary)
     return (
         f"{said} Spread at the first moment {word} higher with penalty. Collapsed runs: {collapses(SECOND, summary)}."
     )
