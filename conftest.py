@@ -11,7 +11,7 @@ def pytest_configure(config):
     if getattr(config.option, "nbval", False):
         from nbval import kernel
 
-        from gentools.lab.notebooks import kernel_env
+        from gentools.press.notebooks import kernel_env
 
         kernel.start_new_kernel = functools.partial(kernel.start_new_kernel, env=kernel_env())
         kernel.RunningKernel.get_message = _watchful(kernel.RunningKernel.get_message)

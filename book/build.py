@@ -11,7 +11,7 @@ import sys
 import tarfile
 from pathlib import Path
 
-from gentools.lab import notebooks, publish
+from gentools.press import notebooks, publish
 
 HERE = Path(__file__).resolve().parent
 MATHJAX = "mathjax@3.2.2"

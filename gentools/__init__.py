@@ -7,20 +7,6 @@ questions (`ask`, `predict`, `outcome`), exercises (`check`, `hint`, `solution`)
 
 import importlib
 
-CHAPTERS = (
-    "start",
-    "joint_kl",
-    "em",
-    "vae",
-    "conditional_vae",
-    "gan",
-    "dcgan",
-    "conditional_gan",
-    "aae",
-    "ali",
-    "regularized_gan",
-)
-
 _HOMES = {
     "gentools.exercises": ("ask", "predict", "outcome", "check", "hint", "solution"),
     "gentools.lab.plots": ("show",),
@@ -28,18 +14,6 @@ _HOMES = {
     "gentools.lab.verify": ("verify",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-
-
-def chapter_of(id):
-    """Folder and module name of the chapter that owns `id`: chapter_of("1.3") == ("01_joint_kl", "joint_kl").
-
-    Raises ValueError if there is no such chapter.
-    """
-    first = str(id).split(".")[0]
-    if not first.isdigit() or int(first) >= len(CHAPTERS):
-        raise ValueError(f"{id!r} belongs to no chapter; ids begin with a chapter number, 0 to {len(CHAPTERS) - 1}")
-    number = int(first)
-    return f"{number:02d}_{CHAPTERS[number]}", CHAPTERS[number]
 
 
 def __getattr__(name):

@@ -19,8 +19,8 @@ TWO = ("-n", "2", "--dist", "loadfile")
 
 def course(argv):
     """Execute every notebook in quick mode into build/course, resuming where the last run stopped."""
-    from gentools.lab import course as runner
-    from gentools.lab import notebooks
+    from gentools.press import course as runner
+    from gentools.press import notebooks
 
     parser = _parser("course", course.__doc__)
     parser.add_argument("chapter", nargs="?", help="one chapter, such as 05 or gan (default: all)")
@@ -73,7 +73,7 @@ def _run(root, command, env=None):
 
 def record(argv):
     """Execute chapters on a fresh kernel and store their outputs: the only command that writes stored outputs."""
-    from gentools.lab import notebooks
+    from gentools.press import notebooks
 
     parser = _parser("record", record.__doc__)
     parser.add_argument("chapter", nargs="+", help="chapters such as 05 or gan, or all")
@@ -91,8 +91,8 @@ def record(argv):
 
 def lint(argv):
     """Check the stored notebooks against the house rules; no kernel is started."""
-    from gentools.lab import lint as rules
-    from gentools.lab import notebooks
+    from gentools.press import lint as rules
+    from gentools.press import notebooks
 
     parser = _parser("lint", lint.__doc__)
     parser.add_argument("paths", nargs="*", type=Path, help="notebooks (default: all)")
@@ -107,9 +107,9 @@ def lint(argv):
 
 def registered(name):
     """What chapter "05_gan" has registered: ids of questions and figures, and exercises with what they lack."""
-    import importlib
 
     from gentools import exercises, recipes
+    from gentools.lab.chapters import CHAPTERS
 
     chapter = name[3:]
     try:
@@ -123,13 +123,13 @@ def registered(name):
         id: [f"has no {part}" for part in parts if not getattr(exercise, part, None)]
         for id, exercise in getattr(module, "EXERCISES", {}).items()
     }
-    figures = {id for each in importlib.import_module("gentools").CHAPTERS for id in recipes.recipes(each)}
+    figures = {id for each in CHAPTERS for id in recipes.recipes(each.name)}
     return {"questions": set(getattr(module, "QUESTIONS", ())), "exercises": own, "figures": figures}
 
 
 def equations(argv):
     """Print the ledger of equations: every numbered one verified, every wrong form refuted. Fails otherwise."""
-    from gentools.lab import ledger, notebooks
+    from gentools.press import ledger, notebooks
 
     parser = _parser("equations", equations.__doc__)
     parser.add_argument("chapter", nargs="?", help="one chapter, such as 05 or gan (default: all)")
@@ -191,7 +191,7 @@ def read(argv):
 
 def set_repo(argv):
     """Bring badges, setup cells, README and CITATION.cff to the address and version in pyproject.toml, or to new ones."""
-    from gentools.lab import publish
+    from gentools.press import publish
 
     parser = _parser("set-repo", set_repo.__doc__)
     parser.add_argument("repository", nargs="?", help="owner/name on GitHub (default: as in pyproject.toml)")
@@ -223,7 +223,7 @@ def _parser(name, about):
 
 
 def _checkout():
-    from gentools.lab import notebooks
+    from gentools.press import notebooks
 
     return notebooks.checkout()
 
@@ -236,7 +236,7 @@ def main(argv=None):
         for name, command in COMMANDS.items():
             print(f"  {name:<10} {command.__doc__}")
         return 0 if argv and argv[0] in ("-h", "--help") else 2
-    from gentools.lab.notebooks import NoCheckout
+    from gentools.press.notebooks import NoCheckout
 
     try:
         return COMMANDS[argv[0]](argv[1:])

@@ -4,7 +4,7 @@ import copy
 import json
 import shutil
 
-from gentools.lab import notebooks
+from gentools.press import notebooks
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="  # one pixel
 

@@ -12,7 +12,7 @@ from synthetic import code, markdown, notebook, save
 from synthetic import course as make
 
 from gentools import __main__ as commands
-from gentools.lab import course, notebooks, publish
+from gentools.press import course, notebooks, publish
 
 DIE = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"
 

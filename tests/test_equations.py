@@ -4,7 +4,7 @@ import pytest
 from synthetic import code, course, markdown, notebook, save
 
 from gentools.__main__ import main
-from gentools.lab import ledger, notebooks
+from gentools.press import ledger, notebooks
 
 CHECK = 'verify("{0}", left=lambda w: w.a, right=lambda w: w.b, wrong=lambda w: w.c, slip="losing a sign")'
 SAID = "({0}) holds on 200 random finite tables. Refuted: losing a sign.\n"

@@ -17,7 +17,8 @@ from packaging.requirements import Requirement
 
 import gentools
 from gentools import __main__ as commands
-from gentools.lab import notebooks
+from gentools.lab.chapters import CHAPTERS, chapter
+from gentools.press import notebooks
 
 ROOT = notebooks.ROOT
 SOURCES = sorted((ROOT / "gentools").rglob("*.py"))
@@ -39,15 +40,16 @@ def imports(tree):
 def place(parts):
     """Which floor of the house a module of gentools stands on."""
     first = parts[1] if len(parts) > 1 else ""
-    return first if first in ("lab", "recipes", "exercises", "evaluation", "__main__", "") else "chapter"
+    return first if first in ("lab", "press", "recipes", "exercises", "evaluation", "__main__", "") else "chapter"
 
 
 FORBIDDEN = {
-    "lab": ("chapter", "recipes", "exercises", "evaluation", "__main__"),
-    "evaluation": ("chapter", "recipes", "exercises", "__main__"),
-    "chapter": ("recipes", "exercises", "__main__"),
-    "recipes": ("exercises", "__main__"),
-    "exercises": ("__main__",),
+    "lab": ("", "chapter", "recipes", "exercises", "evaluation", "press", "__main__"),
+    "evaluation": ("chapter", "recipes", "exercises", "press", "__main__"),
+    "chapter": ("recipes", "exercises", "press", "__main__"),
+    "recipes": ("exercises", "press", "__main__"),
+    "exercises": ("press", "__main__"),
+    "press": ("__main__",),
 }
 
 
@@ -58,7 +60,7 @@ def offenses(path, source):
         parts = name.split(".")
         there = place(parts) if parts[0] == "gentools" else None
         if there == "chapter" and not (ROOT / "gentools" / f"{parts[1]}.py").exists():
-            there = None  # a name of the package itself, such as gentools.CHAPTERS
+            there = None  # a name of the package itself, such as gentools.setup
         if name == "a relative import" or parts[0] == "torchvision" or there in FORBIDDEN.get(here, ()):
             yield name
 
@@ -80,6 +82,9 @@ def test_imports_run_one_way(path):
         ("gentools/lab/x.py", "import torchvision.utils"),
         ("gentools/lab/x.py", "from . import plots"),
         ("gentools/exercises/x.py", "import gentools.__main__"),
+        ("gentools/lab/x.py", "import gentools"),
+        ("gentools/lab/x.py", "from gentools.press import notebooks"),
+        ("gentools/recipes/x.py", "from gentools.press import lint"),
     ],
 )
 def test_an_import_that_runs_the_other_way_is_found(path, source):
@@ -93,7 +98,7 @@ def test_nothing_unpickles():
 
 def test_importing_gentools_and_a_chapter_is_cheap():
     heavy = ("matplotlib", "sympy", "sklearn", "scipy", "pooch", "IPython", "nbformat", "PIL")
-    chapters = [name for name in gentools.CHAPTERS if (ROOT / "gentools" / f"{name}.py").exists()]
+    chapters = [each.name for each in CHAPTERS if (ROOT / "gentools" / f"{each.name}.py").exists()]
     code = f"import sys, gentools; from gentools import {', '.join(chapters)}; print(*(m for m in {heavy} if m in sys.modules))"
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     said = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
@@ -256,7 +261,8 @@ README = (ROOT / "README.md").read_text()
 
 def test_notebooks_have_the_names_of_their_chapters():
     for path in NOTEBOOKS:
-        assert gentools.chapter_of(f"{int(path.stem[:2])}.1")[0] == path.stem
+        assert chapter(path.stem[:2]).folder == path.stem
+    assert [each.folder for each in CHAPTERS if each.written] == [path.stem for path in NOTEBOOKS]
 
 
 def test_course_table():

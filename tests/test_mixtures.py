@@ -16,8 +16,9 @@ from sklearn.mixture import GaussianMixture
 
 from gentools import em, mixtures
 from gentools.em import BernoulliMixture, CollapseError, Mixture, fit_bernoulli_mixture, fit_mixture
-from gentools.lab import data, notebooks
+from gentools.lab import data
 from gentools.lab.randomness import generator
+from gentools.press import notebooks
 
 seeds = st.integers(0, 10**6)
 

@@ -4,7 +4,7 @@ import pytest
 from synthetic import PNG, code, course, markdown, notebook, save, setup
 
 from gentools import __main__ as commands
-from gentools.lab import lint, notebooks
+from gentools.press import lint, notebooks
 
 PICTURE = {
     "output_type": "display_data",

@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 from scipy import stats
 
-import gentools
 from gentools import recipes
 from gentools.lab import records
+from gentools.lab.chapters import CHAPTERS, chapter
 
-ALL = [id for name in gentools.CHAPTERS for id in recipes.recipes(name)]
+ALL = [id for each in CHAPTERS for id in recipes.recipes(each.name)]
 
 
 def test_summary_is_students_interval():
@@ -40,14 +40,14 @@ def test_stored_figure(id):
     expected = recipe.verdict(record["summary"]) if recipe.verdict else None
     assert record["verdict"] == expected
     assert len(record["alt"]) > 40 and len(record["caption"]) > 40 and record["commit"]
-    png = (records.folder() / gentools.chapter_of(id)[0] / f"{id}.png").read_bytes()
+    png = (records.folder() / chapter(id).folder / f"{id}.png").read_bytes()
     picture = Image.open(io.BytesIO(png))
     assert picture.info["Title"] == f"Figure {id}" and picture.info["Source"] == record["fingerprint"]
     assert picture.width <= 1000 and len(png) < 300_000
 
 
 def test_no_stray_files_among_the_figures():
-    known = {f"{gentools.chapter_of(id)[0]}/{id}.{kind}" for id in ALL for kind in ("png", "json")}
+    known = {f"{chapter(id).folder}/{id}.{kind}" for id in ALL for kind in ("png", "json")}
     found = {f"{p.parent.name}/{p.name}" for p in records.folder().rglob("*") if p.is_file()}
     assert found <= known, f"no recipe makes {sorted(found - known)}"
 

@@ -2,8 +2,8 @@
 
 import importlib
 
-import gentools
 from gentools.lab import quiz
+from gentools.lab.chapters import chapter as chapter_of
 
 
 def module(chapter):
@@ -12,7 +12,7 @@ def module(chapter):
 
 
 def _find(id, table):
-    entries = getattr(module(gentools.chapter_of(id)[1]), table)
+    entries = getattr(module(chapter_of(id).name), table)
     if id not in entries:
         raise ValueError(f"there is no {id} among the {table.lower()}: {', '.join(entries)}")
     return entries[id]

@@ -9,6 +9,7 @@ import math
 import os
 from pathlib import Path
 
+from gentools.lab.chapters import chapter
 from gentools.lab.plots import show_png
 
 
@@ -81,9 +82,7 @@ def _read(name):
 
 def load(id):
     """The record of figure `id` as a dict, or None if it cannot be had. Raises ValueError on an unknown chapter."""
-    import gentools
-
-    data = _read(f"{gentools.chapter_of(id)[0]}/{id}.json")
+    data = _read(f"{chapter(id).folder}/{id}.json")
     return None if data is None else json.loads(data)
 
 
@@ -93,10 +92,8 @@ def _missing(id):
 
 def recorded(id):
     """Show recorded figure `id` with its caption and how it was made."""
-    import gentools
-
     record = load(id)
-    picture = None if record is None else _read(f"{gentools.chapter_of(id)[0]}/{id}.png")
+    picture = None if record is None else _read(f"{chapter(id).folder}/{id}.png")
     if picture is None:
         return _missing(id)
     show_png(picture, record["alt"])

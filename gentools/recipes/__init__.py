@@ -23,8 +23,9 @@ from pathlib import Path
 
 import torch
 
-import gentools
 from gentools.lab import records
+from gentools.lab.chapters import CHAPTERS
+from gentools.lab.chapters import chapter as chapter_of
 from gentools.lab.seeds import run_seeds
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,7 +80,7 @@ def recipes(chapter):
 
 def find(id):
     """The recipe of figure `id`. Raises ValueError on an unknown id."""
-    found = recipes(gentools.chapter_of(id)[1])
+    found = recipes(chapter_of(id).name)
     if id not in found:
         raise ValueError(f"there is no figure {id}; the chapter has {', '.join(found) or 'none'}")
     return found[id]
@@ -99,7 +100,7 @@ def _code(source):
 def fingerprint(id, scale):
     """Digest of what decides the numbers of figure `id`: its configuration, its run and the chapter's modules."""
     recipe = find(id)
-    modules = recipe.modules or (gentools.chapter_of(id)[1],)
+    modules = recipe.modules or (chapter_of(id).name,)
     parts = [
         repr(dataclasses.asdict(recipe.config(scale))),
         _code(inspect.getsource(recipe.run)),
@@ -161,7 +162,7 @@ def write(id, scale, seeds, results):
     recipe = find(id)
     plots.style()
     stored = scale == recipe.record and list(seeds) == list(recipe.seeds)
-    name = gentools.chapter_of(id)[0]
+    name = chapter_of(id).folder
     target = ROOT / "figures" / name if stored else ROOT / "build" / "figures" / f"{name}-{scale}"
     target.mkdir(parents=True, exist_ok=True)
     mark = fingerprint(id, scale)
@@ -198,8 +199,8 @@ def _machines(results):
 
 
 def _list():
-    for chapter in gentools.CHAPTERS:
-        for id, recipe in recipes(chapter).items():
+    for chapter in CHAPTERS:
+        for id, recipe in recipes(chapter.name).items():
             record = records.load(id)
             if record is None:
                 state = "not recorded"
@@ -268,6 +269,6 @@ def _expand(ids):
         if "." in id:
             out.append(id)
         else:
-            chapters = gentools.CHAPTERS if id == "all" else [gentools.CHAPTERS[int(id)]]
-            out += [figure for chapter in chapters for figure in recipes(chapter)]
+            chapters = CHAPTERS if id == "all" else [chapter_of(id)]
+            out += [figure for chapter in chapters for figure in recipes(chapter.name)]
     return out

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from gentools.lab import notebooks
+from gentools.press import notebooks
 
 _TAG = re.compile(r"\\tag\*?\s*\{([^}]*)\}")
 _CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)

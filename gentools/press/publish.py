@@ -2,7 +2,7 @@
 
 import re
 
-from gentools.lab import notebooks
+from gentools.press import notebooks
 
 PLACEHOLDER = "OWNER/REPO"
 _REPOSITORY = r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+"

@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
-from gentools.lab import notebooks
+from gentools.press import notebooks
 
 MAX_BYTES = 500_000
 STEPS = ("Choose the joints", "Write the KL", "Split", "Estimate", "Optimise", "Check")

@@ -13,7 +13,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from gentools.lab import notebooks
+from gentools.press import notebooks
 
 HEARTBEAT = 30  # seconds between signs of life where there is no terminal
 

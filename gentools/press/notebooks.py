@@ -1,7 +1,7 @@
 """Notebooks as files: which ones there are, what every one of them begins with, and how one is executed and stored.
 
 The .ipynb with its outputs is the only source, so storing it must be repeatable: `record` executes on a fresh kernel
-and writes the same bytes for the same results. `gentools.lab.course` runs many, `lint` and `ledger` read them.
+and writes the same bytes for the same results. `gentools.press.course` runs many, `lint` and `ledger` read them.
 """
 
 import base64
