@@ -21,9 +21,9 @@ REGISTERED = {
 def good():
     """A notebook of chapter 3 that keeps every rule, as small as one can be."""
     title = f"# 3. A chapter\n\n{notebooks.badge('03_toy')}\n\nSee [the first step](#choose-the-joints)."
-    steps = [markdown(f"## {step}\n\n" + "We say it in words. " * 46, f"step-{i}") for i, step in enumerate(lint.STEPS)]
+    steps = [markdown(f"## {step}\n\n" + "We say it in words. " * 66, f"step-{i}") for i, step in enumerate(lint.STEPS)]
     steps[1]["source"] += "\n\n$$a < b \\tag{3.1}$$\n\nand $x$ too."
-    fill = [code(f"x = {i}\nprint(x)", f"fill-{i}", f"{i}\n") for i in range(8)]
+    fill = [code(f"x = {i}\nprint(x)", f"fill-{i}", f"{i}\n") for i in range(13)]
     asks = "**3.Q1.** Which? **3.Q2.** What then? **3.E1.** Find it."
     return [
         markdown(title, "title"),
@@ -125,8 +125,8 @@ BAD = [
     ("plain_code", "NBVAL", add("# NBVAL_IGNORE_OUTPUT\nx", code)),
     ("code_size", "31 lines", add("\n".join(["x = 1"] * 31), code)),
     ("code_size", "median", _lengthen),
-    ("code_size", "14 code cells", lambda c: [cell for cell in c if cell["id"] not in ("fill-0", "fill-1")]),
-    ("code_size", "31 code cells", lambda c: c + [code("x", f"extra-{i}") for i in range(15)]),
+    ("code_size", "19 code cells", lambda c: [cell for cell in c if cell["id"] not in ("fill-0", "fill-1")]),
+    ("code_size", "41 code cells", lambda c: c + [code("x", f"extra-{i}") for i in range(20)]),
     ("setup_cell", "not the setup cell", first("setup", source="import gentools")),
     ("setup_cell", "tagged nbval-ignore-output", first("setup", metadata={})),
     ("setup_cell", "without a reason", first("imports", metadata={"tags": ["nbval-skip"]})),
@@ -136,7 +136,7 @@ BAD = [
     ("headings", "skips a level", add("#### Deep")),
     ("derivation_steps", "Choose the joints", first("step-2", source="## Divide")),
     ("derivation_steps", "in this order", lambda c: [*c[:6], c[7], c[6], *c[8:]]),
-    ("length_of_text", "words", add("word " * 3000)),
+    ("length_of_text", "words", add("word " * 5000)),
     ("length_of_text", "words", first("step-0", source="## Choose the joints\n\nShort.")),
     ("portable_math", r"\newcommand", add(r"$\newcommand x$")),
     ("portable_math", r"\operatorname", add(r"$\operatorname{KL}$")),

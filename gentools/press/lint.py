@@ -13,10 +13,10 @@ from statistics import median
 
 from gentools.press import notebooks
 
-MAX_BYTES = 500_000
+MAX_BYTES = 1_000_000
 STEPS = ("Choose the joints", "Write the KL", "Split", "Estimate", "Optimise", "Check")
-WORDS, SLACK = (1500, 2500), 0.15
-CODE_CELLS, MAX_LINES, MEDIAN_LINES = (15, 30), 30, 8
+WORDS, SLACK = (2000, 4000), 0.15
+CODE_CELLS, MAX_LINES, MEDIAN_LINES = (20, 40), 30, 8
 
 RULES = {}
 
