@@ -277,7 +277,12 @@ def linear_elbo(cov, encoder, encoder_variance, decoder, noise_variance):
     return -(len(cov) * (LOG_2PI + log_variance) + distortion / noise_variance) / 2 - rate
 
 
-def subspace_angle(a, b):
-    """Largest angle in radians between the spans of the columns of a and of b, both (d, m): 0 if they are the same."""
-    cosines = torch.linalg.svdvals(torch.linalg.qr(a)[0].T @ torch.linalg.qr(b)[0])
-    return cosines.min().clamp(max=1).acos()
+def axis_angle(decoder, axes):
+    """Largest angle in radians of a column of decoder (d, m) to the axis nearest to it among the columns of axes (d, m).
+
+    Unlike the angle of two subspaces it sees a rotation inside the subspace. Signs and order of the columns are free, but
+    every axis must be met: two columns on one axis give pi/2.
+    """
+    cosines = (decoder / decoder.norm(dim=0)).T @ (axes / axes.norm(dim=0))
+    nearest = torch.minimum(cosines.abs().amax(0).min(), cosines.abs().amax(1).min())
+    return nearest.clamp(max=1).acos()

@@ -293,3 +293,52 @@ def test_verdicts_can_say_either():
         )
 
     assert read(0.12).count("next to nothing") == 4 and read(0.95).count("all of the label") == 4
+
+
+# The label that stays in the code of a linear CVAE
+
+
+def _kept(variances, own=False):
+    """I(y; z) in nats at the optimum found by a search: x = w e + noise of variance 1, equal classes; by numpy and scipy."""
+    s = np.array(variances, dtype=float)
+
+    def loss(w):
+        return np.mean((np.log(w**2 + 1) + s / (w**2 + 1)) / 2)
+
+    w = optimize.minimize_scalar(loss, bounds=(0, 20), method="bounded", options={"xatol": 1e-10}).x
+    if own:  # every class has the w that is best for it alone
+        w = np.array([
+            optimize.minimize_scalar(
+                lambda w, v=v: np.log(w**2 + 1) + v / (w**2 + 1), bounds=(0, 20), method="bounded",
+                options={"xatol": 1e-10},
+            ).x
+            for v in s
+        ])  # fmt: skip
+    spread = w**2 * s / (w**2 + 1) ** 2 + 1 / (w**2 + 1)
+    z = np.linspace(-25, 25, 50_001)
+    density = np.exp(-(z**2) / 2 / spread[:, None]) / np.sqrt(2 * np.pi * spread[:, None])
+    ratio = np.where(density > 0, density / density.mean(0).clip(1e-300), 1)
+    return float((density * np.log(ratio)).sum(1).mean() * (z[1] - z[0]))
+
+
+def test_a_linear_cvae_with_one_decoder_keeps_some_of_the_label():
+    assert _kept([16, 1]) == pytest.approx(0.173, abs=1e-3)
+    assert _kept([9, 9]) == pytest.approx(0, abs=1e-6)
+    assert _kept([16, 4], own=True) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_codes_of_a_class_have_the_covariance_of_4_12(seed):
+    rng = np.random.default_rng(seed)
+    y = np.arange(60) % 3
+    x = rng.normal(size=(60, 5)) * rng.uniform(0.5, 3, size=(3, 5))[y]
+    x -= np.stack([x[y == c].mean(0) for c in range(3)])[y]
+    cov, values, vectors = vae.spectrum(torch.from_numpy(x))
+    w, noise = vae.ppca(values, vectors, 4, float((values[1] + values[2]) / 2))
+    encoder, variance = (t.numpy() for t in vae.best_encoder(w, noise))
+    z = x @ encoder.T
+    for c in range(3):
+        within = x[y == c].T @ x[y == c] / 20
+        codes = np.cov(z[y == c].T, bias=True) + np.diag(variance)
+        assert np.allclose(codes, np.eye(4) + encoder @ (within - cov.numpy()) @ encoder.T)
+        assert not np.allclose(codes, np.eye(4), atol=1e-3)

@@ -341,7 +341,24 @@ def test_best_encoder_beats_others_and_leaves_the_mean_field_gap(seed):
     assert vae.linear_elbo(w.p_x_cov, best[0], 1.2 * best[1], w.decoder, 0.5) <= value
 
 
-def test_subspace_angle():
-    a = torch.eye(3).double()[:, :2]
-    assert float(vae.subspace_angle(a, a @ normal(2, 2))) == pytest.approx(0, abs=1e-6)
-    assert float(vae.subspace_angle(a, a.flip(0))) == pytest.approx(math.pi / 2)
+def test_axis_angle_sees_a_rotation_that_a_subspace_angle_does_not():
+    axes, turn = torch.eye(3).double()[:, :2], 0.3
+    rotation = torch.tensor([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]]).double()
+    assert float(vae.axis_angle(axes @ rotation, axes)) == pytest.approx(turn)
+    assert float(vae.axis_angle(axes.flip(1) * torch.tensor([-2.0, 5.0]), axes)) == pytest.approx(0, abs=1e-6)
+    assert float(vae.axis_angle(axes[:, [0, 0]], axes)) == pytest.approx(math.pi / 2)
+
+
+@given(seeds)
+@settings(max_examples=30)
+def test_columns_of_a_rotated_optimum_leave_the_axes_and_open_a_gap(seed):
+    """(3.8): rotating the most likely W keeps the likelihood and costs the independent encoder a gap."""
+    rng = generator(seed, "rotated")
+    cov, values, vectors = vae.spectrum(torch.randn(30, 5, generator=rng, dtype=torch.float64))
+    noise = (values[2] + values[3]) / 2
+    w, _ = vae.ppca(values, vectors, 3, noise)
+    turned = w @ torch.linalg.qr(torch.randn(3, 3, generator=rng, dtype=torch.float64))[0]
+    assert torch.isclose(*(vae.linear_log_likelihood(cov, v, noise) for v in (w, turned)))
+    assert vae.axis_angle(w, vectors[:, :3]) < 1e-6 < 1e-2 < vae.axis_angle(turned, vectors[:, :3])
+    gaps = [joint_kl.mean_field_gap(joint_kl.posterior_precision(v, noise)) for v in (w, turned)]
+    assert abs(gaps[0]) < 1e-9 < gaps[1]

@@ -19,7 +19,8 @@ QUESTIONS = {
         "b",
         {
             "a": "In the standard CVAE the encoder does see it, and without it the image still shows it.",
-            "b": "By (4.3) every nat of the label in the code is a nat of KL, and the decoder gains nothing by it.",
+            "b": "By (4.3) every nat of the label in the code is a nat of KL. Whether it is worth that nat depends on the networks: "
+            "if they fit exactly, it is not; a stiff decoder may keep some, see (4.12).",
             "c": "That is so once the KL term is switched off. Figure 4.7 shows it.",
         },
     ),
@@ -41,11 +42,12 @@ QUESTIONS = {
         },
     ),
     "4.Q5": Question(
-        "c",
+        "b",
         {
-            "a": "The decoder of a VAE learns the class from the code alone, so the code has to tell most of it.",
-            "b": "Its prior puts each class in a place of its own, so the code tells the label by construction.",
-            "c": "Its decoder has the label already, and (4.3) charges for repeating it.",
+            "a": "It can be undone by one who knows the label. The reader has to guess it.",
+            "b": "Each class has its own place, and the code shows which. The subtraction takes that away, and (4.3) charges "
+            "for what is left.",
+            "c": "The offset is the code without the mean of its class, the part that tells most of the label.",
         },
     ),
     "4.Q6": Question(
@@ -115,13 +117,15 @@ def _compare(got, truth, what):
 def check_kl_term(answer):
     for seed in range(5):
         mean, log_variance, y, means, _ = _case(seed)
-        truth = conditional_vae.class_kl(mean, log_variance, means[y])
-        _compare(answer(mean, log_variance, y, means), truth, "KL terms, one per row,")
+        log_variances = means.flip(0) / 2
+        unit = (log_variances / 2).exp()[y]  # the deviations of the prior of each row
+        truth = conditional_vae.class_kl(mean / unit, log_variance - log_variances[y], means[y] / unit)
+        _compare(answer(mean, log_variance, y, means, log_variances), truth, "KL terms, one per row,")
 
 
-def solve_kl_term(mean, log_variance, y, means):
-    offset = mean - means[y]
-    return (log_variance.exp() + offset**2 - 1 - log_variance).sum(1) / 2
+def solve_kl_term(mean, log_variance, y, means, log_variances):
+    offset, ratio = mean - means[y], log_variance - log_variances[y]
+    return (ratio.exp() + offset**2 * (-log_variances[y]).exp() - 1 - ratio).sum(1) / 2
 
 
 def check_best_means(answer):
@@ -169,9 +173,10 @@ EXERCISES = {
     "4.E1": Exercise(
         check=check_kl_term,
         hints=(
-            "Only the square in (3.2) changes.",
-            "means[y] has one row per image, the mean of its class.",
-            "Sum log_variance.exp() + (mean - means[y])**2 - 1 - log_variance over dimension 1 and halve it.",
+            "Measure every coordinate in deviations of the prior of its class; then (4.4) applies.",
+            "means[y] and log_variances[y] have one row per image. The variance becomes exp(log_variance - log_variances[y]).",
+            "With r = log_variance - log_variances[y], sum exp(r) + (mean - means[y])**2 / v - 1 - r over dimension 1 and "
+            "halve it, where v is exp(log_variances[y]).",
         ),
         solution=solve_kl_term,
     ),

@@ -1,5 +1,7 @@
 """Questions and exercises of chapter 03."""
 
+import math
+
 import torch
 
 from gentools import vae
@@ -103,19 +105,22 @@ def _values(answer, *inputs):
 
 def check_kl_term(answer):
     for seed in range(10):
-        mean, log_variance = torch.randn(2, 5, 3, generator=generator(seed, "3.E1"), dtype=torch.float64)
-        got, truth = _values(answer, mean, log_variance), diagonal_gaussian_kl(mean, log_variance)
+        rng = generator(seed, "3.E1")
+        mean, log_variance = torch.randn(2, 5, 3, generator=rng, dtype=torch.float64)
+        v = 0.3 + 3 * float(torch.rand((), generator=rng))
+        got = _values(answer, mean, log_variance, v)
+        truth = diagonal_gaussian_kl(mean / v**0.5, log_variance - math.log(v))  # measured in deviations of the prior
         if got.shape != truth.shape:
             raise Wrong(f"For 5 rows it should return 5 numbers; the shape is {tuple(got.shape)}.")
-        if (got - truth).abs().max() > 1e-8:
+        if not (got - truth).abs().max() < 1e-8:
             raise Wrong(
-                f"For mean {mean[0].tolist()} and log-variance {log_variance[0].tolist()} it should return {truth[0]:.4f}, "
-                f"not {got[0]:.4f}."
+                f"For mean {mean[0].tolist()}, log-variance {log_variance[0].tolist()} and v = {v:.4f} it should return "
+                f"{truth[0]:.4f}, not {got[0]:.4f}."
             )
 
 
-def solve_kl_term(mean, log_variance):
-    return (mean**2 + log_variance.exp() - 1 - log_variance).sum(1) / 2
+def solve_kl_term(mean, log_variance, v):
+    return ((mean**2 + log_variance.exp()) / v - 1 - log_variance + math.log(v)).sum(1) / 2
 
 
 def check_bound(answer):
@@ -147,7 +152,7 @@ def check_in_use(answer):
         noise_variance = float((values[cut] * values[cut + 1]).sqrt())
         for latent in (2, 6):
             truth = min(cut + 1, latent)
-            if int(got := answer(x, latent, noise_variance)) != truth:
+            if (got := answer(x, latent, noise_variance)) != truth:
                 raise Wrong(
                     f"Data with eigenvalues {', '.join(f'{v:.2f}' for v in values)}, {latent} codes, noise variance "
                     f"{noise_variance:.2f}: {truth} in use, not {got}."
@@ -188,9 +193,9 @@ EXERCISES = {
     "3.E1": Exercise(
         check=check_kl_term,
         hints=(
-            "Equation (3.2) holds for one coordinate; independent coordinates add up.",
-            "sigma squared is log_variance.exp(), and log sigma squared is log_variance itself.",
-            "Sum mean**2 + log_variance.exp() - 1 - log_variance over dimension 1 and halve it.",
+            "KL does not change if both densities are measured in another unit. Take the prior's deviation sqrt(v) as the unit.",
+            "In that unit the mean is mean / sqrt(v) and the variance is log_variance.exp() / v. Now use (3.2).",
+            "Sum (mean**2 + log_variance.exp()) / v - 1 - log_variance + log v over dimension 1 and halve it.",
         ),
         solution=solve_kl_term,
     ),

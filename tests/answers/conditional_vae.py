@@ -1,6 +1,7 @@
 """Wrong answers that chapter 04's exercises must refuse, and other right ones that they must accept."""
 
 import torch
+from torch import distributions as D
 
 from gentools.lab.divergences import diagonal_gaussian_kl
 
@@ -17,10 +18,17 @@ def _hard(mean, means, shares):
 
 WRONG = {
     "4.E1": [
-        lambda mean, log_variance, y, means: diagonal_gaussian_kl(mean, log_variance),  # forgets the class means
-        lambda mean, log_variance, y, means: diagonal_gaussian_kl(mean + means[y], log_variance),  # sign
-        lambda mean, log_variance, y, means: diagonal_gaussian_kl(mean - means[y], log_variance).mean(),  # one number
-        lambda mean, log_variance, y, means: diagonal_gaussian_kl(mean - means[y], 2 * log_variance),
+        lambda mean, log_variance, y, means, _: diagonal_gaussian_kl(mean - means[y], log_variance),  # unit variances
+        lambda mean, log_variance, y, means, v: diagonal_gaussian_kl(mean - means[y], log_variance - v[y]),
+        lambda mean, log_variance, y, means, v: diagonal_gaussian_kl(
+            (mean - means[y]) / v[y].exp(), log_variance - v[y]
+        ),
+        lambda mean, log_variance, y, means, v: diagonal_gaussian_kl(
+            (mean + means[y]) / (v[y] / 2).exp(), log_variance - v[y]
+        ),  # sign
+        lambda mean, log_variance, y, means, v: diagonal_gaussian_kl(
+            (mean - means[y]) / (v[y] / 2).exp(), log_variance - v[y]
+        ).mean(),  # one number
     ],
     "4.E2": [
         lambda mean, y, classes: torch.zeros(classes, mean.shape[1]),
@@ -48,9 +56,9 @@ WRONG = {
 }
 
 ALTERNATIVE = {
-    "4.E1": lambda mean, log_variance, y, means: torch.stack(
-        [diagonal_gaussian_kl(m - means[c], v) for m, v, c in zip(mean, log_variance, y, strict=True)]
-    ),
+    "4.E1": lambda mean, log_variance, y, means, v: D.kl_divergence(
+        D.Normal(mean, (log_variance / 2).exp()), D.Normal(means[y], (v[y] / 2).exp())
+    ).sum(1),
     "4.E2": lambda mean, y, classes: (
         torch.linalg.lstsq(torch.nn.functional.one_hot(y, classes).double(), mean).solution
     ),
