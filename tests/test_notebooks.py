@@ -220,7 +220,7 @@ def test_the_command_names_file_cell_and_rule(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(commands, "registered", lambda name: REGISTERED)
     assert commands.main(["lint"]) == 1
     said = capsys.readouterr().out
-    assert "03_toy.ipynb cell 25 (added): portable_math: put spaces" in said and "1 problems" in said
+    assert "03_toy.ipynb cell 30 (added): portable_math: put spaces" in said and "1 problems" in said
 
 
 @pytest.mark.parametrize("path", notebooks.find(notebooks.ROOT), ids=lambda path: path.stem)
