@@ -143,10 +143,9 @@ def equations(argv):
 
 def figures(argv):
     """List, compute and draw the recorded figures."""
-    _checkout()
-    from gentools import recipes
+    from gentools.recipes import recording
 
-    return recipes.command(argv)
+    return recording.command(argv)
 
 
 def data(argv):
@@ -236,11 +235,12 @@ def main(argv=None):
         for name, command in COMMANDS.items():
             print(f"  {name:<10} {command.__doc__}")
         return 0 if argv and argv[0] in ("-h", "--help") else 2
+    from gentools.lab.download import DataError
     from gentools.press.notebooks import NoCheckout
 
     try:
         return COMMANDS[argv[0]](argv[1:])
-    except (NoCheckout, ValueError) as error:
+    except (NoCheckout, ValueError, DataError, FileNotFoundError) as error:
         print(f"gentools {argv[0]}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

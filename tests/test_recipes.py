@@ -1,21 +1,25 @@
 """The figures command: it resumes per seed, merges seeds, names what is wrong, and knows when a record is stale."""
 
 import dataclasses
+import functools
+import importlib
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from gentools import __main__ as commands
 from gentools import recipes
-from gentools.recipes import joint_kl
+from gentools.lab.chapters import CHAPTERS
+from gentools.recipes import closure, dcgan, joint_kl, recording, seedstore
 
 
 @pytest.fixture
 def sandbox(tmp_path, monkeypatch):
     """A checkout with the real code and an empty place to write to."""
-    real = recipes.ROOT
-    (tmp_path / "gentools").symlink_to(real / "gentools")
-    monkeypatch.setattr(recipes, "ROOT", tmp_path)
+    monkeypatch.setattr(recording, "ROOT", tmp_path)
     return tmp_path
 
 
@@ -28,8 +32,8 @@ def test_seeds_are_computed_once_and_merged(sandbox, monkeypatch):
         return original.run(config, seed, device)
 
     monkeypatch.setitem(joint_kl.RECIPES, "1.3", dataclasses.replace(original, run=counted))
-    first = recipes.compute("1.3", "quick", [0, 1])
-    both = recipes.compute("1.3", "quick", [0, 1, 2])
+    first = recording.compute("1.3", "quick", [0, 1])
+    both = recording.compute("1.3", "quick", [0, 1, 2])
     assert ran == [0, 1, 2] and [r["numbers"] for r in both[:2]] == [r["numbers"] for r in first]
     direct = original.run(original.config("quick"), 2, "cpu")
     assert both[2]["numbers"] == {k: float(v) for k, v in direct["numbers"].items()}
@@ -37,37 +41,160 @@ def test_seeds_are_computed_once_and_merged(sandbox, monkeypatch):
 
 
 def test_a_run_that_is_not_the_stored_one_goes_to_build(sandbox):
-    assert recipes.command(["1.4", "--scale", "quick", "--jobs", "1"]) == 0
+    assert recording.command(["1.4", "--scale", "quick", "--jobs", "1"]) == 0
     assert (sandbox / "build" / "figures" / "01_joint_kl-quick" / "1.4.png").exists()
     assert not (sandbox / "figures").exists()
-    assert recipes.command(["1.4", "--jobs", "1"]) == 0
+    assert recording.command(["1.4", "--jobs", "1"]) == 0
+    assert not (sandbox / "figures").exists(), "what the course ships is written by --record alone"
+    assert recording.command(["1.4", "--jobs", "1", "--record"]) == 0
     assert (sandbox / "figures" / "01_joint_kl" / "1.4.json").exists()
 
 
 def test_side_by_side_processes_give_the_same_numbers(sandbox):
-    alone = recipes.compute("1.3", "quick", [0, 1])
+    alone = recording.compute("1.3", "quick", [0, 1])
     for path in (sandbox / "build" / "records").rglob("seed-*.pt"):
         path.unlink()
-    together = recipes.compute("1.3", "quick", [0, 1], jobs=2)
+    together = recording.compute("1.3", "quick", [0, 1], jobs=2)
     assert [r["numbers"] for r in together] == [r["numbers"] for r in alone]
 
 
 def test_a_record_names_the_machines_of_its_seeds_not_that_of_its_drawing(sandbox):
-    results = recipes.compute("1.3", "quick", [0, 1])
+    results = recording.compute("1.3", "quick", [0, 1])
     assert {r["machine"]["torch"] for r in results} == {torch.__version__}
     results[1]["machine"] = {"device": "a GPU", "torch": "3.0", "python": "4.0"}
-    record = json.loads(recipes.write("1.3", "quick", [0, 1], results).with_suffix(".json").read_text())
+    record = json.loads(recording.write("1.3", "quick", [0, 1], results).with_suffix(".json").read_text())
     assert record["device"] == "a GPU and cpu" and "3.0" in record["torch"] and torch.__version__ in record["torch"]
 
 
-def test_fingerprints_follow_code_and_configuration_but_not_comments(monkeypatch):
-    before = recipes.fingerprint("1.4", "full")
-    assert recipes.fingerprint("1.3", "full") != recipes.fingerprint("1.3", "quick")
+def test_fingerprints_follow_the_configuration(monkeypatch):
+    before = recording.fingerprint("1.4", "full")
+    assert recording.fingerprint("1.3", "full") != recording.fingerprint("1.3", "quick")
     changed = dataclasses.replace(joint_kl.RECIPES["1.4"], full=joint_kl.Loose(noise_variance=0.4))
     monkeypatch.setitem(joint_kl.RECIPES, "1.4", changed)
-    assert recipes.fingerprint("1.4", "full") != before
-    assert recipes._code('def f(x):\n    """Says."""\n    return x  # why') == recipes._code("def f(x):\n    return x")
-    assert recipes._code("def f(x):\n    return x") != recipes._code("def f(x):\n    return -x")
+    assert recording.fingerprint("1.4", "full") != before
+
+
+ALL = {id: recipe for chapter in CHAPTERS for id, recipe in recipes.recipes(chapter.name).items()}
+
+
+@functools.cache
+def as_stored():
+    return prints()
+
+
+def prints():
+    return {id: recording.fingerprint(id, recipe.record) for id, recipe in ALL.items()}
+
+
+def stale(monkeypatch, name, old, new):
+    """Figures whose fingerprint changes when `old` becomes `new` in the source of module `name`."""
+    before, original = as_stored(), closure.module
+    source = Path(importlib.import_module(name).__file__).read_text()
+    assert source.count(old) == 1, f"{old!r} stands {source.count(old)} times in {name}"
+    changed = closure.parse(source.replace(old, new))
+    with monkeypatch.context() as patch:
+        patch.setattr(closure, "module", lambda asked: changed if asked == name else original(asked))
+        after = prints()
+    return {id for id in ALL if before[id] != after[id]}
+
+
+def reaching(*definition):
+    """Figures whose run reaches a definition."""
+    return {
+        id for id, r in ALL.items() if definition in closure.reached([r.run, *closure.functions(r.config(r.record))])
+    }
+
+
+@pytest.mark.parametrize(
+    "name, old, new, definition, some",
+    [
+        ("gentools.evaluation", "nearest <= 3 * std", "nearest <= 30 * std", "modes", "5.6"),
+        ("gentools.lab.networks", "numel() ** -0.5", "numel() ** -0.5 / 2", "fan_in", "3.6"),
+        ("gentools.recipes.vae", "order[:1500] if", "order[:1400] if", "pictures", "3.6"),
+        ("gentools.recipes.gan", "config.batch, 2", "2 * config.batch, 2", "fit", "5.6"),
+    ],
+)
+def test_a_changed_constant_makes_exactly_the_figures_stale_that_use_it(monkeypatch, name, old, new, definition, some):
+    found = stale(monkeypatch, name, old, new)
+    assert found == reaching(name, definition) and some in found and len(found) < len(ALL)
+
+
+@pytest.mark.parametrize(
+    "name, old, new",
+    [
+        ("gentools.gan", "def descend(", "def _unused(x):\n    return 2 * x\n\n\ndef descend("),
+        ("gentools.gan", "    optimizer.zero_grad()", "    # gradients add up otherwise\n    optimizer.zero_grad()"),
+        ("gentools.gan", "One step of `optimizer` down", "A step of `optimizer` down"),
+        ("gentools.lab.training", "return tqdm(range(start, steps)", "return tqdm(range(start, steps), leave=False"),
+        (
+            "gentools.gan",
+            "    optimizer.zero_grad()",
+            "    if loss.ndim:\n        raise ValueError('a number')\n    optimizer.zero_grad()",
+        ),
+    ],
+    ids=["an unused helper", "a comment", "a docstring", "a progress bar", "a refusal"],
+)
+def test_what_cannot_move_a_number_makes_no_figure_stale(monkeypatch, name, old, new):
+    assert stale(monkeypatch, name, old, new) == set()
+
+
+def test_own_pictures_are_another_experiment(sandbox, monkeypatch, tmp_path):
+    """Other pictures have other seeds, and a recorded figure is not overwritten by them."""
+    folders = [tmp_path / name for name in ("a", "b")]
+    for i, folder in enumerate(folders):
+        folder.mkdir()
+        pictures = np.random.default_rng(i).integers(0, 255, (70, 8, 8), dtype=np.uint8)
+        np.savez(folder / "faces64.npz", pictures)
+    ran = []
+
+    def run(config, seed, device):
+        ran.append(float(dcgan.pictures(config.training.pictures, "train", 8)[0].double().mean()))
+        return {"numbers": {"mean": ran[-1]}}
+
+    config = dcgan.Samples(dcgan.Training("faces64.npz", 8))
+    recipe = dataclasses.replace(
+        dcgan.RECIPES["6.9"], run=run, full=config, quick=config, draw=joint_kl.RECIPES["1.4"].draw
+    )
+    monkeypatch.setitem(dcgan.RECIPES, "6.9", recipe)
+    found = []
+    for folder in (*folders, folders[0]):
+        monkeypatch.setenv("GENTOOLS_DATA", str(folder))
+        found.append(recording.compute("6.9", "full", [0])[0]["numbers"]["mean"])
+    assert found[0] != found[1] and found[2] == found[0] and len(ran) == 2
+    published = sandbox / "figures" / "06_dcgan" / "6.9.json"
+    published.parent.mkdir(parents=True)
+    published.write_text(json.dumps({"data": "another"}))
+    with pytest.raises(ValueError, match="shows other pictures"):
+        recording.write("6.9", "full", [0], recording.compute("6.9", "full", [0]), record=True)
+    assert json.loads(published.read_text()) == {"data": "another"}
+
+
+# The store of seeds
+
+
+def test_a_stored_seed_comes_back_and_a_damaged_or_foreign_one_is_named_and_refused(tmp_path, capsys):
+    identity = {"figure": "1.3", "scale": "quick", "seed": 3, "fingerprint": "abc", "data": None}
+    result = {"numbers": {"a": 1.5}, "arrays": {"x": torch.arange(5.0)}, "seconds": 1.0, "machine": {"device": "cpu"}}
+    path = seedstore.save(tmp_path, identity, result)
+    back = seedstore.load(tmp_path, identity)
+    assert back["numbers"] == result["numbers"] and torch.equal(back["arrays"]["x"], result["arrays"]["x"])
+    for key, other in (("figure", "1.4"), ("scale", "full"), ("fingerprint", "x"), ("data", "y")):
+        assert seedstore.load(tmp_path, identity | {key: other}) is None
+        assert f"it belongs to {key} {identity[key]!r}" in capsys.readouterr().out
+    whole = path.read_bytes()
+    bits = torch.randperm(8 * len(whole), generator=torch.Generator().manual_seed(0))[:200].tolist()
+    for bit in bits:
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        assert seedstore.load(tmp_path, identity) is None
+    path.write_bytes(whole[:100])
+    assert seedstore.load(tmp_path, identity) is None and path.name in capsys.readouterr().out
+    path.rename(tmp_path / path.name.replace("00003", "00004"))  # another seed's file
+    assert seedstore.load(tmp_path, identity | {"seed": 4}) is None
+
+
+# What a user types
 
 
 @pytest.mark.parametrize(
@@ -76,18 +203,36 @@ def test_fingerprints_follow_code_and_configuration_but_not_comments(monkeypatch
         (["1.99"], "there is no figure 1.99"),
         (["1.4", "--scale", "cpu"], "no scale 'cpu'"),
         (["99.1"], "chapter"),
+        (["11"], "has no figures yet"),
+        (["nonsense"], "belongs to no chapter"),
+        (["1.4", "--device", "gpu"], "unknown or not available here; choose among cpu"),
+        (["1.4", "--jobs", "0"], "at least 1"),
+        (["1.4", "--data", "nowhere"], "names a folder"),
+        (["6.9", "--scale", "full", "--data", "tests"], "there is no file or folder"),
     ],
 )
-def test_bad_requests_are_explained(argv, match):
-    with pytest.raises(ValueError, match=match):
-        recipes.command(argv)
+def test_bad_requests_are_explained_in_a_sentence(argv, match, capsys, monkeypatch):
+    monkeypatch.setenv("GENTOOLS_DATA", "")  # --data would set it for all that follows
+    assert commands.main(["figures", *argv]) == 2
+    said = capsys.readouterr().err
+    assert match in said and said.count("\n") == 1
 
 
 def test_listing_names_every_figure(capsys):
-    recipes.command([])
+    recording.command([])
     said = capsys.readouterr().out
     assert all(id in said for id in joint_kl.RECIPES) and "recorded (full, 5 seeds" in said
 
 
-def test_seed_ranges():
-    assert recipes._seeds("0-3") == [0, 1, 2, 3] and recipes._seeds("4,7") == [4, 7]
+def test_a_figure_is_recorded_at_its_own_scale_and_seeds_only(sandbox):
+    with pytest.raises(ValueError, match="leave out --record to draw it"):
+        recording.command(["1.4", "--record", "--scale", "quick", "--jobs", "1"])
+    assert not (sandbox / "figures").exists()
+
+
+def test_seed_ranges(capsys):
+    assert recording._seeds("0-3") == [0, 1, 2, 3] and recording._seeds("4,7") == [4, 7]
+    for text in ("3-1", "0,0", "abc", "-1", ""):
+        with pytest.raises(SystemExit):
+            recording.command(["1.4", f"--seeds={text}"])
+        assert "names no seeds" in capsys.readouterr().err

@@ -3,6 +3,9 @@
 import io
 import json
 import math
+import shutil
+import tomllib
+from importlib import metadata
 
 import pytest
 from PIL import Image
@@ -11,6 +14,8 @@ from scipy import stats
 from gentools import recipes
 from gentools.lab import records
 from gentools.lab.chapters import CHAPTERS, chapter
+from gentools.press import notebooks
+from gentools.recipes import recording
 
 ALL = [id for each in CHAPTERS for id in recipes.recipes(each.name)]
 
@@ -30,8 +35,8 @@ def test_stored_figure(id):
     record, recipe = records.load(id), recipes.find(id)
     assert record is not None, f"figure {id} is not recorded; run python -m gentools figures {id}"
     scale = record["scale"]
-    assert record["fingerprint"] == recipes.fingerprint(id, scale), (
-        f"figure {id} is stale: its configuration or its chapter's code changed. Run python -m gentools figures {id}"
+    assert record["fingerprint"] == recording.fingerprint(id, scale), (
+        f"figure {id} is stale: its configuration or its chapter's code changed. Run python -m gentools figures {id} --record"
     )
     assert scale == recipe.record and record["seeds"] == list(recipe.seeds)
     for name, values in record["numbers"].items():
@@ -70,26 +75,27 @@ def test_report_can_be_limited_to_part_of_the_numbers(capsys):
         records.report("10.7", "peanuts")
 
 
-def test_without_a_checkout_and_offline_the_command_is_named(monkeypatch, capsys):
+def test_where_there_are_no_figures_the_command_is_named(monkeypatch, capsys):
     monkeypatch.setattr(records, "folder", lambda: None)
-    monkeypatch.setenv("GENTOOLS_OFFLINE", "1")
+    assert records.load("1.3") is None
     records.recorded("1.3")
-    assert "python -m gentools figures 1.3" in capsys.readouterr().out
-
-
-def test_without_a_checkout_the_release_is_asked(monkeypatch, capsys):
-    import urllib.request
-
-    asked = []
-
-    def opener(url, timeout):
-        asked.append(url)
-        name = url.rsplit("/", 2)
-        return open(f"{name[0].replace(url[: url.index('/figures/')], str(real.parent))}/{name[1]}/{name[2]}", "rb")
-
-    real = records.folder()
-    monkeypatch.setattr(records, "folder", lambda: None)
-    monkeypatch.delenv("GENTOOLS_OFFLINE", raising=False)
-    monkeypatch.setattr(urllib.request, "urlopen", opener)
     records.report("1.3")
-    assert asked and asked[0].startswith("https://") and "Verdict:" in capsys.readouterr().out
+    assert capsys.readouterr().out.count("python -m gentools figures 1.3") == 2
+
+
+def test_the_wheel_carries_every_figure_and_an_installed_package_finds_them(tmp_path, monkeypatch):
+    listed = tomllib.loads((notebooks.ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["data-files"]
+    folders = sorted(path.name for path in (notebooks.ROOT / "figures").iterdir())
+    assert listed == {f"share/gentools/figures/{name}": [f"figures/{name}/*"] for name in folders}
+    place = tmp_path / "share" / "gentools" / "figures" / "01_joint_kl"
+    place.mkdir(parents=True)
+    shutil.copy(records.folder() / "01_joint_kl" / "1.3.json", place)
+    about = tmp_path / "lib" / "site-packages" / "gentools-0.1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: gentools\nVersion: 0.1.0\n")
+    (about / "RECORD").write_text("../../share/gentools/figures/01_joint_kl/1.3.json,,\n")
+    installed = metadata.Distribution.at(about)
+    monkeypatch.setattr(metadata, "files", lambda name: installed.files)
+    records._installed.cache_clear()
+    assert records._installed() == place.parent
+    records._installed.cache_clear()

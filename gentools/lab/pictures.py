@@ -40,7 +40,7 @@ def images(path, size=None, key=None):
     """
     if size is not None and not (isinstance(size, int) and 1 <= size <= MAX_PIXELS**0.5):
         raise ValueError(f"size must be a whole number of pixels such as 64, not {size!r}")
-    path = _existing(Path(path))
+    path = located(Path(path))
     kind = path.suffix.lower()
     if key is not None and kind != ".npz":
         raise ValueError(f"key names an array of an .npz file; {path} is none")
@@ -55,7 +55,8 @@ def images(path, size=None, key=None):
     raise ValueError(f"{path} is neither a folder nor a .zip or .npz file")
 
 
-def _existing(path):
+def located(path):
+    """An existing path: as it is, or below the folder named by GENTOOLS_DATA. Raises FileNotFoundError."""
     folder = data_folder()
     places = [path, folder / path] if folder else [path]
     for place in places:

@@ -4,9 +4,9 @@ figures/NN_name/ID.png is the picture, ID.json its record: recipe, configuration
 their summary, device, versions, commit, seconds. Prose quotes no measured number; `report` prints them from here.
 """
 
+import functools
 import json
 import math
-import os
 from pathlib import Path
 
 from gentools.lab.chapters import chapter
@@ -47,37 +47,28 @@ def summarize(values):
 
 
 def folder():
-    """The checkout's figures folder, or None where the package is installed without one (as on Colab)."""
+    """The figures of the checkout, or of the installed package, which carries them; None where there are none."""
     path = Path(__file__).resolve().parents[2] / "figures"
-    return path if path.is_dir() else None
+    return path if path.is_dir() else _installed()
 
 
-def _release_url(name):
-    """Address of a file of the tagged release, from the package's own metadata."""
-    from importlib.metadata import metadata
+@functools.cache
+def _installed():
+    """Where the installer has put share/gentools/figures: the package's own list of files knows."""
+    from importlib.metadata import PackageNotFoundError, files
 
-    about = metadata("gentools")
-    links = dict(entry.split(", ", 1) for entry in about.get_all("Project-URL") or [])
-    repository = links["Repository"].removeprefix("https://github.com/")
-    return f"https://raw.githubusercontent.com/{repository}/v{about['Version']}/figures/{name}"
+    try:
+        listed = files("gentools") or ()
+    except PackageNotFoundError:
+        return None
+    found = next((file for file in listed if "gentools/figures/" in file.as_posix()), None)
+    return None if found is None else Path(found.locate()).resolve().parents[1]
 
 
 def _read(name):
-    """Bytes of figures/NAME: from the checkout, else from the tagged release; None where neither can be had."""
-    here = folder()
-    if here is not None:
-        path = here / name
-        return path.read_bytes() if path.exists() else None
-    if os.environ.get("GENTOOLS_OFFLINE") == "1":
-        return None
-    import urllib.error
-    import urllib.request
-
-    try:
-        with urllib.request.urlopen(_release_url(name), timeout=20) as answer:
-            return answer.read()
-    except (urllib.error.URLError, TimeoutError):
-        return None
+    """Bytes of figures/NAME, or None where there is no such file."""
+    path = None if folder() is None else folder() / name
+    return path.read_bytes() if path and path.exists() else None
 
 
 def load(id):
@@ -87,7 +78,7 @@ def load(id):
 
 
 def _missing(id):
-    print(f"Figure {id} is not at hand. In a checkout, `python -m gentools figures {id}` draws it.")
+    print(f"Figure {id} is not at hand. `python -m gentools figures {id}` computes and draws it.")
 
 
 def recorded(id):

@@ -16,7 +16,6 @@ from gentools.lab.worlds import simplex
 from gentools.recipes import Recipe
 from gentools.recipes.vae import CLASS_COLORS, _arrow, _box, _canvas, pictures, test_bits
 
-MODULES = ("aae", "vae", "gan")
 PRIORS = {"normal": aae.normal, "petals": aae.petals, "swiss roll": aae.swiss_roll}
 LOG_PRIORS = {"normal": aae.log_normal_prior, "petals": aae.petals_log_density}
 
@@ -425,7 +424,6 @@ RECIPES = {
         draw=draw_diagram,
         quick=Diagram(),
         full=Diagram(),
-        modules=("aae",),
     ),
     "8.2": Recipe(
         title="What the information costs",
@@ -440,7 +438,6 @@ RECIPES = {
         full=Tables(),
         seeds=tuple(range(5)),
         verdict=verdict_tables,
-        modules=("aae",),
     ),
     "8.3": Recipe(
         title="Spaces of codes",
@@ -454,7 +451,6 @@ RECIPES = {
         full=Spaces(),
         cpu=Spaces(hidden=(256, 256), steps=3000),
         record="cpu",
-        modules=MODULES,
     ),
     "8.4": Recipe(
         title="VAE and AAE, measured",
@@ -471,7 +467,6 @@ RECIPES = {
         record="cpu",
         seeds=tuple(range(5)),
         verdict=verdict_measured,
-        modules=MODULES,
     ),
     "8.5": Recipe(
         title="Told the labels",
@@ -487,7 +482,6 @@ RECIPES = {
         record="cpu",
         seeds=tuple(range(5)),
         verdict=verdict_labeled,
-        modules=MODULES,
     ),
     "8.6": Recipe(
         title="Point codes of few data",
@@ -501,6 +495,5 @@ RECIPES = {
         full=Few(),
         seeds=tuple(range(5)),
         verdict=verdict_few,
-        modules=MODULES,
     ),
 }

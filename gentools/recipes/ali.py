@@ -261,9 +261,9 @@ def verdict_speed(summary):
 
 @dataclass(frozen=True)
 class Training:
-    """ALI on the grid. `networks` names a function of the chapter; noise_std is the generator's noise."""
+    """ALI on the grid. `networks`: a function of the seed that makes them; noise_std is the generator's noise."""
 
-    networks: str = "toy_networks"
+    networks: object = ali.toy_networks
     noise_std: float = 0.05
     batch: int = 128
     steps: int = 12_000
@@ -275,10 +275,10 @@ class Training:
 
 def implicit(steps):
     """ALI's way at a small size: an encoder that takes noise, a generator that has none, both without a density."""
-    return Training(networks="implicit_networks", noise_std=0.0, steps=steps)
+    return Training(networks=ali.implicit_networks, noise_std=0.0, steps=steps)
 
 
-FULL = Training(networks="ali_networks", noise_std=0.0, batch=100, steps=200_000, betas=(0.8, 0.999))
+FULL = Training(networks=ali.ali_networks, noise_std=0.0, batch=100, steps=200_000, betas=(0.8, 0.999))
 
 STEPS = {
     "joint KL": ali.full_step,
@@ -289,9 +289,9 @@ STEPS = {
 
 def build(config, seed):
     """The networks of a configuration; only the small ones with a Gaussian encoder take generator noise."""
-    if config.networks == "toy_networks":
+    if config.networks is ali.toy_networks:
         return ali.toy_networks(seed, noise_std=config.noise_std)
-    return getattr(ali, config.networks)(seed)
+    return config.networks(seed)
 
 
 def counted(fake):
@@ -511,7 +511,7 @@ def verdict_compare(summary):
 @dataclass(frozen=True)
 class Rows:
     training: Training
-    gan_networks: str = "toy_networks"
+    gan_networks: object = gan.toy_networks
     rate: float = 3e-3  # of ALI and of the encoder found afterwards, by figure 9.4
     other_rate: float = 1e-3  # of the GAN, by figure 5.8, of its inverse and of the VAE
     inverse_steps: int = 4000
@@ -529,7 +529,7 @@ def run_rows(config, seed, device):
     def fit(nets, step, rate, steps, shape=(3, 2), watch=None):
         return optimize(nets, step, rows, t, rate, seed, steps, device, shape, watch, config.every)
 
-    joint, plain = build(t, seed), getattr(gan, config.gan_networks)(seed)
+    joint, plain = build(t, seed), config.gan_networks(seed)
     seen = {
         "ALI": fit(joint, ali.step, config.rate, t.steps, watch=lambda: drawn(joint, x, noise)[1]),
         "GAN": fit(plain, gan.step, config.other_rate, t.steps, 2, lambda: gan.sample(plain, z.to(device)).cpu()),
@@ -852,7 +852,7 @@ RECIPES = {
         draw=draw_rows,
         quick=Rows(implicit(300), inverse_steps=100, every=150),
         cpu=Rows(implicit(12_000)),
-        full=Rows(FULL, "ali_networks", 1e-4, 1e-4, 50_000, (400, 400), 10_000),
+        full=Rows(FULL, gan.ali_networks, 1e-4, 1e-4, 50_000, (400, 400), 10_000),
         seeds=tuple(range(10)),
         verdict=verdict_rows,
         record="cpu",

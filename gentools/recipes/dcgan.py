@@ -22,6 +22,7 @@ from gentools.lab.training import train
 from gentools.recipes import Recipe
 from gentools.recipes import vae as vae_recipes
 
+PUBLIC = {"mnist": data.mnist, "fashion_mnist": data.fashion_mnist}
 FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
 
 
@@ -58,8 +59,8 @@ def pictures(name, split, size):
     if name == "digits":
         images, labels = vae_recipes.pictures("digits", split)
         return images.repeat_interleave(size // 8, 2).repeat_interleave(size // 8, 3), labels
-    if name in ("mnist", "fashion_mnist"):
-        return getattr(data, name)(split)
+    if name in PUBLIC:
+        return PUBLIC[name](split)
     return data.images(name, size), None
 
 

@@ -379,7 +379,6 @@ RECIPES = {
         full=Faithful(steps=200, shown=(0, 5, 20, 200)),
         seeds=tuple(range(10)),
         verdict=verdict_faithful,
-        modules=("em", "mixtures"),
     ),
     "2.2": Recipe(
         title="A fit on its way",
@@ -390,7 +389,6 @@ RECIPES = {
         draw=draw_fits,
         quick=Faithful(),
         full=Faithful(),
-        modules=("em", "mixtures"),
     ),
     "2.3": Recipe(
         title="Where EM stops",
@@ -404,7 +402,6 @@ RECIPES = {
         full=Starts(),
         seeds=tuple(range(10)),
         verdict=verdict_starts,
-        modules=("em", "mixtures"),
     ),
     "2.4": Recipe(
         title="Twenty Bernoulli means",
@@ -417,7 +414,6 @@ RECIPES = {
         full=Digits(),
         seeds=tuple(range(5)),
         verdict=verdict_digits,
-        modules=("em", "mixtures"),
     ),
     "2.5": Recipe(
         title="The prior moves too",
@@ -431,7 +427,6 @@ RECIPES = {
         full=Prior(),
         seeds=tuple(range(10)),
         verdict=verdict_prior,
-        modules=("em", "mixtures"),
     ),
     "2.6": Recipe(
         title="A floor against collapse",
@@ -445,6 +440,5 @@ RECIPES = {
         full=Collapse(),
         seeds=tuple(range(10)),
         verdict=verdict_collapse,
-        modules=("em", "mixtures"),
     ),
 }

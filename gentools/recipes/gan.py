@@ -274,21 +274,21 @@ def draw_dirac(results, config):
 
 @dataclass(frozen=True)
 class Training:
-    """One GAN on points in the plane. `networks` names a function of the chapter: toy_networks or ali_networks."""
+    """One GAN on points in the plane. `networks`: a function of the seed that makes both players."""
 
-    networks: str = "toy_networks"
+    networks: object = gan.toy_networks
     batch: int = 128
     steps: int = 10_000
     points: int = 100_000
     betas: tuple = (0.5, 0.999)
 
 
-FULL = Training(networks="ali_networks", batch=100, steps=200_000, betas=(0.8, 0.999))  # ALI's GAN, alternating steps
+FULL = Training(networks=gan.ali_networks, batch=100, steps=200_000, betas=(0.8, 0.999))  # ALI's GAN, alternating steps
 
 
 def fit(config, points, step, rates, seed, device, watch=None, every=500):
     """Train one GAN on "ring" or "grid" with learning rates {network: rate}. Returns networks and History."""
-    nets = getattr(gan, config.networks)(seed).to(device)
+    nets = config.networks(seed).to(device)
     opts = {name: adam(net.parameters(), rates[name], config.betas) for name, net in nets.items()}
     stream = Stream(POINTS[points][0](config.points, seed)[0], config.batch, 2, device=device)
     seen = watch and (lambda done: watch(nets, done))

@@ -503,7 +503,6 @@ RECIPES = {
         seeds=tuple(range(5)),
         verdict=verdict_six,
         record="cpu",
-        modules=("regularized_gan", "dcgan"),
     ),
     "10.8": Recipe(
         title="The first experiment of the paper",
@@ -519,7 +518,6 @@ RECIPES = {
         full=Compared(PHOTOS),
         seeds=tuple(range(3)),
         verdict=functools.partial(verdict_sheets, FIRST, FIRST_PAIRS),
-        modules=("regularized_gan", "dcgan"),
     ),
     "10.9": Recipe(
         title="The second experiment of the paper",
@@ -536,7 +534,6 @@ RECIPES = {
         full=Compared(replace(PHOTOS, steps=2 * 8_000, moments=16)),
         seeds=tuple(range(3)),
         verdict=functools.partial(verdict_sheets, SECOND, SECOND_PAIRS),
-        modules=("regularized_gan", "dcgan"),
     ),
     "10.10": Recipe(
         title="The second experiment on clothes",
@@ -552,6 +549,5 @@ RECIPES = {
         seeds=tuple(range(5)),
         verdict=verdict_clothes,
         record="cpu",
-        modules=("regularized_gan", "dcgan"),
     ),
 }

@@ -181,7 +181,6 @@ RECIPES = {
         draw=draw_map,
         quick=Map(),
         full=Map(),
-        modules=("joint_kl",),
     ),
     "0.2": Recipe(
         title="Two coins in a bag",
@@ -195,6 +194,5 @@ RECIPES = {
         full=Bag(),
         seeds=tuple(range(5)),
         verdict=verdict_bag,
-        modules=("joint_kl",),
     ),
 }

@@ -1,0 +1,205 @@
+"""What decides the numbers of a figure: its configuration, and all code of gentools that its `run` reaches.
+
+The reached code is the closure of names. Start at `run` and at every function that the configuration holds, follow each
+name to the definition it stands for, in whichever module of gentools that is, and go on from there. Comments,
+docstrings, layout and refusals of bad input (an `if` that only raises) are left out, and so is what IGNORED names.
+"""
+
+import ast
+import dataclasses
+import functools
+import hashlib
+import importlib.util
+from pathlib import Path
+
+# What cannot move a number, by module and name ("*": all of it): checkpoints, progress, pictures, refusals.
+IGNORED = {
+    ("gentools.lab.checkpoint", "*"),
+    ("gentools.lab.download", "*"),
+    ("gentools.lab.plots", "*"),
+    ("gentools.lab.records", "*"),
+    ("gentools.lab.session", "*"),
+    ("gentools.lab.shapes", "*"),
+    ("gentools.lab.stream", "_check"),
+    ("gentools.lab.stream", "label"),
+    ("gentools.lab.training", "_bar"),
+    ("gentools.lab.training", "_check"),
+    ("gentools.lab.training", "_identity"),
+    ("gentools.recipes", "*"),
+}
+
+
+def fingerprint(run, config):
+    """16 hexadecimal digits for a function and its configuration, the same under every Python that the course supports."""
+    digest = hashlib.sha256(repr(plain(config)).encode())
+    for definition in sorted(reached([run, *functions(config)])):
+        digest.update(repr((definition, shape(*definition))).encode())
+    return digest.hexdigest()[:16]
+
+
+def reached(starts):
+    """The definitions that these functions and classes reach inside gentools: a set of (module, name)."""
+    found, todo = set(), [(function.__module__, function.__qualname__.split(".")[0]) for function in starts]
+    while todo:
+        here = todo.pop()
+        if here in found or _ignored(here) or not here[0].startswith("gentools"):
+            continue
+        if here[1] not in module(here[0]).definitions:
+            continue
+        found.add(here)
+        todo += {target for node in module(here[0]).definitions[here[1]] for target in _targets(node, here[0])}
+    return found
+
+
+def shape(name, definition):
+    """The statements of one definition as nested tuples, without what cannot move a number."""
+    return tuple(
+        _shape(_Bare(name).visit(ast.parse(ast.unparse(node)))) for node in module(name).definitions[definition]
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Module:
+    """One source file: {name: its top-level statements}, and {alias: what it was imported from} with (module, name)."""
+
+    definitions: dict
+    imports: dict
+
+
+@functools.cache
+def module(name):
+    """The parsed module of that dotted name."""
+    return parse(Path(importlib.util.find_spec(name).origin).read_text(encoding="utf-8"))
+
+
+def parse(source):
+    """A Module from its source."""
+    definitions, imports = {}, {}
+    for node in ast.parse(source).body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            imports |= _aliases(node)
+        for name in _defined(node):
+            definitions.setdefault(name, []).append(node)
+    return Module(definitions, imports)
+
+
+def _defined(node):
+    """Names that a top-level statement defines or changes."""
+    if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        return [node.name]
+    if isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        return [leaf.id for target in targets for leaf in ast.walk(target) if isinstance(leaf, ast.Name)]
+    return []
+
+
+def _aliases(node):
+    """{alias: (module, name)} of an import from gentools; the name is None where the alias is a module."""
+    found = {}
+    for each in node.names:
+        alias, path = each.asname or each.name, each.name
+        if isinstance(node, ast.ImportFrom):
+            path = f"{node.module}.{each.name}"
+        if path.split(".")[0] == "gentools" and (isinstance(node, ast.ImportFrom) or each.asname):
+            is_module = _is_module(path)
+            found[alias] = (path, None) if is_module else (node.module, each.name)
+    return found
+
+
+@functools.cache
+def _is_module(path):
+    try:
+        return importlib.util.find_spec(path) is not None
+    except ModuleNotFoundError:  # its parent is no package
+        return False
+
+
+def _targets(node, here):
+    """(module, name) of everything that a statement of module `here` mentions."""
+    names = dict(module(here).imports)
+    for inner in ast.walk(node):
+        if isinstance(inner, (ast.Import, ast.ImportFrom)):
+            names |= _aliases(inner)
+    attributes = {}  # an alias of a module, used as alias.name: that name; used by itself: all of the module
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Attribute) and isinstance(inner.value, ast.Name):
+            attributes[id(inner.value)] = inner.attr
+    for inner in ast.walk(node):
+        if not isinstance(inner, ast.Name):
+            continue
+        if inner.id not in names:
+            yield here, inner.id
+            continue
+        path, name = names[inner.id]
+        if name is not None:
+            yield path, name
+        elif id(inner) in attributes:
+            yield path, attributes[id(inner)]
+        else:
+            yield from ((path, each) for each in module(path).definitions)
+
+
+def _ignored(definition):
+    return definition in IGNORED or (definition[0], "*") in IGNORED
+
+
+class _Bare(ast.NodeTransformer):
+    """Takes out docstrings, refusals, and calls as statements of what is ignored; `name`: the module it works in."""
+
+    def __init__(self, name):
+        self.imports = module(name).imports
+
+    def generic_visit(self, node):
+        super().generic_visit(node)
+        for field in ("body", "orelse", "finalbody"):
+            body = getattr(node, field, None)
+            if isinstance(body, list):
+                kept = [child for child in body if not self._idle(child)]
+                setattr(node, field, kept or ([ast.Pass()] if body and field == "body" else []))
+        return node
+
+    def _idle(self, node):
+        if isinstance(node, ast.If):
+            return not node.orelse and all(isinstance(child, ast.Raise) for child in node.body)
+        if not isinstance(node, ast.Expr):
+            return False
+        call = node.value.func if isinstance(node.value, ast.Call) else None
+        if isinstance(call, ast.Attribute) and isinstance(call.value, ast.Name):
+            target = (self.imports.get(call.value.id, ("", ""))[0], call.attr)
+        else:
+            target = self.imports.get(getattr(call, "id", None), ("", ""))
+        return isinstance(node.value, ast.Constant) or _ignored(target)
+
+
+def _shape(node):
+    """A syntax tree as nested tuples; empty fields are left out, because Pythons differ in which ones they have."""
+    if isinstance(node, ast.AST):
+        skipped = ("ctx", "kind", "type_comment", "type_params")
+        fields = [(f, v) for f, v in ast.iter_fields(node) if f not in skipped and v is not None and v != []]
+        return type(node).__name__, *((field, _shape(value)) for field, value in fields)
+    return tuple(map(_shape, node)) if isinstance(node, list) else repr(node)
+
+
+def plain(value):
+    """A configuration as plain values; a function by its module and name."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return tuple(map(plain, value))
+    return f"{value.__module__}.{value.__qualname__}" if hasattr(value, "__qualname__") else value
+
+
+def functions(value):
+    """Functions and classes that a configuration holds, and the classes of the configurations that have methods."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        if any(callable(each) and not key.startswith("__") for key, each in vars(type(value)).items()):
+            yield type(value)
+        for each in dataclasses.fields(value):
+            yield from functions(getattr(value, each.name))
+    elif isinstance(value, (dict, list, tuple)):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from functions(each)
+    elif hasattr(value, "__qualname__"):
+        yield value

@@ -1,0 +1,259 @@
+"""Recording: compute the seeds of a figure, draw it, and write picture and record. `python -m gentools figures`.
+
+Results are kept per seed under build/records, so that a figure resumes where it was stopped, and seeds computed on
+several machines are merged by copying their files. Figures are drawn into build/figures; only `--record` writes into
+figures/, which the course ships.
+"""
+
+import argparse
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from gentools.lab import records
+from gentools.lab.chapters import CHAPTERS
+from gentools.lab.chapters import chapter as chapter_of
+from gentools.lab.pictures import located
+from gentools.lab.seeds import run_seeds
+from gentools.lab.stream import find_device
+from gentools.recipes import ROOT, closure, find, recipes, seedstore
+
+PUBLIC = ("digits", "mnist", "fashion_mnist", "cifar10")  # data with pinned contents, the same for everybody
+
+
+def fingerprint(id, scale):
+    """Digest of what decides the numbers of figure `id`: its configuration, and the code that its run reaches."""
+    recipe = find(id)
+    return closure.fingerprint(recipe.run, recipe.config(scale))
+
+
+def own_pictures(config):
+    """Names of the pictures in a configuration that are the reader's own: a folder, .zip or .npz."""
+    found = set()
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            found |= own_pictures(value)
+        elif field.name == "pictures" and value not in PUBLIC:
+            found.add(value)
+    return found
+
+
+def data_digest(config):
+    """Digest of the reader's own pictures that a configuration uses, or None: other pictures are another experiment."""
+    digest, names = hashlib.sha256(), sorted(own_pictures(config))
+    for name in names:
+        path = located(Path(name))
+        for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
+            digest.update(file.relative_to(path).as_posix().encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:16] if names else None
+
+
+# Computing
+
+
+def _identity(id, scale, seed):
+    """What a stored result must agree with before it is used."""
+    data = data_digest(find(id).config(scale))
+    return {"figure": id, "scale": scale, "seed": seed, "fingerprint": fingerprint(id, scale), "data": data}
+
+
+def _store(identity):
+    """The folder of one figure's seeds: other code or other pictures have another."""
+    marks = [identity[key] for key in ("figure", "scale", "fingerprint", "data") if identity[key]]
+    return ROOT / "build" / "records" / "-".join(marks)
+
+
+def _run_seed(id, scale, device, store, seed):
+    """Run one seed and store its result."""
+    torch.set_num_threads(1)
+    recipe, start = find(id), time.perf_counter()
+    result = recipe.run(recipe.config(scale), seed, device)
+    stored = {
+        "numbers": {k: float(v) for k, v in result["numbers"].items()},
+        "arrays": {k: torch.as_tensor(v).cpu() for k, v in result.get("arrays", {}).items()},
+        "seconds": time.perf_counter() - start,
+        "machine": {"device": _device_name(device), "torch": str(torch.__version__), "python": sys.version.split()[0]},
+    }
+    seedstore.save(store, _identity(id, scale, seed), stored)
+
+
+def compute(id, scale, seeds=None, device="cpu", jobs=1):
+    """Results of figure `id` for each seed, running only those not yet stored. Returns a list in seed order.
+
+    Raises ValueError if there is no such figure, scale or device.
+    """
+    seeds = list(find(id).seeds if seeds is None else seeds)
+    find_device(device)
+    identities = {seed: _identity(id, scale, seed) for seed in seeds}
+    store = _store(next(iter(identities.values())))
+    todo = [seed for seed in seeds if seedstore.load(store, identities[seed]) is None]
+    task = functools.partial(_run_seed, id, scale, device, str(store))
+    if jobs == 1 or len(todo) < 2:
+        for seed in todo:
+            task(seed)
+            print(f"  {id} seed {seed} done", flush=True)
+    else:
+        run_seeds(task, todo, jobs=jobs)
+    return [seedstore.load(store, identities[seed]) for seed in seeds]
+
+
+# Writing
+
+
+def _git(*words):
+    answer = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    return answer.stdout.strip()
+
+
+def _device_name(device):
+    return torch.cuda.get_device_name() if str(device).startswith("cuda") else str(device)
+
+
+def record_of(id, scale, seeds, results):
+    """The record of figure `id` as a dict: what made it, every number of every seed, their summary, the verdict."""
+    recipe, names = find(id), results[0]["numbers"]
+    summary = {k: records.summarize([r["numbers"][k] for r in results]) for k in names}
+    named = [r["machine"] for r in results]  # where the seeds were computed, which need not be where it is drawn
+    data = data_digest(recipe.config(scale))
+    return {
+        "id": id,
+        "title": recipe.title,
+        "caption": recipe.caption,
+        "alt": recipe.alt,
+        "scale": scale,
+        "config": closure.plain(recipe.config(scale)),
+        "seeds": list(seeds),
+        "numbers": {k: [r["numbers"][k] for r in results] for k in names},
+        "summary": summary,
+        "verdict": recipe.verdict(summary) if recipe.verdict else None,
+        **{k: " and ".join(sorted({m[k] for m in named})) for k in named[0]},
+        "commit": _git("rev-parse", "HEAD"),
+        "fingerprint": fingerprint(id, scale),
+        **({"data": data} if data else {}),
+        "seconds": sum(r["seconds"] for r in results),
+    }
+
+
+def write(id, scale, seeds, results, record=False):
+    """Draw figure `id` and write picture and record, into build/figures, or into figures/ to `record` it.
+
+    Raises ValueError if it is to be recorded at another scale or from other seeds than the recipe's own, or if the
+    recorded figure shows other pictures.
+    """
+    import matplotlib.pyplot as plt
+
+    from gentools.lab import plots
+
+    recipe, name = find(id), chapter_of(id).folder
+    plots.style()
+    entry = record_of(id, scale, seeds, results)
+    target = ROOT / "figures" / name if record else ROOT / "build" / "figures" / f"{name}-{scale}"
+    if record:
+        _check_record(id, entry, target / f"{id}.json")
+    target.mkdir(parents=True, exist_ok=True)
+    with plt.ioff():
+        fig = recipe.draw(results, recipe.config(scale))
+    (target / f"{id}.png").write_bytes(plots.png(fig, Title=f"Figure {id}", Source=entry["fingerprint"]))
+    plt.close(fig)
+    (target / f"{id}.json").write_text(json.dumps(entry, indent=1, allow_nan=True) + "\n")
+    return target / f"{id}.png"
+
+
+def _check_record(id, entry, path):
+    recipe = find(id)
+    if entry["scale"] != recipe.record or entry["seeds"] != list(recipe.seeds):
+        raise ValueError(
+            f"figure {id} is recorded at scale {recipe.record!r} from the seeds {list(recipe.seeds)}; leave out "
+            "--scale and --seeds, or leave out --record to draw it into build/figures"
+        )
+    before = json.loads(path.read_text()).get("data") if path.exists() else None
+    if path.exists() and entry.get("data") != before:
+        raise ValueError(f"the recorded figure {id} shows other pictures (digest {before}); leave out --record")
+
+
+# The command
+
+
+def _list():
+    for chapter in CHAPTERS:
+        for id, recipe in recipes(chapter.name).items():
+            record = records.load(id)
+            if record is None:
+                state = "not recorded"
+            elif record["fingerprint"] != fingerprint(id, record["scale"]):
+                state = "stale"
+            else:
+                state = f"recorded ({record['scale']}, {len(record['seeds'])} seeds, {record['device']})"
+            print(f"{id:<6} {recipe.title}: {state}")
+
+
+def _seeds(text):
+    """ "0-4" or "0,3,7" as a list of seeds."""
+    first, dash, last = text.partition("-")
+    try:
+        seeds = list(range(int(first), int(last) + 1)) if dash else [int(s) for s in text.split(",")]
+    except ValueError:
+        seeds = []
+    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
+        raise argparse.ArgumentTypeError(f'{text!r} names no seeds; write "0-4" or "0,3", each seed once')
+    return seeds
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="gentools figures", description=command.__doc__)
+    parser.add_argument("ids", nargs="*", help="figure numbers such as 1.2, chapters such as 01 or gan, or all")
+    parser.add_argument("--scale", choices=["quick", "cpu", "full"], help="default: that of the recorded figure")
+    parser.add_argument("--seeds", type=_seeds, help='"0-4" or "0,3"; default: all of the recipe\'s seeds')
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="single-threaded processes side by side")
+    parser.add_argument("--data", type=Path, help="folder with data files, instead of GENTOOLS_DATA")
+    parser.add_argument("--record", action="store_true", help="write into figures/, as part of the course")
+    return parser
+
+
+def command(argv):
+    """`python -m gentools figures [ID ...]`: without ids, list the figures; with ids (or "all"), draw them."""
+    args = _parser().parse_args(argv)
+    if args.jobs < 1:
+        raise ValueError(f"--jobs must be at least 1, not {args.jobs}")
+    if args.data and not args.data.is_dir():
+        raise ValueError(f"--data names a folder, and {args.data} is none")
+    if args.data:
+        os.environ["GENTOOLS_DATA"] = str(args.data.resolve())
+    if not args.ids:
+        _list()
+        return 0
+    find_device(args.device)
+    for id in _expand(args.ids):
+        recipe = find(id)
+        scale, seeds = args.scale or recipe.record, args.seeds or list(recipe.seeds)
+        print(f"{id} {recipe.title}: {scale}, {len(seeds)} seeds, {recipe.config(scale)}", flush=True)
+        results = compute(id, scale, seeds, args.device, args.jobs)
+        path = write(id, scale, seeds, results, args.record)
+        print(f"  wrote {path.relative_to(ROOT)}", flush=True)
+    return 0
+
+
+def _expand(ids):
+    """Figure ids from ids, chapter numbers or names, and "all". Raises ValueError on a chapter without figures."""
+    out, names = [], {chapter.name: chapter for chapter in CHAPTERS}
+    for id in ids:
+        if "." in id:
+            out.append(id)
+            continue
+        chosen = CHAPTERS if id == "all" else [names.get(id) or chapter_of(id)]
+        figures = [figure for chapter in chosen for figure in recipes(chapter.name)]
+        if not figures:
+            raise ValueError(f"chapter {chosen[0].number} ({chosen[0].title}) has no figures yet")
+        out += figures
+    return out
