@@ -9,9 +9,11 @@ import importlib
 
 _HOMES = {
     "gentools.exercises": ("ask", "predict", "outcome", "check", "hint", "solution"),
-    "gentools.lab.plots": ("show",),
+    "gentools.lab.plots": ("curves", "scatter", "sheet", "show"),
     "gentools.lab.records": ("recorded", "report"),
+    "gentools.lab.session": ("setup",),
     "gentools.lab.verify": ("verify",),
+    "gentools.recipes.reproducing": ("reproduce",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -37,30 +39,3 @@ def source(*things):
     import inspect
 
     print("\n\n\n".join(inspect.getsource(thing).rstrip() for thing in things))
-
-
-def setup():
-    """Prepare a notebook: the house style for figures, and one line on what it runs with. Returns the scale.
-
-    The scale is "quick", a laptop's size, unless the environment variable GENTOOLS_SCALE says "full", the sources' own.
-    OMP_NUM_THREADS, where set, is the number of torch's threads. Raises ValueError on any other scale.
-    """
-    import os
-
-    import torch
-
-    from gentools.lab import plots
-
-    scale = os.environ.get("GENTOOLS_SCALE", "quick")
-    if scale not in ("quick", "full"):
-        raise ValueError(f"GENTOOLS_SCALE is {scale!r}; set it to 'quick' or 'full', or leave it unset for 'quick'")
-    plots.style()
-    if os.environ.get("OMP_NUM_THREADS", "").isdigit():
-        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
-    print(
-        f"gentools {importlib.import_module(__name__).__version__}, torch {torch.__version__}, {device}, scale {scale}"
-    )
-    if scale == "full" and device == "CPU":
-        print("Full scale on a CPU takes hours. The recorded figures show what it gives.")
-    return scale

@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from packaging.requirements import Requirement
 
@@ -106,7 +107,7 @@ def test_importing_gentools_and_a_chapter_is_cheap():
 
 
 def test_the_package_offers_what_the_setup_cell_asks_for():
-    names = re.search(r"from gentools import (.*)", notebooks.setup_cell())[1].split(", ")
+    names = ", ".join(re.findall(r"from gentools import (.*)", notebooks.setup_cell())).split(", ")
     assert all(callable(getattr(gentools, name)) and name in dir(gentools) for name in names)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         gentools.nothing  # noqa: B018
@@ -114,10 +115,23 @@ def test_the_package_offers_what_the_setup_cell_asks_for():
 
 def test_setup_refuses_an_unknown_scale(monkeypatch, capsys):
     monkeypatch.setenv("GENTOOLS_SCALE", "huge")
-    with pytest.raises(ValueError, match="set it to 'quick' or 'full'"):
+    with pytest.raises(ValueError, match="takes 'quick' or 'full'"):
         gentools.setup()
     monkeypatch.setenv("GENTOOLS_SCALE", "quick")
-    assert gentools.setup() == "quick" and "scale quick" in capsys.readouterr().out
+    monkeypatch.setenv("OMP_NUM_THREADS", "0")
+    assert gentools.setup("full") == ("quick", "cpu"), "the environment overrides the notebook"
+    assert "scale quick" in capsys.readouterr().out
+    monkeypatch.delenv("GENTOOLS_SCALE")
+    assert gentools.setup("full")[0] == "full" and "Change runtime type" in capsys.readouterr().out
+    assert gentools.setup() == ("quick", "cpu")
+
+
+def test_setup_takes_the_gpu_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
+    assert gentools.setup() == ("quick", "cuda")
+    monkeypatch.undo()
+    assert gentools.setup() == ("quick", "cpu")
 
 
 # One environment

@@ -102,3 +102,50 @@ def image_grid(ax, images, columns=10, vmin=0, vmax=1, interpolation="nearest"):
     sheet = sheet.reshape(rows * tiles.shape[1], columns * tiles.shape[2], *tiles.shape[3:])
     ax.imshow(sheet, cmap="gray", vmin=vmin, vmax=vmax, interpolation=interpolation)
     ax.set_axis_off()
+
+
+# What a training cell shows, one call each
+
+
+def curves(history, alt=None):
+    """Show every metric of a History over the steps: single steps in a pale line, means over a fiftieth of the run on top."""
+    import matplotlib.pyplot as plt
+
+    fig, ax = plt.subplots(figsize=(6.4, 2.8))
+    width = max(1, len(history) // 50)
+    for name, color in zip(history.names, COLORS.values(), strict=False):
+        values = history[name].detach().reshape(len(history), -1).mean(1)  # (steps,)
+        means = values[: len(values) // width * width].reshape(-1, width).mean(1)
+        ax.plot(range(len(values)), values, color=color, alpha=0.2, lw=0.6, ls="-")
+        ax.plot([(i + 0.5) * width for i in range(len(means))], means, color=color, ls="-", label=name)
+    ax.set(xlabel="step", ylabel="nats" if len(history.names) > 1 else history.names[0])
+    ax.legend(loc="best")
+    show(fig, alt or f"Curves over {len(history)} steps: {', '.join(history.names)}.")
+
+
+def scatter(x, centers=None, alt=None):
+    """Show points x (n, 2) in the plane, and crosses at the centers (k, 2) of the true modes."""
+    import matplotlib.pyplot as plt
+
+    fig, ax = plt.subplots(figsize=(3.6, 3.6))
+    ax.plot(*x.detach().cpu().T, ".", ms=2, alpha=0.5, color=COLORS["blue"])
+    if centers is not None:
+        reach = 1.3 * float(centers.abs().max())
+        ax.plot(*centers.cpu().T, "+", ms=6, mew=0.9, color=COLORS["vermillion"])
+        ax.set(xlim=(-reach, reach), ylim=(-reach, reach))
+    ax.set(aspect="equal", xticks=(), yticks=())
+    show(
+        fig, alt or f"{len(x)} points in the plane{', with crosses at the true modes' if centers is not None else ''}."
+    )
+
+
+def sheet(images, columns=10, alt=None):
+    """Show images (n, h, w) or (n, c, h, w), scaled from their least value to their largest, as one sheet."""
+    import matplotlib.pyplot as plt
+
+    images = images.detach().cpu().float()
+    rows = -(-len(images) // columns)
+    fig, ax = plt.subplots(figsize=(0.6 * columns, 0.6 * rows))
+    low, high = images.min(), images.max()
+    image_grid(ax, (images - low) / (high - low).clamp(min=1e-12), columns=columns)
+    show(fig, alt or f"A sheet of {len(images)} pictures, {columns} in a row.")

@@ -1,12 +1,10 @@
 """The training loop: a visible for-loop around a chapter's step, exact under kill and resume."""
 
 import contextlib
-import os
-import sys
 
 import torch
 
-from gentools.lab import checkpoint
+from gentools.lab import checkpoint, session
 from gentools.lab.history import History
 from gentools.lab.optim import groups, settings
 from gentools.lab.randomness import generator
@@ -71,10 +69,10 @@ def train(step, nets, opts, stream, steps, seed, *, schedule=None, ema=None, aut
 
 
 def _bar(start, steps):
-    """The steps to run, with a progress bar on a terminal. Elsewhere tqdm stays unused: its lock outlives a kill."""
-    if not sys.stderr.isatty() or "TQDM_DISABLE" in os.environ:
+    """The steps to run, with a progress bar where one is wanted. Elsewhere tqdm stays unused: its lock outlives a kill."""
+    if not session.shows_progress():
         return range(start, steps)
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     return tqdm(range(start, steps), initial=start, total=steps)
 

@@ -22,9 +22,10 @@ try:
 except ModuleNotFoundError:  # on Colab: pure Python, its own torch stays
     %pip install -q --no-deps "git+https://github.com/{repository}@{tag}"
     import gentools
-from gentools import ask, check, hint, outcome, predict, recorded, report, show, solution, source, verify
+from gentools import ask, check, curves, hint, outcome, predict, recorded, report
+from gentools import reproduce, scatter, sheet, show, solution, source, verify
 
-SCALE = gentools.setup()  # "quick", unless GENTOOLS_SCALE says "full\""""
+SCALE, DEVICE = gentools.setup("quick")  # "full": the sources' own size, on a GPU"""
 
 BADGE = (
     "[![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
