@@ -23,13 +23,17 @@ def modes(samples, centers, std):
     A sample is of high quality within 3 std of a center, and a mode is covered if at least one such sample is nearest
     to it (Srivastava et al. 2017, arXiv 1705.07761; use 2,500 samples to compare with the literature). The overlap is
     sum_k min(share of samples that are good and nearest to k, 1/k): 1 for a perfect sampler, at most j/k if j modes are
-    covered. Samples that are not finite are bad ones. Raises ValueError on empty or misshapen input.
+    covered. Samples that are not finite are bad ones. Raises ValueError on empty or misshapen input, centers that are not
+    finite, or a std that is not positive.
     """
     if samples.ndim != 2 or centers.ndim != 2 or samples.shape[1] != centers.shape[1] or not len(samples):
         raise ValueError(
             f"samples (n, d) and centers (k, d) need equal d and n >= 1, not {tuple(samples.shape)}, {tuple(centers.shape)}"
         )
-    distance = torch.cdist(samples, centers, compute_mode="donot_use_mm_for_euclid_dist")
+    if not 0 < std < math.inf or not centers.isfinite().all():
+        raise ValueError(f"std must be positive and the centers finite; std is {std}")
+    kind = torch.promote_types(torch.promote_types(samples.dtype, centers.dtype), torch.float32)  # the finer of the two
+    distance = torch.cdist(samples.to(kind), centers.to(kind), compute_mode="donot_use_mm_for_euclid_dist")
     nearest, mode = distance.min(1)
     share = mode[nearest <= 3 * std].bincount(minlength=len(centers)) / len(samples)
     return Modes(int((share > 0).sum()), float(share.sum()), float(share.clamp(max=1 / len(centers)).sum()))
@@ -52,7 +56,14 @@ def disc_probabilities(density, centers, radius):
 
 
 def expected_modes(probabilities, n):
-    """Mean number of modes covered by n independent samples that hit mode k with probabilities[k]: sum 1 - (1-p)^n."""
+    """Mean number of modes covered by n independent samples that hit mode k with probabilities[k]: sum 1 - (1-p)^n.
+
+    Raises ValueError for fewer than 0 samples, or probabilities outside [0, 1].
+    """
+    if not n >= 0 or not ((probabilities >= 0) & (probabilities <= 1)).all():
+        raise ValueError(f"expected n >= 0 samples and probabilities within [0, 1], not n = {n} and {probabilities}")
+    if n == 0:
+        return 0.0  # said apart, because 0 * log(0) is NaN
     return float(-torch.expm1(n * torch.log1p(-probabilities.double())).sum())
 
 
@@ -85,16 +96,37 @@ def frechet(x, y):
     """Squared Frechet distance of the Gaussians fitted to features x (n, d) and y (m, d) (Heusel et al. 2017).
 
     |difference of means|^2 + tr(S + T - 2 (S T)^(1/2)) with covariances S and T, in the features' squared units. It is 0
-    for equal moments. It is biased upward for few rows: compare at equal n, beside a second sample of real data.
-    Raises ValueError on misshapen input.
+    for equal moments and never below. It is biased upward for few rows: compare at equal n, beside a second sample of
+    real data. Raises ValueError on misshapen input and on features that are not finite.
     """
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or min(len(x), len(y)) < 2:
         raise ValueError(
             f"features need shapes (n, d) and (m, d) with n, m > 1, not {tuple(x.shape)}, {tuple(y.shape)}"
         )
+    for name, features in (("x", x), ("y", y)):
+        if bad := int((~features.isfinite()).any(1).sum()):
+            raise ValueError(f"{bad} of the {len(features)} rows of {name} hold NaN or infinity; they have no Gaussian")
     x, y = x.double(), y.double()
-    s, t = x.T.cov(), y.T.cov()
+    d = x.shape[1]
+    s, t = (features.T.cov().reshape(d, d) for features in (x, y))
+    few = min(len(x), len(y)) <= d
+    cross = _cross_of_few(x, y) if few else _cross(s, t)
+    distance = (x.mean(0) - y.mean(0)).square().sum() + s.trace() + t.trace() - 2 * cross
+    return max(0.0, float(distance))  # rounding may leave -1e-13
+
+
+def _cross(s, t):
+    """tr (S T)^(1/2) of covariances (d, d), from the eigenvalues of S^(1/2) T S^(1/2)."""
     values, vectors = torch.linalg.eigh(s)
     root = vectors * values.clamp_min(0).sqrt() @ vectors.T
-    cross = torch.linalg.eigvalsh(root @ t @ root).clamp_min(0).sqrt().sum()
-    return float((x.mean(0) - y.mean(0)).square().sum() + s.trace() + t.trace() - 2 * cross)
+    return torch.linalg.eigvalsh(root @ t @ root).clamp_min(0).sqrt().sum()
+
+
+def _cross_of_few(x, y):
+    """The same for no more rows than dimensions, where most eigenvalues are 0 and roots of their rounding would add up.
+
+    With S = A'A and T = B'B it is the sum of the singular values of A B', (n, m); no root of a small number is taken.
+    """
+    a, b = ((features - features.mean(0)) / math.sqrt(len(features) - 1) for features in (x, y))
+    a, b = (torch.linalg.qr(f, mode="r").R if f.shape[0] > f.shape[1] else f for f in (a, b))  # at most d rows
+    return torch.linalg.svdvals(a @ b.T).sum()

@@ -1,5 +1,6 @@
 """Data sets: right contents when all is well, and a clear refusal with nothing left behind when it is not."""
 
+import contextlib
 import gzip
 import hashlib
 import io
@@ -12,6 +13,7 @@ import sys
 import tarfile
 import threading
 import tracemalloc
+import urllib.request
 import zipfile
 import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,7 +24,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gentools.lab import data, download, pictures
+from gentools.lab import data, download, pictures, records
 from gentools.lab.data import DataError
 
 SHARED = Path(os.environ.get("GENTOOLS_DATA") or Path(__file__).parents[2] / "shared" / "data").resolve()
@@ -454,6 +456,22 @@ def test_offline_opens_no_socket(monkeypatch, no_network, tmp_path, load):
     message = str(error.value)
     assert "GENTOOLS_OFFLINE" in message and "https://" in message and "sha256" in message and "save it as" in message
     assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize("value, forbidden", [
+    *((v, True) for v in ("1", "true", "True", "YES", "on", " 1 ")), *((v, False) for v in ("0", "false", "No", "OFF", "", " "))
+])  # fmt: skip
+def test_one_meaning_of_offline(monkeypatch, value, forbidden):
+    """In the data sets and in the recorded figures alike: `true` opens no socket, `no` may."""
+    asked = []
+    monkeypatch.setenv("GENTOOLS_OFFLINE", value)
+    monkeypatch.setattr(records, "folder", lambda: None)
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: asked.append("figure") or io.BytesIO(b"{}"))
+    monkeypatch.setattr(download, "_retrieve", lambda url, file: asked.append("data") or Path(url))
+    with pytest.raises(DataError, match="OFFLINE") if forbidden else contextlib.nullcontext():
+        download.fetch(toy("https://example.org/"))
+    records._read("05_gan/5.1.json")
+    assert asked == ([] if forbidden else ["data", "figure"])
 
 
 def test_eight_readers_at_once_share_one_good_file(server, tmp_path):

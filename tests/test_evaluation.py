@@ -96,3 +96,65 @@ def test_chance_lines_of_the_grid_are_the_known_ones():
     assert lines["uniform"][1] == pytest.approx(25 * math.pi * 0.15**2 / 100)
     assert lines["uniform"][0] == pytest.approx(25 * (1 - (1 - math.pi * 0.15**2 / 100) ** 2500))
     assert 17 < lines["Gaussian"][0] < 18.5 and lines["Gaussian"][1] < 0.02
+
+
+def test_samples_and_centers_may_differ_in_precision():
+    centers = torch.tensor([[0.0, 0.0], [4.0, 0.0]], dtype=torch.float64)
+    x = torch.tensor([[0.1, 0.0], [4.0, 0.1], [2.0, 2.0]])
+    want = (2, pytest.approx(2 / 3), pytest.approx(2 / 3))
+    for samples, at in ((x, centers), (x.double(), centers.float()), (x.bfloat16(), centers), (x, centers.long())):
+        assert evaluation.modes(samples, at, 0.1) == want
+
+
+@pytest.mark.parametrize("std", [0, -1, math.nan, math.inf])
+def test_a_width_that_is_none_is_refused(std):
+    with pytest.raises(ValueError, match="std must be positive"):
+        evaluation.modes(torch.zeros(4, 2), torch.zeros(1, 2), std)
+
+
+def test_centers_that_are_not_finite_are_refused():
+    with pytest.raises(ValueError, match="centers finite"):
+        evaluation.modes(torch.zeros(4, 2), torch.full((1, 2), math.nan), 1)
+
+
+def test_expected_modes_of_nothing_and_of_nonsense():
+    p = torch.tensor([0.5, 1.0])
+    assert evaluation.expected_modes(p, 0) == 0 and evaluation.expected_modes(p, 1) == 1.5
+    for probabilities, n in ((p, -5), (p, math.nan), (p - 1, 3), (p + 0.5, 3), (p * math.nan, 3)):
+        with pytest.raises(ValueError, match="n >= 0 samples"):
+            evaluation.expected_modes(probabilities, n)
+
+
+def test_frechet_of_single_numbers_by_hand():
+    """Means 1 and 3, variances 2 and 8: (3 - 1)^2 + (sqrt 8 - sqrt 2)^2 = 6."""
+    assert evaluation.frechet(torch.tensor([[0.0], [2.0]]), torch.tensor([[1.0], [5.0]])) == pytest.approx(6)
+
+
+@pytest.mark.parametrize("n, m, d", [(300, 300, 2048), (30, 30, 30), (20, 500, 40), (40, 40, 5), (2, 2, 1)])
+def test_frechet_of_equal_and_of_moved_features(n, m, d):
+    """0 for equal features, never below, and the squared length of a shift, also with fewer rows than dimensions."""
+    x = torch.randn(n, d, generator=generator(n, "x"))
+    assert 0 <= evaluation.frechet(x, x) < 1e-9 * d
+    assert evaluation.frechet(x, x.double() + 2) == pytest.approx(4 * d, rel=1e-9)
+
+
+@pytest.mark.parametrize("n, m, d", [(20, 30, 40), (12, 200, 40), (200, 12, 40), (40, 41, 40)])
+def test_frechet_of_few_rows_agrees_with_a_matrix_root(n, m, d):
+    """The direct formula: eigenvalues of the product S T itself, which are real and not negative."""
+    x = torch.randn(n, d, generator=generator(n, "x"), dtype=torch.float64)
+    y = 2 * torch.randn(m, d, generator=generator(m, "y"), dtype=torch.float64) + 1
+    s, t = np.cov(x.numpy().T), np.cov(y.numpy().T)
+    root = np.sqrt(np.linalg.eigvals(s @ t).real.clip(1e-12)).sum()
+    want = float((x.mean(0) - y.mean(0)).square().sum()) + np.trace(s) + np.trace(t) - 2 * root
+    assert evaluation.frechet(x, y) == pytest.approx(want, rel=1e-5)
+    assert evaluation.frechet(y, x) == pytest.approx(evaluation.frechet(x, y), rel=1e-9)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_frechet_refuses_features_that_are_not_finite(bad):
+    x = torch.randn(5, 3, generator=generator(0))
+    y = x.clone()
+    y[2, 1] = bad
+    for pair, name in (((x, y), "y"), ((y, x), "x")):
+        with pytest.raises(ValueError, match=f"1 of the 5 rows of {name} hold NaN or infinity"):
+            evaluation.frechet(*pair)

@@ -52,7 +52,8 @@ def data_folder():
 
 
 def offline():
-    return os.environ.get("GENTOOLS_OFFLINE", "0") not in ("", "0")
+    """Whether GENTOOLS_OFFLINE forbids the network: any value but 0, false, no, off (in any case) and nothing does."""
+    return os.environ.get("GENTOOLS_OFFLINE", "").strip().lower() not in ("", "0", "false", "no", "off")
 
 
 def _digest(path):
