@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from gentools.lab import data, download, pictures, records
 from gentools.lab.data import DataError
@@ -579,6 +579,120 @@ def test_resizing_crops_at_the_center(store):
     assert data.images(store({"a.png": encode(wide)}), size=5).unique().tolist() == [255]
 
 
+def test_what_is_hidden_is_no_data(store):
+    """At any depth, and also where an archive made on Windows separates the parts of a path by backslashes."""
+    seen, hidden = encode(noise(4, 4)), encode(noise(9, 9))
+    litter = (".a.png", ".ipynb_checkpoints/b.png", "cats/.thumbnails/c.png", "__MACOSX/d.png", "cats/__MACOSX/e/f.png",
+              "p\\.hidden.png", ".git\\h.png", "q\\__MACOSX\\i.png", "@eaDir/j.png")  # fmt: skip
+    x = data.images(store(dict.fromkeys(litter, hidden) | {"cats/k.png": seen, "l.jfif": seen}))
+    assert x.shape == (2, 1, 4, 4)
+
+
+def test_a_hidden_folder_may_be_asked_for(tmp_path):
+    foldered(tmp_path / ".cache", {"a.png": encode(noise(4, 4))})
+    assert len(data.images(tmp_path / ".cache")) == 1
+
+
+def test_linked_folders_are_read_once_and_loops_end(tmp_path):
+    a, b = noise(4, 4), noise(4, 4)[::-1].copy()
+    own = foldered(tmp_path / "own", {"z/a.png": encode(a)})
+    far = foldered(tmp_path / "far", {"b.png": encode(b)})
+    for name, target in {
+        "linked": far,
+        "again": far,
+        "b": own / "z",
+        "loop": own,
+        "z/loop": own,
+        "gone": "/no",
+    }.items():
+        (own / name).symlink_to(target)
+    (far / "loop").symlink_to(far)
+    assert np.array_equal(data.images(own)[:, 0], [b, a])  # again/b.png (linked/ is the same folder) and z/a.png
+
+
+def test_pictures_of_unknown_kinds_are_counted(store):
+    members = {"a.heic": b"1", "b.HEIC": b"2", "c.avif": b"3", "d.txt": b"4", ".e.heic": b"5"}
+    with pytest.warns(UserWarning, match=r"passed over 2 \.heic, 1 \.avif, which cannot be read"):
+        assert len(data.images(store(members | {"f.png": encode(noise(4, 4))}))) == 1
+
+
+def test_only_pictures_of_unknown_kinds(tmp_path):
+    with pytest.raises(DataError, match=r"only kinds that cannot be read here: 1 \.heic; convert"):
+        data.images(foldered(tmp_path / "own", {"a.heic": b"1"}))
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "tiff", "webp"])
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_pictures_stand_as_their_exif_says(tmp_path, kind, turn):
+    """Against the picture library's own function, and the corner's place by hand: 6 means turn clockwise."""
+    corner = np.zeros((16, 24), np.uint8)
+    corner[:8, :8] = 255
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    Image.fromarray(corner).save(tmp_path / f"a.{kind}", exif=exif, **({"lossless": True} if kind == "webp" else {}))
+    x = data.images(tmp_path)[0].float().mean(0)
+    with Image.open(io.BytesIO((tmp_path / f"a.{kind}").read_bytes())) as stored:
+        want = np.asarray(ImageOps.exif_transpose(stored).convert("L"), np.float32)
+    assert np.abs(x.numpy() - want).max() <= 1
+    bright = {1: (4, 4), 2: (4, 20), 3: (12, 20), 4: (12, 4), 5: (4, 4), 6: (4, 12), 7: (20, 12), 8: (20, 4)}[turn]
+    assert x.shape == ((16, 24) if turn < 5 else (24, 16)) and x[bright] > 200
+
+
+def test_a_damaged_exif_block_leaves_the_picture_as_stored(tmp_path):
+    Image.fromarray(noise(8, 8)).save(tmp_path / "a.png", exif=b"Exif\0\0II*\0\xff\xff\xff\xff" + bytes(9))
+    assert np.array_equal(data.images(tmp_path)[0, 0], noise(8, 8))
+
+
+def test_transparency_lies_over_white(store):
+    """Hand-made: alpha 0 is white whatever lies hidden under it, alpha 1 the color, one half their mean."""
+    logo = np.zeros((1, 3, 4), np.uint8)
+    logo[0] = [0, 0, 0, 0], [0, 0, 0, 255], [10, 110, 210, 128]
+    gray = Image.fromarray(np.array([[[0, 0], [0, 255], [100, 0]]], np.uint8), "LA")
+    palette = Image.fromarray(np.array([[0, 1, 2]], np.uint8), "P")
+    palette.putpalette([9, 9, 9, 40, 40, 40, 200, 0, 0])
+    streams = {"b.png": gray, "c.png": palette}
+    members = {"a.png": encode(logo)}
+    for name, picture in streams.items():
+        stream = io.BytesIO()
+        picture.save(stream, "png", **({"transparency": 0} if name == "c.png" else {}))
+        members[name] = stream.getvalue()
+    x = data.images(store(members)).int()[:, :, 0].mT  # (3 pictures, 3 pixels, 3 channels)
+    half = [round(255 - (255 - v) * 128 / 255) for v in (10, 110, 210)]
+    assert (x[0] - torch.tensor([[255] * 3, [0] * 3, half])).abs().max() <= 1
+    assert x[1].tolist() == [[255] * 3, [0] * 3, [255] * 3]
+    assert x[2].tolist() == [[255] * 3, [40] * 3, [200, 0, 0]]
+
+
+def test_gray_with_transparency_and_gray_palettes_have_one_channel(tmp_path):
+    gray = noise(6, 6)
+    Image.fromarray(gray).convert("P").save(tmp_path / "a.png")
+    Image.fromarray(gray).save(tmp_path / "b.gif")
+    Image.merge("LA", [Image.fromarray(gray), Image.new("L", (6, 6), 255)]).save(tmp_path / "c.png")
+    assert np.array_equal(data.images(tmp_path), [gray[None]] * 3)
+
+
+def test_masks_of_zeros_and_ones_are_noticed(store, recwarn):
+    mask = (noise(4, 4) > 99).astype(np.uint8)
+    path = store({"a.png": encode(mask)})
+    with pytest.warns(UserWarning, match="0 or 1 of 255.*multiply them by 255"):
+        data.images(path)
+    np.savez(path.parent / "mask.npz", mask[None])
+    with pytest.warns(UserWarning, match="0 or 1 of 255"):
+        data.images(path.parent / "mask.npz")
+
+
+def test_the_sum_of_a_member_is_checked_although_its_picture_ends_early(tmp_path):
+    """The decoder needs only the first bytes of this member; the changed pixel shows in the member's sum alone."""
+    path = tmp_path / "own.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("a.ppm", encode(noise(4, 4, 3), "ppm") + bytes(100_000))
+    raw = bytearray(path.read_bytes())
+    raw[raw.index(noise(4, 4, 3).tobytes())] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(DataError, match="CRC"):
+        data.images(path)
+
+
 @pytest.mark.parametrize("members", [{}, {"notes.txt": b"no picture"}], ids=["empty", "text only"])
 def test_no_pictures(store, tmp_path, members):
     (tmp_path / "own").mkdir()
@@ -692,12 +806,20 @@ def test_arguments_that_make_no_sense(tmp_path):
         data.images(tmp_path, key="x_train")
 
 
+def test_an_npz_of_floats_says_what_it_holds(tmp_path):
+    np.savez(tmp_path / "own.npz", x=np.zeros((3, 8, 8), np.float32), y=np.arange(3))
+    for key in (None, "x"):
+        with pytest.raises(DataError, match=r"it holds: x float32 \(3, 8, 8\), y int64 \(3,\).*255 \* x") as error:
+            data.images(tmp_path / "own.npz", key=key)
+        assert "give key=" not in str(error.value)
+
+
 def test_npz_layouts(tmp_path):
     path, gray, color = tmp_path / "own.npz", noise(3, 8, 8), noise(3, 8, 8, 3)
     np.savez_compressed(path, x_train=color, x_test=gray, y=np.arange(3))
     assert np.array_equal(data.images(path, key="x_train"), color.transpose(0, 3, 1, 2))
     assert np.array_equal(data.images(path, key="x_test")[:, 0], gray)
-    with pytest.raises(DataError, match=r"give key=, one of: x_train .*x_test"):
+    with pytest.raises(DataError, match=r"give key=, one of: x_train, x_test"):
         data.images(path)
     with pytest.raises(DataError, match="named 'y'"):
         data.images(path, key="y")
@@ -733,7 +855,7 @@ def test_npz_that_is_damaged_or_hostile(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "own.npz"
     np.savez(path, x=np.array([Hostile()], dtype=object))
-    with pytest.raises(DataError, match="0 arrays of pictures"):
+    with pytest.raises(DataError, match="no uint8 array of pictures; it holds: x object"):
         data.images(path)
     assert not (tmp_path / "executed").exists()
     np.savez(path, x=noise(4, 9, 9), x_float=np.zeros((4, 9, 9)))

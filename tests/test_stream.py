@@ -70,6 +70,13 @@ def test_uint8_becomes_unit_and_floats_stay():
     assert sorted(Stream(rows(3), 3, 1).batch(0, 0).flatten().tolist()) == [0, 1, 2]
 
 
+def test_pictures_come_in_the_precision_of_networks():
+    """Also those that numpy made in float64; vectors keep theirs."""
+    stream = Stream(torch.rand(6, 1, 2, 2, dtype=torch.float64), 3, 2)
+    assert stream.batch(0, 0).dtype == stream.noise(0, 0).dtype == torch.float32
+    assert Stream(rows(6).double(), 3, 2).batch(0, 0).dtype == torch.float64
+
+
 def test_binarize_is_exact_at_the_ends_and_right_between():
     gray = torch.tensor([0, 64, 255], dtype=torch.uint8).repeat(20_000, 1)
     x = binarize(gray, generator(0))

@@ -607,6 +607,11 @@ BAD = {
     "a list of nets": (TypeError, "nn.ModuleDict", {"nets": []}),
     "one optimizer": (TypeError, "dict of optimizers", {"opts": gan()[1]["generator"]}),
     "no optimizer": (TypeError, "dict of optimizers", {"opts": {}}),
+    "two precisions": (
+        ValueError,
+        "networks are torch.float32 and the data torch.float64; convert",
+        {"stream": Stream(points().double(), 16, 2)},
+    ),
     "two devices": (ValueError, "networks are on meta and the data on cpu", {"nets": gan()[0].to("meta")}),
 }
 

@@ -4,12 +4,15 @@ Nothing is unpacked to disk, so there is nothing to clean up. An archive from th
 contents is checked before anything is read, and sizes are checked before anything is decompressed.
 """
 
+import io
 import math
+import os
 import stat
 import struct
 import warnings
 import zipfile
 import zlib
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -18,7 +21,10 @@ import torch
 
 from gentools.lab.download import DataError, data_folder
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+UNREAD = (".heic", ".heif", ".avif", ".jxl", ".jp2", ".svg", ".psd", ".dng", ".cr2", ".nef", ".arw")  # counted and said
+LITTER = ("__MACOSX", "@eaDir")  # what macOS and storage servers add; Jupyter's .ipynb_checkpoints is hidden
+TURNS = ("FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90")
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # the decoders that PIL may use
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB")  # 8 bits or fewer
 DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, NotImplementedError)  # in a zip
@@ -29,12 +35,17 @@ MAX_BYTES = 4 * 2**30  # of all pictures together, decompressed
 def images(path, size=None, key=None):
     """Pictures as a uint8 tensor (n, c, h, w), c = 1 if all are gray, otherwise 3, in the order of their names.
 
-    path: a folder (with its subfolders) or a .zip of pictures, where other files and hidden ones are passed over, or an
-        .npz with a uint8 array (n, h, w), (n, h, w, c) or (n, c, h, w). A relative path that does not exist is looked
-        for in the folder named by GENTOOLS_DATA.
+    Pictures are as a viewer shows them: turned as their EXIF says, transparent ones laid over white. One with a palette
+    of grays is gray.
+
+    path: a folder (with its subfolders, linked ones too, each once) or a .zip of pictures, or an .npz with a uint8 array
+        (n, h, w), (n, h, w, c) or (n, c, h, w). Other files and all that is hidden, at any depth, is passed over; a
+        warning counts pictures of kinds that cannot be read (such as .heic). A relative path that does not exist is
+        looked for in the folder named by GENTOOLS_DATA.
     size: crop each picture at its center to a square and resize it to size x size. Without it all must have one size.
     key: the array to take from an .npz that holds several.
 
+    Warns if every pixel is 0 or 1, as in a mask that was not spread over 0 to 255.
     Raises FileNotFoundError, ValueError for an argument that makes no sense, and DataError for contents that are
     damaged, mixed in size, too large, or not pictures.
     """
@@ -45,14 +56,48 @@ def images(path, size=None, key=None):
     if key is not None and kind != ".npz":
         raise ValueError(f"key names an array of an .npz file; {path} is none")
     if path.is_dir():
-        files = [p for p in path.rglob("*") if p.is_file()]
-        return _stack(path, ((p.relative_to(path).as_posix(), p.open) for p in files), size)
+        files = ((file.relative_to(path).as_posix(), file.open) for file in _files(path))
+        return _noticed(path, _stack(path, files, size))
     if kind == ".zip":
-        with _archive(path) as archive:
-            return _stack(path, ((m.filename, lambda _, m=m: archive.open(m)) for m in archive.infolist()), size)
+        with _archive(path) as archive:  # a member is read whole, for only its end shows whether its sum is right
+            files = ((m.filename, lambda _, m=m: io.BytesIO(archive.read(m))) for m in archive.infolist())
+            return _noticed(path, _stack(path, files, size))
     if kind == ".npz":
-        return _resize(path, _array(path, key), size)
+        return _noticed(path, _resize(path, _array(path, key), size))
     raise ValueError(f"{path} is neither a folder nor a .zip or .npz file")
+
+
+def _files(folder):
+    """Every file below a folder that is not hidden, links followed: each folder once, under its own name if it has one."""
+    seen, waiting, found = set(), [folder], []
+    while waiting:
+        place = waiting.pop(0)
+        if (real := os.path.realpath(place)) in seen:
+            continue
+        seen.add(real)
+        for entry in sorted(place.iterdir()):
+            if _hidden(entry.name):
+                continue
+            if entry.is_dir():
+                waiting.insert(len(waiting) if entry.is_symlink() else 0, entry)  # linked ones last
+            elif entry.is_file():
+                found.append(entry)
+    return found
+
+
+def _hidden(name):
+    """Whether any part of a path is hidden or litter; archives made on Windows may separate the parts by backslashes."""
+    parts = name.replace("\\", "/").split("/")
+    return any((part.startswith(".") and part != ".") or part in LITTER for part in parts)
+
+
+def _noticed(path, pictures):
+    if pictures.max() == 1:
+        warnings.warn(
+            f"every pixel in {path} is 0 or 1 of 255, so all look black; if these are masks, multiply them by 255",
+            stacklevel=3,
+        )
+    return pictures
 
 
 def located(path):
@@ -93,10 +138,17 @@ def _check_list(path, members):
 
 def _stack(path, files, size):
     """One tensor from pairs of a name and a function that opens that file."""
-    shown = ((name, opened) for name, opened in files if not PurePosixPath(name).name.startswith("."))
+    shown = [(name, opened) for name, opened in files if not _hidden(name)]
     files = sorted(((n, opened) for n, opened in shown if n.lower().endswith(SUFFIXES)), key=lambda file: file[0])
+    other = Counter(kind for n, _ in shown for kind in UNREAD if n.lower().endswith(kind))
+    unread = ", ".join(f"{n} {kind}" for kind, n in other.items())
     if not files:
-        raise DataError(f"{path} holds no pictures (files ending in {', '.join(SUFFIXES)})")
+        raise DataError(
+            f"{path} holds no pictures (files ending in {', '.join(SUFFIXES)})"
+            + (f", only kinds that cannot be read here: {unread}; convert them to PNG or JPEG" if unread else "")
+        )
+    if unread:
+        warnings.warn(f"{path}: passed over {unread}, which cannot be read here; convert to PNG or JPEG", stacklevel=3)
     pictures = []
     for name, opened in files:
         picture = _decode(f"{name} in {path}", opened, size)
@@ -130,18 +182,40 @@ def _decode(where, opened, size):
 
     try:
         with warnings.catch_warnings(), opened("rb") as stream:
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is the lower one
+            warnings.simplefilter("ignore")  # decoders' remarks name no file, and our own limit is the lower one
             with Image.open(stream, formats=FORMATS) as picture:
                 if picture.width * picture.height > MAX_PIXELS:
                     raise DataError(f"{where} has {picture.width}x{picture.height} pixels; the limit is {MAX_PIXELS:,}")
                 if picture.mode not in MODES:
                     raise DataError(f"{where} has pixels of kind {picture.mode!r}; convert it to 8 bits per channel")
-                picture = picture.convert("L" if picture.mode in ("1", "L", "LA") else "RGB")
+                picture = _as_seen(picture)
                 return np.asarray(picture if size is None else _fit(picture, size))
     except (DataError, zipfile.BadZipFile):
         raise
     except Exception as error:  # decoders fail in many ways: OSError, SyntaxError, struct.error, zlib.error, ...
         raise DataError(f"{where} cannot be read as a picture ({error}); replace or remove it") from error
+
+
+def _as_seen(picture):
+    """The picture in mode "L" or "RGB" as a viewer shows it: upright, without palette, over white where transparent."""
+    from PIL import Image
+
+    picture.load()  # first: TIFF files are turned while they load
+    try:
+        turn = picture.getexif().get(0x0112, 1)  # EXIF 2.32, tag Orientation: 1 upright, 2 to 8 the TURNS
+    except Exception:  # a damaged EXIF block says nothing, and viewers show such a picture as it is stored
+        turn = 1
+    if turn in range(2, 9):
+        picture = picture.transpose(Image.Transpose[TURNS[turn - 2]])
+    gray = picture.mode in ("1", "L", "LA")
+    palette = picture.mode in ("P", "PA")
+    if picture.has_transparency_data:
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture.convert("RGBA"))
+    if palette:
+        red, green, blue = np.asarray(picture.convert("RGB")).transpose(2, 0, 1)
+        gray = np.array_equal(red, green) and np.array_equal(red, blue)
+    return picture.convert("L" if gray else "RGB")
 
 
 def _fit(picture, size):
@@ -156,10 +230,15 @@ def _array(path, key):
         found = {m.filename.removesuffix(".npy"): _header(archive, m) for m in archive.infolist()}
         good = [name for name, (shape, kind) in found.items() if kind == np.uint8 and _is_images(shape)]
         listing = ", ".join(f"{name} {kind} {shape}" for name, (shape, kind) in found.items())
-        if key is None and len(good) != 1:
-            raise DataError(f"{path} holds {len(good)} arrays of pictures; give key=, one of: {listing or 'nothing'}")
-        if key is not None and key not in good:
-            raise DataError(f"{path} holds no uint8 array of pictures named {key!r}; it holds: {listing or 'nothing'}")
+        if not good or (key is not None and key not in good):
+            named = "" if key is None else f" named {key!r}"
+            raise DataError(
+                f"{path} holds no uint8 array of pictures{named}; it holds: {listing or 'nothing'}. "
+                "Pictures are uint8 of shape (n, h, w), (n, h, w, c) or (n, c, h, w); "
+                "floats in [0, 1] become such by (255 * x).round().astype('uint8')"
+            )
+        if key is None and len(good) > 1:
+            raise DataError(f"{path} holds {len(good)} arrays of pictures; give key=, one of: {', '.join(good)}")
         try:
             with archive.open((key or good[0]) + ".npy") as stream:
                 return np.lib.format.read_array(stream, allow_pickle=False)

@@ -11,8 +11,8 @@ from gentools.lab.randomness import generator
 class Stream:
     """Data on a device, from which step t of a run takes `batch(seed, t)` and `noise(seed, t)`.
 
-    data: a tensor of rows, images (n, channels, height, width) or vectors (n, d), in uint8 (0 to 255) or floats
-    (images within 0 to 1); or a tuple of such a tensor and others of n rows, for example (images, labels).
+    data: a tensor of rows, images (n, channels, height, width) or vectors (n, d), in uint8 (0 to 255) or floats (images
+    within 0 to 1, kept in torch's default precision; vectors keep theirs); or a tuple of such a tensor and others of n rows, for example (images, labels).
     batch: rows per step. z_shape: shape of one row's noise, an integer or a tuple, for example 20 or (2, 20).
     prepare: function of (rows, generator) applied to each batch of data, not to labels; without it uint8 becomes
     floats in [0, 1] and floats stay as they are. noise: torch.randn, or torch.rand for a uniform prior.
@@ -28,6 +28,8 @@ class Stream:
         data = tuple(data) if self.labeled else (data,)
         z_shape = (z_shape,) if isinstance(z_shape, int) else tuple(z_shape)
         _check(data, batch, z_shape, prepare)
+        if data[0].ndim == 4 and data[0].is_floating_point():  # a picture has 8 bits; in float64 no layer would take it
+            data = (data[0].to(torch.get_default_dtype()), *data[1:])
         self.data = tuple(rows.to(self.device) for rows in data)
         self.rows, self.size, self.z_shape = len(data[0]), batch, z_shape
         self.prepare, self.draw = prepare or unit, noise

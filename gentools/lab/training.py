@@ -109,6 +109,9 @@ def _check(nets, opts, stream, steps, save_every, log_every, autocast):
     device = next(nets.parameters()).device
     if device.type != stream.device.type:
         raise ValueError(f"the networks are on {device} and the data on {stream.device}; move one with .to()")
+    kind, given = next(nets.parameters()).dtype, getattr(stream, "dtype", None)
+    if given is not None and kind != given:
+        raise ValueError(f"the networks are {kind} and the data {given}; convert one, for example with data.to({kind})")
     if getattr(autocast, "_cache_enabled", False):
         raise ValueError("this autocast caches cast weights, which an update makes stale; use optim.mixed(device)")
     return device
