@@ -78,11 +78,15 @@ class LinearEncoder(nn.Module):
 
 
 class Bernoulli(nn.Module):
-    """q(x|z) for pixels that are 0 or 1: independent, with the logits net(z)."""
+    """q(x|z) for pixels that are 0 or 1: independent, with the logits net(z).
+
+    Its formula takes any x and is a likelihood of none outside [0, 1]. The first x is checked (ValueError), later ones are
+    not: that would make every step wait for the device.
+    """
 
     def __init__(self, net):
         super().__init__()
-        self.net = net
+        self.net, self.checked = net, False
 
     def forward(self, z):
         """Probability that a pixel is 1, (..., d)."""
@@ -90,6 +94,8 @@ class Bernoulli(nn.Module):
 
     def log_likelihood(self, x, z):
         """log q(x|z) = sum_i x_i l_i - log(1 + exp l_i), from the logits l."""
+        if not self.checked:
+            self.checked = _within_unit(x)
         logits = self.net(z)
         return torch.einsum("...d,...d->...", _rows(x, logits), logits) - softplus(logits).sum(-1)
 
@@ -112,6 +118,17 @@ class Gaussian(nn.Module):
         """log q(x|z), with the term (d/2) log 2 pi sigma^2 that a bare squared error drops."""
         mean = self.net(z)
         return log_normal(_rows(x, mean), mean, self.log_variance)
+
+
+def _within_unit(x):
+    """True; ValueError if a value lies outside [0, 1]."""
+    low, high = x.min().item(), x.max().item()
+    if not (low >= 0 and high <= 1):
+        raise ValueError(
+            f"the Bernoulli decoder is for values in [0, 1] and these lie in [{low:.4g}, {high:.4g}]: divide gray levels "
+            "by 255, or choose decoder=Gaussian for other numbers"
+        )
+    return True
 
 
 def _rows(x, like):

@@ -180,7 +180,7 @@ def test_the_second_wall_stands_without_the_digest(tmp_path):
         flipped = bytearray(whole)
         flipped[rng.randrange(len(whole))] ^= 1 << rng.randrange(8)
         try:
-            checkpoint._plain(checkpoint.load(forge(tmp_path, bytes(flipped)), RUN), "content")
+            checkpoint.plain(checkpoint.load(forge(tmp_path, bytes(flipped)), RUN), "content")
         except CheckpointError:
             refused += 1
     assert refused > 100

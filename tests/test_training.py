@@ -15,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -437,6 +438,40 @@ def test_history():
     assert history.watched == [{"step": n, "twice": 2 * n} for n in seen]
     with pytest.raises(KeyError, match="no metric 'loss'; there are discriminator, generator"):
         history["loss"]
+
+
+def test_numbers_of_numpy_are_kept_as_plain_ones(tmp_path):
+    """From `config` and from `watch`; a run resumes whether its settings came from numpy or not."""
+    nets, opts = gan()
+    config = {"width": np.int64(16), "rates": [np.float32(0.5)], "on": np.bool_(True)}
+    seen = {"a": np.float64(0.25), "b": {"c": (np.int32(3), torch.ones(2))}}
+    stream = Stream(points(), 16, 2)
+    history = train(gan_step, nets, opts, stream, 2, 0, folder=tmp_path, config=config, watch=lambda done: seen)
+    assert repr(history.watched) == "[{'step': 2, 'a': 0.25, 'b': {'c': (3, tensor([1., 1.]))}}]"
+    nets, opts = gan()
+    plain = {"width": 16, "rates": [0.5], "on": True}
+    assert train(gan_step, nets, opts, stream, 2, 0, folder=tmp_path, config=plain).watched[0]["a"] == 0.25
+
+
+def test_what_a_checkpoint_cannot_hold_is_refused_before_it_costs_anything(tmp_path):
+    nets, opts = gan()
+    steps = []
+
+    def step(*arguments):
+        steps.append(0)
+        return gan_step(*arguments)
+
+    for config, words in (
+        ({"x": np.zeros(2)}, "identity.config.x is a numpy.ndarray"),
+        ({1.5: 0}, "identity.config is"),
+    ):
+        with pytest.raises(TypeError, match=words):
+            train(step, nets, opts, Stream(points(), 16, 2), 9, 0, folder=tmp_path, config=config)
+    assert not steps
+    with pytest.raises(TypeError, match=r"watch\.x is a numpy.ndarray"):
+        train(step, nets, opts, Stream(points(), 16, 2), 9, 0, folder=tmp_path, log_every=2,
+              watch=lambda done: {"x": np.zeros(2)})  # fmt: skip
+    assert len(steps) == 2
 
 
 def test_history_copies_so_that_a_captured_graph_may_reuse_its_tensors():

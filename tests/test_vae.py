@@ -362,3 +362,19 @@ def test_columns_of_a_rotated_optimum_leave_the_axes_and_open_a_gap(seed):
     assert vae.axis_angle(w, vectors[:, :3]) < 1e-6 < 1e-2 < vae.axis_angle(turned, vectors[:, :3])
     gaps = [joint_kl.mean_field_gap(joint_kl.posterior_precision(v, noise)) for v in (w, turned)]
     assert abs(gaps[0]) < 1e-9 < gaps[1]
+
+
+@pytest.mark.parametrize(
+    "x", [torch.tensor([[0.0, 255.0]]), torch.tensor([[-0.5, 1.0]]), torch.tensor([[math.nan, 1]])]
+)
+def test_a_bernoulli_decoder_refuses_numbers_that_are_no_pixels(x):
+    """Flat rows, standardized or from 0 to 255, gave any likelihood, and training improved it without end."""
+    nets = vae.networks(0, pixels=2, hidden=(4,), latent=1)
+    opts = {"vae": torch.optim.Adam(nets.parameters())}
+    before = [p.clone() for p in nets.parameters()]
+    for act in (lambda: vae.step(nets, opts, x, torch.zeros(1, 1)), lambda: vae.elbo_terms(nets, x, torch.zeros(1, 1))):
+        with pytest.raises(ValueError, match=r"values in \[0, 1\] and these lie in .*decoder=Gaussian"):
+            act()
+    assert all(torch.equal(a, b) for a, b in zip(before, nets.parameters()))
+    gaussian = vae.networks(0, pixels=2, hidden=(4,), latent=1, decoder=vae.Gaussian)
+    assert vae.elbo_terms(gaussian, x.nan_to_num(), torch.zeros(1, 1))[0].isfinite().all()

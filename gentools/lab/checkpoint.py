@@ -13,6 +13,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch.torch_version import TorchVersion
 
@@ -61,11 +62,11 @@ def save(folder, state, step, identity):
     any other type, NonFinite for a tensor with NaN or infinity, OSError from the file system.
     """
     folder = Path(folder)
-    state = _plain(state, "state")
+    state = plain(state, "state")
     if bad := _first_nonfinite(state, ""):
         raise NonFinite(bad, step - 1, folder)
     buffer = io.BytesIO()
-    identity = _plain(identity, "identity", tensors=False)
+    identity = plain(identity, "identity", tensors=False)
     content = {
         "format": FORMAT,
         "step": step,
@@ -140,7 +141,7 @@ def load(path, identity):
         _check_archive(data)
         content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         _check_size(content, len(data))
-        content = _plain(content, "content", views=False)
+        content = plain(content, "content", views=False)
         expected = {"format": str, "step": int, "torch": str, "identity": dict, "state": dict}
         if {k: type(v) for k, v in content.items()} != expected or content["format"] != FORMAT:
             raise ValueError(f"it is not a {FORMAT!r}")
@@ -148,7 +149,7 @@ def load(path, identity):
             raise ValueError(f"it holds step {content['step']}")
     except Exception as error:  # whatever a hostile file provokes, it is refused
         raise CheckpointError(f"it is not a safe checkpoint: {_short(error)}") from error
-    if change := _difference(content["identity"], _plain(identity, "identity", tensors=False), ""):
+    if change := _difference(content["identity"], plain(identity, "identity", tensors=False), ""):
         raise CheckpointError(f"it belongs to another run: {change}")
     return content
 
@@ -203,16 +204,25 @@ def _check_size(value, limit):
     raise ValueError("it unfolds to more values than it has bytes")
 
 
-def _plain(value, where, tensors=True, views=True):
-    """A copy of `value` with tensors on the CPU. Raises TypeError, naming the place, on any other type.
+def numbers(value):
+    """A copy of nested dicts, lists and tuples in which numpy's scalars are Python's; the rest stays as it is."""
+    if isinstance(value, dict):
+        return {numbers(key): numbers(item) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(numbers, value))
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def plain(value, where, tensors=True, views=True):
+    """A copy of `value` with tensors on the CPU. Raises TypeError, naming the place, on what a checkpoint cannot hold.
 
     A tensor that is a view into more or less than its own numbers is copied, or refused (views=False, in a file: it
     could claim any size).
     """
     if isinstance(value, dict) and all(type(key) in (str, int) for key in value):
-        return {key: _plain(item, f"{where}.{key}", tensors, views) for key, item in value.items()}
+        return {key: plain(item, f"{where}.{key}", tensors, views) for key, item in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(_plain(item, f"{where}.{i}", tensors, views) for i, item in enumerate(value))
+        return type(value)(plain(item, f"{where}.{i}", tensors, views) for i, item in enumerate(value))
     if type(value) in (bool, int, float, str, type(None)):
         return value
     if tensors and type(value) in (torch.Tensor, torch.nn.Parameter) and value.layout is torch.strided:

@@ -6,9 +6,9 @@ import torch
 
 from gentools.lab import checkpoint, session
 from gentools.lab.history import History
-from gentools.lab.optim import groups, settings
+from gentools.lab.identity import identity_of
+from gentools.lab.optim import groups
 from gentools.lab.randomness import generator
-from gentools.lab.stream import label
 
 
 def train(step, nets, opts, stream, steps, seed, *, schedule=None, ema=None, autocast=None, folder=None, config=None,
@@ -33,7 +33,7 @@ def train(step, nets, opts, stream, steps, seed, *, schedule=None, ema=None, aut
     parts = {"nets": nets, **{f"opts.{name}": opt for name, opt in opts.items()}, "history": history}
     parts |= {"ema": ema.nets} if ema else {}
     if folder is not None:
-        identity = _identity(step, nets, opts, stream, seed, schedule, ema, config)
+        identity = identity_of(step, nets, opts, stream, seed, schedule, ema, config)
         if found := checkpoint.newest(folder, identity):
             print(found)
             start = found.step
@@ -61,7 +61,9 @@ def train(step, nets, opts, stream, steps, seed, *, schedule=None, ema=None, aut
             if not isinstance(bar, range):
                 bar.set_postfix(newest)
         if log and watch is not None:
-            history.watched.append({"step": done, **watch(done)})
+            history.watched.append(checkpoint.numbers({"step": done, **watch(done)}))
+            if folder is not None:
+                checkpoint.plain(history.watched[-1], "watch")  # refused now, not at the first save
         if save:
             state = {name: part.state_dict() for name, part in parts.items()}
             checkpoint.save(folder, state, done, identity)
@@ -83,21 +85,6 @@ def _reseed(seed, t, device):
     torch.default_generator.manual_seed(value)
     if device.type != "cpu":
         torch.get_device_module(device).manual_seed(value)
-
-
-def _identity(step, nets, opts, stream, seed, schedule, ema, config):
-    """What must agree before a run resumes from a file."""
-    return {
-        "config": config,
-        "seed": seed,
-        "step": label(step),
-        "nets": {name: f"{tuple(v.shape)} {v.dtype}" for name, v in nets.state_dict().items()},
-        "layers": {name: label(m) for name, m in nets.named_modules() if not list(m.children())},
-        "opts": {name: [label(type(opt)), *settings(opt)] for name, opt in opts.items()},
-        "schedule": schedule and [float(schedule(t)) for t in (0, 1, 10, 100, 1000, 10_000, 100_000)],
-        "ema": ema and ema.decay,
-        "stream": stream.identity(),
-    }
 
 
 def _check(nets, opts, stream, steps, save_every, log_every, autocast):
