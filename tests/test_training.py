@@ -362,6 +362,24 @@ def test_a_weight_that_breaks_while_the_losses_stay_finite(tmp_path, where):
     assert [checkpoint._step(path) for path in checkpoint.paths(tmp_path)] == [6, 4, 2]
 
 
+@pytest.mark.parametrize("bad, log_every, seen", [(7, 5, 9), (7, 8, 7), (7, 100, 29), (29, 5, 29), (29, 30, 29)])
+def test_a_weight_that_breaks_is_noticed_without_a_folder(bad, log_every, seen):
+    """At the next reading, the last step included, whether or not the losses show it."""
+    count = iter(range(100))
+
+    def step(nets, opts, x, z):
+        if next(count) == bad:
+            nets["generator"][1].weight.data[3] = float("nan")
+        return {"loss": torch.zeros(())}
+
+    nets, opts = gan()
+    watched = []
+    with pytest.raises(NonFinite, match=rf"nets.generator.1.weight is NaN or infinite in step {seen} .*no checkpoint"):
+        train(step, nets, opts, Stream(points(), 16, 2), 30, 0, log_every=log_every,
+              watch=lambda done: {"n": watched.append(done) or done})  # fmt: skip
+    assert len(watched) == bad // log_every  # a broken network is not evaluated
+
+
 def test_a_run_that_truly_diverges():
     """Not an injected NaN: a learning rate far too high."""
     nets = nn.ModuleDict({"net": mlp([2, 1])})

@@ -63,8 +63,7 @@ def save(folder, state, step, identity):
     """
     folder = Path(folder)
     state = plain(state, "state")
-    if bad := _first_nonfinite(state, ""):
-        raise NonFinite(bad, step - 1, folder)
+    check_finite(state, step - 1, folder)
     buffer = io.BytesIO()
     identity = plain(identity, "identity", tensors=False)
     content = {
@@ -237,15 +236,23 @@ def plain(value, where, tensors=True, views=True):
     raise TypeError(f"{where} is a {kind}; a checkpoint holds {allowed}int, float, str, bool, None, list, tuple, dict")
 
 
-def _first_nonfinite(value, where):
-    """The place of the first tensor with NaN or infinity, or None."""
+def check_finite(state, step, folder=None):
+    """Raise NonFinite, naming the first tensor of a nested state that holds NaN or infinity. Waits for the device once."""
+    places = list(_tensors(state, ""))
+    if places:
+        good = [tensor.isfinite().all() for _, tensor in places]
+        good = torch.stack([flag.to(good[0].device) for flag in good]).tolist()
+        if not all(good):
+            raise NonFinite(places[good.index(False)][0], step, folder)
+
+
+def _tensors(value, where):
+    """Every tensor of a nested state with its place."""
     if isinstance(value, torch.Tensor):
-        return None if value.isfinite().all() else where
-    if not isinstance(value, (dict, list, tuple)):
-        return None
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    places = (_first_nonfinite(item, f"{where}.{key}".lstrip(".")) for key, item in items)
-    return next(filter(None, places), None)
+        yield where, value
+    elif isinstance(value, (dict, list, tuple)):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _tensors(item, f"{where}.{key}".lstrip("."))
 
 
 def _difference(there, here, where):

@@ -24,7 +24,9 @@ def train(step, nets, opts, stream, steps, seed, *, schedule=None, ema=None, aut
     folder: where to keep checkpoints, every `save_every` steps and at the end. A run started again there resumes at
     the newest valid one and says so; on the same build and device (deterministic kernels, the same number of threads)
     it ends bit for bit as if never stopped. config: plain values that tell this run from others.
-    Raises NonFinite, naming the first bad step, if a metric or a weight is NaN or infinite; ValueError on bad input.
+    Raises NonFinite if a metric is NaN or infinite, naming the first bad step, and if a weight or a buffer is, naming
+    the step after which that was seen. Both are looked at every `log_every` and `save_every` steps and at the end, for
+    looking makes the device wait. ValueError on bad input.
     """
     device = _check(nets, opts, stream, steps, save_every, log_every, autocast)
     for group in groups(opts):
@@ -57,7 +59,8 @@ def train(step, nets, opts, stream, steps, seed, *, schedule=None, ema=None, aut
         log = done % log_every == 0 or done == steps
         save = folder is not None and (done % save_every == 0 or done == steps)
         if log or save:
-            newest = history.read()  # the only place where the loop waits for the device
+            newest = history.read()  # here alone the loop waits for the device
+            checkpoint.check_finite({"nets": nets.state_dict()}, t, folder)
             if not isinstance(bar, range):
                 bar.set_postfix(newest)
         if log and watch is not None:
