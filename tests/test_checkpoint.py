@@ -5,15 +5,19 @@ import io
 import os
 import pickle
 import random
+import signal
+import subprocess
+import sys
 import zipfile
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
 
 from gentools.lab import checkpoint
-from gentools.lab.checkpoint import CheckpointError, NonFinite
+from gentools.lab.checkpoint import CheckpointError, FolderInUse, NonFinite
 
 RUN = {"config": {"width": 8, "rates": [0.1, 0.2]}, "seed": 0}
 
@@ -50,6 +54,13 @@ def content(**change):
     return base | change
 
 
+def dead():
+    """The number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
 def names(folder):
     return sorted(p.name for p in folder.iterdir())
 
@@ -70,7 +81,7 @@ def test_an_empty_or_missing_folder_has_none(tmp_path):
 
 
 def test_the_last_three_are_kept_and_leavings_are_cleared(tmp_path):
-    (tmp_path / ".step-000000001-0000000000000000.pt.1.part").write_bytes(b"of a killed save")
+    (tmp_path / f".step-000000001-0000000000000000.pt.{dead()}.part").write_bytes(b"of a killed save")
     for step in (5, 10, 15, 20, 1_000_000_000):
         checkpoint.save(tmp_path, state(step), step, RUN)
     assert sorted(int(name.split("-")[1]) for name in names(tmp_path)) == [15, 20, 1_000_000_000]
@@ -436,3 +447,72 @@ def test_the_file_is_durable_before_it_has_its_name(tmp_path, monkeypatch):
         )
     checkpoint.save(tmp_path, state(), 4, RUN)
     assert calls == [("fsync", 4), ("replace", 4), ("fsync", 4)] and len(names(tmp_path)) == 3
+
+
+# Two at once ------------------------------------------------------------
+
+
+def holder(folder):
+    """Another process that has taken the lock of `folder` and sleeps."""
+    code = "import sys, time\nfrom gentools.lab import checkpoint\nwith checkpoint.lock(sys.argv[1]):\n"
+    code += "    print('held', flush=True)\n    time.sleep(600)"
+    process = subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_a_folder_belongs_to_one_process_and_a_killed_one_frees_it(tmp_path):
+    other = holder(tmp_path / "run")
+    try:
+        for _ in range(2):
+            words = f"process {other.pid} is training in .*another folder"
+            with pytest.raises(FolderInUse, match=words), checkpoint.lock(tmp_path / "run"):
+                pytest.fail("both hold the folder")
+        with checkpoint.lock(tmp_path / "elsewhere"), checkpoint.lock(None):
+            pass
+    finally:
+        os.kill(other.pid, signal.SIGKILL)
+        other.wait()
+        other.stdout.close()
+    assert names(tmp_path / "run") == [".lock"]  # what a killed process leaves does not count
+    with checkpoint.lock(tmp_path / "run"):
+        assert (tmp_path / "run" / ".lock").read_text() == f"process {os.getpid()}\n"
+    assert names(tmp_path / "run") == []
+
+
+def test_a_run_that_fails_frees_its_folder(tmp_path):
+    with pytest.raises(KeyboardInterrupt), checkpoint.lock(tmp_path):
+        with pytest.raises(FolderInUse), checkpoint.lock(tmp_path):  # a second run of the same process
+            pytest.fail("both hold the folder")
+        raise KeyboardInterrupt
+    with checkpoint.lock(tmp_path):
+        pass
+
+
+def test_threads_that_take_turns_are_never_two(tmp_path):
+    """A lock file is removed and made again a thousand times, and never do two hold it."""
+    inside, most, turns = [], [], []
+
+    def compete():
+        while len(turns) < 1000:
+            try:
+                with checkpoint.lock(tmp_path):
+                    inside.append(0)
+                    most.append(len(inside))
+                    inside.pop()
+                    turns.append(0)
+            except FolderInUse:
+                pass
+
+    with ThreadPoolExecutor() as threads:
+        for future in [threads.submit(compete) for _ in range(4)]:
+            future.result()
+    assert max(most) == 1
+
+
+def test_only_what_dead_processes_left_is_cleared(tmp_path):
+    living = tmp_path / f".step-000000001-0000000000000000.pt.{os.getppid()}.part"
+    for path in (living, tmp_path / f".step-000000001-0000000000000000.pt.{dead()}.part"):
+        path.write_bytes(b"half a file")
+    path = checkpoint.save(tmp_path, state(), 2, RUN)
+    assert names(tmp_path) == sorted([living.name, path.name])

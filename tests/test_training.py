@@ -255,6 +255,20 @@ def test_a_damaged_checkpoint_costs_steps_and_no_bits(tmp_path, capsys):
     assert all(f"refused {name}: " in report for name in names) and "resumed after 24 steps" in report
 
 
+def test_two_runs_in_one_folder(tmp_path):
+    """The second is refused before its first step; the first ends as if alone; a third only reads."""
+    truth = run(steps=9)
+
+    def second(done=None):
+        with pytest.raises(checkpoint.FolderInUse, match=f"process {os.getpid()} is training in"):
+            run(tmp_path, steps=9, seed=1)
+        return {}
+
+    nets, opts = gan()
+    train(gan_step, nets, opts, Stream(points(), 16, 2), 9, 0, folder=tmp_path, watch=second)
+    assert run(tmp_path / "b", steps=9) == run(tmp_path / "b", steps=9) == truth
+
+
 def test_seeds_and_dropout(tmp_path):
     """Seeds differ; the run does not depend on torch's global generator, though dropout draws from it."""
     torch.manual_seed(1)

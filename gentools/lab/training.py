@@ -23,7 +23,8 @@ def train(step, nets, opts, stream, steps, seed, *, schedule=None, ema=None, aut
     called every `log_every` steps, for example to evaluate; it must leave the networks as they are.
     folder: where to keep checkpoints, every `save_every` steps and at the end. A run started again there resumes at
     the newest valid one and says so; on the same build and device (deterministic kernels, the same number of threads)
-    it ends bit for bit as if never stopped. config: plain values that tell this run from others.
+    it ends bit for bit as if never stopped. config: plain values that tell this run from others. While it runs nobody
+    else may train there (checkpoint.FolderInUse).
     Raises NonFinite if a metric is NaN or infinite, naming the first bad step, and if a weight or a buffer is, naming
     the step after which that was seen. Both are looked at every `log_every` and `save_every` steps and at the end, for
     looking makes the device wait. ValueError on bad input.
@@ -31,46 +32,47 @@ def train(step, nets, opts, stream, steps, seed, *, schedule=None, ema=None, aut
     device = _check(nets, opts, stream, steps, save_every, log_every, autocast)
     for group in groups(opts):
         group.setdefault("initial_lr", group["lr"])
-    history, start = History(folder), 0
-    parts = {"nets": nets, **{f"opts.{name}": opt for name, opt in opts.items()}, "history": history}
-    parts |= {"ema": ema.nets} if ema else {}
-    if folder is not None:
-        identity = identity_of(step, nets, opts, stream, seed, schedule, ema, config)
-        if found := checkpoint.newest(folder, identity):
-            print(found)
-            start = found.step
-            for name, part in parts.items():
-                part.load_state_dict(found.state[name])
-    if start > steps:
-        raise ValueError(f"{folder} is already at step {start}, beyond steps={steps}")
+    with checkpoint.lock(folder):
+        history, start = History(folder), 0
+        parts = {"nets": nets, **{f"opts.{name}": opt for name, opt in opts.items()}, "history": history}
+        parts |= {"ema": ema.nets} if ema else {}
+        if folder is not None:
+            identity = identity_of(step, nets, opts, stream, seed, schedule, ema, config)
+            if found := checkpoint.newest(folder, identity):
+                print(found)
+                start = found.step
+                for name, part in parts.items():
+                    part.load_state_dict(found.state[name])
+        if start > steps:
+            raise ValueError(f"{folder} is already at step {start}, beyond steps={steps}")
 
-    bar = _bar(start, steps)
-    for t in bar:
-        for group in groups(opts) if schedule else ():
-            group["lr"] = group["initial_lr"] * schedule(t)
-        _reseed(seed, t, device)
-        x, z = stream.batch(seed, t), stream.noise(seed, t)
-        with autocast or contextlib.nullcontext():
-            metrics = step(nets, opts, x, z)
-        if ema is not None:
-            ema.update(nets)
-        history.add(metrics)
-        done = t + 1
-        log = done % log_every == 0 or done == steps
-        save = folder is not None and (done % save_every == 0 or done == steps)
-        if log or save:
-            newest = history.read()  # here alone the loop waits for the device
-            checkpoint.check_finite({"nets": nets.state_dict()}, t, folder)
-            if not isinstance(bar, range):
-                bar.set_postfix(newest)
-        if log and watch is not None:
-            history.watched.append(checkpoint.numbers({"step": done, **watch(done)}))
-            if folder is not None:
-                checkpoint.plain(history.watched[-1], "watch")  # refused now, not at the first save
-        if save:
-            state = {name: part.state_dict() for name, part in parts.items()}
-            checkpoint.save(folder, state, done, identity)
-    return history
+        bar = _bar(start, steps)
+        for t in bar:
+            for group in groups(opts) if schedule else ():
+                group["lr"] = group["initial_lr"] * schedule(t)
+            _reseed(seed, t, device)
+            x, z = stream.batch(seed, t), stream.noise(seed, t)
+            with autocast or contextlib.nullcontext():
+                metrics = step(nets, opts, x, z)
+            if ema is not None:
+                ema.update(nets)
+            history.add(metrics)
+            done = t + 1
+            log = done % log_every == 0 or done == steps
+            save = folder is not None and (done % save_every == 0 or done == steps)
+            if log or save:
+                newest = history.read()  # here alone the loop waits for the device
+                checkpoint.check_finite({"nets": nets.state_dict()}, t, folder)
+                if not isinstance(bar, range):
+                    bar.set_postfix(newest)
+            if log and watch is not None:
+                history.watched.append(checkpoint.numbers({"step": done, **watch(done)}))
+                if folder is not None:
+                    checkpoint.plain(history.watched[-1], "watch")  # refused now, not at the first save
+            if save:
+                state = {name: part.state_dict() for name, part in parts.items()}
+                checkpoint.save(folder, state, done, identity)
+        return history
 
 
 def _bar(start, steps):
