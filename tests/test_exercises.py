@@ -2,10 +2,14 @@
 
 import importlib
 import inspect
+import math
 
+import numpy as np
 import pytest
+import torch
 
 from gentools import exercises
+from gentools.lab import quiz
 from gentools.lab.chapters import CHAPTERS
 
 
@@ -53,6 +57,137 @@ def test_hints_and_solution_are_shown(id, exercise, answers, capsys):
     exercises.solution(id)
     assert "def " in capsys.readouterr().out
     assert len(exercise.hints) == 3
+
+
+def changed(exercise, change):
+    """The solution with every array of the answer changed."""
+
+    def spoil(value):
+        parts = exercise.gives if isinstance(exercise.gives, int) else 1
+        whole = [
+            torch.as_tensor(np.float64(v) if isinstance(v, float) else v) for v in (value if parts > 1 else [value])
+        ]
+        return tuple(map(change, whole)) if parts > 1 else change(whole[0])
+
+    if exercise.gives == "anything":
+        return change(torch.tensor(1.0))
+    if not inspect.signature(exercise.solution).parameters:
+        return spoil(exercise.solution())
+    return lambda *inputs: spoil(exercise.solution(*inputs))
+
+
+def last_entry(value):
+    """A change of the last entry of an array into `value`."""
+
+    def change(t):
+        t = t.double().clone()
+        t.view(-1)[-1] = value
+        return t
+
+    return change
+
+
+NONSENSE = {
+    "NaN": lambda t: t.double() * math.nan,
+    "infinity": lambda t: torch.full_like(t.double(), math.inf),
+    "minus infinity": lambda t: torch.full_like(t.double(), -math.inf),
+    "one NaN": last_entry(math.nan),
+    "one infinity": last_entry(-math.inf),
+    "a Python NaN": lambda t: math.nan,
+    "NaN in numpy": lambda t: np.full(tuple(t.shape), np.nan),
+    "a list of NaN": lambda t: (t.double() * math.nan).tolist(),
+    "one axis more": lambda t: t.double().detach()[None],
+    "two axes more": lambda t: t.double().detach()[..., None, None],
+    "empty": lambda t: torch.empty(0),
+    "another shape": lambda t: torch.zeros(2, 3, 4, 5),
+    "one entry more": lambda t: torch.cat([t.double().detach().flatten(), torch.ones(1)]),
+    "a text": lambda t: "0.5",
+    "texts in numpy": lambda t: np.full(tuple(t.shape), "a"),
+    "objects in numpy": lambda t: np.full(tuple(t.shape), None),
+    "None": lambda t: None,
+    "a dict": lambda t: {},
+    "a set": lambda t: {1.0},
+    "an object": lambda t: object(),
+    "a ragged list": lambda t: [[1.0, 2.0], [3.0]],
+    "truth values": lambda t: torch.ones_like(t, dtype=torch.bool),
+    "True": lambda t: True,
+    "complex": lambda t: torch.full_like(t.double(), 1.0).to(torch.complex128),
+    "integers": lambda t: torch.full_like(t.double(), 77).long(),
+    "a huge integer": lambda t: 10**400,
+}
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE)
+@pytest.mark.parametrize("id,exercise,answers", CASES, ids=[c[0] for c in CASES])
+def test_nonsense_never_passes_and_is_named(id, exercise, answers, nonsense, capsys):
+    answer = changed(exercise, NONSENSE[nonsense])
+    if answer is None or (id, nonsense) == ("2.E4", "integers"):
+        return  # not attempted; two equal means are right there, whatever they are
+    reply = verdict(id, answer, capsys)
+    assert reply.startswith(f"Exercise {id}: not yet. ") and len(reply) > 60, reply
+    if "NaN" in nonsense and id != "0.E3":
+        assert "ot finite" in reply and "nan" in reply, reply
+
+
+RIGHT = {
+    "numpy": lambda t: t.detach().numpy(),
+    "lists": lambda t: t.tolist(),  # a Python number where there is no axis
+    "numpy in a list": lambda t: [row.numpy() for row in t.detach()] if t.ndim else np.float64(t),
+    "a tensor": lambda t: t,
+}
+
+
+@pytest.mark.parametrize("form", RIGHT)
+@pytest.mark.parametrize("id,exercise,answers", CASES, ids=[c[0] for c in CASES])
+def test_right_answers_may_come_in_any_form(id, exercise, answers, form, capsys):
+    if id != "0.E3":
+        reply = verdict(id, changed(exercise, RIGHT[form]), capsys)
+        lacks_slope = id == "5.E1" and form != "a tensor"  # a slope is asked for there
+        assert ("so that a slope can be taken" if lacks_slope else "passed") in reply, reply
+
+
+@pytest.mark.parametrize("id,exercise,answers", CASES, ids=[c[0] for c in CASES])
+def test_a_value_for_a_function_and_the_reverse(id, exercise, answers, capsys):
+    needs_function = bool(inspect.signature(exercise.solution).parameters)
+    reply = verdict(id, 3.0 if needs_function else exercise.solution, capsys)
+    assert "not yet" in reply and ("function" in reply or id == "0.E3"), reply
+
+
+@pytest.mark.parametrize(
+    "gives, infinite, value, expected",
+    [
+        ("number", False, 3, 3.0),
+        ("number", False, np.float32(0.5), 0.5),
+        ("number", True, math.inf, math.inf),
+        ("whole number", False, 2.0, 2),
+        ("whole number", False, torch.tensor(2), 2),
+        ("whole number", True, math.inf, math.inf),
+        ("whole number", False, 2.9, "a whole number, not 2.9"),
+        ("whole number", True, math.nan, "Not finite: what it returns is nan"),
+        ("number", False, -math.inf, "Not finite: what it returns is -inf"),
+        ("number", False, [1.0], "one number; its shape is (1,)"),
+        ("array", False, [[1, 2], [3, math.nan]], "entry 1, 1 of what it returns is nan"),
+        (2, False, (1, math.nan), "Not finite: part 2 is nan"),
+        (2, False, (1, 2, 3), "2 things, separated by commas; it is 3 of them"),
+        (2, False, "ab", "it is the text 'ab'"),
+        ("array", False, None, "None. A function says what it gives back with `return`"),
+        ("array", False, True, "not of True and False"),
+    ],
+)
+def test_the_guard(gives, infinite, value, expected):
+    exercise = quiz.Exercise(check=None, hints=(), solution=lambda x: x, gives=gives, infinite=infinite)
+    if isinstance(expected, str):
+        with pytest.raises(quiz.Wrong) as wrong:
+            quiz.guarded(exercise, lambda x: value)(0)
+        assert expected in str(wrong.value)
+    else:
+        got = quiz.guarded(exercise, lambda x: value)(0)
+        assert got == expected and type(got) is type(expected)
+
+
+def test_the_log_variance_for_the_variance_is_named(capsys):
+    taken = lambda mean, log_variance, *more: (mean**2 + log_variance - 1 - log_variance.log()).sum(1) / 2
+    assert "Look for a logarithm of 0 or of a negative number" in verdict("3.E1", taken, capsys)
 
 
 def test_an_answer_that_crashes_is_reported(capsys):

@@ -18,8 +18,12 @@ def test_ask(capsys):
     assert "Right. just so" in said(capsys)
     quiz.ask("9.Q1", Q, "c")
     assert "Not so. too many" in said(capsys)
-    with pytest.raises(ValueError, match="a, b, c; got 'd'"):
-        quiz.ask("9.Q1", Q, "d")
+    for letter in ("C", " c ", "(c)"):
+        quiz.ask("9.Q1", Q, letter)
+        assert "(c) Not so. too many" in said(capsys)
+    for letter in ("d", "", 3, ["c"]):
+        quiz.ask("9.Q1", Q, letter)
+        assert f"has the choices a, b, c, and {letter!r} is none of them" in said(capsys)
 
 
 def test_predict_then_outcome(capsys):
@@ -32,6 +36,11 @@ def test_predict_then_outcome(capsys):
     quiz.predict("9.Q2", Q, "b")
     quiz.outcome("9.Q2", Q, "b")
     assert "As you predicted" in said(capsys)
+    quiz.predict("9.Q2", Q, " B")
+    quiz.predict("9.Q2", Q, "d")
+    assert "(b) noted" in (replies := said(capsys)) and "'d' is none of them" in replies
+    quiz.outcome("9.Q2", Q, "b")
+    assert "You said" not in (reply := said(capsys)) and "As you" not in reply
 
 
 def test_an_experiment_that_contradicts_the_book_raises():

@@ -34,7 +34,11 @@ def outcome(id, letter):
 
 
 def check(id, answer):
-    """Check your answer to exercise `id`; None means not attempted. Nothing raises: the reply says what failed."""
+    """Check your answer to exercise `id`; None means not attempted. Nothing raises: the reply says what failed.
+
+    Numbers may come as Python numbers, numpy arrays, tensors of any real type, or lists of these. What is not finite is
+    never right, except where the exercise asks for math.inf.
+    """
     quiz.check(id, _find(id, "EXERCISES"), answer)
 
 

@@ -180,6 +180,7 @@ EXERCISES = {
             "p_xz.sum(1, keepdim=True) * p_xz.sum(0) is that product as a table.",
         ),
         solution=solve_split,
+        gives=2,
     ),
     "8.E2": Exercise(
         check=check_logit,
@@ -198,6 +199,7 @@ EXERCISES = {
             "weight / pixels = 1 / (2 variance).",
         ),
         solution=solve_variance,
+        gives="number",
     ),
     "8.E4": Exercise(
         check=check_below,
@@ -207,5 +209,6 @@ EXERCISES = {
             "Let z be x: encoder and decoder are the identity.",
         ),
         solution=solve_below,
+        gives=2,
     ),
 }

@@ -204,6 +204,8 @@ EXERCISES = {
             "The constant is 1/(v sqrt(2 pi)), and the integral of exp(-a z^2) is sqrt(pi/a).",
         ),
         solution=solve_moment,
+        gives="number",
+        infinite=True,
     ),
     "9.E4": Exercise(
         check=check_steps,
@@ -213,6 +215,7 @@ EXERCISES = {
             "Solve factor^t = 1/2 by taking logarithms.",
         ),
         solution=solve_steps,
+        gives="number",
     ),
     "9.E5": Exercise(
         check=check_matched,
@@ -222,5 +225,6 @@ EXERCISES = {
             "The encoder ignores x and draws from the prior; the generator ignores z and draws from the data.",
         ),
         solution=solve_matched,
+        gives=2,
     ),
 }

@@ -195,6 +195,7 @@ EXERCISES = {
             "Solve for true: subtract the luck, divide by judge - luck.",
         ),
         solution=solve_true,
+        gives="number",
     ),
     "7.E3": Exercise(
         check=check_noisy,

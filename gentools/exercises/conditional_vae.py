@@ -206,5 +206,6 @@ EXERCISES = {
             "New means are averages of the encoder means with weights p(y|x); new shares are the averages of p(y|x).",
         ),
         solution=solve_round,
+        gives=2,
     ),
 }

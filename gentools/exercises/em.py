@@ -222,6 +222,7 @@ EXERCISES = {
             "Variance: sum of resp times (x - new mean)^2, divided by the count. Use the new mean, and return the root.",
         ),
         solution=solve_m_step,
+        gives=3,
     ),
     "2.E3": Exercise(
         check=check_poisson,
@@ -231,6 +232,7 @@ EXERCISES = {
             "The M-step: weight = count / n and rate = the weighted mean of x, because a Poisson's mean is its rate.",
         ),
         solution=solve_poisson,
+        gives=2,
     ),
     "2.E4": Exercise(
         check=check_stuck,

@@ -114,7 +114,10 @@ def check_stable(answer):
         if not math.isfinite(a) or abs(a - b) > 1e-4 * (1 + abs(b)):
             raise Wrong(f"At the logit {at:g} the loss is {b:.4f}, but yours is {a:.4f}.")
     moving = torch.tensor([-1e4, 0.0, 1e4], requires_grad=True)
-    (slope,) = torch.autograd.grad(answer(moving).sum(), moving)
+    loss = answer(moving)
+    if not loss.requires_grad:
+        raise Wrong("The values are right. Compute them with torch from the logit, so that a slope can be taken.")
+    (slope,) = torch.autograd.grad(loss.sum(), moving)
     if not torch.allclose(slope, torch.tensor([-1.0, -0.5, 0.0]), atol=1e-4):
         raise Wrong(f"At the logits -1e4, 0, 1e4 the slopes are -1, -0.5, 0, but yours are {slope.tolist()}.")
 
@@ -146,9 +149,12 @@ def check_likelihood(answer):
     for seed in range(20):
         w = worlds.table(seed)
         logit = gan.best_logit(w.p_x, w.q_x)
-        got = gan.gradient(lambda q: (q * answer(logit)).sum(), w.q_x)  # noqa: B023
+        values = answer(logit)
+        if values.shape != logit.shape:
+            raise Wrong(f"Return one value per logit; the shape is {tuple(values.shape)}.")
+        got = gan.gradient(lambda q: (q * values).sum(), w.q_x)  # noqa: B023
         truth = gan.gradient(lambda q: kl(w.p_x, q), w.q_x)  # noqa: B023
-        if got.shape != truth.shape or (got - truth).abs().max() > 1e-8:
+        if (got - truth).abs().max() > 1e-8:
             raise Wrong(
                 f"On the table of seed {seed} it does not descend KL(p||q): slope {got[0]:.4f}, not {truth[0]:.4f}."
             )
@@ -226,6 +232,7 @@ EXERCISES = {
             "Divide by the step size.",
         ),
         solution=solve_penalty,
+        gives="number",
     ),
     "5.E5": Exercise(
         check=check_modes,
@@ -235,5 +242,6 @@ EXERCISES = {
             "Mode k is missed with probability (1 - p_k)^n.",
         ),
         solution=solve_modes,
+        gives="number",
     ),
 }

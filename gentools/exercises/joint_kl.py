@@ -102,11 +102,9 @@ QUESTIONS = {
 def check_gap(answer):
     for seed in range(20):
         w = worlds.table(seed)
-        got = torch.as_tensor(answer(w.p_xz, w.q_xz), dtype=torch.float64)
-        if got.shape != ():
-            raise Wrong(f"It should return one number; it returned a tensor of shape {tuple(got.shape)}.")
+        got = answer(w.p_xz, w.q_xz)
         truth = kl(w.p_xz, w.q_xz) - kl(w.p_x, w.q_x)
-        if (got - truth).abs() > 1e-8:
+        if abs(got - truth) > 1e-8:
             raise Wrong(f"On the table of seed {seed} the gap is {truth:.4f}, but yours is {got:.4f}.")
 
 
@@ -137,7 +135,9 @@ def solve_counterexample():
 def check_projection(answer):
     for seed in range(20):
         w = worlds.line(seed)
-        mean, std = (torch.as_tensor(v, dtype=torch.float64) for v in answer(w.x, w.p_x))
+        mean, std = answer(w.x, w.p_x)
+        if mean.shape != () or std.shape != ():
+            raise Wrong(f"Return two numbers; the shapes are {tuple(mean.shape)} and {tuple(std.shape)}.")
         best = kl(w.p_x, joint_kl.gaussian_cells(w.x, *joint_kl.fit_forward(w.x, w.p_x)))
         if std <= 0:
             raise Wrong(f"On the density of seed {seed} your standard deviation is {std:.3f}; it must be positive.")
@@ -178,6 +178,7 @@ EXERCISES = {
             "Return the sum of p(x,z) times log [ p(z|x) / q(z|x) ].",
         ),
         solution=solve_gap,
+        gives="number",
     ),
     "1.E2": Exercise(
         check=check_counterexample,
@@ -187,6 +188,7 @@ EXERCISES = {
             "Let q nearly forget a value of x that is rare under p: q pays little for it, p pays a large logarithm.",
         ),
         solution=solve_counterexample,
+        gives=2,
     ),
     "1.E3": Exercise(
         check=check_projection,
@@ -196,6 +198,7 @@ EXERCISES = {
             "The best mean and variance are those of p. `p` holds probabilities per cell, so an expectation is a plain sum.",
         ),
         solution=solve_projection,
+        gives=2,
     ),
     "1.E4": Exercise(
         check=check_independent,

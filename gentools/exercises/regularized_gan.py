@@ -193,6 +193,8 @@ EXERCISES = {
             "k is log 1000 / (-log factor), rounded up; none if the factor is at least 1.",
         ),
         solution=solve_rounds,
+        gives="whole number",
+        infinite=True,
     ),
     "10.E3": Exercise(
         check=check_least,
@@ -202,6 +204,7 @@ EXERCISES = {
             "Everything cancels but -log Z.",
         ),
         solution=solve_least,
+        gives="number",
     ),
     "10.E4": Exercise(
         check=check_swing,
@@ -211,5 +214,6 @@ EXERCISES = {
             "The expansion of log((1 + a)/(1 - a)) and of log((2 + a)/(2 - a)) to third order gives a^2 = 16 (1/4 - weight).",
         ),
         solution=solve_swing,
+        gives="number",
     ),
 }

@@ -216,6 +216,7 @@ EXERCISES = {
             "Count those among the `latent` largest eigenvalues that exceed the noise variance.",
         ),
         solution=solve_in_use,
+        gives="whole number",
     ),
     "3.E4": Exercise(
         check=check_baseline,
@@ -225,5 +226,6 @@ EXERCISES = {
             "Its derivative vanishes at b = E f(z) noise^2 / E noise^2. This is not E f(z).",
         ),
         solution=solve_baseline,
+        gives="number",
     ),
 }

@@ -2,9 +2,14 @@
 
 Nothing here raises on a wrong answer; it says why. An answer of None prints one fixed line, so that a notebook
 nobody has worked on yet runs from top to bottom and prints the same text each time.
+
+Every answer to an exercise passes one guard before its check sees it. A comparison such as `error > tol` is false for
+NaN, so a check alone would let nonsense through.
 """
 
+import functools
 import inspect
+import math
 from dataclasses import dataclass, field
 
 
@@ -26,27 +31,37 @@ class Question:
 
 @dataclass(frozen=True)
 class Exercise:
-    """check(answer) raises Wrong or returns; hints go from a nudge to nearly the answer; solution is a function."""
+    """check(answer) raises Wrong or returns; hints go from a nudge to nearly the answer; solution is a function.
+
+    gives: what the answer is, or returns where it is a function, and what the check then gets: "array", a float64 tensor;
+    "number", a float; "whole number", an int; a number n, a tuple of n tensors; "anything", unconverted, for answers
+    that are not numbers. infinite: whether math.inf may be right. The answer is a function if the solution has parameters.
+    """
 
     check: object
     hints: tuple
     solution: object
+    gives: object = "array"
+    infinite: bool = False
     shown: dict = field(default_factory=lambda: {"hints": 0})
 
 
-def _choice(question, id, letter):
-    if letter not in question.feedback:
-        raise ValueError(f"question {id} has the choices {', '.join(question.feedback)}; got {letter!r}")
-    return letter
+def _choice(id, question, letter):
+    """The chosen letter as the question knows it ("C" and " c " are c), or None after saying which ones there are."""
+    chosen = str(letter).strip(" ().").lower()
+    if chosen in question.feedback:
+        return chosen
+    print(f"Question {id} has the choices {', '.join(question.feedback)}, and {letter!r} is none of them.")
+    return None
 
 
 def ask(id, question, letter):
     """Give feedback on the chosen letter at once."""
     if letter is None:
         print(f"Question {id}: not answered yet. Put a letter in place of None and run the cell again.")
-        return
-    verdict = "Right." if _choice(question, id, letter) == question.answer else "Not so."
-    print(f"Question {id}: ({letter}) {verdict} {question.feedback[letter]}")
+    elif chosen := _choice(id, question, letter):
+        verdict = "Right." if chosen == question.answer else "Not so."
+        print(f"Question {id}: ({chosen}) {verdict} {question.feedback[chosen]}")
 
 
 _guesses = {}
@@ -54,12 +69,12 @@ _guesses = {}
 
 def predict(id, question, letter):
     """Note the reader's guess; `outcome` speaks of it once the experiment has run."""
+    _guesses.pop(id, None)
     if letter is None:
-        _guesses.pop(id, None)
         print(f"Prediction {id}: none yet. Put a letter in place of None before you run on.")
-        return
-    _guesses[id] = _choice(question, id, letter)
-    print(f"Prediction {id}: ({letter}) noted. Run on to see.")
+    elif chosen := _choice(id, question, letter):
+        _guesses[id] = chosen
+        print(f"Prediction {id}: ({chosen}) noted. Run on to see.")
 
 
 def outcome(id, question, letter):
@@ -77,13 +92,104 @@ def outcome(id, question, letter):
         print("As you predicted.")
 
 
+def guarded(exercise, answer):
+    """The reader's answer as the check wants it, see Exercise; a function is wrapped, so that what it returns is.
+
+    Raises Wrong, in a sentence, on what is missing, of a wrong type, in the wrong number of parts, or not finite.
+    """
+    if exercise.gives == "anything":
+        return answer
+    if not inspect.signature(exercise.solution).parameters:
+        if callable(answer):
+            raise Wrong("Give what is asked for itself, not a function that returns it.")
+        return _converted(exercise, answer, "Your answer")
+    if not callable(answer):
+        raise Wrong(f"Give the function itself, without calling it; this is {_kind(answer)}.")
+
+    @functools.wraps(answer, updated=())
+    def wrapped(*inputs):
+        return _converted(exercise, answer(*inputs), "What it returns")
+
+    return wrapped
+
+
+def _kind(value):
+    if isinstance(value, str):
+        return f"the text {value!r}" if len(value) < 40 else "a text"
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+
+
+def _converted(exercise, value, name):
+    if isinstance(exercise.gives, int):
+        count = exercise.gives
+        if isinstance(value, (str, dict, set)) or not hasattr(value, "__len__") or len(value) != count:
+            raise Wrong(f"{name} should be {count} things, separated by commas; it is {_counted(value)}.")
+        return tuple(
+            _finite(exercise, _tensor(part, f"Part {i} of {count}"), f"part {i}") for i, part in enumerate(value, 1)
+        )
+    got = _finite(exercise, _tensor(value, name), name[0].lower() + name[1:])
+    if exercise.gives == "array":
+        return got
+    if got.shape != ():
+        raise Wrong(f"{name} should be one {exercise.gives}; its shape is {tuple(got.shape)}.")
+    if exercise.gives == "number" or not math.isfinite(got):
+        return float(got)
+    if got != got.round():
+        raise Wrong(f"{name} should be a whole number, not {float(got):g}.")
+    return int(got)
+
+
+def _counted(value):
+    sized = isinstance(value, (tuple, list)) or getattr(value, "ndim", 0) > 0
+    return f"{len(value)} of them" if sized else _kind(value)
+
+
+def _tensor(value, name):
+    """Numbers, numpy arrays, tensors and lists of them as one float64 tensor; a tensor keeps its slopes."""
+    import numpy as np
+    import torch
+
+    if value is None:
+        raise Wrong(f"{name} is None. A function says what it gives back with `return`.")
+    if isinstance(value, (list, tuple)):
+        parts = [_tensor(part, f"Entry {i} of a list") for i, part in enumerate(value)]
+        if len({part.shape for part in parts}) > 1:
+            shapes = ", ".join(str(tuple(part.shape)) for part in parts)
+            raise Wrong(f"{name} should be one array; it is a list of parts with the shapes {shapes}.")
+        return torch.stack(parts) if parts else torch.empty(0, dtype=torch.float64)
+    if not isinstance(value, (int, float, complex, np.ndarray, np.generic, torch.Tensor)):
+        raise Wrong(f"{name} should be made of numbers; it is {_kind(value)}.")
+    exact = torch.float64 if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    try:
+        got = torch.as_tensor(value, dtype=exact)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        raise Wrong(f"{name} cannot be read as numbers ({error}).") from error
+    if got.dtype == torch.bool or got.is_complex():
+        kind = "complex numbers" if got.is_complex() else "True and False"
+        raise Wrong(f"{name} should be made of real numbers, not of {kind}.")
+    return got.to("cpu", torch.float64)
+
+
+def _finite(exercise, got, name):
+    bad = got.isnan() if exercise.infinite else ~got.isfinite()
+    if bad.any():
+        at = [int(i) for i in bad.nonzero()[0]]
+        place = f"entry {', '.join(map(str, at))} of {name}" if at else name
+        raise Wrong(
+            f"Not finite: {place} is {float(got[tuple(at)])}. Look for a logarithm of 0 or of a negative number, a division "
+            "by 0, or an exponential that overflows or underflows."
+        )
+    return got
+
+
 def check(id, exercise, answer):
     """Test the reader's answer. Prints what is right or wrong with it; an error in it is reported, not raised."""
     if answer is None:
         print(f'Exercise {id}: not attempted. hint("{id}") gives a nudge, solution("{id}") an answer.')
         return False
     try:
-        exercise.check(answer)
+        exercise.check(guarded(exercise, answer))
     except Wrong as wrong:
         print(f'Exercise {id}: not yet. {wrong} hint("{id}") may help.')
         return False
