@@ -462,7 +462,7 @@ def test_offline_opens_no_socket(monkeypatch, no_network, tmp_path, load):
     *((v, True) for v in ("1", "true", "True", "YES", "on", " 1 ")), *((v, False) for v in ("0", "false", "No", "OFF", "", " "))
 ])  # fmt: skip
 def test_one_meaning_of_offline(monkeypatch, value, forbidden):
-    """In the data sets and in the recorded figures alike: `true` opens no socket, `no` may."""
+    """`true` opens no socket, `no` may; recorded figures never ask the network."""
     asked = []
     monkeypatch.setenv("GENTOOLS_OFFLINE", value)
     monkeypatch.setattr(records, "folder", lambda: None)
@@ -471,7 +471,7 @@ def test_one_meaning_of_offline(monkeypatch, value, forbidden):
     with pytest.raises(DataError, match="OFFLINE") if forbidden else contextlib.nullcontext():
         download.fetch(toy("https://example.org/"))
     records._read("05_gan/5.1.json")
-    assert asked == ([] if forbidden else ["data", "figure"])
+    assert asked == ([] if forbidden else ["data"])
 
 
 def test_eight_readers_at_once_share_one_good_file(server, tmp_path):
