@@ -1,9 +1,15 @@
 """Chapter 00: the map shows the chapters that exist, and the two coins are found."""
 
+import pytest
 import scipy.stats
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+from gentools.lab import worlds
 from gentools.lab.chapters import CHAPTERS
+from gentools.lab.divergences import kl
+from gentools.lab.randomness import generator
 from gentools.recipes import start
 
 
@@ -26,3 +32,33 @@ def test_gradient_descent_finds_the_coins_and_the_split_holds_on_the_way():
     assert abs(numbers["chance of heads, first coin"] - 0.8) < 0.01
     assert abs(numbers["chance of heads, second coin"] - 0.3) < 0.01
     assert torch.allclose(curves[:, 0], curves[:, 1] + curves[:, 2], atol=1e-12)
+
+
+def test_three_free_numbers_do_not_make_every_distribution_of_reports_possible():
+    """Of all bags, with any number of coins, the closest to these reports stays 0.2 nats away (0.Q4)."""
+    reports = torch.tensor([0.01, 0.49, 0.49, 0.01], dtype=torch.float64)
+    coins = start.decoder(torch.linspace(0, 1, 1001, dtype=torch.float64).clamp(1e-9, 1 - 1e-9))
+    weights = torch.full((1001,), 1 / 1001, dtype=torch.float64)
+    for _ in range(3000):  # EM in the weights, a convex problem
+        weights = weights * ((reports / (coins @ weights)) @ coins)
+    slopes = (reports / (coins @ weights)) @ coins
+    assert slopes.max() < 1 + 1e-3  # no bag is closer by more than the logarithm of this
+    assert float(kl(reports, coins @ weights)) == pytest.approx(0.2117, abs=1e-3)
+
+
+@given(st.integers(0, 10**6))
+def test_the_best_model_takes_the_codes_for_its_prior(seed):
+    """(0.4): shares and coins together; coins alone leave KL(p(z) || q(z)) behind. By loops over z."""
+    rng = generator(seed, "test_start")
+    p_xz = worlds.simplex(rng, 8).reshape(4, 2)
+    heads, prior = 0.05 + 0.9 * torch.rand(2, generator=rng, dtype=torch.float64), worlds.simplex(rng, 2)
+    shares, x = p_xz.sum(0), torch.arange(4, dtype=torch.float64)
+    best = (x @ p_xz) / shares / 3
+    cost = kl(p_xz, start.decoder(heads) * prior) - kl(p_xz, start.decoder(best) * shares)
+    coins = sum(
+        3 * float(shares[z]) * scipy.stats.entropy([best[z], 1 - best[z]], [heads[z], 1 - heads[z]]) for z in range(2)
+    )
+    assert float(cost) == pytest.approx(scipy.stats.entropy(shares, prior) + coins, abs=1e-10)
+    assert float(kl(p_xz, start.decoder(best) * prior) - kl(p_xz, start.decoder(best) * shares)) == pytest.approx(
+        scipy.stats.entropy(shares, prior), abs=1e-10
+    )

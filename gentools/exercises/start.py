@@ -28,17 +28,19 @@ QUESTIONS = {
     "0.Q3": Question(
         "b",
         {
-            "a": "The rule is for products: log(a + b) has no such form.",
-            "b": "This is the one rule on which every split in the course rests.",
-            "c": "That would be the rule for log a raised to a power.",
+            "a": "Equality holds only if q(x) is the same for every x that occurs. The logarithm bends.",
+            "b": "The logarithm is concave, so averaging before it gives at least as much as averaging after it. This is "
+            "Jensen's inequality, and it is why the KL is never negative.",
+            "c": "For q(x) = 0.1 and 0.9, equally often, the average of the logarithms is -1.20 and the logarithm of the "
+            "average is -0.69.",
         },
     ),
     "0.Q4": Question(
         "b",
         {
             "a": "The entropy of the reports appears in the bound, not in the divergence. The divergence of equal joints is 0.",
-            "b": "Three free numbers of the model meet the three of the data, so a perfect model exists, and a free encoder "
-            "can be its posterior. Then both joints are equal.",
+            "b": "The reports come from a bag of two coins, so the model can copy that bag, and a free encoder can be its "
+            "posterior. Then both joints are equal.",
             "c": "Adjusting the encoder is the other half of the fit. Free tables can follow the posterior exactly.",
         },
     ),
@@ -47,7 +49,8 @@ QUESTIONS = {
         {
             "a": "The cell does more: it also runs a wrong form.",
             "b": "Both sides agree on every world that was tried, and the named mistake does not.",
-            "c": "It is a test on many random worlds. A proof is in the text.",
+            "c": "It is a test on many random worlds. A proof is an argument that covers all worlds; where the book has one, "
+            "it is in the text around the equation.",
         },
     ),
     "0.Q6": Question(
