@@ -5,6 +5,7 @@ Tables have x along dim 0 and z along dim 1. P is the data side p(x) p(z|x), Q t
 
 import math
 
+import numpy as np
 import torch
 
 from gentools.lab.divergences import expected_kl
@@ -23,6 +24,17 @@ def given_x(joint):
 def gap(p_joint, q_joint):
     """What the joint KL adds to the marginal KL: E_p(x) KL(p(z|x) || q(z|x)), in nats. Equation (1.3)."""
     return expected_kl(p_joint.sum(1), given_x(p_joint), given_x(q_joint))
+
+
+def js_gap(p_joint, q_joint):
+    """What the joint JS adds to the marginal JS, in nats: a JS of z given x for two sources of unequal weight.
+
+    E_m(x) [ pi KL(p(z|x) || m(z|x)) + (1 - pi) KL(q(z|x) || m(z|x)) ] with m(x) = (p(x) + q(x)) / 2, the chance
+    pi(x) = p(x) / (p(x) + q(x)) that x came from the data, and m(z|x) = pi p(z|x) + (1 - pi) q(z|x). Equation (1.12).
+    """
+    p_x, q_x = p_joint.sum(1), q_joint.sum(1)
+    mixed = given_x(p_joint + q_joint)  # m(z|x)
+    return (expected_kl(p_x, given_x(p_joint), mixed) + expected_kl(q_x, given_x(q_joint), mixed)) / 2
 
 
 def elbo(p_z_given_x, q_joint):
@@ -59,19 +71,26 @@ def fit_reverse(x, p, mean, std, steps=1000, learning_rate=0.02):
     return m.detach(), log_s.detach().exp()
 
 
-def smoothed_kl(atoms, h):
-    """KL(data smoothed with width h || N(0, 1)) for distinct scalar `atoms` (n,), in nats.
+def standard_normal(x):
+    """log N(x; 0, I) of points (..., d), shape (...), in nats."""
+    return -(x**2).sum(-1) / 2 - x.shape[-1] * math.log(2 * math.pi) / 2
 
-    The smoothed data are a mixture of n Gaussians of width h. The integral is a sum over a fine grid around each
-    atom, so it stays exact for every h small against the distances of the atoms.
+
+def smoothed_kl(points, h, log_q=standard_normal):
+    """KL(data smoothed with width h || q) for `points` (n, d), or (n,) on a line, in nats. Equation (1.2).
+
+    The smoothed data are a mixture of n Gaussians with covariance h^2 I; `log_q` takes points (..., d). The integral is
+    a Gauss-Hermite sum around each point. It is right if points are equal or many h apart, and log q is smooth at h.
     """
-    t = torch.linspace(-9, 9, 721, dtype=torch.float64)
-    x = atoms[:, None] + h * t  # (n, m): one grid around each atom
-    weight = torch.exp(-(t**2) / 2) * (t[1] - t[0]) / math.sqrt(2 * math.pi)
-    distance = (x[:, :, None] - atoms) / h
-    log_p = torch.logsumexp(-(distance**2) / 2, 2) - math.log(len(atoms) * h * math.sqrt(2 * math.pi))
-    log_q = -(x**2) / 2 - math.log(2 * math.pi) / 2
-    return (weight * (log_p - log_q)).mean(0).sum()
+    points = points.reshape(len(points), -1)  # (n, d)
+    d = points.shape[1]
+    node, weight = (torch.from_numpy(v) for v in np.polynomial.hermite_e.hermegauss(9))
+    t = torch.cartesian_prod(*[node] * d).reshape(-1, d)  # (m, d): the nodes of a standard normal
+    weight = torch.cartesian_prod(*[weight / weight.sum()] * d).reshape(-1, d).prod(1)  # (m,)
+    x = points[:, None] + h * t  # (n, m, d): one grid around each point
+    offset = (points[:, None] - points)[:, None] / h + t[:, None]  # (n, m, n, d): from every point to x, in units of h
+    log_p = torch.logsumexp(standard_normal(offset), 2) - d * math.log(h) - math.log(len(points))
+    return ((log_p - log_q(x)) @ weight).mean()
 
 
 def posterior_precision(decoder, noise_variance):

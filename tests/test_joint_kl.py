@@ -9,7 +9,7 @@ from scipy import integrate, optimize, stats
 
 from gentools import joint_kl
 from gentools.lab import worlds
-from gentools.lab.divergences import gaussian_kl, kl
+from gentools.lab.divergences import gaussian_kl, js, kl
 
 seeds = st.integers(0, 10**6)
 
@@ -67,6 +67,98 @@ def test_smoothed_kl_against_adaptive_quadrature(h):
 
     total = sum(integrate.quad(integrand, a - 9 * h, a + 9 * h, epsabs=1e-12, limit=200)[0] for a in atoms.tolist())
     assert float(joint_kl.smoothed_kl(atoms, h)) == pytest.approx(total, abs=1e-8)
+
+
+@pytest.mark.parametrize("points", [[[0.3], [1.1], [0.3]], [[0.2, 1.0], [-1.0, 0.4], [1.5, -2.0]]])
+def test_the_limit_of_smoothed_points_counts_repeats_and_dimensions(points):
+    """(1.2): the entropy of the points as a table, not log n, and d log h, not log h."""
+    points = torch.tensor(points).double()
+    n, d = points.shape
+    _, count = np.unique(points.numpy(), axis=0, return_counts=True)
+    of_points = -stats.multivariate_normal(np.zeros(d)).logpdf(points.numpy()).mean()
+    right = of_points - stats.entropy(count / n) - d * (1 + np.log(2 * np.pi)) / 2
+    for h in (1e-3, 1e-5):
+        assert float(joint_kl.smoothed_kl(points, h)) + d * np.log(h) == pytest.approx(right, abs=1e-5)
+    if len(count) < n:
+        assert abs(right - (of_points - np.log(n) - d * (1 + np.log(2 * np.pi)) / 2)) > 0.3
+
+
+def test_smoothed_kl_to_another_density_against_a_fine_grid_in_the_plane():
+    points, h = np.array([[0.0, 0.5], [1.0, -0.4]]), 0.05
+    q = stats.multivariate_normal([0.5, 0.2], [[1, 0.3], [0.3, 2]])
+    side = np.linspace(-6 * h, 6 * h, 81)
+    square = np.stack(np.meshgrid(side, side), -1)  # around each point; the bumps do not reach each other
+    total = 0.0
+    for point in points:
+        x = point + square
+        p = sum(stats.multivariate_normal(other, h**2 * np.eye(2)).pdf(x) for other in points) / 2
+        total += (p * (np.log(p) - q.logpdf(x))).sum() * (side[1] - side[0]) ** 2
+    ours = joint_kl.smoothed_kl(torch.from_numpy(points), h, lambda x: torch.from_numpy(q.logpdf(x.numpy())))
+    assert float(ours) == pytest.approx(total, abs=1e-6)
+
+
+@given(seeds)
+def test_the_jensen_shannon_divergence_splits_with_unequal_weights(seed):
+    """(1.12) by loops over x."""
+    w = worlds.table(seed)
+    total = 0.0
+    for i, weight in enumerate(w.mix.tolist()):
+        pi, a, b = float(w.p_x[i] / (w.p_x[i] + w.q_x[i])), w.p_z_given_x[i].numpy(), w.q_z_given_x[i].numpy()
+        mixed = pi * a + (1 - pi) * b
+        total += weight * (pi * stats.entropy(a, mixed) + (1 - pi) * stats.entropy(b, mixed))
+    assert float(joint_kl.js_gap(w.p_xz, w.q_xz)) == pytest.approx(total, abs=1e-12)
+    assert float(js(w.p_xz, w.q_xz) - js(w.p_x, w.q_x)) == pytest.approx(total, abs=1e-12)
+
+
+def test_equal_weights_or_the_weights_of_the_data_do_not_split_the_jensen_shannon_divergence():
+    for w in map(worlds.table, range(50)):
+        difference = js(w.p_xz, w.q_xz) - js(w.p_x, w.q_x)
+        inside = js(w.p_z_given_x, w.q_z_given_x, dim=1)
+        assert abs((w.mix * inside).sum() - difference) > 1e-6
+        assert abs((w.p_x * inside).sum() - difference) > 1e-6
+
+
+@given(seeds)
+def test_no_f_divergence_grows_when_z_is_forgotten(seed):
+    w = worlds.table(seed)
+    for f in (
+        lambda t: t * torch.log(t),
+        lambda t: (t * torch.log(2 * t / (1 + t)) + torch.log(2 / (1 + t))) / 2,  # Jensen-Shannon
+        lambda t: (t - 1).abs() / 2,  # total variation
+        lambda t: (t - 1) ** 2,  # Pearson's chi square
+    ):
+        joint, marginal = (w.q_xz * f(w.p_xz / w.q_xz)).sum(), (w.q_x * f(w.p_x / w.q_x)).sum()
+        assert marginal <= joint + 1e-12
+    t = w.p_x / w.q_x
+    as_f = (w.q_x * (t * torch.log(2 * t / (1 + t)) + torch.log(2 / (1 + t))) / 2).sum()
+    assert torch.isclose(as_f, js(w.p_x, w.q_x), atol=1e-12)
+
+
+def test_the_forward_fit_of_two_bumps_peaks_where_data_are_rare():
+    """Its peak lies between the bumps, and yet less than half of its mass lies where there are next to no data."""
+    x = torch.linspace(-15, 15, 30001).double()
+    p = 0.4 * joint_kl.gaussian_cells(x, -3.0, 0.7) + 0.6 * joint_kl.gaussian_cells(x, 3.0, 0.7)
+    q = joint_kl.gaussian_cells(x, *joint_kl.fit_forward(x, p))
+    assert p[q.argmax()] < 0.01 * p.max()
+    dense = p.sort(descending=True).values
+    outside = q[p < dense[(dense.cumsum(0) < 0.99).sum()]].sum()  # of the densest region that holds 99 % of the data
+    assert 0.40 < float(outside) < 0.45
+
+
+@given(seeds)
+def test_no_independent_encoder_of_another_mean_or_shape_beats_the_mean_field(seed):
+    """(1.10) against Gaussians with shifted means, and against independent uniform encoders with the best variances."""
+    w = worlds.coupled(seed)
+    precision = joint_kl.posterior_precision(w.decoder, 0.5)
+    zero, cov = torch.zeros(w.k).double(), torch.linalg.inv(precision)
+    gap, best = joint_kl.mean_field_gap(precision), joint_kl.mean_field(precision)
+    shift = torch.randn(w.k, generator=w.rng, dtype=torch.float64)
+    assert gap < gaussian_kl(shift, best, zero, cov)
+    width = (
+        12 * best.diagonal()
+    ).sqrt()  # a uniform density of this width has the best variance, and entropy log width
+    energy = ((precision.diagonal() * best.diagonal()).sum() + w.k * np.log(2 * np.pi) - torch.logdet(precision)) / 2
+    assert energy - width.log().sum() > gap
 
 
 @given(seeds)

@@ -1,11 +1,14 @@
 """Questions and exercises of chapter 01."""
 
+import math
+
 import torch
 
 from gentools import joint_kl
 from gentools.lab import worlds
-from gentools.lab.divergences import kl
+from gentools.lab.divergences import gaussian_kl, kl
 from gentools.lab.quiz import Exercise, Question, Wrong
+from gentools.lab.randomness import generator
 
 QUESTIONS = {
     "1.Q1": Question(
@@ -39,7 +42,7 @@ QUESTIONS = {
             "a": "That is what the other direction does: KL(q || p) punishes q for putting mass where the data have none, so it "
             "keeps to one bump.",
             "b": "KL(p || q) is infinite if q misses a bump altogether, so the fit must cover both. Its mean and variance "
-            "are those of the data, and its center can fall where there are no data.",
+            "are those of the data, and its center can fall where data are rare.",
             "c": "A narrow Gaussian between the bumps gives both of them almost no mass and pays twice.",
         },
     ),
@@ -99,19 +102,32 @@ QUESTIONS = {
 }
 
 
-def check_gap(answer):
+def _two_codes(seed):
+    """Two random joints over (x, z1, z2), tables of 2 to 4 values along each axis."""
+    rng = generator(seed, "two codes")
+    shape = torch.randint(2, 5, (3,), generator=rng).tolist()
+    return [worlds.simplex(rng, math.prod(shape)).reshape(shape) for _ in range(2)]
+
+
+def check_gaps(answer):
     for seed in range(20):
-        w = worlds.table(seed)
-        got = answer(w.p_xz, w.q_xz)
-        truth = kl(w.p_xz, w.q_xz) - kl(w.p_x, w.q_x)
-        if abs(got - truth) > 1e-8:
-            raise Wrong(f"On the table of seed {seed} the gap is {truth:.4f}, but yours is {got:.4f}.")
+        p, q = _two_codes(seed)
+        got = answer(p, q)
+        without_z2 = kl(p.sum(2), q.sum(2))
+        truth = without_z2 - kl(p.sum((1, 2)), q.sum((1, 2))), kl(p, q) - without_z2
+        for name, one, right in zip(("z1", "z2"), got, truth, strict=True):
+            if one.shape != ():
+                raise Wrong(f"The gap of {name} should be one number; its shape is {tuple(one.shape)}.")
+            if abs(one - right) > 1e-8:
+                raise Wrong(f"On the tables of seed {seed} the gap of {name} is {right:.4f}, but yours is {one:.4f}.")
 
 
-def solve_gap(p_xz, q_xz):
-    p_x = p_xz.sum(1, keepdim=True)
-    q_x = q_xz.sum(1, keepdim=True)
-    return (p_xz * torch.log((p_xz / p_x) / (q_xz / q_x))).sum()
+def solve_gaps(p, q):
+    p_x, q_x = p.sum((1, 2), keepdim=True), q.sum((1, 2), keepdim=True)
+    p_x_z1, q_x_z1 = p.sum(2, keepdim=True), q.sum(2, keepdim=True)
+    first = (p * torch.log((p_x_z1 / p_x) / (q_x_z1 / q_x))).sum()
+    second = (p * torch.log((p / p_x_z1) / (q / q_x_z1))).sum()
+    return first, second
 
 
 def check_counterexample(answer):
@@ -132,53 +148,62 @@ def solve_counterexample():
     return p, q  # the same conditionals, and a model that nearly forgets the rare x
 
 
-def check_projection(answer):
+def _laplace_loss(x, p, center, scale):
+    """-E_p log q for the Laplace density exp(-|x - center| / scale) / (2 scale), in nats."""
+    return torch.log(2 * scale) + (p * (x - center).abs()).sum() / scale
+
+
+def check_laplace(answer):
     for seed in range(20):
         w = worlds.line(seed)
-        mean, std = answer(w.x, w.p_x)
-        if mean.shape != () or std.shape != ():
-            raise Wrong(f"Return two numbers; the shapes are {tuple(mean.shape)} and {tuple(std.shape)}.")
-        best = kl(w.p_x, joint_kl.gaussian_cells(w.x, *joint_kl.fit_forward(w.x, w.p_x)))
-        if std <= 0:
-            raise Wrong(f"On the density of seed {seed} your standard deviation is {std:.3f}; it must be positive.")
-        excess = kl(w.p_x, joint_kl.gaussian_cells(w.x, mean, std)) - best
-        if excess > 1e-8:
-            raise Wrong(f"On the density of seed {seed} your Gaussian is {excess:.4f} nats worse than the best one.")
+        center, scale = answer(w.x, w.p_x)
+        if center.shape != () or scale.shape != ():
+            raise Wrong(f"Return two numbers; the shapes are {tuple(center.shape)} and {tuple(scale.shape)}.")
+        if scale <= 0:
+            raise Wrong(f"On the density of seed {seed} your scale is {scale:.3f}; it must be positive.")
+        excess = _laplace_loss(w.x, w.p_x, center, scale) - _laplace_loss(w.x, w.p_x, *solve_laplace(w.x, w.p_x))
+        if excess > 1e-4:
+            raise Wrong(f"On the density of seed {seed} your fit is {excess:.4f} nats worse than the best one.")
 
 
-def solve_projection(x, p):
-    mean = (p * x).sum()
-    variance = (p * x**2).sum() - mean**2
-    return mean, variance.sqrt()
+def solve_laplace(x, p):
+    center = x[(p.cumsum(0) < 0.5).sum()]  # the median: half of the probability lies on either side
+    return center, (p * (x - center).abs()).sum()
 
 
-def check_independent(answer):
+def check_shared(answer):
     for seed in range(20):
-        precision = joint_kl.posterior_precision(worlds.gaussian(seed).decoder, 0.5)
-        got = torch.as_tensor(answer(precision), dtype=torch.float64)
-        truth = torch.diagonal(joint_kl.mean_field(precision))
-        if got.shape != truth.shape:
-            raise Wrong(f"Return the {len(truth)} variances as a vector; the shape is {tuple(got.shape)}.")
-        if (got - truth).abs().max() > 1e-8:
-            raise Wrong(
-                f"For the precision of seed {seed} the first variance should be {truth[0]:.4f}, not {got[0]:.4f}."
-            )
+        precision = joint_kl.posterior_precision(worlds.coupled(seed).decoder, 0.5)
+        k = len(precision)
+        variance, gap = answer(precision)
+        if variance.shape != () or gap.shape != ():
+            raise Wrong(f"Return two numbers; the shapes are {tuple(variance.shape)} and {tuple(gap.shape)}.")
+        best = k / precision.trace()
+        if abs(variance - best) > 1e-8:
+            raise Wrong(f"For the precision of seed {seed} the variance should be {best:.4f}, not {variance:.4f}.")
+        zero, eye = torch.zeros(k, dtype=torch.float64), torch.eye(k, dtype=torch.float64)
+        left = gaussian_kl(zero, best * eye, zero, torch.linalg.inv(precision))
+        if abs(gap - left) > 1e-8:
+            raise Wrong(f"For the precision of seed {seed} the gap that is left is {left:.4f}, not {gap:.4f}.")
 
 
-def solve_independent(precision):
-    return 1 / precision.diagonal()
+def solve_shared(precision):
+    k = len(precision)
+    variance = k / precision.trace()
+    return variance, -(k * variance.log() + torch.logdet(precision)) / 2  # the trace term equals k and cancels
 
 
 EXERCISES = {
     "1.E1": Exercise(
-        check=check_gap,
+        check=check_gaps,
         hints=(
-            "The conditional p(z|x) is a row of the joint, divided by the row's sum.",
-            "The weights of the rows are p(x), so the average over x and z together uses the joint p(x,z) itself.",
-            "Return the sum of p(x,z) times log [ p(z|x) / q(z|x) ].",
+            "Apply the chain rule (1.3) twice: first with the pair (z1, z2) as the code, then to the pair itself.",
+            "A conditional is one table divided by another: p(z2|x,z1) = p(x,z1,z2) / p(x,z1). Sum out with keepdim=True.",
+            "Both gaps are sums over the whole table: p(x,z1,z2) times the log of p(z1|x) / q(z1|x), or of "
+            "p(z2|x,z1) / q(z2|x,z1).",
         ),
-        solution=solve_gap,
-        gives="number",
+        solution=solve_gaps,
+        gives=2,
     ),
     "1.E2": Exercise(
         check=check_counterexample,
@@ -191,22 +216,23 @@ EXERCISES = {
         gives=2,
     ),
     "1.E3": Exercise(
-        check=check_projection,
+        check=check_laplace,
         hints=(
-            "Write KL(p || q) as a function of the mean and variance of q and set both derivatives to zero.",
-            "E_p log q = -log std - E_p (x - mean)^2 / (2 std^2) + const.",
-            "The best mean and variance are those of p. `p` holds probabilities per cell, so an expectation is a plain sum.",
+            "KL(p || q) depends on q through -E_p log q = log(2 b) + E_p |x - m| / b alone.",
+            "Which m makes E_p |x - m| least? Its slope is the probability to the left of m minus that to the right.",
+            "m is the median of p. Then set the derivative with respect to b to 0: b = E_p |x - m|, a plain sum over cells.",
         ),
-        solution=solve_projection,
+        solution=solve_laplace,
         gives=2,
     ),
     "1.E4": Exercise(
-        check=check_independent,
+        check=check_shared,
         hints=(
-            "As a function of the encoder's variances v_i, KL(independent || exact) is (sum_i L_ii v_i - log v_i) / 2 + const.",
-            "Differentiate with respect to one v_i.",
-            "L_ii = 1 / v_i. Mind that this is not the diagonal of the covariance matrix.",
+            "With the right mean, KL(N(m, v I) || exact) = (v tr(L) - k log v - log det L - k) / 2, L the precision.",
+            "Differentiate with respect to v: tr(L) = k / v.",
+            "Put v = k / tr(L) back: v tr(L) is k and cancels, so the gap is -(k log v + log det L) / 2.",
         ),
-        solution=solve_independent,
+        solution=solve_shared,
+        gives=2,
     ),
 }

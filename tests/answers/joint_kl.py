@@ -2,16 +2,44 @@
 
 import torch
 
-from gentools.lab.divergences import expected_kl, kl
+from gentools import joint_kl
+from gentools.lab.divergences import kl
+
+
+def first_gap(p, q):
+    return kl(p.sum(2), q.sum(2)) - kl(p.sum((1, 2)), q.sum((1, 2)))
+
+
+def second_gap(p, q):
+    return kl(p, q) - kl(p.sum(2), q.sum(2))
+
+
+def second_over_model(p, q):
+    return (q.sum(2) * kl(p / p.sum(2, keepdim=True), q / q.sum(2, keepdim=True), dim=2)).sum()
+
+
+def mean(x, p):
+    return (p * x).sum()
+
+
+def deviation(x, p, center):
+    return (p * (x - center).abs()).sum()
+
+
+def median(x, p):
+    return x[torch.searchsorted(p.cumsum(0), torch.tensor(0.5, dtype=p.dtype))]
+
+
+def log_det_gap(precision, variance):
+    return (variance * precision.trace() - len(precision) * (1 + variance.log()) - torch.logdet(precision)) / 2
+
 
 WRONG = {
     "1.E1": [
-        kl,  # the whole joint KL
-        lambda p, q: expected_kl(
-            q.sum(1), p / p.sum(1, keepdim=True), q / q.sum(1, keepdim=True)
-        ),  # weights of the model
-        lambda p, q: kl(p / p.sum(1, keepdim=True), q / q.sum(1, keepdim=True)),  # no weights
-        lambda p, q: kl(p / p.sum(1, keepdim=True), q / q.sum(1, keepdim=True), dim=1),  # not averaged
+        lambda p, q: joint_kl.gap(p.flatten(1), q.flatten(1)),  # of both codes together, one number
+        lambda p, q: (second_gap(p, q), first_gap(p, q)),  # exchanged
+        lambda p, q: (first_gap(p, q), second_over_model(p, q)),  # weights of the model
+        lambda p, q: (kl(p.sum((1, 2)), q.sum((1, 2))), first_gap(p, q)),  # one level too high
     ],
     "1.E2": [
         ([[0.25, 0.25], [0.25, 0.25]], [[0.25, 0.25], [0.25, 0.25]]),  # equal
@@ -23,29 +51,31 @@ WRONG = {
         ([[0.9, 0.9], [0.1, 0.1]], [[0.25, 0.25], [0.25, 0.25]]),  # does not sum to 1
     ],
     "1.E3": [
-        lambda x, p: (x[p.argmax()], torch.tensor(1.0)),  # the mode
-        lambda x, p: (
-            (p * x).sum(),
-            (p * (x - (p * x).sum()) ** 2).sum(),
-        ),  # the variance for the deviation
-        lambda x, p: (x.mean(), x.std()),  # of the grid, not of p
+        lambda x, p: (mean(x, p), deviation(x, p, mean(x, p))),  # the mean for the median
+        joint_kl.fit_forward,  # the best Gaussian's two numbers
+        lambda x, p: (median(x, p), deviation(x, p, median(x, p)) / 2),
+        lambda x, p: (median(x, p), -deviation(x, p, median(x, p))),
     ],
     "1.E4": [
-        lambda precision: torch.linalg.inv(precision).diagonal(),  # marginal variances
-        lambda precision: precision.diagonal(),
-        lambda precision: torch.diag(1 / precision.diagonal()),  # a matrix
+        lambda precision: (precision.diagonal().reciprocal().mean(), joint_kl.mean_field_gap(precision)),
+        lambda precision: (
+            torch.linalg.inv(precision).trace() / len(precision),
+            torch.tensor(0.0),
+        ),  # marginal variances
+        lambda precision: (len(precision) / precision.trace(), joint_kl.mean_field_gap(precision)),  # not the gap left
+        lambda precision: 1 / precision.diagonal(),
     ],
 }
 
 ALTERNATIVE = {
-    "1.E1": lambda p, q: kl(p, q) - kl(p.sum(1), q.sum(1)),
+    "1.E1": lambda p, q: (first_gap(p, q), second_gap(p, q)),
     "1.E2": (
         torch.tensor([[0.7, 0.2], [0.06, 0.04]], dtype=torch.float64),
         torch.tensor([[0.777, 0.222], [0.0006, 0.0004]], dtype=torch.float64),
     ),
-    "1.E3": lambda x, p: (
-        torch.dot(p, x),
-        torch.sqrt(torch.dot(p, (x - torch.dot(p, x)) ** 2)),
+    "1.E3": lambda x, p: (median(x, p), deviation(x, p, median(x, p))),
+    "1.E4": lambda precision: (
+        1 / precision.diagonal().mean(),
+        log_det_gap(precision, 1 / precision.diagonal().mean()),
     ),
-    "1.E4": lambda precision: precision.diagonal().reciprocal().clone(),
 }
