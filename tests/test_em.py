@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.cluster import KMeans
 
-from gentools import em
+from gentools import em, joint_kl
 from gentools.lab import worlds
 from gentools.lab.divergences import kl
 from gentools.lab.randomness import generator
@@ -58,6 +58,39 @@ def test_the_bound_of_certain_responsibilities_is_finite():
     log_joint = torch.tensor([[0.25, 0.0], [0.25, 0.5]]).double().log()
     resp = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).double()
     assert float(em.bound(resp, log_joint)) == pytest.approx((math.log(0.25) + math.log(0.5)) / 2)
+
+
+@given(seeds)
+def test_no_other_responsibilities_or_prior_beat_the_half_steps(seed):
+    """(2.1) and (2.2) against random tables, near the best one and far from it."""
+    w = worlds.table(seed)
+    exact = em.e_step(w.q_xz.log())
+    least, least_over_priors = em.joint_kl(w.p_x, exact, w.q_xz), kl(w.p_xz, w.q_x_given_z * w.p_z)
+    for size in (0.01, 0.1, 1):
+        resp = (exact.log() + size * torch.randn(exact.shape, generator=w.rng, dtype=torch.float64)).softmax(1)
+        prior = (w.p_z.log() + size * torch.randn(w.p_z.shape, generator=w.rng, dtype=torch.float64)).softmax(0)
+        assert em.joint_kl(w.p_x, resp, w.q_xz) > least
+        assert kl(w.p_xz, w.q_x_given_z * prior) > least_over_priors
+
+
+def test_points_and_a_density_have_a_cross_entropy_and_its_differences_are_those_of_the_bound():
+    """The joint KL of smoothed points grows without bound, and its changes tend to those of minus the bound (1.2)."""
+    x = torch.tensor([[0.0], [1.0], [1.0], [3.0]]).double()  # one point is repeated, as in Old Faithful
+    one, two = (
+        (torch.tensor([0.5, 0.5]).double(), torch.tensor([[m], [3.0]]).double(), torch.ones(2, 1, 1).double())
+        for m in (0.0, 1.0)
+    )
+
+    def divergence(q, h):
+        return joint_kl.smoothed_kl(
+            x, h, lambda y: em.gaussian_log_joint(y.reshape(-1, 1), *q).logsumexp(1).view(y.shape[:-1])
+        )
+
+    large = [float(divergence(one, h)) for h in (1e-2, 1e-4, 1e-6)]
+    assert large[0] + 4 < large[1] < large[2] - 4  # by log 100 = 4.6 each time
+    change = float(divergence(two, 1e-6) - divergence(one, 1e-6))
+    likelihoods = [em.log_likelihood(em.gaussian_log_joint(x, *q)) for q in (one, two)]
+    assert change == pytest.approx(float(likelihoods[0] - likelihoods[1]), abs=1e-6)
 
 
 # Gaussians

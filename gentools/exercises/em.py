@@ -146,18 +146,18 @@ def check_m_step(answer):
         resp = _resp(x, *model)
         got = answer(x, resp)
         if not isinstance(got, (tuple, list)) or len(got) != 3:
-            raise Wrong("Return three vectors: weights, means, standard deviations.")
+            raise Wrong("Return three things: weights, means, and the standard deviation that all components share.")
         weights, means, covariances = em.gaussian_m_step(x[:, None], resp)
-        truth = weights, means[:, 0], covariances[:, 0, 0].sqrt()
-        for name, value, right in zip(("weights", "means", "standard deviations"), got, truth, strict=True):
+        truth = weights, means[:, 0], (weights @ covariances[:, 0, 0]).sqrt()
+        for name, value, right in zip(("weights", "means", "standard deviation"), got, truth, strict=True):
             _expect(name, value, right, f"of data set {seed}")
 
 
 def solve_m_step(x, resp):
     count = resp.sum(0)
     means = x @ resp / count
-    variances = (resp * (x[:, None] - means) ** 2).sum(0) / count
-    return count / len(x), means, variances.sqrt()
+    variance = (resp * (x[:, None] - means) ** 2).sum() / len(x)
+    return count / len(x), means, variance.sqrt()
 
 
 def _poisson_step(x, weights, rates):
@@ -219,7 +219,8 @@ EXERCISES = {
         hints=(
             "The count of component k is the sum of its column of `resp`; its weight is the count divided by n.",
             "Mean: sum of resp times x, divided by the count.",
-            "Variance: sum of resp times (x - new mean)^2, divided by the count. Use the new mean, and return the root.",
+            "All n points speak for the one variance: the sum of resp times (x - new mean)^2 over points and components, "
+            "divided by n. Return its root, a single number.",
         ),
         solution=solve_m_step,
         gives=3,

@@ -18,6 +18,11 @@ def moments(x, resp, about):
     return count / len(x), mean, ((resp * (x[:, None] - about(x, mean)) ** 2).sum(0) / count).sqrt()
 
 
+def tied(x, resp):
+    """The root of the data's mean square minus that of the means."""
+    return ((x**2).mean() - resp.mean(0) @ (resp.T @ x / resp.sum(0)) ** 2).sqrt()
+
+
 def poisson(x, weights, rates):
     return torch.softmax(weights.log() + x[:, None] * rates.log() - rates, 1)
 
@@ -30,10 +35,11 @@ WRONG = {
         lambda x, w, m, s: log_joint(x, w, m, s).exp(),  # not normalized
     ],
     "2.E2": [
-        lambda x, r: moments(x, r, lambda x, mean: x.mean()),  # spread about the mean of all data
-        lambda x, r: (torch.full((r.shape[1],), 1 / r.shape[1], dtype=x.dtype), *moments(x, r, lambda x, m: m)[1:]),
-        lambda x, r: (*moments(x, r, lambda x, m: m)[:2], moments(x, r, lambda x, m: m)[2] ** 2),  # variances
-        lambda x, r: (r.mean(0), r.T @ x / len(x), moments(x, r, lambda x, m: m)[2]),  # divided by n
+        lambda x, r: moments(x, r, lambda x, m: m),  # one deviation per component
+        lambda x, r: (*moments(x, r, lambda x, m: m)[:2], moments(x, r, lambda x, m: m)[2].mean()),  # their plain mean
+        lambda x, r: (*moments(x, r, lambda x, m: m)[:2], x.std(correction=0)),  # about the mean of all data
+        lambda x, r: (*moments(x, r, lambda x, m: m)[:2], tied(x, r) ** 2),  # the variance
+        lambda x, r: (torch.full((r.shape[1],), 1 / r.shape[1], dtype=x.dtype), r.T @ x / r.sum(0), tied(x, r)),
     ],
     "2.E3": [
         lambda x, w, lam: (w, x @ poisson(x, w, lam) / poisson(x, w, lam).sum(0)),  # the prior stays
@@ -49,11 +55,7 @@ WRONG = {
 
 ALTERNATIVE = {
     "2.E1": lambda x, w, m, s: (log_joint(x, w, m, s) - log_joint(x, w, m, s).logsumexp(1, keepdim=True)).exp(),
-    "2.E2": lambda x, r: (
-        r.mean(0),
-        (r * x[:, None]).sum(0) / r.sum(0),
-        ((x**2 @ r) / r.sum(0) - ((x @ r) / r.sum(0)) ** 2).sqrt(),
-    ),
+    "2.E2": lambda x, r: (r.mean(0), (r * x[:, None]).sum(0) / r.sum(0), tied(x, r)),
     "2.E3": lambda x, w, lam: (
         poisson(x, w, lam).sum(0) / len(x),
         torch.einsum("n,nk->k", x, poisson(x, w, lam)) / torch.einsum("nk->k", poisson(x, w, lam)),
