@@ -12,12 +12,8 @@ import gentools
 from gentools.lab import stream as streams
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
-CHAPTERS = ("03_vae",)
+CHAPTERS = ("03_vae", "04_conditional_vae")
 UNREADABLE = re.compile("cannot be called on meta|Cannot copy out of meta")  # numbers that a fake device does not have
-
-
-class Reached(Exception):
-    """Stands for a training run on a device that computes nothing."""
 
 
 class FakeOptimizer:
@@ -74,17 +70,16 @@ def test_nothing_is_pinned_to_the_cpu(chapter, monkeypatch):
 
     def train(step, nets, opts, stream, steps, seed, **kwargs):
         runs.append({p.device.type for p in nets.parameters()} | {rows.device.type for rows in stream.data})
-        raise Reached
+        return {"loss": torch.zeros(300)}
 
     names = namespace("meta", shown)
     for id, source in cells(chapter):
         try:
             exec(compile(source, id, "exec"), names)
-        except Reached:
-            names["history"] = None
         except (RuntimeError, NotImplementedError) as error:
             if not UNREADABLE.search(str(error)):
                 raise
+            names["losses"] = torch.zeros(300)  # what a loop by hand could not fetch
         if id == "imports":
             names["train"], names["adam"] = train, lambda *args, **kwargs: FakeOptimizer()
     assert runs and all(devices == {"meta"} for devices in runs)
