@@ -9,9 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gentools import aae, gan, vae
+from gentools import aae, gan, joint_kl, vae
 from gentools.conditional_gan import conditional_gradient
-from gentools.lab import worlds
+from gentools.exercises.aae import QUESTIONS
+from gentools.lab import records, worlds
 from gentools.lab.divergences import entropy, expected_kl, js, kl, mutual_information
 from gentools.lab.randomness import generator
 from gentools.recipes import aae as recipes
@@ -50,6 +51,50 @@ def test_at_the_best_discriminator_the_losses_descend_the_divergences_of_the_cod
     assert torch.allclose(loss(gan.non_saturating_loss), gradient(lambda p: 2 * kl((p + w.q_z) / 2, w.q_z)))
     assert torch.allclose(loss(gan.kl_loss), gradient(lambda p: kl(p, w.q_z)))
     assert torch.allclose(loss(gan.saturating_loss), gradient(lambda p: 2 * js(p, w.q_z)))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000))
+def test_no_discriminator_beats_the_best(seed):
+    """(8.1) by loops, against random rivals near the best discriminator and far from it."""
+    w = worlds.table(seed)
+    p_z, q_z = w.p_z.tolist(), w.q_z.tolist()
+
+    def game(d):  # KL(p(z,y) || q(z,y)) from the table of joints in the text
+        ones = sum(q / 2 * math.log(q / 2 / (q * at)) for q, at in zip(q_z, d, strict=True))
+        zeros = sum(p / 2 * math.log(p / 2 / (q * (1 - at))) for p, q, at in zip(p_z, q_z, d, strict=True))
+        return ones + zeros
+
+    best = [q / (p + q) for p, q in zip(p_z, q_z, strict=True)]
+    least = float(kl((w.p_z + w.q_z) / 2, w.q_z))
+    assert game(best) == pytest.approx(least, abs=1e-12)
+    assert float(aae.code_game(w.p_z, w.q_z, torch.tensor(best).double())) == pytest.approx(least, abs=1e-12)
+    for width in (1e-3, 0.1, 1.0, 10.0):
+        rival = torch.sigmoid(torch.tensor(best).double().logit() + width * torch.randn(len(best), generator=w.rng))
+        assert game(rival.clamp(1e-12, 1 - 1e-12).tolist()) >= least - 1e-12
+
+
+def test_point_codes_their_information_is_log_n_and_single_codes_lack_it():
+    """What the text says beside (8.6): the average divergence of single narrow codes has the limit without -log n."""
+    w, h = worlds.points(4), 1e-4
+    single = sum((float(e) ** 2 + h**2 - 1) / 2 - math.log(h) for e in w.x) / w.n  # KL(N(e, h^2) || N(0, 1))
+    squares = (float((w.x**2).mean()) - 1) / 2
+    assert single + math.log(h) == pytest.approx(squares, abs=1e-6)
+    together = float(joint_kl.smoothed_kl(w.x, h)) + math.log(h)
+    assert together == pytest.approx(squares - math.log(w.n), abs=1e-3)
+
+
+def test_answers_to_the_questions_vary():
+    answers = [question.answer for question in QUESTIONS.values()]
+    assert max(map(answers.count, "abc")) <= 0.4 * len(answers)
+
+
+def test_the_recorded_clouds_lie_farther_from_the_prior_than_its_own_draws():
+    numbers = records.load("8.3")["numbers"]
+    for name in ("normal", "petals"):
+        noise = torch.randn(10, 2, 2000, aae.NOISE, generator=generator(1, name))
+        chance = max(abs(float(aae.energy_distance(*map(recipes.PRIORS[name], pair)))) for pair in noise)
+        assert min(numbers[f"{model}, {name}: energy distance"][0] for model in ("AAE", "VAE")) > 1.5 * chance
 
 
 def test_petals_have_the_density_that_is_stated():

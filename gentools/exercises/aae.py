@@ -17,35 +17,35 @@ QUESTIONS = {
         },
     ),
     "8.Q2": Question(
-        "b",
+        "c",
         {
             "a": "That makes KL(p(z) || q(z)) zero. The average of the divergences is larger, see (8.2).",
-            "b": "An average of divergences is 0 only if each of them is, and then the code is the same for all images.",
-            "c": "If the code says nothing of the image, the reconstruction is as bad as it can be.",
+            "b": "If the code says nothing of the image, the reconstruction is as bad as it can be.",
+            "c": "An average of divergences is 0 only if each of them is, and then the code is the same for all images.",
         },
     ),
     "8.Q3": Question(
-        "b",
+        "a",
         {
-            "a": "They may look normal. But the divergence compares densities, and points have none.",
-            "b": "A set of points has all its probability where the normal law has none. This is chapter 1's (1.2) again.",
+            "a": "A set of points has all its probability where the normal law has none. This is chapter 1's (1.2) again.",
+            "b": "They may look normal. But the divergence compares densities, and points have none.",
             "c": "log 100 is what such a code tells of the image. The divergence to the prior is something else.",
         },
     ),
     "8.Q4": Question(
-        "b",
+        "c",
         {
             "a": "The term that charged for information is gone. What is cheaper is used more.",
-            "b": "Information is free now and improves the reconstruction. The codes are bent for its sake, away from the prior, "
+            "b": "It rises, but the loss trades a divergence from the prior for more of it, and then q(x) is off.",
+            "c": "Information is free now and improves the reconstruction. The codes are bent for its sake, away from the prior, "
             "and the model of x, which draws from the prior, pays.",
-            "c": "It rises, but the loss trades a divergence from the prior for more of it, and then q(x) is off.",
         },
     ),
     "8.Q5": Question(
-        "b",
+        "a",
         {
-            "a": "The VAE pays for every nat that its code tells, the AAE for none.",
-            "b": "Nothing charges the AAE for a sharp code, so it turns its noise down.",
+            "a": "Nothing charges the AAE for a sharp code, so it turns its noise down.",
+            "b": "The VAE pays for every nat that its code tells, the AAE for none.",
             "c": "The two KL terms differ by exactly I(x; z), see (8.2).",
         },
     ),
@@ -58,19 +58,19 @@ QUESTIONS = {
         },
     ),
     "8.Q7": Question(
-        "b",
+        "a",
         {
-            "a": "That is minus the logit. -log D stops short of it by twice a Jensen-Shannon divergence.",
-            "b": "Equation (8.3), the same as in chapter 5 with the prior in place of the data.",
+            "a": "Equation (8.3), the same as in chapter 5 with the prior in place of the data.",
+            "b": "That is minus the logit. -log D stops short of it by twice a Jensen-Shannon divergence.",
             "c": "2 JS belongs to log(1 - D), the minimax loss.",
         },
     ),
     "8.Q8": Question(
-        "b",
+        "c",
         {
             "a": "A VAE's loss bounds -log q(x). This one does not: I(x; z) is missing, see (8.5).",
-            "b": "The loss can even be below the entropy of the data, which no bound on -log q(x) can.",
-            "c": "Nothing follows in this direction either.",
+            "b": "Nothing follows in this direction either.",
+            "c": "The loss can even be below the entropy of the data, which no bound on -log q(x) can.",
         },
     ),
     "8.Q9": Question(
@@ -82,18 +82,18 @@ QUESTIONS = {
         },
     ),
     "8.Q10": Question(
-        "a",
+        "c",
         {
-            "a": "D* = q(z) / (q(z) + p(z)), which is 1/2 wherever the two agree.",
-            "b": "Then it would say that everything comes from the prior.",
-            "c": "Then it would say that everything is a code.",
+            "a": "Then it would say that everything comes from the prior.",
+            "b": "Then it would say that everything is a code.",
+            "c": "D* = q(z) / (q(z) + p(z)), which is 1/2 wherever the two agree.",
         },
     ),
     "8.Q11": Question(
-        "a",
+        "b",
         {
-            "a": "This is (8.2), and (4.2) with a label.",
-            "b": "This is what the AAE keeps of it.",
+            "a": "This is what the AAE keeps of it.",
+            "b": "This is (8.2), and (4.2) with a label.",
             "c": "This is what the AAE drops.",
         },
     ),
