@@ -293,6 +293,41 @@ def test_growth_is_what_an_orbit_near_the_equilibrium_does(play, penalty):
     assert math.exp(rate) == pytest.approx(float(gan.growth(play, step_size, penalty)), rel=2e-4)
 
 
+@pytest.mark.parametrize("step_size", [0.1, 0.5, 1.0, 2.0, 3.5])
+@pytest.mark.parametrize("play", ["simultaneous", "alternating"])
+def test_the_smallest_game_settles_exactly_between_its_limits(play, step_size):
+    """Orbits of the players themselves near (0, 0), just inside and just outside of the limits beside (5.10)."""
+    low, high = {
+        "simultaneous": (step_size / 4, 2 / step_size + step_size / 8),
+        "alternating": (0.0, 2 / step_size - step_size / 8),
+    }[play]
+    width, size = high - low, 1e-9
+    for weight, settles in (
+        (low + 0.05 * width, True),
+        (high - 0.05 * width, True),
+        (high + 0.05 * width, False),
+        (low - 0.05 * width, False),
+    ):
+        state = torch.tensor([0.7, 0.6]).double() * size
+        log_change = 0.0
+        for _ in range(3000):
+            state = torch.stack(getattr(gan, f"dirac_{play}")(*state, step_size, weight))
+            log_change += float((state.norm() / size).log())
+            state = state / state.norm() * size
+        assert (log_change < 0) == settles, (weight, log_change)
+
+
+def test_finite_where_the_model_stays_within_the_data():
+    """KL(m || p) and KL(q || p) need q << p, and not p << q."""
+    wide, narrow = torch.tensor([0.5, 0.3, 0.2]).double(), torch.tensor([0.6, 0.4, 0.0]).double()
+    for p, q, finite in ((wide, narrow, True), (narrow, wide, False)):
+        for model in (q, (p + q) / 2):
+            inside = model > 0
+            by_hand = (model[inside] * (model[inside] / p[inside]).log()).sum()
+            assert bool(by_hand.isfinite()) == finite
+            assert bool(torch.as_tensor(kl(model, p)).isfinite()) == finite
+
+
 def test_scipy_agrees_on_the_equilibrium_value():
     """With p = q the discriminator can do no better than 2 log 2, at logit 0."""
     p = torch.from_numpy(stats.dirichlet([1.0] * 5).rvs(random_state=0)[0])

@@ -165,19 +165,24 @@ def solve_likelihood(logit):
 
 
 def check_penalty(answer):
-    for step_size in (0.1, 0.3, 0.6, 1.0):
-        weight = float(answer(step_size))
-        if not math.isfinite(weight) or weight < 0:
-            raise Wrong(f"For the step size {step_size} it returns {weight}; a penalty weight is a number, at least 0.")
-        for factor, stays in ((1.02, True), (0.98, False)):
-            shrinks = float(gan.growth(gan.dirac_simultaneous, step_size, weight * factor)) < 1
-            if shrinks != stays:
-                word = "still spirals out just above" if stays else "already spirals in just below"
-                raise Wrong(f"With step size {step_size} the game {word} your weight {weight:.4f}.")
+    for step_size in (0.1, 0.5, 1.0, 2.0, 3.5):
+        low, high = answer(step_size)
+        if low.shape or high.shape:
+            raise Wrong("Return two numbers: the lower and the upper limit of the R1 weight.")
+        if not 0 <= low < high:
+            raise Wrong(
+                f"For the step size {step_size} the limits are {low:.4f} and {high:.4f}; they should rise from 0 on."
+            )
+        for limit, inward in ((float(low), 1.02), (float(high), 0.98)):
+            for factor, settles in ((inward, True), (2 - inward, False)):
+                growth = float(gan.growth(gan.dirac_simultaneous, step_size, limit * factor))
+                if (growth < 1) != settles:
+                    word = "converges beyond" if growth < 1 else "does not converge inside"
+                    raise Wrong(f"With step size {step_size} the game {word} your limit {limit:.4f}.")
 
 
 def solve_penalty(step_size):
-    return step_size / 4  # 1 - step_size * weight + step_size**2 / 4 < 1
+    return step_size / 4, 2 / step_size + step_size / 8  # det < 1, and -trace < 1 + det
 
 
 def check_modes(answer):
@@ -227,12 +232,12 @@ EXERCISES = {
     "5.E4": Exercise(
         check=check_penalty,
         hints=(
-            "A deviation shrinks if the modulus of both eigenvalues is below 1. (5.10) gives the square of it.",
-            "You need 1 - step_size * weight + step_size^2 / 4 < 1.",
-            "Divide by the step size.",
+            "A deviation shrinks if the modulus of both eigenvalues is below 1. Start from the trace T and determinant of (5.10).",
+            "The lower limit is where the determinant 1 - step_size * weight + step_size^2 / 4 is 1.",
+            "At the upper limit one eigenvalue is -1: 1 + T + determinant = 4 - 2 step_size * weight + step_size^2 / 4 is 0.",
         ),
         solution=solve_penalty,
-        gives="number",
+        gives=2,
     ),
     "5.E5": Exercise(
         check=check_modes,

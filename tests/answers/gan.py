@@ -23,11 +23,13 @@ WRONG = {
         lambda logit: -torch.sigmoid(logit),
     ],
     "5.E4": [
-        lambda step_size: step_size,
-        lambda step_size: step_size**2 / 4,  # not divided by the step size
-        lambda step_size: 0.25,
-        lambda step_size: step_size / 2,
-        lambda step_size: -step_size / 4,
+        lambda step_size: (step_size / 4, 1e6),  # no upper limit
+        lambda step_size: (step_size / 4, 2 / step_size - step_size / 8),  # that of alternating steps
+        lambda step_size: (0.0, 2 / step_size + step_size / 8),
+        lambda step_size: (step_size**2 / 4, 2 / step_size + step_size / 8),  # not divided by the step size
+        lambda step_size: (step_size / 4, 1.0),  # where the eigenvalues become real
+        lambda step_size: (2 / step_size + step_size / 8, step_size / 4),  # exchanged
+        lambda step_size: (-step_size / 4, step_size / 4),
     ],
     "5.E5": [
         lambda p, n: (n * p).sum(),  # mean number of good samples
@@ -40,6 +42,6 @@ ALTERNATIVE = {
     "5.E1": lambda logit: -torch.nn.functional.logsigmoid(logit),
     "5.E2": lambda p, q, share: 1 / (1 + (1 / share - 1) * q / p),
     "5.E3": lambda logit: -torch.sigmoid(logit) / torch.sigmoid(-logit) + 7.0,  # a constant changes nothing
-    "5.E4": lambda step_size: 0.25 * step_size,
+    "5.E4": lambda step_size: [0.25 * step_size, (16 + step_size**2) / (8 * step_size)],
     "5.E5": lambda p, n: len(p) - torch.exp(n * torch.log1p(-p)).sum(),
 }
