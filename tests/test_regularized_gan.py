@@ -95,6 +95,65 @@ def test_closed_form_and_halving(seed, steps):
     assert end <= 2.0**-steps * start + 1e-9
 
 
+def steep_tables(seed):
+    """Logarithms of two random tables, from nearly flat to hundreds of nats apart."""
+    rng = np.random.default_rng(seed)
+    scale, n = 10 ** rng.uniform(-0.5, 2), rng.integers(2, 20)
+    logits = scale * rng.standard_normal((2, n))
+    return logits - np.logaddexp.reduce(logits, axis=1, keepdims=True), rng
+
+
+@given(seeds)
+def test_total_variation_is_below_the_bound_of_the_proof(seed):
+    """TV(q_k, p) <= 1/B_k - 1 and C_k, B_k as the proof beside (10.7) says, by numpy in logarithms of s = p/q."""
+    (log_p, log_q), _ = steep_tables(seed)
+    log_s, b = log_p - log_q, 0.0
+    for _ in range(40):
+        c = float((np.exp(log_p) / (1 + np.exp(np.minimum(log_s, 700)))).sum())
+        assert 0 < c <= 0.5 + 1e-12
+        log_s, new = math.log(c) + np.logaddexp(log_s, 0), c * (b + 1)
+        assert 1 - new == pytest.approx(c * (1 - b) + (1 - 2 * c), abs=1e-12)
+        b = new
+        q = np.exp(log_p - log_s)
+        assert b <= 1 + 1e-12 and (q <= np.exp(log_p) / b * (1 + 1e-9) + 1e-300).all()
+        assert abs(q - np.exp(log_p)).sum() / 2 <= 1 / b - 1 + 1e-9
+    ours = regularized_gan.orbit(torch.from_numpy(log_q), torch.from_numpy(log_p), 1.0, 40)[-1].exp()
+    np.testing.assert_allclose(ours, q, atol=1e-9)
+
+
+@given(seeds)
+def test_no_orbit_leaves_its_bounds(seed):
+    """Every weight from 0.01 to 10: c >= c_0 in each round, and log q/p stays between the two bounds of the text."""
+    (log_p, log_q), rng = steep_tables(seed)
+    weight, least = 10 ** rng.uniform(-2, 1), max(log_p.min(), -600)
+    push = -math.log1p(-math.exp(least) * (1 - 2 ** (-1 / weight)))
+    top = -log_p.min()
+    floor = min((log_q - log_p).min(), top - np.logaddexp(top, 0) / weight + push)
+    floor = min(floor, math.log(weight * push)) if push > 0 and log_p.min() > -600 else -math.inf
+    u = log_q - log_p
+    path = regularized_gan.orbit(torch.from_numpy(log_q), torch.from_numpy(log_p), weight, 100).numpy() - log_p
+    for after in path[1:]:
+        c = after - u + np.logaddexp(u, 0) / weight  # the same at every x
+        assert np.median(c) >= push - 1e-9 * (1 + abs(u).max() / weight)
+        u = after
+        assert u.max() <= top + 1e-9 * (1 + top) and u.min() >= floor - 1e-9 * (1 + abs(floor) + top / weight)
+
+
+def test_chapter_10_says_what_its_records_hold():
+    """R1 ends farther in every seed, and is best on average by the critic; the plain GAN with BatchNorm never learns."""
+    record = records.load("10.7")
+    numbers, summary = record["numbers"], record["summary"]
+    assert all(a > b for a, b in zip(numbers["1:1, R1: distance"], numbers["1:1: distance"], strict=True))
+    critics = {k: s["mean"] for k, s in summary.items() if k.endswith(": critic") and " minus " not in k}
+    assert min(critics, key=critics.get) == "1:1, R1: critic"
+    difference = summary["1:1, R1 minus 1:1: critic"]
+    assert difference["low"] < 0 < difference["high"]
+    assert (
+        records.load("10.6")["verdict"].startswith("With BatchNorm")
+        and "plain 10 of 10" in records.load("10.6")["verdict"]
+    )
+
+
 @pytest.mark.parametrize("weight", [0.26, 0.3, 0.4, 0.75, 1.0, 2.0])
 def test_late_rate_is_the_local_factor(weight):
     w = worlds.table(5)
