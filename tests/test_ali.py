@@ -37,6 +37,38 @@ def test_joint_kl_of_pairs_by_loops(seed):
     assert float(2 * joint_kl(w.p_xz, w.q_xz, best)) == pytest.approx(float(ali.divergence(w.p_xz, w.q_xz)), abs=1e-12)
 
 
+@given(seeds)
+def test_no_discriminator_of_pairs_beats_the_best(seed):
+    """(9.2): 2 KL(M || P) by loops is below what random rivals reach, near the best one and far from it."""
+    w = worlds.table(seed)
+    pairs = list(zip(w.p_xz.flatten().tolist(), w.q_xz.flatten().tolist(), strict=True))
+    least = 2 * sum((p + q) / 2 * math.log((p + q) / (2 * p)) for p, q in pairs)
+    best = gan.best_discriminator(w.p_xz, w.q_xz)
+    assert float(2 * joint_kl(w.p_xz, w.q_xz, best)) == pytest.approx(least, abs=1e-12)
+    for width in (1e-3, 0.1, 1.0, 10.0):
+        noise = torch.randn(best.shape, generator=w.rng, dtype=torch.float64)
+        assert float(2 * joint_kl(w.p_xz, w.q_xz, torch.sigmoid(best.logit() + width * noise))) >= least - 1e-12
+
+
+def test_chapter_9_says_what_its_records_hold():
+    """Rates that differ between arms, the edge of the grid, and the two clusters of the density form."""
+    rows = records.load("9.7")["config"]
+    assert (rows["rate"], rows["other_rate"], rows["training"]["steps"], rows["inverse_steps"]) == (
+        3e-3,
+        1e-3,
+        12_000,
+        4000,
+    )
+    tried, chosen = records.load("9.4")["config"]["rates"], dict(records.load("9.5")["config"]["rates"])
+    assert set(chosen.values()) == {max(tried)}  # every loss chose the edge
+    numbers = records.load("9.5")["numbers"]
+    few, far = ([i for i, v in enumerate(numbers[f"joint KL: {what}"]) if bad(v)] for what, bad in (
+        ("modes", lambda v: v <= 5), ("codes to prior", lambda v: v >= 10)))  # fmt: skip
+    assert few == far and len(few) == 5
+    for other in ("joint KL, logit", "minimax", "swapped"):
+        assert min(numbers[f"{other}: modes"]) > 5 and max(numbers[f"{other}: codes to prior"]) < 10
+
+
 DIVERGENCES = {  # what each player descends: of the encoder, of the generator
     "joint KL": (ali.divergence, ali.divergence),
     "truncated": (lambda p, q: -2 * js(p, q), ali.divergence),
