@@ -237,6 +237,30 @@ def test_the_fold_by_hand():
     assert torch.equal(dcgan.fold(weight)[0, 0], columns[:, None] * torch.tensor([0.0, 0.0, 1.0, 1.0]))
 
 
+def stripes(weight, upsample):
+    """How much the output for a constant input varies away from the border."""
+    x = torch.ones(1, 1, 8, 8, dtype=torch.float64)
+    out = conv_transpose2d(x, dcgan.fold(weight) if upsample else weight, stride=2, padding=1)
+    return float(out[0, 0, 3:-3, 3:-3].std())
+
+
+def test_kernel_4_promises_no_checkerboard_and_upsampling_keeps_a_constant_constant():
+    """At the start kernel 4 has equal variances; other weights can make stripes. The fold of any weights cannot."""
+    for seed in range(5):
+        rng = generator(seed, "stripes")
+        assert stripes(torch.randn(1, 1, 4, 4, generator=rng, dtype=torch.float64), upsample=False) > 1e-3
+        assert stripes(torch.randn(1, 1, 3, 3, generator=rng, dtype=torch.float64), upsample=True) < 1e-12
+
+
+def test_a_frechet_distance_cannot_see_a_store_of_training_pictures():
+    x = torch.randn(3000, 6, generator=generator(0, "memory")).double()
+    known, new, real = x.split(1000)
+    store = known[torch.randint(1000, (1000,), generator=generator(0, "draws"))]
+    model = new + 0.5 * torch.randn(new.shape, generator=generator(0, "noise"))  # new pictures, not quite right
+    assert evaluation.frechet(store, real) < evaluation.frechet(model, real)
+    assert torch.cdist(store, known).min(1).values.median() < 1e-6 < torch.cdist(new, known).min(1).values.median()
+
+
 # What a family sees
 
 
