@@ -223,7 +223,6 @@ def test_without_a_checkout_the_commands_say_so(tmp_path, monkeypatch, capsys):
         "record",
         "lint",
         "equations",
-        "figures",
         "bench",
         "book",
         "read",

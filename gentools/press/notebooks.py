@@ -284,6 +284,6 @@ def renew(path, root=ROOT):
         if cell["cell_type"] == "markdown":
             cell["source"] = re.sub(old, badge(Path(path).stem, root), cell["source"])
     first = next((cell for cell in nb["cells"] if cell["cell_type"] == "code"), None)
-    if first is not None and "gentools.setup()" in first["source"]:
+    if first is not None and "gentools.setup(" in first["source"]:
         first["source"] = setup_cell(root)
     return write(path, nb)
