@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import re
 import shutil
 import tomllib
 from importlib import metadata
@@ -15,7 +16,7 @@ from gentools import recipes
 from gentools.lab import records
 from gentools.lab.chapters import CHAPTERS, chapter
 from gentools.press import notebooks
-from gentools.recipes import recording
+from gentools.recipes import closure, recording
 
 ALL = [id for each in CHAPTERS for id in recipes.recipes(each.name)]
 
@@ -30,25 +31,125 @@ def test_summary_is_students_interval():
     assert records.summarize([math.nan])["mean"] is None
 
 
+FIELDS = {
+    *("id", "title", "caption", "alt", "scale", "config", "seeds", "numbers", "summary", "verdict"),
+    *("device", "torch", "python", "commit", "fingerprint", "seconds"),
+}
+
+
+def wrongs(id, record, png):
+    """What a stored figure's record and picture (bytes) say other than what made them says; yields names of fields."""
+    recipe = recipes.find(id)
+    if other := (set(record) ^ FIELDS) - {"data"}:  # the digest of a reader's own pictures, where there are any
+        yield f"fields: {sorted(other)}"
+        return
+    said = {"id": id, "title": recipe.title, "caption": recipe.caption, "alt": recipe.alt, "scale": recipe.record}
+    said |= {"seeds": list(recipe.seeds), "fingerprint": recording.fingerprint(id, recipe.record)}
+    said["config"] = json.loads(json.dumps(closure.plain(recipe.config(recipe.record))))
+    said["verdict"] = recipe.verdict(record["summary"]) if recipe.verdict else None
+    yield from (field for field, value in said.items() if record[field] != value)
+    if any(len(values) != len(recipe.seeds) for values in record["numbers"].values()):
+        yield "numbers: their count"
+    if list(record["summary"]) != list(record["numbers"]):
+        yield "summary: its names"
+    else:
+        for name, values in record["numbers"].items():
+            if record["summary"][name] != pytest.approx(records.summarize(values), nan_ok=True):
+                yield f"summary: {name}"
+    yield from (field for field, form in FORMS.items() if not re.fullmatch(form, str(record[field])))
+    if not isinstance(record["seconds"], float) or not 0 < record["seconds"] < 30 * 24 * 3600:
+        yield "seconds"
+    picture = Image.open(io.BytesIO(png))
+    if (picture.info.get("Title"), picture.info.get("Source")) != (f"Figure {id}", record["fingerprint"]):
+        yield "picture: made by something else"
+    if picture.width > 1000 or len(png) >= 300_000:
+        yield "picture: its size"
+
+
+_ONE_OR_MORE = r"{0}( and {0})*"  # where the seeds were computed on several machines
+FORMS = {
+    "commit": r"[0-9a-f]{40}",
+    "device": _ONE_OR_MORE.format(r"(?:cpu|mps|NVIDIA [\w .-]+?)"),
+    "torch": _ONE_OR_MORE.format(r"\d+\.\d+\.\d+(?:\+\w+)?"),
+    "python": _ONE_OR_MORE.format(r"3\.\d+\.\d+"),
+}
+
+
+def stored(id):
+    """Record and picture of a stored figure."""
+    record = records.load(id)
+    assert record is not None, f"figure {id} is not recorded; run python -m gentools figures {id} --record"
+    return record, (records.folder() / chapter(id).folder / f"{id}.png").read_bytes()
+
+
 @pytest.mark.parametrize("id", ALL)
 def test_stored_figure(id):
-    record, recipe = records.load(id), recipes.find(id)
-    assert record is not None, f"figure {id} is not recorded; run python -m gentools figures {id}"
-    scale = record["scale"]
-    assert record["fingerprint"] == recording.fingerprint(id, scale), (
+    record, png = stored(id)
+    found = list(wrongs(id, record, png))
+    assert "fingerprint" not in found, (
         f"figure {id} is stale: its configuration or its chapter's code changed. Run python -m gentools figures {id} --record"
     )
-    assert scale == recipe.record and record["seeds"] == list(recipe.seeds)
-    for name, values in record["numbers"].items():
-        assert len(values) == len(record["seeds"])
-        assert record["summary"][name] == pytest.approx(records.summarize(values), nan_ok=True)
-    expected = recipe.verdict(record["summary"]) if recipe.verdict else None
-    assert record["verdict"] == expected
-    assert len(record["alt"]) > 40 and len(record["caption"]) > 40 and record["commit"]
-    png = (records.folder() / chapter(id).folder / f"{id}.png").read_bytes()
-    picture = Image.open(io.BytesIO(png))
-    assert picture.info["Title"] == f"Figure {id}" and picture.info["Source"] == record["fingerprint"]
-    assert picture.width <= 1000 and len(png) < 300_000
+    assert not found, f"figure {id} is not as recorded: {found}. Run python -m gentools figures {id} --record"
+    assert len(record["alt"]) > 40 and len(record["caption"]) > 40
+
+
+def by_hand(**changes):
+    return lambda record: record | changes
+
+
+def deep(*path):
+    """A number somewhere in the record, changed by a hundredth."""
+
+    def change(record):
+        *inner, last = path
+        for name in inner:
+            record = record[name]
+        record[last] = record[last] * 1.01 + 0.01
+
+    return change
+
+
+EDITS = {
+    "id": by_hand(id="1.4"),
+    "title": by_hand(title="Another"),
+    "caption": lambda r: r | {"caption": r["caption"].replace(" ", "  ", 1)},
+    "alt": lambda r: r | {"alt": r["alt"] + " It is good."},
+    "scale": by_hand(scale="quick"),
+    "config": lambda r: r | {"config": r["config"] | {next(iter(r["config"])): 12345}},
+    "config: a field more": lambda r: r | {"config": r["config"] | {"extra": 1}},
+    "seeds": lambda r: r | {"seeds": r["seeds"][::-1]},
+    "numbers": lambda r: deep("numbers", next(iter(r["numbers"])), 0)(r),
+    "numbers: a seed less": lambda r: r | {"numbers": {k: v[1:] for k, v in r["numbers"].items()}},
+    "numbers: a name less": lambda r: r | {"numbers": dict(list(r["numbers"].items())[1:])},
+    "summary": lambda r: deep("summary", next(iter(r["summary"])), "mean")(r),
+    "summary: a name more": lambda r: r["summary"].update(extra=next(iter(r["summary"].values()))),
+    "verdict": by_hand(verdict="All is well."),
+    "device": by_hand(device="a fast machine"),
+    "torch": by_hand(torch="new"),
+    "python": by_hand(python="2.7"),
+    "commit": by_hand(commit="HEAD"),
+    "no commit": by_hand(commit=""),
+    "fingerprint": by_hand(fingerprint="0" * 16),
+    "seconds": by_hand(seconds=-3.0),
+    "seconds in words": by_hand(seconds="3"),
+    "a field more": by_hand(note="by hand"),
+    "a field less": lambda r: {k: v for k, v in r.items() if k != "commit"},
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_a_record_edited_by_hand_is_noticed(edit, monkeypatch):
+    record, png = stored("1.3")
+    mark = record["fingerprint"]
+    monkeypatch.setattr(recording, "fingerprint", lambda id, scale: mark)  # whether or not the figure is stale just now
+    assert list(wrongs("1.3", record, png)) == []
+    changed = EDITS[edit](record)
+    assert list(wrongs("1.3", record if changed is None else changed, png)) != []
+
+
+def test_another_figures_picture_is_noticed():
+    record, _ = stored("1.3")
+    assert "picture: made by something else" in set(wrongs("1.3", record, stored("1.4")[1]))
 
 
 def test_no_stray_files_among_the_figures():

@@ -433,7 +433,7 @@ RECIPES = {
         caption="Six components on 40 eruptions. The smaller the floor, the higher the likelihood of the eruptions that were "
         "seen and the lower that of the others. Thin lines are ten random splits, thick ones their mean.",
         alt="Two curves over the floor on a logarithmic axis. The one for the training data falls from left to right, the "
-        "one for the other data rises to meet it at a floor of a tenth, after which both fall.",
+        "one for the other data rises and is highest at a floor of about a hundredth to a tenth.",
         run=run_collapse,
         draw=draw_collapse,
         quick=Collapse(restarts=2, floors=(1e-6, 1e-3, 1e-1)),
