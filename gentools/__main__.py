@@ -28,6 +28,7 @@ def course(argv):
     parser.add_argument("--timeout", type=int, default=600, help="seconds that one cell may take (default 600)")
     args = parser.parse_args(argv)
     root = notebooks.checkout()
+    _say(notebooks.left_out(root))
     failed = runner.run(root, args.chapter or None, jobs=args.jobs, timeout=args.timeout)
     if failed:
         print(f"{failed} failed. Mend the cell that is named and run the same command again: it goes on from there.")
@@ -101,6 +102,8 @@ def lint(argv):
     paths = args.paths or notebooks.find(root)
     found = [line for path in paths for line in rules.lint(path, root, registered)]
     print(*found, sep="\n", end="\n" if found else "")
+    if not args.paths:
+        _say(notebooks.left_out(root))
     print(f"{len(paths)} notebooks, {len(rules.RULES)} rules, {len(found)} problems")
     return 1 if found else 0
 
@@ -134,10 +137,12 @@ def equations(argv):
     parser = _parser("equations", equations.__doc__)
     parser.add_argument("chapter", nargs="?", help="one chapter, such as 05 or gan (default: all)")
     args = parser.parse_args(argv)
-    paths = notebooks.find(notebooks.checkout(), args.chapter)
+    root = notebooks.checkout()
+    paths = notebooks.find(root, args.chapter)
     if not paths:
         print("there are no notebooks")
         return 1
+    _say(notebooks.left_out(root))
     return 1 if ledger.report(paths) else 0
 
 
@@ -219,6 +224,11 @@ COMMANDS = {
 
 def _parser(name, about):
     return argparse.ArgumentParser(prog=f"python -m gentools {name}", description=about)
+
+
+def _say(line):
+    if line:
+        print(line)
 
 
 def _checkout():

@@ -1,9 +1,11 @@
 """Small notebooks that the tests of lint, ledger, record and course build in a folder of their own."""
 
+import base64
 import copy
 import json
 import shutil
 
+from gentools.lab.chapters import chapter
 from gentools.press import notebooks
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="  # one pixel
@@ -56,6 +58,23 @@ def save(folder, name, cells):
     path = folder / "notebooks" / f"{name.removeprefix('n')}.ipynb"
     path.write_text(json.dumps(nb, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return path
+
+
+def picture(png=PNG, alt="A red dot."):
+    """The stored output of a picture."""
+    return {
+        "output_type": "display_data",
+        "data": {"image/png": png, "text/plain": alt},
+        "metadata": {"image/png": {"alt": alt}},
+    }
+
+
+def figure(folder, id, png=PNG, alt="A red dot."):
+    """A recorded figure among those of the checkout in `folder`."""
+    home = folder / "figures" / chapter(id).folder
+    home.mkdir(parents=True, exist_ok=True)
+    (home / f"{id}.png").write_bytes(base64.b64decode(png))
+    (home / f"{id}.json").write_text(json.dumps({"id": id, "alt": alt}))
 
 
 def setup():

@@ -46,6 +46,13 @@ def test_a_bound_and_a_symbolic_check_hold_too(tmp_path):
     assert found == [] and page.verified == {"3.1", "3.2"}
 
 
+SIDE = 'def side(w):\n    """A sum."""\n    return w.a + w.b\n'
+
+
+def sides(left, right, before=""):
+    return before + f'verify("{{0}}", left={left}, right={right}, wrong=lambda w: w.c, slip="losing a sign")'
+
+
 def replaced(old, new):
     return CHECK.replace(old, new)
 
@@ -79,8 +86,60 @@ BAD = {
     "empty slip": (lambda c: [*c[:4], check("3.2", replaced("losing a sign", " "))], "verify needs slip="),
     "computed slip": (lambda c: [*c[:4], check("3.2", replaced('"losing a sign"', "text"))], "verify needs slip="),
     "computed id": (lambda c: [*c[:4], check("3.2", replaced('"{0}"', "number"))], "its id as a plain string"),
-    "left is right": (lambda c: [*c[:4], check("3.2", replaced("w.b", "w.a"))], "are the same expression"),
-    "wrong is right": (lambda c: [*c[:4], check("3.2", replaced("w.c", "w.b"))], "are the same expression"),
+    "left is right": (lambda c: [*c[:4], check("3.2", replaced("w.b", "w.a"))], "are the same code"),
+    "wrong is right": (lambda c: [*c[:4], check("3.2", replaced("w.c", "w.b"))], "are the same code"),
+    "left is a call of right": (
+        lambda c: [*c[:4], check("3.2", sides("side", "lambda w: side(w)"))],
+        "are the same code",
+    ),
+    "right is a call of left": (
+        lambda c: [*c[:4], check("3.2", sides("lambda v: mine.side(v)", "mine.side"))],
+        "are the same code",
+    ),
+    "right is left by another name": (
+        lambda c: [*c[:4], check("3.2", sides("side", "other", "other = side\n"))],
+        "are the same code",
+    ),
+    "right is left's formula": (
+        lambda c: [*c[:4], check("3.2", sides("side", "lambda w: w.a + w.b", SIDE))],
+        "are the same code",
+    ),
+    "both call one function": (
+        lambda c: [*c[:4], check("3.2", sides("lambda w: long(w)", "again", "def again(v):\n    return long(v)\n"))],
+        "are the same code",
+    ),
+    "another letter": (
+        lambda c: [*c[:4], check("3.2", sides("lambda w: f(w.a, 2)", "lambda v: f(v.a, 2)"))],
+        "are the same code",
+    ),
+    "another letter inside": (
+        lambda c: [*c[:4], check("3.2", sides("lambda w: g(lambda z: w.a * z)", "lambda u: g(lambda v: u.a * v)"))],
+        "are the same code",
+    ),
+    "defined in an earlier cell": (
+        lambda c: [code(SIDE, "helpers"), *c[:4], check("3.2", sides("side", "lambda v: v.a + v.b"))],
+        "are the same code",
+    ),
+    "wrong is a call of right": (
+        lambda c: [*c[:4], check("3.2", CHECK.replace("lambda w: w.b", "side").replace("w.c", "side(w)"))],
+        "are the same code",
+    ),
+    "skipped by nbval": (
+        lambda c: [*c[:4], check("3.2", metadata={"tags": ["nbval-skip"], "reason": "slow"})],
+        "(3.2): the tag nbval-skip keeps nbval from proving",
+    ),
+    "not compared": (
+        lambda c: [*c[:4], check("3.2", metadata={"tags": ["nbval-ignore-output"], "reason": "any"})],
+        "the tag nbval-ignore-output keeps nbval from proving",
+    ),
+    "allowed to fail": (
+        lambda c: [*c[:4], check("3.2", metadata={"tags": ["raises-exception"], "reason": "any"})],
+        "the tag raises-exception keeps nbval from proving",
+    ),
+    "skipped by a comment": (
+        lambda c: [*c[:4], check("3.2", "# NBVAL_IGNORE_OUTPUT\n" + CHECK)],
+        "a comment keeps nbval from proving",
+    ),
     "loose relation": (
         lambda c: [*c[:4], check("3.2", CHECK[:-1] + ", relation=relation)")],
         "relation must be written",
@@ -112,6 +171,46 @@ def test_what_the_ledger_refuses(name, tmp_path):
     change, message = BAD[name]
     _, found = problems(tmp_path, change(good()))
     assert any(message in line for line in found), found
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        sides("side", "lambda w: 2 * side(w)", SIDE),
+        sides("lambda w: f(w, 2)", "lambda w: f(w, 3)"),
+        sides("lambda w: f(w.a, w.b)", "lambda v: f(v.b, v.a)"),
+        sides("lambda w, h: f(w, h)", "lambda w: f(w, 1)"),
+        sides("lambda f: f(f)", "f"),
+        sides("side", "lambda w: w.b - w.a", SIDE),
+    ],
+)
+def test_sides_that_differ_are_let_through(source, tmp_path):
+    page, found = problems(tmp_path, [*good()[:4], check("3.2", source)])
+    assert found == [] and page.verified == {"3.1", "3.2"}
+
+
+def test_a_problem_takes_the_equation_out_of_the_count(tmp_path):
+    page, _ = problems(tmp_path, BAD["skipped by nbval"][0](good()))
+    assert page.verified == page.refuted == {"3.1"}
+
+
+def test_copies_beside_the_chapters_are_named_and_not_counted(tmp_path, monkeypatch, capsys):
+    root = course(tmp_path, n03_vae=good())
+    names = ["03_vae-Copy1", "03_vae (1)", "03_vae_old", "Untitled"]
+    for name in names:
+        save(root, name, good())
+    assert [path.stem for path in notebooks.find(root)] == [path.stem for path in notebooks.find(root, 3)] == ["03_vae"]
+    monkeypatch.setattr(notebooks, "checkout", lambda root=root: root)
+    assert main(["equations"]) == 0
+    said = capsys.readouterr().out
+    assert "2 of 2 equations verified" in said
+    line = next(line for line in said.splitlines() if line.startswith("Left out"))
+    assert all(f"{name}.ipynb" in line for name in names)
+    assert main(["lint"]) == 1
+    said = capsys.readouterr().out
+    assert line in said and "1 notebooks" in said
+    monkeypatch.setattr("gentools.press.course.run", lambda *a, **k: 0)
+    assert main(["course"]) == 0 and line in capsys.readouterr().out
 
 
 def test_unexecuted(tmp_path):

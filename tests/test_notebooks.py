@@ -1,16 +1,18 @@
 """Notebook lint: the stored notebooks keep the house rules, and every rule can fail."""
 
+import base64
+import io
+
 import pytest
-from synthetic import PNG, code, course, markdown, notebook, save, setup
+from PIL import Image
+from synthetic import PNG, code, course, figure, markdown, notebook, picture, save, setup
 
 from gentools import __main__ as commands
 from gentools.press import lint, notebooks
 
-PICTURE = {
-    "output_type": "display_data",
-    "data": {"image/png": PNG, "text/plain": "A red dot."},
-    "metadata": {"image/png": {"alt": "A red dot."}},
-}
+PICTURE = picture()
+CAPTION = "Figure 3.1. A dot.\nMade by `python -m gentools figures 3.1` (5 seeds, NVIDIA, 12 ms).\n"
+RECORDED = [PICTURE, {"output_type": "stream", "name": "stdout", "text": CAPTION}]
 REGISTERED = {
     "questions": {"3.Q1", "3.Q2"},
     "exercises": {"3.E1": []},
@@ -35,7 +37,7 @@ def good():
         code('predict("3.Q2", None)', "predict", "Prediction 3.Q2: none yet.\n"),
         code('outcome("3.Q2", "a" if math.pi > 3 else "b")', "outcome", "Outcome 3.Q2: (a).\n"),
         code("show(fig, alt='A red dot.')", "picture", outputs=[PICTURE]),
-        code('recorded("3.1")', "recorded", "Made by `python -m gentools figures 3.1` (5 seeds, NVIDIA, 12 ms).\n"),
+        code('recorded("3.1")', "recorded", outputs=RECORDED),
         code('check("3.E1", None)', "check", "Exercise 3.E1: not attempted.\n"),
         *fill,
     ]
@@ -43,6 +45,7 @@ def good():
 
 def run(tmp_path, cells, name="03_toy"):
     path = save(course(tmp_path), name, cells)
+    figure(tmp_path, "3.1")
     return lint.lint(path, tmp_path, lambda _: REGISTERED)
 
 
@@ -64,6 +67,21 @@ def first(which, /, **changes):
         return cells
 
     return change
+
+
+def shown(source, *outputs):
+    """The cell with the recorded figure says and shows something else."""
+    return first("recorded", source=source, outputs=list(outputs))
+
+
+def png(color):
+    """Another picture of one pixel, in base64."""
+    Image.new("RGBA", (1, 1), color).save(buffer := io.BytesIO(), "png")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def verifying(comment="", **metadata):
+    return lambda cells: [*cells, code(f'{comment}verify("3.1", left, right, wrong, slip)', "added", metadata=metadata)]
 
 
 def whole(**changes):
@@ -107,6 +125,43 @@ BAD = [
     ),
     ("clean_outputs", "stderr", output(output_type="stream", name="stderr", text="careful")),
     ("clean_outputs", "text/html", output(output_type="display_data", data={"text/html": "<b>"}, metadata={})),
+    ("clean_outputs", "holds a warning: UserWarning", say("x.py:3: UserWarning: careful")),
+    (
+        "clean_outputs",
+        "holds a warning: RuntimeWarning",
+        output(output_type="display_data", data={"text/plain": "RuntimeWarning"}, metadata={}),
+    ),
+    ("captions", "shows 2 recorded", shown('recorded("3.1")\nrecorded("1.1")', *RECORDED)),
+    *[
+        ("captions", f"{call} comes before", shown(f'{before}\nrecorded("3.1")', *RECORDED))
+        for call, before in {
+            "print": "for x in y:\n    print(x)",
+            "report": 'report("3.1")',
+            "ask": 'ask("3.Q1", None)',
+            "predict": 'predict("3.Q2", None)',
+            "outcome": 'if x:\n    outcome("3.Q2", "a")',
+            "check": 'check("3.E1", None)',
+            "verify": "x = 1\nverify(x)",
+            "show": "show(fig, alt='A dot.')",
+        }.items()
+    ],
+    ("captions", "another picture too", shown('recorded("3.1")\nshow(fig, alt="A dot.")', *RECORDED)),
+    ("captions", "another picture too", shown('recorded("3.1")\ncurves(history)', *RECORDED)),
+    ("captions", "statement of its own", shown('for id in ("3.1", "1.1"):\n    recorded(id)', *RECORDED)),
+    ("captions", "statement of its own", shown('if x:\n    recorded("3.1")', *RECORDED)),
+    ("captions", "statement of its own", shown('def later():\n    recorded("3.1")', *RECORDED)),
+    ("captions", "should begin with", shown('helper()\nrecorded("3.1")', *RECORDED[::-1])),
+    ("captions", "should begin with", shown('recorded("3.1")', PICTURE)),
+    ("captions", "should begin with", shown('recorded("3.1")')),
+    ("recorded_pictures", "is that of figure 3.1", shown('recorded("3.1")', picture(png("blue")), RECORDED[1])),
+    ("recorded_pictures", "text is not that of", shown('recorded("3.1")', picture(alt="A dot."), RECORDED[1])),
+    ("recorded_pictures", "holds 0 pictures", shown('recorded("3.1")', RECORDED[1])),
+    ("recorded_pictures", "holds 2 pictures", shown('recorded("3.1")', *RECORDED, PICTURE)),
+    ("recorded_pictures", "1.1 is not among", shown('recorded("1.1")', *RECORDED)),
+    ("verified_means_proved", "tag nbval-skip", verifying(tags=["nbval-skip"], reason="it takes long")),
+    ("verified_means_proved", "tag nbval-ignore", verifying(tags=["x", "nbval-ignore-output"], reason="any")),
+    ("verified_means_proved", "tag raises-exception", verifying(tags=["raises-exception"], reason="any")),
+    ("verified_means_proved", "a comment", verifying("# NBVAL_SKIP\n")),
     ("pictures_have_alt", "alternative text", output(output_type="display_data", data={"image/png": PNG}, metadata={})),
     ("pictures_have_alt", "alternative text", add("![](../figures/x.png)")),
     ("pictures_have_alt", "alternative text", add('<img src="https://x.org/x.png">')),
@@ -183,12 +238,44 @@ def test_every_rule_can_fail(name, message, change, tmp_path):
     assert any(f": {name}: " in line and message in line for line in found), found
 
 
+def test_a_problem_is_placed_among_all_cells_and_among_the_code_cells(tmp_path):
+    cells = first("recorded", source="print(1);")(good())
+    number = next(n for n, cell in enumerate(cells, 1) if cell["id"] == "recorded")
+    before = sum(cell["cell_type"] == "code" for cell in cells[: number - 1])  # nbval counts from 0
+    found = [line for line in run(tmp_path, cells) if "plain_code" in line]
+    assert found[0].startswith(
+        f"03_toy.ipynb cell {number}, code cell {before}, id recorded: plain_code: it ends with ;"
+    )
+
+
+def test_a_file_that_is_not_there_or_no_chapter(tmp_path, monkeypatch, capsys):
+    root = course(tmp_path, n03_toy=good())
+    monkeypatch.setattr(notebooks, "checkout", lambda root=root: root)
+    assert commands.main(["lint", "nope.ipynb"]) == 2
+    assert capsys.readouterr().err == "gentools lint: there is no file nope.ipynb\n"
+    assert commands.main(["lint", str(root / "pyproject.toml")]) == 2
+    assert "no chapter's notebook" in capsys.readouterr().err
+
+
+def test_pictures_may_differ_by_what_no_eye_sees(tmp_path):
+    path = save(course(tmp_path), "03_toy", shown('recorded("3.1")', picture(png((200, 0, 0))), RECORDED[1])(good()))
+    for green, problems in ((2, 0), (3, 1)):
+        figure(tmp_path, "3.1", png((200, green, 0)))
+        assert len(lint.lint(path, tmp_path, lambda _: REGISTERED)) == problems
+
+
+def test_what_may_stand_beside_a_recorded_figure(tmp_path):
+    source = 'def later():\n    print(1)\n\n\nx = max(1, 2)\nrecorded("3.1")\nreport("3.1")\nprint(x)'
+    assert run(tmp_path, first("recorded", source=source)(good())) == []
+
+
 def test_every_rule_has_a_bad_example():
     assert {name for name, _, _ in BAD} == set(lint.RULES)
 
 
 def test_an_exercise_must_be_complete(tmp_path):
     path = save(course(tmp_path), "03_toy", good())
+    figure(tmp_path, "3.1")
     lacking = REGISTERED | {"exercises": {"3.E1": ["has no hints"]}}
     assert any("exercise 3.E1 has no hints" in line for line in lint.lint(path, tmp_path, lambda _: lacking))
 
@@ -216,11 +303,12 @@ def test_words_are_counted_without_formulas_and_code():
 
 def test_the_command_names_file_cell_and_rule(tmp_path, monkeypatch, capsys):
     root = course(tmp_path, n03_toy=add("$a<b$")(good()))
+    figure(root, "3.1")
     monkeypatch.setattr(notebooks, "checkout", lambda root=root: root)
     monkeypatch.setattr(commands, "registered", lambda name: REGISTERED)
     assert commands.main(["lint"]) == 1
     said = capsys.readouterr().out
-    assert "03_toy.ipynb cell 30 (added): portable_math: put spaces" in said and "1 problems" in said
+    assert "03_toy.ipynb cell 30, id added: portable_math: put spaces" in said and "1 problems" in said
 
 
 @pytest.mark.parametrize("path", notebooks.find(notebooks.ROOT), ids=lambda path: path.stem)

@@ -6,6 +6,7 @@ was refuted.
 """
 
 import ast
+import copy
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,19 +47,14 @@ def tags(markdown):
 
 
 def calls(source):
-    """All calls of verify in a code cell as (node, whether it is a statement of its own at top level).
+    """Tree of a code cell and its calls of verify as (node, whether it is a statement of its own at top level).
 
-    Lines of IPython magic are passed over. Raises SyntaxError if the rest is not Python.
+    Raises SyntaxError if the cell is not Python.
     """
-    tree = ast.parse(re.sub(r"(?m)^(\s*)[%!].*$", r"\1pass", source))
+    tree = notebooks.parse(source)
     own = {id(node.value) for node in tree.body if isinstance(node, ast.Expr)}
-    found = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _called(node) == "verify"]
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and notebooks.called(node) == "verify"]
     return tree, [(node, id(node) in own) for node in found]
-
-
-def _called(node):
-    function = node.func
-    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", None)
 
 
 def _constant(node):
@@ -71,7 +67,70 @@ def _arguments(call):
     return given | {keyword.arg: keyword.value for keyword in call.keywords}
 
 
-def _call_problems(call, own):
+def _define(tree, functions):
+    """Note what a cell gives a name to and that a side may be: functions, lambdas, other names."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            functions[node.name] = node
+        elif isinstance(node, ast.Assign) and isinstance(node.value, (ast.Lambda, ast.Name)):
+            functions.update({target.id: node.value for target in node.targets if isinstance(target, ast.Name)})
+
+
+class _Renamed(ast.NodeTransformer):
+    """Arguments of lambdas named by their place."""
+
+    def __init__(self):
+        self.names, self.count = {}, 0
+
+    def visit_Name(self, node):
+        return ast.Name(self.names.get(node.id, node.id), ast.Load())
+
+    def visit_Lambda(self, node):
+        outer, self.names = self.names, dict(self.names)
+        for arg in node.args.args:
+            self.count += 1
+            self.names[arg.arg] = arg.arg = f"argument {self.count}"
+        node.body = self.visit(node.body)
+        self.names = outer
+        return node
+
+
+def _written(side, functions):
+    """A side's code in one form: names of functions resolved where they only return, lambdas that only call unwrapped.
+
+    So `lambda w: f(w)`, `lambda v: f(v)`, `f`, a second name for f, and f's own formula come out alike.
+    """
+    functions = dict(functions)
+    while True:
+        if isinstance(side, ast.Lambda) and _only_calls(side):
+            side = side.body.func
+        elif isinstance(side, ast.Name) and isinstance(functions.get(side.id), (ast.Lambda, ast.Name)):
+            side = functions.pop(side.id)
+        elif isinstance(side, ast.Name) and (formula := _formula(functions.get(side.id))) is not None:
+            side = ast.Lambda(functions.pop(side.id).args, formula)
+        else:
+            break
+    return ast.dump(_Renamed().visit(copy.deepcopy(side)))
+
+
+def _only_calls(side):
+    given, call = [arg.arg for arg in side.args.args], side.body
+    if not isinstance(call, ast.Call) or call.keywords:
+        return False
+    return [getattr(arg, "id", None) for arg in call.args] == given and not any(
+        isinstance(node, ast.Name) and node.id in given for node in ast.walk(call.func)
+    )
+
+
+def _formula(function):
+    """What a function returns if that is all it does, its docstring aside."""
+    if not isinstance(function, ast.FunctionDef):
+        return None
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    return body[0].value if len(body) == 1 and isinstance(body[0], ast.Return) else None
+
+
+def _call_problems(call, own, functions):
     """What is wrong with one call of verify as written; yields sentences."""
     given = _arguments(call)
     if not own:
@@ -83,9 +142,9 @@ def _call_problems(call, own):
             yield f"verify has no {name}="
     if not (_constant(given.get("slip")) or "").strip():
         yield "verify needs slip= as a plain string that says what the wrong form gets wrong"
-    shown = {name: ast.dump(given[name]) for name in ("left", "right", "wrong") if name in given}
+    shown = {name: _written(given[name], functions) for name in ("left", "right", "wrong") if name in given}
     if len(set(shown.values())) < len(shown):
-        yield "two of left, right and wrong are the same expression"
+        yield "two of left, right and wrong are the same code"
     relation = given.get("relation")
     if relation is not None and _constant(relation) not in ("==", "<=", "->"):
         yield 'relation must be written as "==", "<=" or "->"'
@@ -124,7 +183,7 @@ def read(path):
     path, problems = Path(path), []
     nb = notebooks.load(path)
     cells, chapter = nb["cells"], int(path.stem[:2])
-    listed, checked, verified, refuted = [], {}, set(), set()
+    listed, checked, verified, refuted, functions = [], {}, set(), set(), {}
 
     def problem(number, what):
         problems.append(Problem(path.stem, number, what))
@@ -140,9 +199,10 @@ def read(path):
                 continue
             for what in _tampering(tree):
                 problem(number, what)
-            said = _stdout(cell)
+            _define(tree, functions)
+            said, unproved = _stdout(cell), list(notebooks.unproved(cell))
             for call, own in found:
-                wrongs = list(_call_problems(call, own))
+                wrongs = unproved + list(_call_problems(call, own, functions))
                 given = _arguments(call)
                 tag = _constant(given.get("id")) or "?"
                 for what in wrongs:

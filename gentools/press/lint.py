@@ -5,12 +5,16 @@ The house rules come from what breaks elsewhere: nbval compares stored text exac
 of LaTeX, a screen reader needs alternative texts and ordered headings.
 """
 
+import ast
+import base64
+import json
 import re
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
+from gentools.lab.chapters import CHAPTERS, chapter
 from gentools.press import notebooks
 
 MAX_BYTES = 1_000_000
@@ -32,6 +36,7 @@ class Sheet:
     nb: dict
     setup: str
     badge: str
+    figures: Path
     registered: object = None
     size: int = 0
     siblings: dict = field(default_factory=dict)  # anchors of linked notebooks, filled as they are read
@@ -61,23 +66,42 @@ def rule(function):
 
 
 def lint(path, root=notebooks.ROOT, registered=None, rules=None):
-    """Problems of one notebook as lines "NAME cell 7 (id): rule: what is wrong"."""
+    """Problems of one notebook as lines "NAME cell 12, code cell 5, id fig-5-1: rule: what is wrong".
+
+    Cells are counted from 1, and code cells, as nbval does, from 0. Raises ValueError if there is no such notebook.
+    """
     path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    if not re.match(r"\d\d_", path.name):
+        raise ValueError(
+            f"{path.name} is no chapter's notebook; its name should begin with a number, as in 05_gan.ipynb"
+        )
     nb = notebooks.load(path)
     sheet = Sheet(
         path,
         nb,
         notebooks.setup_cell(root),
         notebooks.badge(path.stem, root),
+        Path(root) / "figures",
         registered(path.stem) if registered else None,
         path.stat().st_size,
     )
-    found = []
+    places, found = _places(nb), []
     for name in rules or RULES:
         for number, what in RULES[name](sheet):
-            id = nb["cells"][number - 1].get("id", "no id") if 0 < number <= len(nb["cells"]) else "whole notebook"
-            found.append(f"{path.name} cell {number} ({id}): {name}: {what}")
+            found.append(f"{path.name} {places.get(number, 'as a whole')}: {name}: {what}")
     return found
+
+
+def _places(nb):
+    """By number from 1: where a cell is, in words."""
+    places, code = {}, 0
+    for number, cell in enumerate(nb["cells"], 1):
+        among = f", code cell {code}" if cell["cell_type"] == "code" else ""
+        places[number] = f"cell {number}{among}, id {cell.get('id', 'missing')}"
+        code += cell["cell_type"] == "code"
+    return places
 
 
 # The file
@@ -137,8 +161,109 @@ def clean_outputs(sheet):
                 yield number, f"it stopped with {output.get('ename')}"
             if output.get("name") == "stderr":
                 yield number, "it wrote to stderr; warnings name files of this machine"
+            if match := re.search(r"\b[A-Z]\w*Warning\b", _text(output)):
+                yield number, f"its output holds a warning: {match[0]}. Mend its cause."
             for kind in set(output.get("data", {})) - {"text/plain", "image/png"}:
                 yield number, f"output of type {kind}; only text and PNG show everywhere"
+
+
+def _text(output):
+    parts = [output.get("text", "")] + [v for k, v in output.get("data", {}).items() if k.startswith("text/")]
+    return "\n".join(map(notebooks.text, parts))
+
+
+def _pictures(cell):
+    """(PNG in base64, alternative text) of a cell's stored pictures, in order."""
+    for output in cell.get("outputs", ()):
+        if "image/png" in output.get("data", {}):
+            png = notebooks.text(output["data"]["image/png"])
+            yield png, output.get("metadata", {}).get("image/png", {}).get("alt", "")
+
+
+_DRAWS = {"show", "display", "curves", "scatter", "sheet", "reproduce"}
+_SAYS = {"print", "report", "ask", "predict", "outcome", "check", "hint", "solution", "source", "verify", "recorded"}
+_SAYS |= _DRAWS
+
+
+def _at_once(node):
+    """Calls that a cell makes as it runs, in order: those inside of functions that it defines are not among them."""
+    if isinstance(node, (ast.FunctionDef, ast.Lambda, ast.ClassDef)):
+        return
+    for child in ast.iter_child_nodes(node):
+        yield from _at_once(child)
+    if isinstance(node, ast.Call):
+        yield node
+
+
+def _figures(sheet):
+    """(cell number, cell, names of the calls that print or draw, ids of the figures) of cells with recorded figures.
+
+    Calls are in order; an id that is not plainly written is None.
+    """
+    for number, cell in sheet.cells("code"):
+        try:
+            tree = notebooks.parse(cell["source"])
+        except SyntaxError:  # the ledger says so
+            continue
+        if any(isinstance(node, ast.Call) and notebooks.called(node) == "recorded" for node in ast.walk(tree)):
+            own = [node.value for node in tree.body if isinstance(node, ast.Expr)]
+            says = [node for node in _at_once(tree) if notebooks.called(node) in _SAYS]
+            ids = [_id(node) if node in own else None for node in says if notebooks.called(node) == "recorded"]
+            yield number, cell, [notebooks.called(node) for node in says], ids or [None]
+
+
+def _id(call):
+    plain = len(call.args) == 1 and not call.keywords and isinstance(call.args[0], ast.Constant)
+    return str(call.args[0].value) if plain else None
+
+
+@rule
+def captions(sheet):
+    """Notebooks merge what a cell prints into one text, so a caption stands under its picture only in a cell like this."""
+    for number, cell, says, ids in _figures(sheet):
+        if None in ids:
+            yield number, 'recorded must be a statement of its own with a plain id, such as recorded("5.1")'
+        elif len(ids) > 1:
+            yield number, f"it shows {len(ids)} recorded figures; one in a cell, or captions stand under other pictures"
+        elif says[0] != "recorded":
+            yield (
+                number,
+                f"{says[0]} comes before recorded, so the caption stands above its picture; give it another cell",
+            )
+        elif _DRAWS & set(says):
+            yield number, "it shows another picture too, so a caption stands under the wrong one; give it another cell"
+        else:
+            first, *rest = cell.get("outputs") or [{}]
+            said = _text(rest[0]) if rest else ""
+            if "image/png" not in first.get("data", {}) or not said.startswith(f"Figure {ids[0]}. "):
+                yield (
+                    number,
+                    f"its output should begin with the picture and the caption of figure {ids[0]}; record it again",
+                )
+
+
+@rule
+def recorded_pictures(sheet):
+    """nbval compares no pictures: what stands in the notebook must be what stands in figures/."""
+    for number, cell, says, ids in _figures(sheet):
+        stored, shown = list(_pictures(cell)), [id for id in ids if id is not None and _known(id)]
+        if len(stored) != len(ids) and not _DRAWS & set(says):
+            yield number, f"it holds {len(stored)} pictures and shows {len(ids)} recorded figures"
+        for id in shown:
+            file = sheet.figures / chapter(id).folder / f"{id}.png"
+            if not file.exists():
+                yield number, f"figure {id} is not among the recorded figures"
+                continue
+            png = base64.b64encode(file.read_bytes()).decode()
+            same = [alt for picture, alt in stored if picture.strip() == png or notebooks.same_picture(picture, png)]
+            if not same:
+                yield number, f"none of its pictures is that of figure {id} in figures/; record the notebook again"
+            elif json.loads(file.with_suffix(".json").read_text())["alt"] not in same:
+                yield number, f"the alternative text is not that of figure {id} in figures/; record the notebook again"
+
+
+def _known(id):
+    return id.split(".")[0].isdecimal() and int(id.split(".")[0]) < len(CHAPTERS)
 
 
 @rule
@@ -235,6 +360,13 @@ def setup_cell(sheet):
         tags = [tag for tag in cell["metadata"].get("tags", ()) if tag.startswith("nbval") or tag == "raises-exception"]
         if tags and not str(cell["metadata"].get("reason", "")).strip():
             yield number, f"tagged {', '.join(tags)} without a reason beside it (metadata: reason)"
+
+
+@rule
+def verified_means_proved(sheet):
+    for number, cell in sheet.cells("code"):
+        if re.search(r"\bverify\s*\(", cell["source"]):
+            yield from ((number, what) for what in notebooks.unproved(cell))
 
 
 @rule

@@ -4,6 +4,7 @@ The .ipynb with its outputs is the only source, so storing it must be repeatable
 and writes the same bytes for the same results. `gentools.press.course` runs many, `lint` and `ledger` read them.
 """
 
+import ast
 import base64
 import hashlib
 import io
@@ -13,6 +14,8 @@ import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+
+from gentools.lab.chapters import CHAPTERS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -54,9 +57,11 @@ def checkout(root=ROOT):
 def find(root, chapter=None):
     """Paths of the notebooks in order, or of one chapter given as "05", "5", "gan" or "05_gan".
 
+    Copies that lie beside a chapter ("05_gan-Copy1.ipynb") are none; `left_out` names them.
     Raises ValueError naming the chapters there are if there is no such one.
     """
     paths = sorted((Path(root) / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    paths = [path for path in paths if not _is_copy(path.stem, {p.stem for p in paths})]
     if chapter is None:
         return paths
     wanted = str(chapter).removesuffix(".ipynb")
@@ -66,6 +71,21 @@ def find(root, chapter=None):
     if not chosen:
         raise ValueError(f"there is no chapter {chapter!r}; there are: {', '.join(p.stem for p in paths) or 'none'}")
     return chosen
+
+
+def _is_copy(stem, stems):
+    """Whether the notebook's name is that of a copy: not NN_name, or another than its chapter's, which is there too."""
+    if not re.fullmatch(r"\d\d_[a-z0-9_]+", stem):
+        return True
+    folder = next((chapter.folder for chapter in CHAPTERS if chapter.number == int(stem[:2])), stem)
+    return stem != folder and folder in stems
+
+
+def left_out(root):
+    """One line that names the notebooks beside the chapters, which no command counts; empty if there are none."""
+    chapters = set(find(root))
+    names = [path.name for path in sorted((Path(root) / "notebooks").glob("*.ipynb")) if path not in chapters]
+    return f"Left out, since not named as a chapter's notebook: {', '.join(names)}" if names else ""
 
 
 def published(root=ROOT):
@@ -100,6 +120,25 @@ def load(path):
 def text(value):
     """Multi-line text as one string; the file format also allows a list of lines."""
     return value if isinstance(value, str) else "".join(value)
+
+
+def parse(source):
+    """Syntax tree of a code cell, lines of IPython magic passed over. Raises SyntaxError if the rest is not Python."""
+    return ast.parse(re.sub(r"(?m)^(\s*)[%!].*$", r"\1pass", source))
+
+
+def called(call):
+    """Name of the function that a call calls, without what stands before its last dot; None if it has none."""
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", None)
+
+
+def unproved(cell):
+    """Ways in which nbval is told not to prove what a code cell prints, or to let it fail; yields sentences."""
+    tags = [str(tag) for tag in cell["metadata"].get("tags", ())]
+    if told := [tag for tag in tags if tag.startswith("nbval") or tag == "raises-exception"]:
+        yield f"the tag {', '.join(told)} keeps nbval from proving what it prints; a cell that verifies has none"
+    if re.search(r"#\s*(?:NBVAL|PYTEST_VALIDATE)", cell["source"]):
+        yield "a comment keeps nbval from proving what it prints; a cell that verifies has none"
 
 
 def fill_ids(nb):
