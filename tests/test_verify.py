@@ -5,7 +5,7 @@ import torch
 
 from gentools.lab import worlds
 from gentools.lab.divergences import cross_entropy, entropy, kl
-from gentools.lab.verify import EquationError, verify
+from gentools.lab.verify import EquationError, same_code, verify
 
 
 def good():
@@ -33,7 +33,7 @@ def test_what_is_printed(capsys):
         (dict(wrong=lambda w: torch.tensor(float("inf"))), "not finite"),
         (dict(left=lambda w: torch.tensor(float("nan"))), "not finite"),
         (
-            dict(left=lambda w: 0.0, right=lambda w: 0.0, wrong=lambda w: 1.0),
+            dict(left=lambda w: 0.0, right=lambda w: float(0), wrong=lambda w: 1.0),
             "says nothing",
         ),
         (dict(left=lambda w: w.p_x), "shapes"),
@@ -55,6 +55,32 @@ def test_a_side_compared_with_itself_is_refused():
         verify("9.1", left=side, right=side, wrong=good()["wrong"], slip="none")
     with pytest.raises(EquationError, match="with itself"):
         verify("9.1", left=good()["left"], right=side, wrong=side, slip="none")
+
+
+def test_sides_of_the_same_code_are_refused():
+    def scaled(factor, f=None):
+        return lambda w: factor * (f or (lambda v: kl(v.p_x, v.q_x)))(w)
+
+    same = [
+        (good()["left"], lambda v: kl(v.p_x, v.q_x)),
+        (scaled(2), scaled(2)),
+        (scaled(1, lambda w: w.p_x.sum()), scaled(1, lambda v: v.p_x.sum())),
+        (lambda w: torch.vmap(lambda t: 2 * t)(w.p_x), lambda v: torch.vmap(lambda s: 2 * s)(v.p_x)),
+    ]
+    for left, right in same:
+        with pytest.raises(EquationError, match="with itself"):
+            verify("9.1", left=left, right=right, wrong=good()["wrong"], slip="none")
+        with pytest.raises(EquationError, match="with itself"):
+            verify("9.1", left=good()["wrong"], right=right, wrong=left, slip="none")
+    different = [
+        (scaled(2), scaled(3)),
+        (scaled(1, torch.sum), scaled(1, torch.mean)),
+        (lambda w: w.p_x + 1, lambda w: w.p_x + 2),
+        (lambda w: w.p_x, lambda w: w.q_x),
+        (torch.sum, torch.mean),
+        (lambda w: kl(w.p_x, w.q_x), lambda w: kl(w.q_x, w.p_x)),
+    ]
+    assert not any(same_code(*pair) for pair in different)
 
 
 def bound(**change):
@@ -124,7 +150,7 @@ def test_symbols(capsys):
     with pytest.raises(EquationError, match="no side contains a symbol"):
         verify(
             "9.4",
-            **(sides | dict(left=lambda w: 1, right=lambda w: 1, wrong=lambda w: 2)),
+            **(sides | dict(left=lambda w: 1, right=lambda w: sympy.Integer(1), wrong=lambda w: 2)),
         )
 
 

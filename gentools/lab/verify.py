@@ -7,6 +7,7 @@ from world to world, and for a bound (`<=`) that is never attained on its `tight
 """
 
 import itertools
+import types
 
 import torch
 
@@ -80,7 +81,7 @@ def verify(
         raise ValueError("a '<=' needs tight=: worlds on which equality holds. Other relations take none.")
     if not slip:
         raise ValueError("slip is empty; say in words what the wrong form gets wrong")
-    if left is right or wrong is right:
+    if same_code(left, right) or same_code(wrong, right):
         raise EquationError(f"({id}) compares a function with itself")
     if world is worlds.symbolic:
         where = _verify_symbols(id, left, right, wrong)
@@ -89,6 +90,34 @@ def verify(
     print(f"({id}) holds {where}. Refuted: {slip}.")
     if tight is not None:
         print(f"Equality on {count} {_name(tight)}.")
+
+
+def same_code(a, b):
+    """Whether two functions are one, or do the same instructions with the same constants and surroundings."""
+    if a is b:
+        return True
+    codes = [getattr(f, "__code__", None) for f in (a, b)]
+    if None in codes or a.__globals__ is not b.__globals__ or a.__defaults__ != b.__defaults__:
+        return False
+    cells = [[cell.cell_contents for cell in f.__closure__ or ()] for f in (a, b)]
+    return _same_instructions(*codes) and all(map(_same_value, *cells))
+
+
+def _same_instructions(a, b):
+    """Names of arguments and line numbers do not count."""
+    if isinstance(a, types.CodeType) and isinstance(b, types.CodeType):
+        return (a.co_code, a.co_names, a.co_argcount) == (b.co_code, b.co_names, b.co_argcount) and (
+            len(a.co_consts) == len(b.co_consts) and all(map(_same_instructions, a.co_consts, b.co_consts))
+        )
+    if isinstance(a, str) and isinstance(b, str) and "<lambda>" in a and "<lambda>" in b:
+        return True  # the qualified names of inner functions
+    return type(a) is type(b) and a == b
+
+
+def _same_value(a, b):
+    if isinstance(a, types.FunctionType) and isinstance(b, types.FunctionType):
+        return same_code(a, b)
+    return a is b or (isinstance(a, (int, float, str)) and type(a) is type(b) and a == b)
 
 
 def _verify_worlds(id, left, right, wrong, relation, tight, world, count, tol):
