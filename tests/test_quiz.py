@@ -70,13 +70,18 @@ def test_every_registered_question_explains_every_choice():
     assert found > 0
 
 
-def test_answers_are_not_always_the_same_letter():
+LOPSIDED = ("04_conditional_vae", "06_dcgan")  # their questions are still to be reordered
+
+
+def keys():
     from gentools import exercises
     from gentools.lab.chapters import CHAPTERS
 
-    for name in [chapter.name for chapter in CHAPTERS]:
-        try:
-            letters = [q.answer for q in exercises.module(name).QUESTIONS.values()]
-        except ModuleNotFoundError:
-            continue
-        assert len(letters) < 4 or len(set(letters)) > 1, name
+    letters = {c.folder: [q.answer for q in exercises.module(c.name).QUESTIONS.values()] for c in CHAPTERS if c.written}
+    to_do = pytest.mark.xfail(strict=True, reason="to be reordered; then take the chapter out of LOPSIDED")
+    return [pytest.param(v, id=k, marks=to_do if k in LOPSIDED else ()) for k, v in letters.items()]
+
+
+@pytest.mark.parametrize("letters", keys())
+def test_no_letter_is_the_key_of_more_than_half_of_a_chapter(letters):
+    assert max(map(letters.count, letters)) <= len(letters) / 2, letters
