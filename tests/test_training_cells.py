@@ -1,7 +1,8 @@
-"""The training cells of chapter 05: they run as plain Python, and nothing in them is pinned to the CPU."""
+"""The training cells of the chapters: they run as plain Python, and nothing in them is pinned to the CPU."""
 
 import builtins
 import re
+from collections import defaultdict
 from pathlib import Path
 
 import nbformat
@@ -13,12 +14,8 @@ from gentools import gan
 from gentools.lab import stream as streams
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
-CHAPTERS = ("05_gan",)
+CHAPTERS = ("03_vae", "04_conditional_vae", "05_gan")
 UNREADABLE = re.compile("cannot be called on meta|Cannot copy out of meta")  # numbers that a fake device does not have
-
-
-class Reached(Exception):
-    """Stands for a training run on a device that computes nothing."""
 
 
 class FakeOptimizer:
@@ -62,7 +59,10 @@ def test_the_training_cells_run_from_the_imports_on(chapter, capsys):
     out = capsys.readouterr().out
     assert re.search(r": (True|False)$", out, re.MULTILINE)  # a verdict, and no digits
     assert not re.search(r"\d\.\d", out)
-    assert names["kl_step"].keywords == {"generator_loss": gan.kl_loss}
+    if chapter == "03_vae":
+        assert "the same losses as by hand: True" in out
+    if chapter == "05_gan":
+        assert names["kl_step"].keywords == {"generator_loss": gan.kl_loss}
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
@@ -74,17 +74,16 @@ def test_nothing_is_pinned_to_the_cpu(chapter, monkeypatch):
 
     def train(step, nets, opts, stream, steps, seed, **kwargs):
         runs.append({p.device.type for p in nets.parameters()} | {rows.device.type for rows in stream.data})
-        raise Reached
+        return defaultdict(lambda: torch.zeros(300))
 
     names = namespace("meta", shown)
     for id, source in cells(chapter):
         try:
             exec(compile(source, id, "exec"), names)
-        except Reached:
-            names.update(history=None, kl_history=None)
         except (RuntimeError, NotImplementedError) as error:
             if not UNREADABLE.search(str(error)):
                 raise
+            names["losses"] = torch.zeros(300)  # what a loop by hand could not fetch
         if id == "imports":
             names["train"], names["adam"] = train, lambda *args, **kwargs: FakeOptimizer()
     assert runs and all(devices == {"meta"} for devices in runs)
