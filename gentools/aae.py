@@ -14,7 +14,7 @@ from gentools import gan, vae
 from gentools.conditional_gan import one_hot
 from gentools.gan import descend, discriminator_loss, non_saturating_loss
 from gentools.lab.divergences import cross_entropy, kl
-from gentools.lab.networks import mlp
+from gentools.lab.networks import frozen, mlp
 from gentools.lab.randomness import generator
 
 CLASSES = 10
@@ -69,14 +69,14 @@ PETAL = (2.0, 0.5, 0.15)  # distance of the centers from the origin, std along t
 def petals(noise, c=None):
     """Ten equal Gaussians around the origin, each stretched along its radius (Makhzani et al. 2015); component c."""
     radius, along, across = PETAL
-    angle = 2 * math.pi / CLASSES * _class(noise, c)
+    angle = 2 * math.pi / CLASSES * _class(noise, c).to(noise.dtype)
     return _turned(radius + along * noise[:, 0], across * noise[:, 1], angle)
 
 
 def petals_log_density(z):
     """log q(z) of `petals` without a class, in nats, shape (n,)."""
     radius, along, across = PETAL
-    angle = -2 * math.pi / CLASSES * torch.arange(CLASSES, device=z.device)
+    angle = -2 * math.pi / CLASSES * torch.arange(CLASSES, device=z.device, dtype=z.dtype)
     turned = torch.stack([_turned(z[:, 0], z[:, 1], a) for a in angle], 1)
     scaled = (turned - turned.new_tensor([radius, 0.0])) / turned.new_tensor([along, across])
     log_each = -scaled.square().sum(2) / 2 - math.log(2 * math.pi * along * across)
@@ -146,11 +146,10 @@ def step(nets, opts, x, z, prior=normal, weight=1.0):
     d_loss = discriminator_loss(discriminator(draw, *c), discriminator(code.detach(), *c))
     descend(opts["discriminator"], d_loss)
 
-    discriminator.requires_grad_(False)  # the encoder's gradient passes through D and leaves none in it
-    rebuilt = -nets["decoder"].log_likelihood(x, code).mean()
-    passed = non_saturating_loss(discriminator(code, *c))
-    descend(opts["autoencoder"], rebuilt + weight * passed)
-    discriminator.requires_grad_(True)
+    with frozen(discriminator):  # the encoder's gradient passes through D and leaves none in it
+        rebuilt = -nets["decoder"].log_likelihood(x, code).mean()
+        passed = non_saturating_loss(discriminator(code, *c))
+        descend(opts["autoencoder"], rebuilt + weight * passed)
     return {"discriminator": d_loss.detach(), "reconstruction": rebuilt.detach(), "encoder": passed.detach()}
 
 

@@ -19,7 +19,7 @@ from gentools.conditional_gan import conditional_gradient
 from gentools.gan import best_logit, descend, discriminator_loss, non_saturating_loss, saturating_loss
 from gentools.lab import randomness
 from gentools.lab.divergences import kl
-from gentools.lab.networks import mlp
+from gentools.lab.networks import frozen, mlp
 
 # The joints, exactly
 
@@ -311,13 +311,12 @@ def step(nets, opts, x, noise, losses=LOSSES["swapped"], last_term=None):
     d_loss = discriminator_loss(*discriminator(*(part.detach() for part in joined)).chunk(2))
     descend(opts["discriminator"], d_loss)
 
-    discriminator.requires_grad_(False)  # the players' gradient passes through D and leaves none in it
-    p_logit, q_logit = discriminator(*joined).chunk(2)
-    e_loss, g_loss = losses[0](p_logit), losses[1](q_logit)
-    if last_term is not None:
-        e_loss = e_loss + last_term(nets["players"]["encoder"], *fake)
-    descend(opts["players"], e_loss + g_loss)
-    discriminator.requires_grad_(True)
+    with frozen(discriminator):  # the players' gradient passes through D and leaves none in it
+        p_logit, q_logit = discriminator(*joined).chunk(2)
+        e_loss, g_loss = losses[0](p_logit), losses[1](q_logit)
+        if last_term is not None:
+            e_loss = e_loss + last_term(nets["players"]["encoder"], *fake)
+        descend(opts["players"], e_loss + g_loss)
     return {"discriminator": d_loss.detach(), "encoder": e_loss.detach(), "generator": g_loss.detach()}
 
 

@@ -15,7 +15,7 @@ from gentools import gan
 from gentools.gan import descend, discriminator_loss, non_saturating_loss
 from gentools.lab import randomness
 from gentools.lab.divergences import entropy, expected_kl, kl
-from gentools.lab.networks import mlp
+from gentools.lab.networks import frozen, mlp
 
 # The joints, exactly
 
@@ -214,10 +214,9 @@ def step(nets, opts, x, z, generator_loss=non_saturating_loss):
     d_loss = discriminator_loss(real_logit, fake_logit)
     descend(opts["discriminator"], d_loss)
 
-    discriminator.requires_grad_(False)  # the generator's gradient passes through D and leaves none in it
-    g_loss = generator_loss(discriminator(fake, c))
-    descend(opts["generator"], g_loss)
-    discriminator.requires_grad_(True)
+    with frozen(discriminator):  # the generator's gradient passes through D and leaves none in it
+        g_loss = generator_loss(discriminator(fake, c))
+        descend(opts["generator"], g_loss)
     return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}
 
 

@@ -12,6 +12,7 @@ from torch.nn.functional import conv_transpose2d, interpolate
 from gentools import gan
 from gentools.lab import randomness
 from gentools.lab.divergences import js
+from gentools.lab.networks import frozen
 from gentools.lab.stream import unit
 
 # Sizes
@@ -177,10 +178,9 @@ def step(nets, opts, x, z, generator_loss=gan.non_saturating_loss):
     d_loss = gan.discriminator_loss(discriminator(x), discriminator(fake.detach()))
     gan.descend(opts["discriminator"], d_loss)
 
-    discriminator.requires_grad_(False)  # the generator's gradient passes through D and leaves none in it
-    g_loss = generator_loss(discriminator(fake))
-    gan.descend(opts["generator"], g_loss)
-    discriminator.requires_grad_(True)
+    with frozen(discriminator):  # the generator's gradient passes through D and leaves none in it
+        g_loss = generator_loss(discriminator(fake))
+        gan.descend(opts["generator"], g_loss)
     return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}
 
 

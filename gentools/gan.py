@@ -10,7 +10,7 @@ from torch.nn.functional import softplus
 
 from gentools.lab import randomness
 from gentools.lab.divergences import expected_kl, kl
-from gentools.lab.networks import mlp
+from gentools.lab.networks import frozen, mlp
 
 # The joints, exactly
 
@@ -134,10 +134,9 @@ def step(nets, opts, x, z, generator_loss=non_saturating_loss):
     d_loss = discriminator_loss(real_logit, fake_logit)
     descend(opts["discriminator"], d_loss)
 
-    discriminator.requires_grad_(False)  # the generator's gradient passes through D and leaves none in it
-    g_loss = generator_loss(discriminator(fake))
-    descend(opts["generator"], g_loss)
-    discriminator.requires_grad_(True)
+    with frozen(discriminator):  # the generator's gradient passes through D and leaves none in it
+        g_loss = generator_loss(discriminator(fake))
+        descend(opts["generator"], g_loss)
     return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}
 
 
@@ -149,10 +148,9 @@ def penalized_step(nets, opts, x, z, penalty_weight, generator_loss=non_saturati
     d_loss = discriminator_loss(real_logit, discriminator(fake.detach()))
     descend(opts["discriminator"], d_loss + penalty_weight * penalty)
 
-    discriminator.requires_grad_(False)
-    g_loss = generator_loss(discriminator(fake))
-    descend(opts["generator"], g_loss)
-    discriminator.requires_grad_(True)
+    with frozen(discriminator):
+        g_loss = generator_loss(discriminator(fake))
+        descend(opts["generator"], g_loss)
     return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}
 
 

@@ -12,7 +12,7 @@ from torch.nn.functional import softplus
 from gentools import gan
 from gentools.lab import randomness
 from gentools.lab.divergences import kl
-from gentools.lab.networks import mlp
+from gentools.lab.networks import frozen, mlp
 
 # The exact game
 
@@ -133,12 +133,11 @@ def fresh_step(nets, opts, x, z, penalty_weight):
     d_loss = gan.discriminator_loss(discriminator(x), discriminator(old[0]))
     gan.descend(opts["discriminator"], d_loss)
 
-    discriminator.requires_grad_(False)
-    for part, before in zip(codes, old, strict=True):
-        fake = generator(part)
-        g_loss = gan.non_saturating_loss(discriminator(fake))
-        gan.descend(opts["generator"], g_loss + penalty_weight * (fake - before).square().mean())
-    discriminator.requires_grad_(True)
+    with frozen(discriminator):
+        for part, before in zip(codes, old, strict=True):
+            fake = generator(part)
+            g_loss = gan.non_saturating_loss(discriminator(fake))
+            gan.descend(opts["generator"], g_loss + penalty_weight * (fake - before).square().mean())
     return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}
 
 

@@ -1,10 +1,26 @@
 """Networks that the chapters share; the losses never live here."""
 
+from contextlib import contextmanager
 from itertools import pairwise
 
 import torch
 from torch import nn
 from torch.nn.utils import skip_init
+
+
+@contextmanager
+def frozen(net):
+    """`with frozen(discriminator):` a gradient passes through `net` and leaves none in its parameters.
+
+    Afterwards every parameter asks for a gradient exactly if it did before, also when the block ends in an exception.
+    """
+    before = [(parameter, parameter.requires_grad) for parameter in net.parameters()]
+    net.requires_grad_(False)
+    try:
+        yield net
+    finally:
+        for parameter, asked in before:
+            parameter.requires_grad_(asked)
 
 
 def fan_in(layer, generator):

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from gentools import dcgan, evaluation, gan, regularized_gan
+from gentools.lab.networks import frozen
 from gentools.lab.optim import adam
 from gentools.lab.plots import COLORS, LINES, MARKERS, image_grid
 from gentools.lab.stream import Stream
@@ -51,12 +52,11 @@ def anchored_step(nets, opts, x, z, penalty_weight=5.0, decay=0.99):
     d_loss = gan.discriminator_loss(discriminator(x), discriminator(fake.detach()))
     gan.descend(opts["discriminator"], d_loss)
 
-    discriminator.requires_grad_(False)
-    with torch.no_grad():
-        before = anchor(z)
-    g_loss = gan.non_saturating_loss(discriminator(fake))
-    gan.descend(opts["generator"], g_loss + penalty_weight * (fake - before).square().mean())
-    discriminator.requires_grad_(True)
+    with frozen(discriminator):
+        with torch.no_grad():
+            before = anchor(z)
+        g_loss = gan.non_saturating_loss(discriminator(fake))
+        gan.descend(opts["generator"], g_loss + penalty_weight * (fake - before).square().mean())
     with torch.no_grad():
         torch._foreach_lerp_(list(anchor.parameters()), list(generator.parameters()), 1 - decay)
     return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}
@@ -65,16 +65,15 @@ def anchored_step(nets, opts, x, z, penalty_weight=5.0, decay=0.99):
 def r1_step(nets, opts, x, z, gamma=10.0):
     """`dcgan.step` with gamma/2 |gradient of the logit|^2 on real pictures (Mescheder et al. 2018, R1)."""
     generator, discriminator = nets["generator"], nets["discriminator"]
-    fake, real = generator(z), x.requires_grad_(True)
+    fake, real = generator(z), x.detach().requires_grad_()
     logits = discriminator(real)
     slope = torch.autograd.grad(logits.sum(), real, create_graph=True)[0]
     d_loss = gan.discriminator_loss(logits, discriminator(fake.detach()))
     gan.descend(opts["discriminator"], d_loss + gamma / 2 * slope.flatten(1).square().sum(1).mean())
 
-    discriminator.requires_grad_(False)
-    g_loss = gan.non_saturating_loss(discriminator(fake))
-    gan.descend(opts["generator"], g_loss)
-    discriminator.requires_grad_(True)
+    with frozen(discriminator):
+        g_loss = gan.non_saturating_loss(discriminator(fake))
+        gan.descend(opts["generator"], g_loss)
     return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}
 
 
@@ -90,15 +89,14 @@ def phase(nets, opts, x, played, answered, penalty_weight):
         d_loss = gan.discriminator_loss(discriminator(real), discriminator(fake))
         gan.descend(opts["discriminator"], d_loss)
 
-    discriminator.requires_grad_(False)
-    with torch.no_grad():
-        old = [generator(codes) for codes in answered]
-    for codes, before in zip(answered, old, strict=True):
-        for _ in range(2):
-            fake = generator(codes)
-            g_loss = gan.non_saturating_loss(discriminator(fake))
-            gan.descend(opts["generator"], g_loss + penalty_weight * (fake - before).square().mean())
-    discriminator.requires_grad_(True)
+    with frozen(discriminator):
+        with torch.no_grad():
+            old = [generator(codes) for codes in answered]
+        for codes, before in zip(answered, old, strict=True):
+            for _ in range(2):
+                fake = generator(codes)
+                g_loss = gan.non_saturating_loss(discriminator(fake))
+                gan.descend(opts["generator"], g_loss + penalty_weight * (fake - before).square().mean())
     return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}
 
 
