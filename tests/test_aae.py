@@ -214,3 +214,32 @@ def test_partial_steps_have_a_name_for_checkpoints():
     from gentools.lab.stream import label
 
     assert "step" in label(functools.partial(aae.step, weight=2.0))
+
+
+def test_the_swiss_roll_begins_and_ends_where_it_should_and_its_stretches_are_equally_long():
+    ends = torch.tensor([[-40.0, 0.0, 0.0], [40.0, 0.0, 0.0]]).double()
+    first, last = aae.swiss_roll(ends, torch.tensor([0, 9]))
+    want = 0.54 * torch.tensor([math.cos(0.6 * math.pi), math.sin(0.6 * math.pi)]).double()
+    assert torch.allclose(first, want, atol=1e-12)
+    assert torch.allclose(last, torch.tensor([-2.7, 0.0]).double(), atol=1e-12)
+    share = (torch.arange(1000).double() + 0.5) / 1000
+    noise = torch.stack([torch.special.ndtri(share), 0 * share, 0 * share], 1)
+    lengths = torch.stack(
+        [aae.swiss_roll(noise, torch.full((1000,), c)).diff(dim=0).norm(dim=1).sum() for c in range(10)]
+    )
+    assert lengths.max() / lengths.min() < 1.2
+    aside = aae.swiss_roll(noise + torch.tensor([0.0, 1.0, 0.0]).double(), torch.full((1000,), 4)).norm(dim=1)
+    assert torch.allclose(
+        aside - aae.swiss_roll(noise, torch.full((1000,), 4)).norm(dim=1), torch.tensor(0.08).double()
+    )
+
+
+def test_petals_keep_the_precision_of_their_noise():
+    noise = torch.randn(50, 3, generator=generator(0, "precision"), dtype=torch.float64)
+    c = torch.arange(50) % 10
+    z, angle = aae.petals(noise, c), 2 * math.pi * (torch.arange(50) % 10).double() / 10
+    radial = z[:, 0] * angle.cos() + z[:, 1] * angle.sin()
+    assert torch.allclose(radial, 2 + noise[:, 0] / 2, atol=1e-14)
+    across = z[:, 1] * angle.cos() - z[:, 0] * angle.sin()
+    assert torch.allclose(across, 0.15 * noise[:, 1], atol=1e-13)
+    assert aae.petals_log_density(z).dtype == torch.float64

@@ -479,3 +479,12 @@ def test_quick_recipes_run(id):
     result = recipe.result("quick")
     assert all(math.isfinite(float(v)) for v in result["numbers"].values())
     assert recipe.verdict(summary_of({k: [float(v)] for k, v in result["numbers"].items()})).endswith(".")
+
+
+def test_the_discriminator_of_pairs_sees_pictures_flat_and_before_the_code():
+    d = ali.PairDiscriminator(torch.nn.Linear(6, 1))
+    x, z = torch.randn(3, 1, 2, 2, generator=torch.Generator().manual_seed(0)), torch.randn(3, 2)
+    weight, bias = d.net.weight[0], d.net.bias
+    for row, code, logit in zip(x, z, d(x, z), strict=True):
+        found = sum(w * v for w, v in zip(weight, [*row.flatten(), *code], strict=True)) + bias
+        assert torch.allclose(found, logit, atol=1e-6)

@@ -394,3 +394,16 @@ def test_verdicts_can_say_either():
         )
 
     assert between(one(1.0)).count("all seeds end on that side") == 2 and "the seeds disagree" in between(one(2.2))
+
+
+def test_the_parts_of_the_logit_by_loops():
+    p, q = (torch.rand(3, 4, generator=torch.Generator().manual_seed(s)).double() + 0.1 for s in (0, 1))
+    p, q = p / p.sum(), q / q.sum()
+    of_x, of_class = cgan.logit_parts(p, q)
+    assert of_x.shape == (3, 1) and of_class.shape == (3, 4)
+    for i in range(3):
+        p_x, q_x = sum(p[i].tolist()), sum(q[i].tolist())
+        assert float(of_x[i, 0]) == pytest.approx(math.log(p_x / q_x), abs=1e-12)
+        for c in range(4):
+            within = math.log((float(p[i, c]) / p_x) / (float(q[i, c]) / q_x))
+            assert float(of_class[i, c]) == pytest.approx(within, abs=1e-12)

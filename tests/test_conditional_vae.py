@@ -342,3 +342,15 @@ def test_codes_of_a_class_have_the_covariance_of_4_12(seed):
         codes = np.cov(z[y == c].T, bias=True) + np.diag(variance)
         assert np.allclose(codes, np.eye(4) + encoder @ (within - cov.numpy()) @ encoder.T)
         assert not np.allclose(codes, np.eye(4), atol=1e-3)
+
+
+def test_the_default_networks_have_the_documented_widths():
+    """784-400-20 and ten classes in all three; the label widens the first layers of the CVAE alone."""
+    for name, networks in cvae.NETWORKS.items():
+        nets, extra = networks(0), 10 if name == "CVAE" else 0
+        encoder, decoder = nets["encoder"].part.net, nets["decoder"].part.net
+        assert [tuple(layer.weight.shape) for layer in encoder[::2]] == [(400, 784 + extra), (40, 400)]
+        assert [tuple(layer.weight.shape) for layer in decoder[::2]] == [(400, 20 + extra), (784, 400)]
+        means = [tuple(p.shape) for p in nets["prior"].parameters()]
+        assert means == ([(10, 20)] if name == "class means" else [])
+        assert isinstance(nets["decoder"].part, vae.Bernoulli)

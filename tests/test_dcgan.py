@@ -411,3 +411,27 @@ def test_an_untrained_generator_has_no_exemplars():
     for run in (experiments.run_picture, experiments.run_scores):
         with pytest.raises(ValueError, match="train longer"):
             run(experiments.Analogies(SMALL, candidates=300), 0, "cpu")
+
+
+def test_only_layers_without_batchnorm_have_a_bias():
+    """What BatchNorm subtracts needs no weight; the last layer of G and the first and last of D have one."""
+    nets = dcgan.networks(0, size=32, channels=3, latent=5, width=2)
+    biased = {name: [k for k, m in net.named_modules() if getattr(m, "bias", None) is not None and not isinstance(m, nn.BatchNorm2d)]
+              for name, net in nets.items()}  # fmt: skip
+    assert biased == {"generator": ["layers.9"], "discriminator": ["features.0", "head"]}
+    assert nets["generator"].project.weight.shape == (8 * 4 * 4, 5)
+    slopes = [m.negative_slope for m in nets["discriminator"].modules() if isinstance(m, nn.LeakyReLU)]
+    assert slopes == [0.2, 0.2, 0.2]
+    convolutions = [m for m in nets["discriminator"].modules() if isinstance(m, nn.Conv2d)]
+    assert [(m.in_channels, m.out_channels) for m in convolutions] == [(3, 2), (2, 4), (4, 8)]
+    assert all((m.kernel_size, m.stride, m.padding) == ((4, 4), (2, 2), (1, 1)) for m in convolutions)
+
+
+def test_looking_at_shapes_changes_nothing():
+    nets = dcgan.networks(0, size=16, latent=5, width=2)
+    before = {name: value.clone() for name, value in nets.state_dict().items()}
+    nets["generator"].eval()
+    dcgan.shapes(nets["generator"], torch.randn(3, 5))
+    dcgan.shapes(nets["discriminator"], torch.randn(3, 1, 16, 16))
+    assert all(torch.equal(before[name], value) for name, value in nets.state_dict().items())
+    assert not nets["generator"].training and nets["discriminator"].training

@@ -158,3 +158,15 @@ def test_frechet_refuses_features_that_are_not_finite(bad):
     for pair, name in (((x, y), "y"), ((y, x), "x")):
         with pytest.raises(ValueError, match=f"1 of the 5 rows of {name} hold NaN or infinity"):
             evaluation.frechet(*pair)
+
+
+def test_the_chance_line_of_a_gaussian_has_mean_and_variance_of_a_mixture_off_the_origin():
+    """By the noncentral chi-square distribution; the modes are wide, so that their own variance counts."""
+    centers, std = torch.tensor([[1.0, 2.0], [4.0, 2.5], [1.5, -2.0]]).double(), 0.8
+    mean = centers.mean(0)
+    variance = sum(float(x) ** 2 for x in (centers - mean).flatten()) / 6 + 0.64
+    far = (centers - mean).square().sum(1).numpy() / variance
+    hit = stats.ncx2.cdf((3 * std) ** 2 / variance, 2, far)
+    modes, quality = evaluation.chance_lines(centers, std, 7)["Gaussian"]
+    assert quality == pytest.approx(hit.sum(), rel=1e-6)
+    assert modes == pytest.approx((1 - (1 - hit) ** 7).sum(), rel=1e-6)

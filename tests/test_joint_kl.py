@@ -180,3 +180,19 @@ def test_posterior_precision_is_the_conditional_of_the_joint():
     )  # fmt: skip
     conditional = torch.linalg.inv(torch.linalg.inv(joint)[: w.k, : w.k])
     assert torch.allclose(torch.linalg.inv(conditional), joint_kl.posterior_precision(w.decoder, 0.5))
+
+
+def test_fit_reverse_starts_where_it_is_told_and_moves_by_the_learning_rate():
+    x = torch.linspace(-8, 8, 1601).double()
+    p = joint_kl.gaussian_cells(x, 1.0, 0.5)
+    start = joint_kl.fit_reverse(x, p, -0.3, 1.7, steps=0)
+    assert [float(v) for v in start] == [pytest.approx(-0.3, abs=1e-12), pytest.approx(1.7, abs=1e-12)]
+    once = joint_kl.fit_reverse(
+        x, p, -0.3, 1.7, steps=1, learning_rate=0.1
+    )  # Adam's first step has the size of the rate
+    assert float(once[0]) == pytest.approx(-0.2, abs=1e-6) and float(once[1]) == pytest.approx(
+        1.7 * np.exp(-0.1), abs=1e-6
+    )
+    mean, std = joint_kl.fit_reverse(x, p, -0.3, 1.7)
+    assert float(mean) == pytest.approx(1.0, abs=1e-3) and float(std) == pytest.approx(0.5, abs=1e-3)
+    assert not mean.requires_grad and not std.requires_grad

@@ -504,3 +504,16 @@ def test_the_benchmark_checks_parity_before_it_times(monkeypatch, capsys):
     with pytest.raises(SystemExit, match="1"):
         bench.speed(600, 2, rounds=1, steps=2, goal="1x")
     assert "no parity" in capsys.readouterr().out
+
+
+def test_a_mixture_leaves_the_tensors_of_its_maker_alone():
+    weights = torch.tensor([0.25, 0.75 + 1e-7], dtype=torch.float64)  # sums to 1 as single precision would
+    means, covariances = torch.zeros(2, 2).double(), torch.eye(2).double().repeat(2, 1, 1)
+    kept = [value.clone() for value in (weights, means, covariances)]
+    mixture = Mixture(weights, means, covariances)
+    pictures = BernoulliMixture(weights, means + 0.5)
+    assert float(mixture.weights.sum()) == pytest.approx(1, abs=1e-15)
+    assert float(pictures.weights.sum()) == pytest.approx(1, abs=1e-15)
+    assert all(torch.equal(a, b) for a, b in zip(kept, (weights, means, covariances), strict=True))
+    mixture.means[0, 0] = 5.0
+    assert float(means[0, 0]) == 0

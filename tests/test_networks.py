@@ -61,3 +61,11 @@ def test_refuses_sizes(sizes):
 def test_refuses_images_that_are_not_flattened():
     with pytest.raises(ValueError, match=r"784 numbers.*\(2, 1, 28, 28\).*flatten"):
         mlp([784, 10])(torch.zeros(2, 1, 28, 28))
+
+
+def test_fan_in_spreads_weights_and_biases_over_both_signs():
+    layer = mlp([400, 4000], generator=generator(0))[0]
+    for values in (layer.weight, layer.bias):
+        assert values.min() < -0.99 / 20 and values.max() > 0.99 / 20
+        assert float(values.mean().detach()) == pytest.approx(0, abs=2e-3)
+        assert float(values.std().detach()) == pytest.approx(1 / 20 / 3**0.5, rel=0.03)

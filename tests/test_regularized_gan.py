@@ -361,3 +361,26 @@ def test_interpolation_is_exact_on_linear_functions():
     at = 4.9 * torch.rand(20, 2).double()
     got = recipe_module.interpolate(values, at)
     assert torch.allclose(got, torch.stack([2 * at[:, 0] - at[:, 1], at[:, 0] + 3 * at[:, 1]], 1))
+
+
+@pytest.mark.parametrize(
+    "covered, gone",
+    [
+        ([10, 5, 5, 5, 5, 5, 5], False),  # half is not below half
+        ([10, 4, 4, 4, 4, 4], True),
+        ([10, 4, 4, 4, 4, 10], False),  # four moments of a hundred steps are too few
+        ([10, 4, 4, 4, 4, 10, 4, 4, 4, 4], False),  # and the count begins again after a recovery
+        ([4, 4, 4, 4, 4, 4, 10], False),  # below half of what comes later is no collapse
+        ([10, 12, 5.5, 5.5, 5.5, 5.5, 5.5], True),  # the maximum counts, not the first
+    ],
+)
+def test_modes_must_stay_below_half_their_maximum_for_the_whole_patience(covered, gone):
+    assert regularized_gan.collapsed(covered, [1.0] * len(covered), every=100) is gone
+
+
+def test_a_run_that_ends_with_less_than_a_tenth_of_good_samples_has_collapsed():
+    assert [regularized_gan.collapsed([5, 5], [1.0, share], every=100) for share in (0.09, 0.1, 0.11)] == [
+        True,
+        False,
+        False,
+    ]

@@ -138,3 +138,22 @@ def test_refuses(case):
 
 def test_find_device():
     assert find_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize("low, high", [(-0.1, 0.5), (0.5, 1.1), (-0.1, 1.1)])
+def test_images_are_refused_at_either_end(low, high):
+    pictures = torch.tensor([low, 0.3, high, 0.4]).view(1, 1, 2, 2)
+    for data, prepare in ((pictures, None), (pictures.flatten(1), binarize)):
+        with pytest.raises(ValueError, match="must lie in"):
+            Stream(data, 1, 2, prepare=prepare)
+        Stream(data.clamp(0, 1), 1, 2, prepare=prepare)
+
+
+def test_the_identity_is_that_of_the_numbers_however_they_lie():
+    x = torch.rand(6, 4)
+    lying = x.T.contiguous().T.requires_grad_()
+    assert not lying.is_contiguous()
+    assert Stream(lying, 2, 3).identity() == Stream(x, 2, 3).identity()
+    last = x.clone()
+    last[-1, -1] += 0.5
+    assert Stream(last, 2, 3).identity() != Stream(x, 2, 3).identity()

@@ -378,3 +378,10 @@ def test_a_bernoulli_decoder_refuses_numbers_that_are_no_pixels(x):
     assert all(torch.equal(a, b) for a, b in zip(before, nets.parameters()))
     gaussian = vae.networks(0, pixels=2, hidden=(4,), latent=1, decoder=vae.Gaussian)
     assert vae.elbo_terms(gaussian, x.nan_to_num(), torch.zeros(1, 1))[0].isfinite().all()
+
+
+@pytest.mark.parametrize("low, high", [(-0.1, 0.5), (0.5, 1.1), (-0.1, 1.1), (math.nan, 0.5)])
+def test_images_are_refused_at_either_end(low, high):
+    with pytest.raises(ValueError, match="must lie in"):
+        vae.images(torch.tensor([[low, 0.3, high]]))
+    assert vae.images(torch.tensor([[0.0, 0.3, 1.0]])).shape == (1, 3)
