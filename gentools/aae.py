@@ -11,11 +11,12 @@ import torch
 from torch import nn
 
 from gentools import gan, vae
-from gentools.conditional_gan import one_hot
+from gentools.conditional_gan import look_up, one_hot
 from gentools.gan import descend, discriminator_loss, non_saturating_loss
 from gentools.lab.divergences import cross_entropy, kl
 from gentools.lab.networks import frozen, mlp
 from gentools.lab.randomness import generator
+from gentools.lab.shapes import labels_within, same_shape
 
 CLASSES = 10
 NOISE = 3  # standard normal numbers that a prior turns into one point of the plane
@@ -30,6 +31,7 @@ def code_game(p_z, q_z, d):
 
 def reconstruction(p_joint, q_joint):
     """E_P[-log q(x|z)] in nats."""
+    same_shape(p_joint=p_joint, q_joint=q_joint)
     return cross_entropy(p_joint, q_joint / q_joint.sum(0))
 
 
@@ -59,8 +61,8 @@ def _turned(radial, across, angle):
 def _class(noise, c):
     """The class, drawn from the third number of the noise where none is given."""
     if c is None:
-        c = (torch.special.ndtr(noise[:, 2]) * CLASSES).long().clamp(0, CLASSES - 1)
-    return c
+        return (torch.special.ndtr(noise[:, 2]) * CLASSES).long().clamp(0, CLASSES - 1)
+    return labels_within(c, CLASSES, len(noise))
 
 
 PETAL = (2.0, 0.5, 0.15)  # distance of the centers from the origin, std along the radius, std across it
@@ -116,7 +118,7 @@ class Discriminator(nn.Module):
 
     def forward(self, z, c=None):
         """z (n, k), classes (n,) if they are seen -> logit (n, 1)."""
-        return self.net(z if not self.classes else torch.cat([z, one_hot(self.classes)[c].to(z)], 1))
+        return self.net(z if not self.classes else torch.cat([z, look_up(one_hot(self.classes).to(z), c, len(z))], 1))
 
 
 def networks(seed, pixels=784, hidden=(1000, 1000), latent=2, noisy=True, classes=0):
@@ -185,6 +187,7 @@ def split_kl_term(mean, log_variance, noise, log_prior, chunk=1000):
     mean, log_variance, noise (n, k): one sampled code per image. The two add up to E KL(p(z|x) || q(z)), estimated at
     the same codes; I is at most about log n, whatever the encoder, so read it with the n that it was measured on.
     """
+    same_shape(mean=mean, log_variance=log_variance, noise=noise)
     z = vae.sample(mean, log_variance, noise)
     own = vae.log_normal(z, mean, log_variance)
     mixed = torch.cat([vae.log_normal(rows[:, None], mean, log_variance).logsumexp(1) for rows in z.split(chunk)])

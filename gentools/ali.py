@@ -20,12 +20,14 @@ from gentools.gan import best_logit, descend, discriminator_loss, non_saturating
 from gentools.lab import randomness
 from gentools.lab.divergences import kl
 from gentools.lab.networks import frozen, mlp
+from gentools.lab.shapes import same_rows, same_shape
 
 # The joints, exactly
 
 
 def divergence(p_joint, q_joint):
     """2 KL(M || P) in nats: twice the joint KL, once D is at its best. (9.2)"""
+    same_shape(p_joint=p_joint, q_joint=q_joint)
     return 2 * kl((p_joint + q_joint) / 2, p_joint)
 
 
@@ -34,6 +36,7 @@ def four_terms(p_joint, q_joint, p_old, q_old):
 
     The prior and the data stay, so the third is E_q(z) KL(q(x|z) || q_o(x|z)), and the last is E_Q log p_o(z|x)/p(z|x).
     """
+    same_shape(p_joint=p_joint, q_joint=q_joint, p_old=p_old, q_old=q_old)
     minus_log_d = softplus(-best_logit(p_old, q_old))
     sums = [p_joint * minus_log_d, q_joint * minus_log_d, q_joint * (q_joint / q_old).log()]
     return torch.stack([term.sum() for term in [*sums, q_joint * (p_old / p_joint).log()]])
@@ -51,6 +54,7 @@ def generator_gradient(functional, q_z, q_x_given_z):
 
 def expected(loss, joint, logit):
     """The mean of a loss over the pairs of a joint, from the logit at each pair."""
+    same_shape(joint=joint, logit=logit)
     return gan.expected(loss, joint.flatten(), logit.flatten())
 
 
@@ -61,6 +65,7 @@ def values(loss, logit):
 
 def fisher_product(p_joint, f, g):
     """E_p(x) Cov_p(z|x)(f, g): product of two encoder gradients in the Fisher metric, by their derivatives. (9.6)"""
+    same_shape(p_joint=p_joint, f=f, g=g)
     p_x = p_joint.sum(1, keepdim=True)
     weight = p_joint / p_x
     centered = f - (weight * f).sum(1, keepdim=True)
@@ -111,6 +116,7 @@ def exact_step(w, p_z_given_x, q_x_given_z, losses, step_size):
 
     w holds the data w.p_x (..., n) and the prior w.q_z (..., k); many games, stacked in front, are played at once.
     """
+    same_shape(p_z_given_x=p_z_given_x, q_x_given_z=q_x_given_z)
     p_joint, q_joint = w.p_x[..., None] * p_z_given_x, w.q_z[..., None, :] * q_x_given_z
     at_p, at_q = (values(loss, best_logit(p_joint, q_joint)) for loss in losses)
     slope_p = p_joint * (at_p - (p_z_given_x * at_p).sum(-1, keepdim=True))
@@ -121,6 +127,7 @@ def exact_step(w, p_z_given_x, q_x_given_z, losses, step_size):
 
 def natural_step(log_p, log_q, w, losses, step_size):
     """The same along the natural gradient: log-probabilities move by the loss itself; new (log p(z|x), log q(x|z))."""
+    same_shape(log_p=log_p, log_q=log_q)
     logit = w.p_x.log()[:, None] + log_p - w.q_z.log() - log_q
     at_p, at_q = (values(loss, logit) for loss in losses)
     return (log_p - step_size * at_p).log_softmax(1), (log_q - step_size * at_q).log_softmax(0)
@@ -199,7 +206,10 @@ class Generator(nn.Module):
     def forward(self, z, noise=None):
         """z (n, k) and noise (n, d), left out for the mean -> x (n, d)."""
         x = self.net(z)
-        return x if noise is None or not self.noise_std else x + self.noise_std * noise
+        if noise is None or not self.noise_std:
+            return x
+        same_shape(x=x, noise=noise)
+        return x + self.noise_std * noise
 
 
 class PairDiscriminator(nn.Module):
@@ -294,6 +304,7 @@ def pairs(nets, x, noise):
 
     noise (n, 3, k) is the prior's draw z, the encoder's noise and the generator's; the last is used where k = d only.
     """
+    same_rows(x=x, noise=noise)
     z, for_code, for_x = noise.unbind(1)
     encoder, generator = nets["players"].values()
     return (x.flatten(1), encoder(x, for_code)), (generator(z, for_x), z)
@@ -322,6 +333,7 @@ def step(nets, opts, x, noise, losses=LOSSES["swapped"], last_term=None):
 
 def density_term(encoder, fake, z):
     """E_Q[-log p(z|x)], the last term of (40) as far as the encoder feels it. It needs an encoder with a density."""
+    same_rows(fake=fake, z=z)
     return -encoder.log_density(z, fake.detach()).mean()
 
 
@@ -341,6 +353,7 @@ def inverse_step(nets, opts, x, noise):
 
 def autoencoder_step(nets, opts, x, noise):
     """Encoder and generator as a plain autoencoder: descend |x - G(E(x))|^2. No discriminator and no prior."""
+    same_rows(x=x, noise=noise)
     encoder, generator = nets["players"].values()
     loss = (x.flatten(1) - generator(encoder(x, noise[:, 1]))).square().sum(1).mean()
     descend(opts["players"], loss)

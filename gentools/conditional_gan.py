@@ -16,22 +16,26 @@ from gentools.gan import descend, discriminator_loss, non_saturating_loss
 from gentools.lab import randomness
 from gentools.lab.divergences import entropy, expected_kl, kl
 from gentools.lab.networks import frozen, mlp
+from gentools.lab.shapes import same_columns, same_shape
 
 # The joints, exactly
 
 
 def joint_kl(p_xc, q_xc, d):
     """KL(q(x,c,y) || p(x,c,y)) in nats: (5.1) with the pair (x,c) in the place of x. Left side of (7.1) to (7.3)."""
+    same_shape(p_xc=p_xc, q_xc=q_xc, d=d)
     return gan.joint_kl(p_xc.flatten(), q_xc.flatten(), d.flatten())
 
 
 def label_kl(p_xc, q_xc, d):
     """What D adds: E_m KL(q(y|x,c) || p(y|x,c)) over pairs, in nats. Last term of (7.2)."""
+    same_shape(p_xc=p_xc, q_xc=q_xc, d=d)
     return gan.label_kl(p_xc.flatten(), q_xc.flatten(), d.flatten())
 
 
 def within_classes(p_xc, q_xc):
     """Sum over c of m(c) KL(m(x|c) || p(x|c)), where m = (p + q)/2 is a joint. Second term of (7.2)."""
+    same_shape(p_xc=p_xc, q_xc=q_xc)
     m_xc = (p_xc + q_xc) / 2
     m_c = m_xc.sum(0)
     return expected_kl(m_c, (m_xc / m_c).T, (p_xc / p_xc.sum(0)).T)
@@ -39,6 +43,7 @@ def within_classes(p_xc, q_xc):
 
 def unseen_by_blind(p_xc, q_xc):
     """I(c; y|x): what (x,c) tells about the origin y beyond x alone, in nats. A discriminator without c misses it. (7.4)"""
+    same_shape(p_xc=p_xc, q_xc=q_xc)
     joint = torch.stack([q_xc, p_xc], 2) / 2  # q(x, c, y)
     return kl(joint, joint.sum(1, keepdim=True) * joint.sum(2, keepdim=True) / joint.sum((1, 2), keepdim=True))
 
@@ -54,12 +59,14 @@ def blind_generator(p_xc):
 
 def logit_parts(p_xc, q_xc):
     """The two parts of the best logit: log p(x)/q(x), shape (n, 1), and log p(c|x)/q(c|x), shape (n, k). (7.5)"""
+    same_shape(p_xc=p_xc, q_xc=q_xc)
     p_x, q_x = p_xc.sum(1, keepdim=True), q_xc.sum(1, keepdim=True)
     return (p_x / q_x).log(), ((p_xc / p_x) / (q_xc / q_x)).log()
 
 
 def conditional_gradient(functional, q_c, q_x_given_c):
     """Gradient of functional(q(x,c)) in the logits of every q(x|c), with q(c) held; shape (n, k), as q_x_given_c."""
+    same_columns(q_c=q_c, q_x_given_c=q_x_given_c)
     logits = q_x_given_c.log().requires_grad_()
     return torch.autograd.grad(functional(logits.softmax(0) * q_c), logits)[0]
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from gentools import vae
 from gentools.lab.divergences import diagonal_gaussian_kl
+from gentools.lab.shapes import labels_within, same_rows, same_shape
 
 # Labels
 
@@ -149,7 +150,14 @@ def step(nets, opts, x, z, kl_weight=1.0):
 
 def class_kl(mean, log_variance, class_mean):
     """KL(N(mean, exp(log_variance)) || N(class_mean, I)) of every row: that of the offset to N(0, I). Equation (4.4)."""
-    return diagonal_gaussian_kl(mean - class_mean, log_variance)
+    return diagonal_gaussian_kl(mean - _one_each(class_mean, mean), log_variance)
+
+
+def _one_each(class_mean, mean):
+    """Prior means (n, k), one for each of the means (n, k), or the one 0 of a `CommonPrior`."""
+    if class_mean.ndim:
+        same_shape(mean=mean, class_mean=class_mean)
+    return class_mean
 
 
 @torch.no_grad()
@@ -164,7 +172,7 @@ def elbo_terms(nets, x, y, noise):
 def log_weights(nets, x, y, noise):
     """log q(x|z,y) q(z|y) / p(z|x,y) at one sampled code, (n,): its mean bounds log q(x|y) from below."""
     mean, log_variance = nets["encoder"](x, y)
-    z, center = vae.sample(mean, log_variance, noise), nets["prior"](y).expand_as(mean)
+    z, center = vae.sample(mean, log_variance, noise), _one_each(nets["prior"](y), mean).expand_as(mean)
     prior = vae.log_normal(z, center, torch.zeros_like(mean))
     return nets["decoder"].log_likelihood(x, z, y) + prior - vae.log_normal(z, mean, log_variance)
 
@@ -174,6 +182,8 @@ def joint_log_weights(nets, x, shares, noise):
 
     Their logsumexp bounds log q(x) from below, in expectation; their softmax estimates q(y|x). Equation (4.8).
     """
+    same_rows(shares=shares, noise=noise)
+    same_rows(x=x, noise_of_a_class=noise[0])
     label = torch.ones(len(x), dtype=torch.long, device=x.device)
     rows = [log_weights(nets, x, c * label, noise[c]) + shares[c].log() for c in range(len(shares))]
     return torch.stack(rows, 1)
@@ -183,13 +193,13 @@ def joint_log_weights(nets, x, shares, noise):
 def offsets(nets, x, y, noise):
     """Sampled codes less their class's prior mean, (n, k): what is left for style. For a CVAE, the codes themselves."""
     mean, log_variance = nets["encoder"](x, y)
-    return vae.sample(mean, log_variance, noise) - nets["prior"](y)
+    return vae.sample(mean, log_variance, noise) - _one_each(nets["prior"](y), mean)
 
 
 @torch.no_grad()
 def decode(nets, offset, y):
     """Mean image (n, d) of class y at an offset from its prior mean: with normal offsets, a sample of the class."""
-    return nets["decoder"](nets["prior"](y) + offset, y)
+    return nets["decoder"](_one_each(nets["prior"](y), offset) + offset, y)
 
 
 # Class means
@@ -210,6 +220,7 @@ def log_responsibilities(mean, means, shares):
     mean (n, k) are the encoder's means; its variances add the same to every class and cancel. At a point z instead of
     a mean, this is log q(y|z) of the mixture prior.
     """
+    same_rows(means=means, shares=shares)
     return torch.log_softmax(shares.log() - torch.cdist(mean, means).square() / 2, 1)
 
 
@@ -224,7 +235,7 @@ def linear_log_likelihood(x, y, decoder, centers, noise_variance):
 
     decoder W (d, k), centers (classes, d). Of a linear class-mean model, center_y = W m_y + b.
     """
-    rest = x - centers[y]
+    rest = x - centers[labels_within(y, len(centers), len(x))]
     return vae.linear_log_likelihood(rest.T @ rest / len(x), decoder, noise_variance)
 
 
@@ -245,6 +256,7 @@ def ink_and_slant(images):
 
 def correlation(a, b):
     """Pearson correlation of each column of a and b, both (n, m): (m,)."""
+    same_shape(a=a, b=b)
     a, b = a - a.mean(0), b - b.mean(0)
     return (a * b).sum(0) / (a.square().sum(0) * b.square().sum(0)).sqrt()
 

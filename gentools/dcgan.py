@@ -13,6 +13,7 @@ from gentools import gan
 from gentools.lab import randomness
 from gentools.lab.divergences import js
 from gentools.lab.networks import frozen
+from gentools.lab.shapes import same_shape
 from gentools.lab.stream import unit
 
 # Sizes
@@ -168,6 +169,10 @@ def shapes(net, x):
 
 def signed(x, rng=None):
     """uint8 in 0..255, or floats in [0, 1], as floats in [-1, 1], the range of tanh. For `Stream(prepare=signed)`."""
+    if x.is_floating_point() and x.device.type == "cpu" and not 0 <= float(x.min()) <= float(x.max()) <= 1:
+        raise ValueError(
+            f"floats must lie in [0, 1], these in [{x.min():.4g}, {x.max():.4g}]; divide gray levels by 255"
+        )
     return 2 * unit(x) - 1
 
 
@@ -250,12 +255,14 @@ def merged(p_x, part):
 
 def best_joint_kl(p_x, q_x, part):
     """Least joint KL (5.1) over discriminators that see only which part x falls into. Left side of (6.2)."""
+    same_shape(p_x=p_x, q_x=q_x, part=part)
     p_s, q_s = merged(p_x, part), merged(q_x, part)
     return gan.joint_kl(p_x, q_x, gan.best_discriminator(p_s, q_s)[part])
 
 
 def unseen(p_x, q_x, part):
     """How much of the Jensen-Shannon divergence such discriminators miss, in nats. Last two terms of (6.3)."""
+    same_shape(p_x=p_x, q_x=q_x, part=part)
     return js(p_x, q_x) - js(merged(p_x, part), merged(q_x, part))
 
 
@@ -285,4 +292,5 @@ def great_circle(a, b, t):
 
 def analogy(a, b, c):
     """mean of a - mean of b + mean of c over the exemplars, each (m, ...) -> (...). Equation (6.12)."""
+    same_shape(a=a[0], b=b[0], c=c[0])
     return a.mean(0) - b.mean(0) + c.mean(0)

@@ -8,6 +8,7 @@ Everything is written to be read. `fit_mixture` (gentools/mixtures.py) is the sa
 import torch
 
 from gentools.lab.divergences import kl
+from gentools.lab.shapes import positive_definite, same_columns, same_rows, same_shape
 from gentools.mixtures import BernoulliMixture, CollapseError, Mixture, fit_bernoulli_mixture, fit_mixture
 
 __all__ = [
@@ -32,6 +33,8 @@ __all__ = [
 
 def joint_kl(p_x, p_z_given_x, q_joint):
     """KL(p(x) p(z|x) || q(x,z)) of finite tables: (n,), (n, K) and (n, K), in nats."""
+    same_rows(p_x=p_x, p_z_given_x=p_z_given_x)
+    same_shape(p_z_given_x=p_z_given_x, q_joint=q_joint)
     return kl(p_x[:, None] * p_z_given_x, q_joint)
 
 
@@ -51,7 +54,8 @@ def bound(resp, log_joint):
     It is minus the joint KL, up to the entropy of the data; never above `log_likelihood`, equal to it after an E-step
     (Neal, Hinton 1998). A component with p(z|x) = 0 adds nothing.
     """
-    return torch.where(resp > 0, resp * (log_joint - resp.log()), 0.0).sum(1).mean()
+    same_shape(resp=resp, log_joint=log_joint)
+    return torch.where(resp == 0, 0.0, resp * (log_joint - resp.log())).sum(1).mean()  # NaN for resp < 0 or NaN
 
 
 # Mixtures of Gaussians: weights (K,), means (K, d), covariances (K, d, d)
@@ -59,8 +63,11 @@ def bound(resp, log_joint):
 
 def gaussian_log_joint(x, weights, means, covariances):
     """log q(x, z=k) = log weight_k + log N(x; mean_k, covariance_k) of points `x` (n, d): (n, K)."""
+    same_rows(weights=weights, means=means, covariances=covariances)
+    same_columns(x=x, means=means)
     offset = x[:, None] - means
     square = torch.einsum("nki,kij,nkj->nk", offset, torch.linalg.inv(covariances), offset)
+    positive_definite(covariances=covariances)
     return weights.log() - (torch.logdet(2 * torch.pi * covariances) + square) / 2
 
 
@@ -71,6 +78,7 @@ def gaussian_m_step(x, resp, floor=0.0):
     diagonals of the covariances, which keeps a component from collapsing onto a point, where the likelihood is
     infinite; with a floor above 0 the step is no longer exactly the best one.
     """
+    same_rows(x=x, resp=resp)
     count = resp.sum(0)
     means = resp.T @ x / count[:, None]
     offset = x[:, None] - means
@@ -98,7 +106,10 @@ def gaussian_em(x, weights, means, covariances, steps, floor=0.0):
 
 def nearest(x, means):
     """One-hot of the nearest mean, (n, K): the limit of the responsibilities when the common variance goes to 0."""
-    return torch.nn.functional.one_hot(torch.cdist(x, means).argmin(1), len(means)).to(x.dtype)
+    distance = torch.cdist(x, means)
+    if not distance.isfinite().all():
+        raise ValueError("points and means must be finite: to NaN or infinity no mean is the nearest")
+    return torch.nn.functional.one_hot(distance.argmin(1), len(means)).to(x.dtype)
 
 
 def k_means(x, means, steps):
@@ -121,10 +132,12 @@ def k_means(x, means, steps):
 
 def bernoulli_log_joint(x, weights, means):
     """log q(x, z=k) = log weight_k + sum_j log Bernoulli(x_j; mean_kj) of binary points `x` (n, d): (n, K)."""
+    same_rows(weights=weights, means=means)
     return weights.log() + x @ means.log().T + (1 - x) @ torch.log1p(-means).T
 
 
 def bernoulli_m_step(x, resp, floor=1e-3):
     """The weights and means of least joint KL for given responsibilities, the means kept in [floor, 1 - floor]."""
+    same_rows(x=x, resp=resp)
     count = resp.sum(0)
     return count / len(x), (resp.T @ x / count[:, None]).clamp(floor, 1 - floor)

@@ -46,6 +46,8 @@ def disc_probabilities(density, centers, radius):
     """
     import numpy as np
 
+    if not 0 < radius < math.inf:
+        raise ValueError(f"the radius must be positive, not {radius}")
     node, weight = np.polynomial.legendre.leggauss(12)
     r = torch.from_numpy(radius * (node + 1) / 2)
     angle = torch.arange(24, dtype=torch.float64) * (2 * math.pi / 24)
@@ -73,6 +75,8 @@ def chance_lines(centers, std, n=2500):
     "true data" is the mixture itself. "Gaussian" is one round Gaussian with the mixture's mean and mean variance,
     "uniform" a square reaching 1 beyond the outermost centers. Both ignore the modes. centers: (k, 2).
     """
+    if not 0 < std < math.inf:
+        raise ValueError(f"std must be positive, not {std}")
     centers, k = centers.double(), len(centers)
     mean = centers.mean(0)
     variance = float((centers - mean).square().mean()) + std**2

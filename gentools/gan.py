@@ -11,12 +11,14 @@ from torch.nn.functional import softplus
 from gentools.lab import randomness
 from gentools.lab.divergences import expected_kl, kl
 from gentools.lab.networks import frozen, mlp
+from gentools.lab.shapes import same_shape
 
 # The joints, exactly
 
 
 def joints(p_x, q_x, d):
     """The two joints over (x, y), both (n, 2) with y along dim 1: q(x,y) = {q/2, p/2} and p(x,y) = p {1-D, D}."""
+    same_shape(p_x=p_x, q_x=q_x, d=d)
     return torch.stack([q_x, p_x], 1) / 2, p_x[:, None] * torch.stack([1 - d, d], 1)
 
 
@@ -27,16 +29,19 @@ def joint_kl(p_x, q_x, d):
 
 def best_discriminator(p_x, q_x):
     """D*(x) = p(x) / (p(x) + q(x)): Bayes' rule for "did the data produce this x?". Equation (5.3)."""
+    same_shape(p_x=p_x, q_x=q_x)
     return p_x / (p_x + q_x)
 
 
 def best_logit(p_x, q_x):
     """The logit of D*: log p(x)/q(x)."""
+    same_shape(p_x=p_x, q_x=q_x)
     return p_x.log() - q_x.log()
 
 
 def label_kl(p_x, q_x, d):
     """What D adds: E_m KL(q(y|x) || p(y|x)) with m = (p + q)/2, in nats. Second term of (5.2)."""
+    same_shape(p_x=p_x, q_x=q_x, d=d)
     truth = best_discriminator(p_x, q_x)
     return expected_kl((p_x + q_x) / 2, torch.stack([1 - truth, truth], 1), torch.stack([1 - d, d], 1))
 

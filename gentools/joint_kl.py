@@ -9,10 +9,14 @@ import numpy as np
 import torch
 
 from gentools.lab.divergences import expected_kl
+from gentools.lab.shapes import positive, positive_definite, same_columns, same_rows, same_shape
 
 
 def joints(p_x, p_z_given_x, q_z, q_x_given_z):
     """The two joints P = p(x) p(z|x) and Q = q(x|z) q(z), both (n, k), from their factors."""
+    same_rows(p_x=p_x, p_z_given_x=p_z_given_x)
+    same_columns(q_z=q_z, q_x_given_z=q_x_given_z)
+    same_shape(p_z_given_x=p_z_given_x, q_x_given_z=q_x_given_z)
     return p_x[:, None] * p_z_given_x, q_x_given_z * q_z
 
 
@@ -32,6 +36,7 @@ def js_gap(p_joint, q_joint):
     E_m(x) [ pi KL(p(z|x) || m(z|x)) + (1 - pi) KL(q(z|x) || m(z|x)) ] with m(x) = (p(x) + q(x)) / 2, the chance
     pi(x) = p(x) / (p(x) + q(x)) that x came from the data, and m(z|x) = pi p(z|x) + (1 - pi) q(z|x). Equation (1.12).
     """
+    same_shape(p_joint=p_joint, q_joint=q_joint)
     p_x, q_x = p_joint.sum(1), q_joint.sum(1)
     mixed = given_x(p_joint + q_joint)  # m(z|x)
     return (expected_kl(p_x, given_x(p_joint), mixed) + expected_kl(q_x, given_x(q_joint), mixed)) / 2
@@ -39,17 +44,20 @@ def js_gap(p_joint, q_joint):
 
 def elbo(p_z_given_x, q_joint):
     """Evidence lower bound of every x: sum_z p(z|x) log q(x,z)/p(z|x), shape (n,), in nats. Equation (1.8)."""
+    same_shape(p_z_given_x=p_z_given_x, q_joint=q_joint)
     return (torch.xlogy(p_z_given_x, q_joint) - torch.xlogy(p_z_given_x, p_z_given_x)).sum(1)
 
 
 def gaussian_cells(x, mean, std):
     """Probabilities of a Gaussian on an even grid `x` (m,), one per cell; they sum to 1 if the grid reaches far."""
+    positive(std=std)
     z = (x - mean) / std
     return torch.exp(-(z**2) / 2) / (std * (2 * torch.pi) ** 0.5) * (x[1] - x[0])
 
 
 def fit_forward(x, p):
     """The Gaussian with the least KL(p || q): mean and standard deviation of `p`, cells on grid `x`. Equation (1.9)."""
+    same_shape(x=x, p=p)
     mean = (p * x).sum()
     return mean, ((p * (x - mean) ** 2).sum()).sqrt()
 
@@ -59,6 +67,8 @@ def fit_reverse(x, p, mean, std, steps=1000, learning_rate=0.02):
 
     Works on the grid `x` in float64; where it ends depends on where it starts. Returns mean and standard deviation.
     """
+    same_shape(x=x, p=p)
+    positive(std=std)
     m = torch.tensor(float(mean), dtype=torch.float64, requires_grad=True)
     log_s = torch.tensor(float(std), dtype=torch.float64).log().requires_grad_()
     optimizer = torch.optim.Adam([m, log_s], lr=learning_rate)
@@ -82,6 +92,7 @@ def smoothed_kl(points, h, log_q=standard_normal):
     The smoothed data are a mixture of n Gaussians with covariance h^2 I; `log_q` takes points (..., d). The integral is
     a Gauss-Hermite sum around each point. It is right if points are equal or many h apart, and log q is smooth at h.
     """
+    positive(h=h)
     points = points.reshape(len(points), -1)  # (n, d)
     d = points.shape[1]
     node, weight = (torch.from_numpy(v) for v in np.polynomial.hermite_e.hermegauss(9))
@@ -95,11 +106,13 @@ def smoothed_kl(points, h, log_q=standard_normal):
 
 def posterior_precision(decoder, noise_variance):
     """Precision of z given x when z ~ N(0, I) and x = decoder z + noise: I + W'W / noise_variance, shape (k, k)."""
+    positive(noise_variance=noise_variance)
     return torch.eye(decoder.shape[1], dtype=decoder.dtype) + decoder.T @ decoder / noise_variance
 
 
 def mean_field(precision):
     """Covariance of the independent Gaussian closest to N(., precision^-1) in KL(independent || exact): 1 / diagonal."""
+    positive_definite(precision=precision)
     return torch.diag(1 / torch.diagonal(precision))
 
 
@@ -108,4 +121,5 @@ def mean_field_gap(precision):
 
     Equation (1.10). Zero exactly if the precision is diagonal (Hadamard's inequality).
     """
+    positive_definite(precision=precision)
     return (torch.diagonal(precision).log().sum() - torch.logdet(precision)) / 2

@@ -13,22 +13,26 @@ from gentools import gan
 from gentools.lab import randomness
 from gentools.lab.divergences import kl
 from gentools.lab.networks import frozen, mlp
+from gentools.lab.shapes import same_shape
 
 # The exact game
 
 
 def objective(p_x, q_x):
     """F(q) = 2 KL(m || p) in nats, m = (p + q)/2: what a best discriminator shows the generator, see (5.4)."""
+    same_shape(p_x=p_x, q_x=q_x)
     return 2 * kl((p_x + q_x) / 2, p_x)
 
 
 def generator_problem(q_x, q_old, d, proximal_weight):
     """E_q[-log D] + proximal_weight KL(q || q_old) in nats: what the generator minimizes with D held. (10.2)"""
+    same_shape(q_x=q_x, q_old=q_old, d=d)
     return -(q_x * d.log()).sum() + proximal_weight * kl(q_x, q_old)
 
 
 def answer(q_old, d, proximal_weight):
     """The generator that solves its problem exactly: q proportional to q_old D^(1/proximal_weight). (10.2)"""
+    same_shape(q_old=q_old, d=d)
     return (q_old.log() + d.log() / proximal_weight).softmax(0)
 
 
@@ -56,11 +60,13 @@ def local_factor(proximal_weight):
 
 def halving_factor(inverse_ratio, p_x):
     """C = E_p[1/(1 + s)] with s = p/q, at most 1/2: a round with proximal weight 1 is s' = C (s + 1). (10.6)"""
+    same_shape(inverse_ratio=inverse_ratio, p_x=p_x)
     return (p_x / (1 + inverse_ratio)).sum()
 
 
 def closed_form(p_x, q_x, steps):
     """(A, B) with 1/q_k = A/q_0 + B/p after k = `steps` rounds of proximal weight 1. (10.7)"""
+    same_shape(p_x=p_x, q_x=q_x)
     inverse_ratio, a, b = p_x / q_x, 1.0, 0.0
     for _ in range(steps):
         c = halving_factor(inverse_ratio, p_x)
@@ -92,6 +98,7 @@ def implied_width(penalty_weight, numbers):
 
 def flow(x, log_d_slope, proximal_weight, time):
     """One explicit step of dx/dt = gradient of log D / (2 proximal_weight): the proximal step on samples. (10.10)"""
+    same_shape(x=x, log_d_slope=log_d_slope)
     return x + time * log_d_slope / (2 * proximal_weight)
 
 
@@ -153,6 +160,7 @@ def forces(nets, z, old, penalty_weight):
     """
     generator, discriminator = nets["generator"], nets["discriminator"]
     fake, weights = generator(z), list(generator.parameters())
+    same_shape(fake=fake, old=old)
     losses = gan.non_saturating_loss(discriminator(fake)), penalty_weight * (fake - old).square().mean()
     parts = [torch.autograd.grad(loss, weights, retain_graph=True) for loss in losses]
     pull, tie = (torch.cat([part.flatten() for part in gradient]) for gradient in parts)
@@ -167,6 +175,10 @@ def collapsed(covered, quality, every, patience=500, share=0.1):
 
     covered, quality: modes and high-quality share, one entry per `every` generator steps, in order.
     """
+    if len(covered) != len(quality) or not len(quality):
+        raise ValueError(f"covered and quality need one entry per moment, and have {len(covered)} and {len(quality)}")
+    if any(value != value for value in (*covered, *quality)):
+        raise ValueError("covered or quality holds NaN, of which nothing follows; score that run again")
     best, low = 0, 0
     for now in covered:
         best = max(best, now)

@@ -15,6 +15,7 @@ from gentools.joint_kl import posterior_precision
 from gentools.lab.divergences import diagonal_gaussian_kl
 from gentools.lab.networks import mlp
 from gentools.lab.randomness import generator
+from gentools.lab.shapes import positive, same_rows, same_shape
 
 LOG_2PI = math.log(2 * math.pi)
 
@@ -22,8 +23,14 @@ LOG_2PI = math.log(2 * math.pi)
 
 
 def sample(mean, log_variance, noise):
-    """z = mean + sigma * noise: a sample of N(mean, sigma^2) as a differentiable function of both. Equation (3.3)."""
-    return mean + (log_variance / 2).exp() * noise
+    """z = mean + sigma * noise: a sample of N(mean, sigma^2) as a differentiable function of both. Equation (3.3).
+
+    Every sample has noise of its own: the result has the shape of the noise, such as (s, n, k) for s samples of n rows.
+    """
+    z = mean + (log_variance / 2).exp() * noise
+    if z.shape != noise.shape:
+        raise ValueError(f"noise of shape {tuple(noise.shape)} would be shared; these codes need {tuple(z.shape)}")
+    return z
 
 
 def log_normal(x, mean, log_variance):
@@ -41,11 +48,14 @@ def expectation(f, mean, std, nodes=60):
 
 def pathwise(slope, z, noise):
     """Gradient of E f(z) in (mean, std), one estimate per sample, through z: f'(z) and f'(z) noise. Equation (3.3)."""
+    same_shape(z=z, noise=noise)
     return slope(z), slope(z) * noise
 
 
 def score(f, z, noise, std):
     """The same gradient through the density: f(z) times the slopes of log N(z; mean, std^2) in mean and std. (3.4)"""
+    same_shape(z=z, noise=noise)
+    positive(std=std)
     return f(z) * noise / std, f(z) * (noise**2 - 1) / std
 
 
@@ -201,6 +211,10 @@ def elbo_terms(nets, x, z):
 def log_weights(nets, x, noise):
     """log q(x|z) q(z) / p(z|x) at sampled codes: x (n, ...) and noise (s, n, k) give (s, n)."""
     mean, log_variance = nets["encoder"](x)
+    if noise.shape[1:] != mean.shape:
+        raise ValueError(
+            f"noise needs the shape (s, {len(mean)}, {mean.shape[1]}), s samples per row, not {tuple(noise.shape)}"
+        )
     z = sample(mean, log_variance, noise)
     zero = torch.zeros_like(mean)
     return nets["decoder"].log_likelihood(x, z) + log_normal(z, zero, zero) - log_normal(z, mean, log_variance)
@@ -211,6 +225,8 @@ def importance_bound(log_weight, samples):
 
     With samples = 1 this is the ELBO; it rises to log q(x) (Burda et al. 2015). Rows that fill no group are left out.
     """
+    if samples < 1:
+        raise ValueError(f"samples must be at least 1, not {samples}")
     groups = len(log_weight) // samples
     if not groups:
         raise ValueError(f"there are {len(log_weight)} weights per image, fewer than samples = {samples}")
@@ -220,6 +236,7 @@ def importance_bound(log_weight, samples):
 
 def expected_importance_bound(p_z_given_x, q_joint, samples):
     """`importance_bound` on a table, exactly, by summing over all `samples`-tuples of codes; (n,)."""
+    same_shape(p_z_given_x=p_z_given_x, q_joint=q_joint)
     weight = q_joint / p_z_given_x
     total, chance = torch.zeros_like(weight[:, :1]), torch.ones_like(weight[:, :1])
     for _ in range(samples):
@@ -251,6 +268,8 @@ def ppca(eigenvalues, eigenvectors, latent, noise_variance=None):
 
 def linear_log_likelihood(cov, decoder, noise_variance):
     """E log q(x) of x = W z + noise for centered data with covariance `cov`: a Gaussian with W W' + noise_variance I."""
+    same_rows(cov=cov, decoder=decoder)
+    positive(noise_variance=noise_variance)
     model = decoder @ decoder.T + noise_variance * torch.eye(len(cov), dtype=cov.dtype)
     return -(len(cov) * LOG_2PI + torch.logdet(model) + torch.trace(torch.linalg.solve(model, cov))) / 2
 
@@ -281,6 +300,8 @@ def linear_terms(cov, encoder, encoder_variance, decoder):
 
     cov (d, d), encoder V (k, d) with variances (k,), decoder W (d, k). Both returned as 0-d tensors.
     """
+    same_rows(encoder=encoder, encoder_variance=encoder_variance)
+    same_rows(cov=cov, decoder=decoder)
     residual = torch.eye(len(cov), dtype=cov.dtype) - decoder @ encoder
     distortion = torch.trace(residual @ cov @ residual.T) + (encoder_variance * (decoder**2).sum(0)).sum()
     moment = torch.diagonal(encoder @ cov @ encoder.T)
@@ -300,6 +321,7 @@ def axis_angle(decoder, axes):
     Unlike the angle of two subspaces it sees a rotation inside the subspace. Signs and order of the columns are free, but
     every axis must be met: two columns on one axis give pi/2.
     """
+    same_shape(decoder=decoder, axes=axes)
     cosines = (decoder / decoder.norm(dim=0)).T @ (axes / axes.norm(dim=0))
     nearest = torch.minimum(cosines.abs().amax(0).min(), cosines.abs().amax(1).min())
     return nearest.clamp(max=1).acos()

@@ -7,6 +7,8 @@ Quantities are in nats. Convention: 0 log 0 = 0, and mass where the reference ha
 
 import torch
 
+from gentools.lab.shapes import positive_definite, same_rows, same_shape
+
 
 def _sum(terms, dim):
     return terms.sum() if dim is None else terms.sum(dim)
@@ -29,6 +31,8 @@ def kl(p, q, dim=None):
 
 def expected_kl(weights, p, q):
     """E_weights KL(p(.|i) || q(.|i)): `weights` is (n,), row i of `p` and `q` is the i-th conditional."""
+    same_rows(weights=weights, p=p)
+    same_shape(p=p, q=q)
     return (weights * kl(p, q, dim=1)).sum()
 
 
@@ -45,6 +49,7 @@ def mutual_information(joint):
 
 def gaussian_entropy(cov):
     """Differential entropy of a Gaussian with covariance `cov` (d, d), in nats."""
+    positive_definite(cov=cov)
     d = cov.shape[-1]
     return (d * (1 + torch.log(torch.tensor(2 * torch.pi, dtype=cov.dtype))) + torch.logdet(cov)) / 2
 
@@ -54,6 +59,9 @@ def gaussian_kl(mean_p, cov_p, mean_q, cov_q):
 
     KL = 1/2 [ tr(cov_q^-1 cov_p) + (mean_q - mean_p)' cov_q^-1 (mean_q - mean_p) - d + log det cov_q / det cov_p ].
     """
+    same_shape(mean_p=mean_p, mean_q=mean_q)
+    same_shape(cov_p=cov_p, cov_q=cov_q)
+    positive_definite(cov_p=cov_p, cov_q=cov_q)
     shift = mean_q - mean_p
     trace = torch.trace(torch.linalg.solve(cov_q, cov_p))
     square = shift @ torch.linalg.solve(cov_q, shift)
@@ -62,4 +70,5 @@ def gaussian_kl(mean_p, cov_p, mean_q, cov_q):
 
 def diagonal_gaussian_kl(mean, log_variance, dim=-1):
     """KL(N(mean, diag exp(log_variance)) || N(0, I)), summed over `dim` (Kingma, Welling 2013, appendix B)."""
+    same_shape(mean=mean, log_variance=log_variance)
     return (log_variance.exp() + mean**2 - 1 - log_variance).sum(dim) / 2

@@ -1,0 +1,63 @@
+"""What belongs together must fit together: refusals for tensors that torch would spread over each other in silence."""
+
+import torch
+
+
+def _refuse(tensors, part, wish):
+    shapes = [tuple(getattr(tensor, "shape", ())) for tensor in tensors.values()]
+    if any(part(shape) != part(shapes[0]) for shape in shapes):
+        found = ", ".join(f"{name} {shape}" for name, shape in zip(tensors, shapes, strict=True))
+        raise ValueError(f"{wish}; they are {found}")
+
+
+def same_shape(**tensors):
+    """Refuse tensors that are read entry by entry and differ in shape: torch would repeat a single row for all.
+
+    Like all of these it looks at shapes alone, so that a training step may call it. Raises ValueError.
+    """
+    wish = "these are read entry by entry and need one shape (.T turns a table, .expand_as spreads a row meant for all)"
+    _refuse(tensors, lambda shape: shape, wish)
+
+
+def same_rows(**tensors):
+    """Refuse tensors that hold one row for each of the same things and differ in their number. Raises ValueError."""
+    _refuse(tensors, lambda shape: shape[:1], "these need equally many rows, one per example or class of each")
+
+
+def same_columns(**tensors):
+    """Refuse tensors whose last axes must stand for the same things and differ in length. Raises ValueError."""
+    _refuse(tensors, lambda shape: shape[-1:], "the last axes of these stand for the same and need one length")
+
+
+def positive(**numbers):
+    """Refuse standard deviations, variances and widths that are not above 0. Raises ValueError."""
+    for name, number in numbers.items():
+        if not torch.as_tensor(number > 0).all():
+            raise ValueError(f"{name} must be positive, not {number}")
+
+
+def labels_within(y, classes, rows=None):
+    """The labels y, after making sure that they are whole numbers from 0 to classes - 1, one for each of `rows`.
+
+    Raises TypeError or ValueError otherwise. The range is checked on the CPU alone; a GPU would have to wait for it.
+    """
+    if y.is_floating_point() or y.is_complex() or y.dtype == torch.bool:
+        raise TypeError(f"labels are whole numbers (int64), not {y.dtype}; use y.long()")
+    if y.ndim != 1 or (rows is not None and len(y) != rows):
+        raise ValueError(f"labels have the shape ({'n' if rows is None else rows},), one per row, not {tuple(y.shape)}")
+    if y.device.type == "cpu" and len(y) and not 0 <= int(y.min()) <= int(y.max()) < classes:
+        raise ValueError(f"labels run from 0 to {classes - 1}; these run from {int(y.min())} to {int(y.max())}")
+    return y
+
+
+def positive_definite(**covariances):
+    """Refuse matrices (d, d) that are no covariances: not symmetric, or an eigenvalue that is not above 0. ValueError."""
+    for name, cov in covariances.items():
+        if cov.ndim < 2 or cov.shape[-1] != cov.shape[-2]:
+            raise ValueError(f"{name} is a square matrix, not of shape {tuple(cov.shape)}; torch.diag makes one")
+        scale = cov.detach().abs().amax()
+        if (
+            not (cov - cov.mT).detach().abs().amax() <= 1e-4 * scale
+            or torch.linalg.cholesky_ex(cov.detach()).info.any()
+        ):
+            raise ValueError(f"{name} is no covariance: it must be symmetric, finite and positive definite")

@@ -1,0 +1,406 @@
+"""Functions of paired tensors refuse what torch would spread in silence, and values of which nothing follows.
+
+Every case holds arguments that fit. Each paired one is then replaced by its first row or entry, and where it is a table
+that is not square by its transpose; the function must raise. A test reads the signatures of the chapters, so that a new
+function of paired tensors is either a case or named below with the reason why it spreads its arguments on purpose.
+"""
+
+import importlib
+import inspect
+
+import pytest
+import torch
+from torch import nn
+
+from gentools import (
+    aae,
+    ali,
+    conditional_gan,
+    conditional_vae,
+    dcgan,
+    em,
+    evaluation,
+    gan,
+    joint_kl,
+    regularized_gan,
+    vae,
+)
+from gentools.lab import divergences, shapes, worlds
+from gentools.lab.chapters import CHAPTERS
+
+REFUSED = (ValueError, TypeError, RuntimeError, IndexError)
+W = worlds.table(3)
+assert W.p_xz.shape[0] != W.p_xz.shape[1] and min(W.p_xz.shape) > 1
+N, K, D = 4, 2, 3  # rows, numbers of a code, pixels
+
+
+def normal(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def table(*shape, seed=0):
+    """Probabilities with sum 1."""
+    return normal(*shape, seed=seed).flatten().softmax(0).view(shape)
+
+
+def covariances(*shape):
+    a = normal(*shape, shape[-1])
+    return a @ a.mT + torch.eye(shape[-1], dtype=a.dtype)
+
+
+X, Y = torch.rand(N, D, generator=torch.Generator().manual_seed(1), dtype=torch.float64), torch.tensor([0, 2, 1, 2])
+CODE = normal(N, K, seed=2)
+NOISE = normal(N, K, seed=3)
+P, Q, OLD = table(5, seed=1), table(5, seed=2), table(5, seed=3)
+JOINTS = [table(3, 4, seed=s) for s in range(4)]
+VAE = vae.networks(0, D, (5,), K).double()
+CLASS_MEANS = conditional_vae.class_mean_networks(0, D, (5,), K, 3).double()
+with torch.no_grad():
+    CLASS_MEANS["prior"].means.copy_(normal(3, K))
+CONDITIONAL = conditional_gan.networks(0, [K, 5, D], [D, 5, 1], normal(3, 2), normal(3, 2)).double()
+ALI = ali.toy_networks(0, 5).double()
+BIGAN = ali.toy_networks(0, 5, 0.0).double()
+BIGAN["players"]["encoder"] = ali.PlainEncoder(nn.Linear(2, 2).double())
+PAIR = {"x": normal(N, 2), "noise": normal(N, 3, 2)}
+
+
+def case(function, paired, given=None, **more):
+    """function(**more, **paired); `given` names the paired arguments that are tried, by default all."""
+    return function, paired, more, given or list(paired)
+
+
+CASES = {
+    "divergences.expected_kl": case(
+        divergences.expected_kl, {"weights": W.p_x, "p": W.p_z_given_x, "q": W.q_xz / W.q_xz.sum(1, keepdim=True)}
+    ),
+    "divergences.gaussian_kl": case(
+        divergences.gaussian_kl,
+        {"mean_p": normal(2), "cov_p": covariances(2), "mean_q": normal(2), "cov_q": covariances(2)},
+    ),
+    "divergences.diagonal_gaussian_kl": case(divergences.diagonal_gaussian_kl, {"mean": CODE, "log_variance": NOISE}),
+    "joint_kl.joints": case(
+        joint_kl.joints, {"p_x": W.p_x, "p_z_given_x": W.p_z_given_x, "q_z": W.q_z, "q_x_given_z": W.q_x_given_z}
+    ),
+    "joint_kl.gap": case(joint_kl.gap, {"p_joint": W.p_xz, "q_joint": W.q_xz}),
+    "joint_kl.js_gap": case(joint_kl.js_gap, {"p_joint": W.p_xz, "q_joint": W.q_xz}),
+    "joint_kl.elbo": case(joint_kl.elbo, {"p_z_given_x": W.p_z_given_x, "q_joint": W.q_xz}),
+    "joint_kl.fit_forward": case(joint_kl.fit_forward, {"x": torch.linspace(-1, 1, 5).double(), "p": P}),
+    "joint_kl.fit_reverse": case(
+        joint_kl.fit_reverse, {"x": torch.linspace(-1, 1, 5).double(), "p": P}, mean=0.0, std=1.0, steps=1
+    ),
+    "em.joint_kl": case(em.joint_kl, {"p_x": W.p_x, "p_z_given_x": W.p_z_given_x, "q_joint": W.q_xz}),
+    "em.bound": case(em.bound, {"resp": W.p_z_given_x, "log_joint": W.q_xz.log()}),
+    "em.gaussian_log_joint": case(
+        em.gaussian_log_joint,
+        {"x": X, "weights": table(2), "means": normal(2, D), "covariances": covariances(2, D)},
+        ["weights", "means", "covariances"],
+    ),
+    "em.gaussian_m_step": case(em.gaussian_m_step, {"x": X, "resp": normal(N, 2).softmax(1)}),
+    "em.gaussian_em": case(
+        em.gaussian_em,
+        {"x": X, "weights": table(2), "means": normal(2, D), "covariances": covariances(2, D)},
+        ["weights", "means", "covariances"],
+        steps=1,
+        floor=0.1,
+    ),
+    "em.nearest": case(em.nearest, {"x": X, "means": normal(2, D)}, ["nothing"]),
+    "em.k_means": case(em.k_means, {"x": X, "means": normal(2, D)}, ["nothing"], steps=1),
+    "em.bernoulli_log_joint": case(
+        em.bernoulli_log_joint, {"x": X, "weights": table(2), "means": normal(2, D).sigmoid()}, ["weights", "means"]
+    ),
+    "em.bernoulli_m_step": case(em.bernoulli_m_step, {"x": X, "resp": normal(N, 2).softmax(1)}),
+    "vae.sample": case(vae.sample, {"mean": CODE, "log_variance": CODE, "noise": NOISE}, ["noise"]),
+    "vae.pathwise": case(vae.pathwise, {"z": normal(5), "noise": normal(5)}, slope=torch.sin),
+    "vae.score": case(vae.score, {"z": normal(5), "noise": normal(5)}, f=torch.sin, std=1.0),
+    "vae.elbo_terms": case(vae.elbo_terms, {"x": X, "z": NOISE}, ["z"], nets=VAE),
+    "vae.log_weights": case(vae.log_weights, {"x": X, "noise": normal(5, N, K)}, ["x"], nets=VAE),
+    "vae.expected_importance_bound": case(
+        vae.expected_importance_bound, {"p_z_given_x": W.p_z_given_x, "q_joint": W.q_xz}, samples=1
+    ),
+    "vae.linear_log_likelihood": case(
+        vae.linear_log_likelihood, {"cov": covariances(D), "decoder": normal(D, K)}, noise_variance=1.0
+    ),
+    "vae.linear_terms": case(
+        vae.linear_terms,
+        {"cov": covariances(D), "encoder": normal(K, D), "encoder_variance": table(K), "decoder": normal(D, K)},
+    ),
+    "vae.linear_elbo": case(
+        vae.linear_elbo,
+        {"cov": covariances(D), "encoder": normal(K, D), "encoder_variance": table(K), "decoder": normal(D, K)},
+        noise_variance=1.0,
+    ),
+    "vae.axis_angle": case(vae.axis_angle, {"decoder": normal(D, K), "axes": normal(D, K)}),
+    "conditional_vae.with_label": case(conditional_vae.with_label, {"rows": X, "y": Y}, classes=3),
+    "conditional_vae.class_kl": case(
+        conditional_vae.class_kl, {"mean": CODE, "log_variance": CODE, "class_mean": NOISE}
+    ),
+    "conditional_vae.elbo_terms": case(conditional_vae.elbo_terms, {"x": X, "y": Y, "noise": NOISE}, nets=CLASS_MEANS),
+    "conditional_vae.log_weights": case(
+        conditional_vae.log_weights, {"x": X, "y": Y, "noise": NOISE}, nets=CLASS_MEANS
+    ),
+    "conditional_vae.joint_log_weights": case(
+        conditional_vae.joint_log_weights, {"x": X, "shares": table(3), "noise": normal(3, N, K)}, nets=CLASS_MEANS
+    ),
+    "conditional_vae.offsets": case(conditional_vae.offsets, {"x": X, "y": Y, "noise": NOISE}, nets=CLASS_MEANS),
+    "conditional_vae.decode": case(conditional_vae.decode, {"offset": NOISE, "y": Y}, nets=CLASS_MEANS),
+    "conditional_vae.class_averages": case(conditional_vae.class_averages, {"mean": CODE, "y": Y}, classes=3),
+    "conditional_vae.log_responsibilities": case(
+        conditional_vae.log_responsibilities,
+        {"mean": CODE, "means": normal(3, K), "shares": table(3)},
+        ["means", "shares"],
+    ),
+    "conditional_vae.within_covariance": case(conditional_vae.within_covariance, {"x": X, "y": Y}, classes=3),
+    "conditional_vae.linear_log_likelihood": case(
+        conditional_vae.linear_log_likelihood,
+        {"x": X, "y": Y, "decoder": normal(D, K), "centers": normal(3, D)},
+        noise_variance=1.0,
+    ),
+    "conditional_vae.correlation": case(conditional_vae.correlation, {"a": X, "b": normal(N, D)}),
+    "gan.joints": case(gan.joints, {"p_x": P, "q_x": Q, "d": OLD}),
+    "gan.joint_kl": case(gan.joint_kl, {"p_x": P, "q_x": Q, "d": OLD}),
+    "gan.best_discriminator": case(gan.best_discriminator, {"p_x": P, "q_x": Q}),
+    "gan.best_logit": case(gan.best_logit, {"p_x": P, "q_x": Q}),
+    "gan.label_kl": case(gan.label_kl, {"p_x": P, "q_x": Q, "d": OLD}),
+    "gan.expected": case(gan.expected, {"q_x": P, "logit": normal(5)}, loss=gan.kl_loss),
+    "dcgan.merged": case(dcgan.merged, {"p_x": P, "part": torch.tensor([0, 1, 1, 0, 2])}),
+    "dcgan.best_joint_kl": case(dcgan.best_joint_kl, {"p_x": P, "q_x": Q, "part": torch.tensor([0, 1, 1, 0, 2])}),
+    "dcgan.unseen": case(dcgan.unseen, {"p_x": P, "q_x": Q, "part": torch.tensor([0, 1, 1, 0, 2])}),
+    "conditional_gan.joint_kl": case(conditional_gan.joint_kl, dict(zip(("p_xc", "q_xc", "d"), JOINTS, strict=False))),
+    "conditional_gan.label_kl": case(conditional_gan.label_kl, dict(zip(("p_xc", "q_xc", "d"), JOINTS, strict=False))),
+    "conditional_gan.within_classes": case(conditional_gan.within_classes, {"p_xc": JOINTS[0], "q_xc": JOINTS[1]}),
+    "conditional_gan.unseen_by_blind": case(conditional_gan.unseen_by_blind, {"p_xc": JOINTS[0], "q_xc": JOINTS[1]}),
+    "conditional_gan.logit_parts": case(conditional_gan.logit_parts, {"p_xc": JOINTS[0], "q_xc": JOINTS[1]}),
+    "conditional_gan.conditional_gradient": case(
+        conditional_gan.conditional_gradient, {"q_c": table(4), "q_x_given_c": JOINTS[0]}, ["q_c"], functional=torch.sum
+    ),
+    "conditional_gan.sample": case(conditional_gan.sample, {"z": NOISE, "c": Y}, nets=CONDITIONAL),
+    "aae.code_game": case(aae.code_game, {"p_z": P, "q_z": Q, "d": OLD}),
+    "aae.reconstruction": case(aae.reconstruction, {"p_joint": W.p_xz, "q_joint": W.q_xz}),
+    "aae.objective": case(aae.objective, {"p_joint": W.p_xz, "q_joint": W.q_xz}),
+    "aae.usual_objective": case(aae.usual_objective, {"p_joint": W.p_xz, "q_joint": W.q_xz}),
+    "aae.petals": case(aae.petals, {"noise": normal(N, 3), "c": Y}),
+    "aae.swiss_roll": case(aae.swiss_roll, {"noise": normal(N, 3), "c": Y}),
+    "aae.split_kl_term": case(
+        aae.split_kl_term, {"mean": CODE, "log_variance": CODE, "noise": NOISE}, log_prior=aae.log_normal_prior
+    ),
+    "ali.divergence": case(ali.divergence, {"p_joint": W.p_xz, "q_joint": W.q_xz}),
+    "ali.four_terms": case(ali.four_terms, dict(zip(("p_joint", "q_joint", "p_old", "q_old"), JOINTS, strict=True))),
+    "ali.encoder_gradient": case(
+        ali.encoder_gradient, {"p_x": W.p_x, "p_z_given_x": W.p_z_given_x}, ["p_x"], functional=torch.sum
+    ),
+    "ali.generator_gradient": case(
+        ali.generator_gradient, {"q_z": W.q_z, "q_x_given_z": W.q_x_given_z}, ["q_z"], functional=torch.sum
+    ),
+    "ali.expected": case(ali.expected, {"joint": W.p_xz, "logit": W.q_xz.log()}, loss=gan.kl_loss),
+    "ali.fisher_product": case(ali.fisher_product, dict(zip(("p_joint", "f", "g"), JOINTS, strict=False))),
+    "ali.natural_step": case(
+        ali.natural_step,
+        {"log_p": W.p_z_given_x.log(), "log_q": W.q_x_given_z.log()},
+        w=W,
+        losses=ali.LOSSES["swapped"],
+        step_size=0.1,
+    ),
+    "ali.exact_step": case(
+        ali.exact_step,
+        {"p_z_given_x": W.p_z_given_x, "q_x_given_z": W.q_x_given_z},
+        w=W,
+        losses=ali.LOSSES["swapped"],
+        step_size=0.1,
+    ),
+    "ali.density_term": case(ali.density_term, {"fake": normal(N, 2), "z": NOISE}, encoder=ALI["players"]["encoder"]),
+    "ali.pairs": case(ali.pairs, PAIR, nets=ALI),
+    "ali.pairs without noise": case(ali.pairs, PAIR, nets=BIGAN),
+    "ali.draw": case(ali.draw, PAIR, nets=ALI),
+    "regularized_gan.objective": case(regularized_gan.objective, {"p_x": P, "q_x": Q}),
+    "regularized_gan.generator_problem": case(
+        regularized_gan.generator_problem, {"q_x": P, "q_old": Q, "d": OLD}, proximal_weight=1.0
+    ),
+    "regularized_gan.answer": case(regularized_gan.answer, {"q_old": P, "d": OLD}, proximal_weight=1.0),
+    "regularized_gan.halving_factor": case(regularized_gan.halving_factor, {"inverse_ratio": P / Q, "p_x": P}),
+    "regularized_gan.closed_form": case(regularized_gan.closed_form, {"p_x": P, "q_x": Q}, steps=2),
+    "regularized_gan.flow": case(
+        regularized_gan.flow, {"x": X, "log_d_slope": normal(N, D)}, proximal_weight=1.0, time=0.1
+    ),
+    "regularized_gan.forces": case(
+        regularized_gan.forces,
+        {"z": normal(N, 2), "old": NOISE},
+        nets=gan.toy_networks(0, 5).double(),
+        penalty_weight=1.0,
+    ),
+    "evaluation.modes": case(evaluation.modes, {"samples": X, "centers": normal(2, D)}, ["nothing"], std=1.0),
+    "evaluation.frechet": case(evaluation.frechet, {"x": X, "y": normal(N, D)}),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_fits_is_taken(name):
+    function, paired, more, _ = CASES[name]
+    function(**more, **paired)
+
+
+def one_row(value):
+    return value[:1]
+
+
+def transposed(value):
+    return value.T.contiguous()
+
+
+SPOILED = [
+    (name, argument, spoil)
+    for name, (_, paired, _, tried) in CASES.items()
+    for argument in tried
+    if argument in paired
+    for spoil in (one_row, transposed)
+    if spoil is one_row or (paired[argument].ndim == 2 and paired[argument].shape[0] != paired[argument].shape[1])
+]
+
+
+@pytest.mark.parametrize("name, argument, spoil", SPOILED, ids=[f"{n}: {a}, {s.__name__}" for n, a, s in SPOILED])
+def test_one_row_for_many_and_transposed_tables_are_refused(name, argument, spoil):
+    function, paired, more, _ = CASES[name]
+    with pytest.raises(REFUSED):
+        function(**more, **(paired | {argument: spoil(paired[argument])}))
+
+
+LETTERS = {"p_x", "q_x", "q_z", "p_z", "d", "p_joint", "q_joint", "p_old", "q_old", "p_xc", "q_xc", "p_z_given_x", "x", "y",
+           "q_x_given_z", "q_x_given_c", "q_c", "resp", "log_joint", "means", "weights", "mean", "log_variance", "noise", "z",
+           "class_mean", "shares", "offset", "a", "b", "c", "logit", "joint", "f", "g", "log_p", "log_q", "fake", "old",
+           "inverse_ratio", "log_d_slope", "part", "samples", "centers", "covariances", "decoder", "axes", "cov", "encoder",
+           "encoder_variance", "std", "rows", "p"}  # fmt: skip
+SPREADS = {  # functions of several tensors, and why they may spread one over the other
+    "joint_kl.gaussian_cells": "one Gaussian on many cells",
+    "vae.log_normal": "one density at many points, and many densities at one point, are both meant",
+    "vae.expectation": "mean and std of one Gaussian",
+    "dcgan.linear_walk": "many moments of one walk",
+    "dcgan.great_circle": "many moments of one walk",
+    "dcgan.analogy": "the three words have exemplars of their own; their shapes are tried below",
+    "aae.normal": "the class is not used",
+    "aae.energy_distance": "two samples, each of its own size",
+    "regularized_gan.proximal_step": "many games at once",
+    "regularized_gan.orbit": "many games at once",
+    "conditional_gan.look_up": "a code and the classes that look it up; tried below",
+    "evaluation.disc_probabilities": "the density is a function",
+    "evaluation.chance_lines": "centers and one std; tried below",
+    "conditional_gan.networks": "two codes, one for each player",
+    "ali.assemble": "networks",
+}
+
+
+def test_every_function_of_paired_tensors_is_tried_or_spreads_on_purpose():
+    missing = []
+    for chapter in [c.name for c in CHAPTERS if c.written and c.name != "start"] + ["evaluation"]:
+        module = importlib.import_module(f"gentools.{chapter}")
+        for name, function in vars(module).items():
+            if not inspect.isfunction(function) or function.__module__ != module.__name__ or name.startswith("_"):
+                continue
+            letters = [p for p in inspect.signature(function).parameters if p in LETTERS]
+            known = (
+                f"{chapter}.{name}" in CASES
+                or f"{chapter}.{name}" in SPREADS
+                or "opts" in inspect.signature(function).parameters
+            )
+            if len(letters) > 1 and not known:
+                missing.append(f"{chapter}.{name}")
+    assert not missing, f"add a case to tests/test_refusals.py, or say why they spread: {missing}"
+
+
+NAN = torch.tensor(float("nan"), dtype=torch.float64)
+SEMI = torch.diag(torch.tensor([1.0, -1.0])).double()
+EYE = torch.eye(2, dtype=torch.float64)
+ZERO = torch.zeros(2, dtype=torch.float64)
+LABELED_AAE = aae.networks(0, D, (5,), 2, classes=10)
+VALUES = {  # of which nothing follows, or something false
+    "gaussian_kl of -I": lambda: divergences.gaussian_kl(ZERO, EYE, ZERO, -EYE),
+    "gaussian_kl from -I": lambda: divergences.gaussian_kl(ZERO, -EYE, ZERO, EYE),
+    "gaussian_kl, indefinite": lambda: divergences.gaussian_kl(ZERO, SEMI, ZERO, EYE),
+    "gaussian_kl, not symmetric": lambda: divergences.gaussian_kl(
+        ZERO, EYE + torch.triu(torch.ones_like(EYE)), ZERO, EYE
+    ),
+    "gaussian_kl, variances for a covariance": lambda: divergences.gaussian_kl(ZERO, EYE[0], ZERO, EYE[0]),
+    "gaussian_kl, NaN": lambda: divergences.gaussian_kl(ZERO, EYE * NAN, ZERO, EYE),
+    "gaussian_entropy of -I": lambda: divergences.gaussian_entropy(-EYE),
+    "mean_field of -I": lambda: joint_kl.mean_field(-EYE),
+    "mean_field_gap, indefinite": lambda: joint_kl.mean_field_gap(-EYE),
+    "posterior_precision, noise variance -1": lambda: joint_kl.posterior_precision(normal(3, 2), -1.0),
+    "gaussian_cells, std -1": lambda: joint_kl.gaussian_cells(torch.linspace(-1, 1, 5), 0.0, -1.0),
+    "gaussian_cells, std NaN": lambda: joint_kl.gaussian_cells(torch.linspace(-1, 1, 5), 0.0, NAN),
+    "fit_reverse, std 0": lambda: joint_kl.fit_reverse(torch.linspace(-1, 1, 5).double(), P, 0.0, 0.0),
+    "smoothed_kl, h -1": lambda: joint_kl.smoothed_kl(normal(3), -1.0),
+    "gaussian_log_joint, covariance -I": lambda: em.gaussian_log_joint(X[:, :2], table(1), ZERO[None], -EYE[None]),
+    "nearest of NaN": lambda: em.nearest(X * NAN, normal(2, D)),
+    "nearest to NaN": lambda: em.nearest(X, normal(2, D) * NAN),
+    "k_means of infinity": lambda: em.k_means(X / 0, normal(2, D), 1),
+    "log_weights, one noise per row": lambda: vae.log_weights(VAE, X, NOISE),
+    "log_weights, one row of noise": lambda: vae.log_weights(VAE, X, normal(5, 1, K)),
+    "score, std -1": lambda: vae.score(torch.sin, normal(5), normal(5), -1.0),
+    "importance_bound, samples 0": lambda: vae.importance_bound(normal(4, 2), 0),
+    "importance_bound, samples -1": lambda: vae.importance_bound(normal(4, 2), -1),
+    "linear_log_likelihood, noise variance -1": lambda: vae.linear_log_likelihood(EYE, EYE, -3.0),
+    "class means, label -1": lambda: conditional_vae.elbo_terms(CLASS_MEANS, X, Y - 1, NOISE),
+    "class means, label 3": lambda: conditional_vae.decode(CLASS_MEANS, NOISE, Y + 1),
+    "linear_log_likelihood, label -1": lambda: conditional_vae.linear_log_likelihood(
+        X, Y - 1, normal(D, K), normal(3, D), 1.0
+    ),
+    "within_covariance, label -1": lambda: conditional_vae.within_covariance(X, Y - 1, 3),
+    "conditional GAN, label -1": lambda: conditional_gan.sample(CONDITIONAL, NOISE, Y - 1),
+    "conditional GAN, labels that are floats": lambda: conditional_gan.sample(CONDITIONAL, NOISE, Y.double()),
+    "petals, class 99": lambda: aae.petals(normal(N, 3), torch.full((N,), 99)),
+    "petals, class -1": lambda: aae.petals(normal(N, 3), Y - 1),
+    "petals, classes that are floats": lambda: aae.petals(normal(N, 3), Y.double()),
+    "swiss roll, class 10": lambda: aae.swiss_roll(normal(N, 3), torch.full((N,), 10)),
+    "AAE's discriminator, class -1": lambda: LABELED_AAE["discriminator"](normal(N, 2).float(), Y - 1),
+    "AAE's discriminator, one class for all": lambda: LABELED_AAE["discriminator"](normal(N, 2).float(), Y[:1]),
+    "signed, floats 0..255": lambda: dcgan.signed(255 * X),
+    "signed, NaN": lambda: dcgan.signed(X * NAN),
+    "signed, already signed": lambda: dcgan.signed(2 * X - 1),
+    "analogy of other codes": lambda: dcgan.analogy(normal(3, 4), normal(3, 1), normal(3, 4)),
+    "generator with one row of noise": lambda: ALI["players"]["generator"](NOISE, NOISE[:1]),
+    "autoencoder step, other rows": lambda: ali.autoencoder_step(BIGAN, {}, PAIR["x"], PAIR["noise"][:1]),
+    "collapsed, quality NaN": lambda: regularized_gan.collapsed([5, 5], [1.0, float("nan")], 1),
+    "collapsed, modes NaN": lambda: regularized_gan.collapsed([5, float("nan")], [1.0, 1.0], 1),
+    "collapsed, other lengths": lambda: regularized_gan.collapsed([5, 5, 5], [1.0, 1.0], 1),
+    "collapsed, nothing": lambda: regularized_gan.collapsed([], [], 1),
+    "modes, std -1": lambda: evaluation.modes(X, normal(2, D), -1.0),
+    "chance_lines, std -1": lambda: evaluation.chance_lines(normal(3, 2), -1.0),
+    "disc_probabilities, radius -1": lambda: evaluation.disc_probabilities(lambda x: x.sum(1), normal(3, 2), -1.0),
+    "expected_modes, -5 samples": lambda: evaluation.expected_modes(P, -5),
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_values_of_which_nothing_follows_are_refused(name):
+    with pytest.raises(REFUSED):
+        VALUES[name]()
+
+
+def test_bound_does_not_hide_what_is_no_probability():
+    log_joint = W.q_xz.log()
+    for bad in (NAN, torch.tensor(-0.1).double()):
+        resp = W.p_z_given_x.clone()
+        resp[0, 0] = bad
+        assert em.bound(resp, log_joint).isnan()
+    resp = W.p_z_given_x.clone()
+    resp[0] = torch.eye(len(resp[0]), dtype=resp.dtype)[0]
+    assert em.bound(resp, log_joint).isfinite()
+
+
+def test_what_is_meant_to_be_spread_still_is():
+    assert vae.sample(CODE, CODE, normal(5, N, K)).shape == (5, N, K)
+    assert vae.sample(CODE[:1], CODE[:1], NOISE).shape == (N, K)
+    assert aae.petals(normal(N, 3)).shape == (N, 2)
+    plain = conditional_vae.plain_networks(0, D, (5,), K).double()
+    assert conditional_vae.offsets(plain, X, Y, NOISE).shape == (N, K)
+
+
+def test_refusals_name_what_they_saw():
+    with pytest.raises(ValueError, match=r"p_x \(5,\), q_x \(1,\)"):
+        gan.best_logit(P, Q[:1])
+    with pytest.raises(ValueError, match=r"x \(4, 2\), noise \(1, 3, 2\)"):
+        ali.pairs(ALI, PAIR["x"], PAIR["noise"][:1])
+    with pytest.raises(ValueError, match=r"weights \(1,\), means \(2, 3\)"):
+        em.bernoulli_log_joint(X, table(1), normal(2, D).sigmoid())
+    with pytest.raises(ValueError, match="cov_q is no covariance"):
+        divergences.gaussian_kl(ZERO, EYE, ZERO, -EYE)
+    with pytest.raises(ValueError, match="from 0 to 2; these run from -1 to 1"):
+        shapes.labels_within(Y - 1, 3)
