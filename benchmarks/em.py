@@ -1,6 +1,7 @@
 """EM for Gaussian mixtures: `gentools.em.fit_mixture` against scikit-learn's `GaussianMixture`.
 
     python benchmarks/em.py [--rounds 7] [--quick]      or      make bench
+    python benchmarks/em.py --starts [--full]           only where EM starts
 
 What is compared. Both libraries run the same number of EM steps from the same start with the same floor, through their
 public calls, checks of the input and history included. The columns of the data have variance 1, so that `floor` is
@@ -12,6 +13,13 @@ How. One process, one thread on both sides. Peer and ours take turns, the order 
 A float64 1024 x 1024 matrix product in the same rotation is the yardstick for `share`: the fraction of its speed that
 our two matrix products per step would need at our time. Extra memory is the rise of the peak resident size during the
 fit, over a process that has loaded its libraries and the data; one process per side.
+
+Starts. On a grid of cases (dimensions d, components K, closest means `apart` standard deviations, columns in units
+from 1e-3 to 1e3, the data turned, unequal weights and shapes, all means on one axis) both fit once per seed from their
+own start with the same tolerance, in turns. A run succeeds if its log-likelihood is within .01 nats per point of the
+best one known: of all runs and of EM from the mixture that made the data. `seconds to it` is the CPU time of all runs
+by the number that succeeded: what a success costs on average. scikit-learn's `reg_covar` is in the units of the data,
+so it is 1e-12 where they are small.
 """
 
 # ruff: noqa: E402 (thread counts are read when the libraries are imported)
@@ -27,6 +35,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from pathlib import Path
 
@@ -139,6 +148,90 @@ def whole(n, rounds, restarts):
     )
 
 
+def case(d, k, apart, units=False, turned=False, unequal=False, axis=False, seed=0):
+    """Data x (n, d) of a mixture of `k` Gaussians, and that mixture."""
+    rng = np.random.default_rng([seed, d, k])
+    n = max(1500, 4 * k * d, 8 * k * d if d >= 100 else 0)
+    means = apart * np.eye(d)[0] * np.arange(k)[:, None] if axis else far_means(rng, k, d, apart)
+    weights = rng.uniform(0.3, 2, k) if unequal else np.ones(k)
+    weights /= weights.sum()
+    shapes = [np.linalg.qr(rng.normal(size=(d, d)))[0] * np.exp(rng.uniform(-0.7, 0.7, d)) for _ in range(k)]
+    shapes = np.stack(shapes if unequal else [np.eye(d)] * k)
+    change = np.linalg.qr(rng.normal(size=(d, d)))[0] if turned else np.eye(d)
+    change = (10 ** rng.uniform(-3, 3, d) if units else np.ones(d))[:, None] * change
+    z = rng.choice(k, n, p=weights)
+    noise = rng.normal(size=(n, d))
+    for i in range(k):
+        noise[z == i] = noise[z == i] @ shapes[i].T
+    roots = change @ shapes
+    return (means[z] + noise) @ change.T, Mixture(weights, means @ change.T, roots @ roots.transpose(0, 2, 1))
+
+
+def far_means(rng, k, d, apart):
+    """k means (k, d) spread over many candidates, farthest first, the closest two `apart` from each other."""
+    candidates = rng.normal(size=(10 * k, d))
+    chosen, nearest = [0], np.full(10 * k, np.inf)
+    for _ in range(k - 1):
+        nearest = np.minimum(nearest, ((candidates - candidates[chosen[-1]]) ** 2).sum(1))
+        chosen.append(int(nearest.argmax()))
+    means = candidates[chosen]
+    distance = np.linalg.norm(means[:, None] - means, axis=2) + np.diag(np.full(k, np.inf))
+    return means * apart / distance.min()
+
+
+def grid_of_cases(full):
+    """The cases, as keywords of `case`."""
+    sizes = [(2, 5), (2, 25), (8, 5), (12, 2), (30, 2), (30, 4), (8, 25), (30, 10)]
+    sizes += [(2, 2), (2, 10), (8, 2), (8, 10), (30, 25), (100, 2), (100, 4)] if full else []
+    changes = [{}, {"units": True, "turned": True}, {"unequal": True}]
+    changes += [{"units": True}, {"turned": True}, {"units": True, "unequal": True}] if full else []
+    cases = []
+    for d, k in sizes:
+        for apart in (3, 4, 6, 8) if full else (3.5, 6):
+            some = [*changes, {"axis": True}, {"axis": True, "units": True}] if k <= 4 else changes
+            cases += [dict(d=d, k=k, apart=apart, **change) for change in some]
+    return cases
+
+
+def compare_starts(cases, restarts, seeds):
+    """A row per case: share of runs that succeed and seconds per success, scikit-learn's and ours; then the total."""
+    print(f"{'case':64s}{'n':>6s}   success: sklearn, ours   seconds to it: sklearn, ours")
+    wins = {"peer": [], "ours": []}
+    for keywords in cases:
+        x, truth = case(**keywords)
+        k, small = keywords["k"], keywords.get("units", False)
+        settings = dict(n_init=restarts, tol=1e-4, max_iter=200, reg_covar=1e-12 if small else FLOOR)
+        reached, seconds = {"peer": [], "ours": []}, {"peer": 0.0, "ours": 0.0}
+
+        def theirs(seed, x=x, k=k, settings=settings):
+            return GaussianMixture(k, random_state=seed, **settings).fit(x).score(x)
+
+        def mine(seed, x=x, k=k):
+            fit = fit_mixture(x, k, seed=seed, restarts=restarts, floor=FLOOR, tol=1e-4, max_steps=200)
+            return float(fit.likelihoods.nan_to_num(-np.inf).max())
+
+        for seed in range(seeds):
+            for name, run in (("peer", theirs), ("ours", mine))[:: -1 if seed % 2 else 1]:
+                begin = time.process_time()
+                reached[name].append(run(seed))
+                seconds[name] += time.process_time() - begin
+        known = float(fit_mixture(x, k, start=truth, floor=FLOOR, tol=1e-4).likelihoods.max())
+        best = max(known, *reached["peer"], *reached["ours"])
+        share = {name: np.mean(np.array(values) > best - 0.01) for name, values in reached.items()}
+        cost = {name: f"{seconds[name] / seeds / share[name]:.2f}" if share[name] else "never" for name in share}
+        for name in share:
+            wins[name].append(share[name])
+        what = " ".join(key if value is True else f"{key}={value}" for key, value in keywords.items())
+        print(
+            f"{what:64s}{len(x):6d}   {share['peer']:16.2f} {share['ours']:5.2f}   {cost['peer']:>22s} {cost['ours']:>5s}"
+        )
+    peer, ours = (np.array(wins[name]) for name in ("peer", "ours"))
+    print(
+        f"{len(cases)} cases, {seeds} runs each, {restarts} restarts: success {peer.mean():.3f} and {ours.mean():.3f}; "
+        f"ours more often in {(ours > peer).sum()}, less often in {(ours < peer).sum()}"
+    )
+
+
 def resident(peak):
     """Resident size of this process in bytes: now, or its peak.
 
@@ -183,9 +276,15 @@ def main():
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--quick", action="store_true", help="small sizes and 3 rounds: does it run, not how fast")
     parser.add_argument("--memory", nargs=2, metavar=("SIDE", "FILE"), help=argparse.SUPPRESS)
+    parser.add_argument("--starts", action="store_true", help="only the comparison of starts")
+    parser.add_argument("--full", action="store_true", help="the large grid of starts, with 1 and 4 restarts (hours)")
     args, _ = parser.parse_known_args()
     if args.memory:
         print(extra_memory(*args.memory))
+        return
+    if args.starts:
+        for restarts in (1, 4) if args.full else (1,):
+            compare_starts(grid_of_cases(args.full), restarts, 10 if args.full else 4)
         return
     rounds, shrink = (3, 50) if args.quick else (args.rounds, 1)
     print(f"torch {torch.__version__}, one thread, {rounds} rounds, load {os.getloadavg()[0]:.1f}; K = {COMPONENTS}")
@@ -198,9 +297,11 @@ def main():
         speed(n, 2, rounds, 5, "" if args.quick else "10x", restarts=16)
     print("extra memory")
     memory(1_000_000 // min(shrink, 5))
-    print("16 restarts from own starts until converged, scikit-learn (k-means) and ours (k-means++)")
+    print("16 restarts from own starts until converged, scikit-learn (k-means) and ours (six kinds)")
     for n in (2_000,) if args.quick else (2_000, 20_000):
         whole(n, 1 if args.quick else min(rounds, 3), 16)
+    print("own starts, one restart each")
+    compare_starts(grid_of_cases(full=False)[: 2 if args.quick else None], 1, 1 if args.quick else 4)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,17 @@ from gentools.lab.randomness import generator
 NARROW = 1e5  # from this precision on (in units of the data's spread) a component is computed about its own mean
 EMPTY = 1e-200  # a component with a smaller count is chosen by no point
 COLLAPSED = 1e-14  # a component thinner than this, as a fraction of the data's variance, has collapsed
-SEEDING = 16384  # k-means++ chooses among at most this many points
+FLAT = 2e9  # a component flatter than this at an angle, as a ratio of variances, has too few digits left
+SEEDING = 16384  # the start looks at no more points than these
+PURSUIT = 4096  # directions are sought with no more points than these
+DIRECTIONS = 16  # directions that are improved, and two more for every one that is wanted
+DRAWS = 3  # runs of k-means, of which a start keeps the best
+LLOYD = 30  # iterations of k-means in a start
+TRIAL = 5  # steps of EM by which starts are judged
+DEAR = 10000  # features times steps of a trial that are worth their time: 5 steps up to 61 dimensions
+TOGETHER = 2**20  # entries of theta that are tried side by side (8 MB)
+WIDE = 96  # from this many dimensions on, a pass takes one component after the other
+WIDE_CHUNK = 1024  # points that such a pass works on at a time
 CACHE = 2**19  # float64 numbers that a pass works on at a time (4 MB)
 
 
@@ -148,14 +158,23 @@ def fit_mixture(x, components, *, seed=0, restarts=1, max_steps=200, tol=1e-6, f
     Floor: every M-step adds `floor` times the variance of column j (over all data) to the j-th diagonal entry of every
     covariance, as if the data had been smoothed that much. On columns of variance 1 it is scikit-learn's `reg_covar`.
     It rules out collapse; in return the likelihood may fall slightly once a component is about as thin as the floor.
-    It is relative to the variance of all data, so a far outlier raises it for everyone; and below about 1e-9 the digits
-    of a covariance that is flat at an angle run out. With `floor=0` EM is exact and never falls, but a restart in which
-    a component gets thinner than 1e-7 of the data's standard deviation counts as collapsed and is dropped.
+    It is relative to the variance of all data, so a far outlier raises it for everyone. With `floor=0` EM is exact and
+    never falls, but a restart counts as collapsed and is dropped once a component gets thinner than 1e-7 of the data's
+    standard deviation, or so flat at an angle that a column keeps less than 1 / 2e9 of its variance when the others
+    are known: there the digits of a covariance run out (with a floor below about 1e-9 too).
 
-    Start: means by greedy k-means++ (Arthur, Vassilvitskii 2007), among 16,384 random points if there are more. Every
-    point goes to its nearest mean; the counts (plus 1) are the weights, and the covariances those of the groups about
-    their means, with d + 1 points' worth of the variance common to all groups mixed in. Or `start`: a Mixture, or a
-    list of them, one per restart. A component that no point chooses keeps its place, with weight 0.
+    Start: no single kind finds every plain cluster, so each restart tries six and keeps the one with the highest
+    likelihood after five steps of EM, fewer above 61 dimensions and none above 139 (short runs: Biernacki, Celeux,
+    Govaert 2003). All are k-means, the best of three runs from greedy k-means++ (Lloyd 1982; Arthur, Vassilvitskii
+    2007), on different views of the data: in the units they came in; standardized; whitened; and projected on few
+    directions of the whitened data, where clusters show that noise in many dimensions hides from the others: the one
+    direction of least kurtosis, K - 1 such directions (Peña, Prieto 2001), and the K - 1 least Gaussian ones (Jones,
+    Sibson 1987). Whitening takes units and rotations away, so the last four hardly depend on them. A group's share, mean and covariance, with d + 1 points' worth
+    of the covariance common to all groups mixed in, start its component. All this sees 16,384 random points, if there
+    are more; `history` begins after it. Or `start`: a Mixture, or a list of them, one per restart. A component that no
+    point chooses keeps its place, with weight 0.
+
+    Warns if one value, far outside the others of its column, is repeated in it: probably a code for "missing".
 
     `x`: torch or numpy, any real type (computed in float64). ValueError for nan or infinity, a shape other than (n, d),
     fewer points than components, or a constant column (so also if all points are equal); TypeError for complex or
@@ -167,8 +186,9 @@ def fit_mixture(x, components, *, seed=0, restarts=1, max_steps=200, tol=1e-6, f
     if not 0 <= floor < math.inf:
         raise ValueError(f"floor must be a fraction of the data's variance, 0 or more, not {floor!r}")
     columns, mean, std = _columns(x)
+    _warn_of_codes(columns, mean, std)
     if start is None:
-        model = _seeded(columns, k, seed, restarts)
+        model = _seeded(columns, std, k, seed, restarts, floor)
     else:
         model = _stack([_standardize(s, mean, std) for s in _starts(start, restarts, (k, x.shape[1]))])
     best, report = _best(_climb(model, columns, floor, max_steps, tol), -float(std.log().sum()))
@@ -243,6 +263,8 @@ def _climb(model, columns, floor, max_steps, tol):
 
 def _pass(model, columns):
     """One E-step over the data: sums R Phi' (R, K, F) for the M-step, and the log-likelihood per point, (R,)."""
+    if _is_wide(model):
+        return _wide_pass(model, columns)
     restarts, k, f = model.theta.shape
     theta, size = model.theta.flatten(0, 1), _chunk_size(model.theta)
     sums, total = torch.zeros_like(theta), torch.zeros(restarts, dtype=torch.float64)
@@ -265,6 +287,40 @@ def _pass(model, columns):
     return sums.view(restarts, k, f), total / columns.shape[1]
 
 
+def _wide_pass(model, columns):
+    """`_pass` for many dimensions, where the products x_i x_j of a chunk outgrow the cache: a matrix per component."""
+    restarts, k, f = model.theta.shape
+    d = len(columns)
+    upper = torch.triu_indices(d, d)
+    sums, total = torch.zeros(restarts * k, f, dtype=torch.float64), torch.zeros(restarts, dtype=torch.float64)
+    scatter = torch.zeros(restarts * k, d, d, dtype=torch.float64)
+    origins = model.origins.flatten(0, 1)
+    for chunk in columns.split(WIDE_CHUNK, dim=1):
+        resp, log_density = _softmax(_wide_logits(model, chunk))
+        total += log_density.sum((1, 2))
+        for row, r in enumerate(resp.flatten(0, 1)):
+            x = chunk - origins[row][:, None]
+            sums[row, 0] += r.sum()
+            sums[row, 1 : d + 1] += x @ r
+            scatter[row].addmm_(x * r, x.T)
+    for row, square in enumerate(scatter):
+        sums[row, d + 1 :] = square[upper[0], upper[1]]
+    return sums.view(restarts, k, f), total / columns.shape[1]
+
+
+def _wide_logits(model, chunk):
+    """log q(x, z=k) of the points in `chunk` (d, c), without the features: (R, K, c)."""
+    restarts, k = model.weights.shape
+    d, theta = len(chunk), model.theta.flatten(0, 1)
+    logits = torch.empty(restarts * k, chunk.shape[1], dtype=torch.float64)
+    for row, (origin, precision) in enumerate(
+        zip(model.origins.flatten(0, 1), model.precisions.flatten(0, 1), strict=True)
+    ):
+        x = chunk - origin[:, None]
+        logits[row] = theta[row, 0] + theta[row, 1 : d + 1] @ x - (x * (precision @ x)).sum(0) / 2
+    return logits.view(restarts, k, -1)
+
+
 def _softmax(logits):
     """From log q(x, z=k), (..., K, c): q(z=k|x), in the same memory, and log q(x), (..., 1, c).
 
@@ -276,8 +332,15 @@ def _softmax(logits):
     return logits.div_(norm), top.add_(norm.log_())
 
 
+def _is_wide(model):
+    """Whether the model has quadratic features, and so many that each component is better computed by itself."""
+    return isinstance(model, _Gaussians) and model.means.shape[-1] >= WIDE
+
+
 def _log_joint(model, columns):
     """log q(x, z=k) of the points in `columns` (d, c): (R, K, c)."""
+    if _is_wide(model):
+        return _wide_logits(model, columns)
     theta = model.theta.flatten(0, 1)
     logits = theta @ model.features(columns)
     for row, origin in model.narrow():
@@ -291,7 +354,7 @@ def _best(runs, shift):
     if final.isnan().all():
         raise CollapseError(
             "a component shrank onto a point or a plane, where the likelihood is unbounded; give a floor (such as "
-            "floor=1e-6), fewer components, or drop columns that depend linearly on others"
+            "floor=1e-6), fewer components, or drop columns that depend linearly, or nearly so, on others"
         )
     best = int(final.nan_to_num(nan=-math.inf).argmax())
     run = runs[best]
@@ -346,6 +409,8 @@ class _Gaussians(NamedTuple):
         healthy = (info == 0).all(-1) & (pivots > COLLAPSED).all(-1).all(-1)
         inverse = torch.linalg.solve_triangular(factor, eye, upper=False)
         precisions, logdets = inverse.mT @ inverse, pivots.log().sum(-1)
+        inflation = (precisions * covariances).diagonal(dim1=-2, dim2=-1)  # variance of a column / what others leave
+        healthy &= (inflation < FLAT).all(-1).all(-1)
 
         size = (precisions.diagonal(dim1=-2, dim2=-1) * (1 + means**2)).sum(-1)  # of the terms that would cancel
         origins = torch.where((size > NARROW)[..., None], means, 0.0)
@@ -440,23 +505,146 @@ class _Bernoullis(NamedTuple):
 # Where EM starts
 
 
-def _seeded(columns, k, seed, restarts):
-    """The start of every restart, in standardized units: see `fit_mixture`."""
-    d = len(columns)
-    sample = columns[:, :: -(-columns.shape[1] // SEEDING)].T.contiguous()
-    weights, means, covariances = [], [], []
+def _seeded(columns, std, k, seed, restarts, floor):
+    """The start of every restart, in standardized units: see `fit_mixture`. A partition found twice is tried once."""
+    sample = _sample(columns, generator(seed, "mixture", "sample"))
+    points, views = sample.T.contiguous(), _views(sample, std)
+    axes = torch.linalg.pinv(views[-1]).T  # the columns as directions of the whitened data
+    partitions, users = {}, {}
     for r in range(restarts):
-        centers = _spread(columns, k, generator(seed, "mixture", r))
-        nearest = torch.cdist(sample, centers).argmin(1)
-        offset = sample - centers[nearest]
-        count = torch.bincount(nearest, minlength=k).to(torch.float64)
-        scatter = torch.zeros(k, d, d, dtype=torch.float64)
-        scatter.index_add_(0, nearest, offset[:, :, None] * offset[:, None, :])
-        common = torch.diag((offset**2).mean(0).clamp(min=1e-6))
-        means.append(centers)
-        weights.append((count + 1) / (count + 1).sum())
-        covariances.append((scatter + (d + 1) * common) / (count + d + 1)[:, None, None])
-    return _Gaussians.of(*map(torch.stack, (weights, means, covariances)))
+        rng = generator(seed, "mixture", r)
+        white = points @ views[-1]
+        flat, odd = (views[-1] @ _projections(white, k, index, axes, rng) for index in (_flatness, _negentropy))
+        for view in (*views, *([flat[:, :1]] if k > 2 else []), flat, odd):
+            groups = _in_order(_k_means(points @ view, k, rng))
+            name = groups.numpy().tobytes()
+            partitions[name] = groups
+            users.setdefault(name, set()).add(r)
+    best = [(-math.inf, None)] * restarts
+    for name, reached, model in _trials(sample, partitions, k, floor):
+        for r in users[name]:
+            if best[r][1] is None or reached > best[r][0]:
+                best[r] = reached, model
+    return _stack([model for _, model in best])
+
+
+def _trials(sample, partitions, k, floor):
+    """For each of the named partitions its name, the likelihood after a few steps of EM, and the model then (R = 1).
+
+    One that collapsed: -inf and the model at the start. Many run side by side, as far as memory allows; where a step is
+    dear there are fewer of them, down to none.
+    """
+    d = len(sample)
+    features = 1 + d + d * (d + 1) // 2
+    steps, together = min(TRIAL, DEAR // features), max(1, TOGETHER // (k * features))
+    names = list(partitions)
+    for first in range(0, len(names), together):
+        some = names[first : first + together]
+        starts = [_of_groups(sample, partitions[name], k) for name in some]
+        for name, start, run in zip(some, starts, _climb(_stack(starts), sample, floor, steps, 0.0), strict=True):
+            yield (name, run.likelihood[-1], run.model) if run.model else (name, -math.inf, start)
+
+
+def _in_order(groups):
+    """The same groups (n,), numbered in the order in which they appear: equal partitions become equal tensors."""
+    _, inverse = groups.unique(return_inverse=True)
+    first = torch.full((int(inverse.max()) + 1,), len(groups)).scatter_reduce(
+        0, inverse, torch.arange(len(groups)), "amin"
+    )
+    return first.argsort().argsort()[inverse]
+
+
+def _sample(columns, rng):
+    """At most SEEDING random points of `columns` (d, n), or all."""
+    n = columns.shape[1]
+    return columns if n <= SEEDING else columns[:, torch.randperm(n, generator=rng)[:SEEDING]]
+
+
+def _views(sample, std):
+    """Matrices (d, m) that take standardized points to three views: the units they came in, themselves, whitened."""
+    values, vectors = torch.linalg.eigh(sample.cov(correction=0))
+    kept = values > 1e-10 * values[-1]  # directions in which the data vary
+    return torch.diag(std / std.max()), torch.eye(len(std), dtype=torch.float64), vectors[:, kept] / values[kept].sqrt()
+
+
+def _projections(white, k, index, axes, rng):
+    """The directions of largest `index` of whitened points (n, d), one fewer than groups, as columns: (d, min(k - 1, d)).
+
+    A direction climbs the index by fixed points, as in FastICA (Hyvarinen 1999), from the best of some random
+    directions and of the `axes`. The best is taken, then the best orthogonal to it, and so on.
+    """
+    white = white[:PURSUIT] - white[:PURSUIT].mean(0)
+    d = white.shape[1]
+    wanted = max(1, min(k - 1, d))
+    chosen = torch.zeros(0, d, dtype=torch.float64)
+    w = torch.nn.functional.normalize(
+        torch.cat([axes, torch.randn(DIRECTIONS + 4 * wanted, d, generator=rng, dtype=torch.float64)]), dim=1
+    )
+    w = w[index(white, w)[0].topk(DIRECTIONS + 2 * wanted).indices]
+    while len(chosen) < wanted:
+        for _ in range(8 if len(chosen) else 20):
+            w = torch.nn.functional.normalize(w - (w @ chosen.T) @ chosen, dim=1)
+            last, (value, w) = w, index(white, w)
+        chosen = torch.cat([chosen, last[value.argmax()][None]])
+    return chosen.T
+
+
+def _flatness(white, w):
+    """Minus the excess kurtosis of every direction, the rows of `w` (m, d), and where it goes next, (m, d).
+
+    Two groups of similar size make a direction flat (Peña, Prieto 2001), chance and long tails do not.
+    """
+    u = white @ w.T
+    cube = u**3
+    return 3 - (cube * u).mean(0), 3 * w - cube.T @ white / len(white)
+
+
+def _negentropy(white, w):
+    """skewness^2 / 12 + excess kurtosis^2 / 48 (Jones, Sibson 1987) of every direction, and where it goes next, (m, d).
+
+    It sees small groups, too, but is misled by long tails.
+    """
+    u = white @ w.T
+    square = u * u
+    skewness, kurtosis = (square * u).mean(0), (square * square).mean(0) - 3
+    third, fourth = square.T @ white / len(white), (square * u).T @ white / len(white) - 3 * w
+    return skewness**2 / 12 + kurtosis**2 / 48, skewness[:, None] * third / 2 + kurtosis[:, None] * fourth / 6
+
+
+def _k_means(points, k, rng):
+    """Group numbers (n,) of `points` (n, d): of DRAWS runs of k-means, the one of least squared distance in total."""
+    runs = [_lloyd(points, _spread(points.T, k, rng)) for _ in range(DRAWS)]
+    return min(runs, key=lambda run: run[0])[1]
+
+
+def _lloyd(points, centers):
+    """At most LLOYD iterations from `centers` (k, d): the squared distances, summed up to a constant, and the groups."""
+    groups = None
+    for _ in range(LLOYD):
+        last = groups
+        least, groups = torch.addmm((centers**2).sum(1), points, centers.T, alpha=-2).min(1)
+        if last is not None and torch.equal(last, groups):
+            break
+        count = torch.bincount(groups, minlength=len(centers))[:, None]
+        sums = torch.zeros_like(centers).index_add_(0, groups, points)
+        centers = torch.where(count > 0, sums / count.clamp(min=1), centers)
+    return float(least.sum()), groups
+
+
+def _of_groups(sample, groups, k):
+    """The Gaussians of the groups of `sample` (d, n), R = 1; see `fit_mixture`. An empty group gets the whole data's."""
+    d, n = sample.shape
+    count = torch.bincount(groups, minlength=k).to(torch.float64)
+    means, scatter = torch.zeros(k, d, dtype=torch.float64), torch.zeros(k, d, d, dtype=torch.float64)
+    for i in range(k):
+        group = sample[:, groups == i]
+        if group.shape[1]:
+            means[i] = group.mean(1)
+            offset = group - means[i][:, None]
+            scatter[i] = offset @ offset.T
+    common = scatter.sum(0) / n + 1e-6 * torch.eye(d, dtype=torch.float64)
+    covariances = (scatter + (d + 1) * common) / (count + d + 1)[:, None, None]
+    return _Gaussians.of(((count + 1) / (n + k))[None], means[None], covariances[None])
 
 
 def _spread(columns, k, rng):
@@ -465,9 +653,7 @@ def _spread(columns, k, rng):
     Every next center is drawn with probability proportional to the squared distance from the centers so far; of
     2 + log k such draws the one is kept that leaves the least squared distance in total.
     """
-    n = columns.shape[1]
-    points = columns.T if n <= SEEDING else columns[:, torch.randperm(n, generator=rng)[:SEEDING]].T
-    points = points.contiguous()
+    points = _sample(columns, rng).T.contiguous()
 
     def squares(candidates):
         return torch.cdist(candidates, points, compute_mode="donot_use_mm_for_euclid_dist") ** 2
@@ -521,6 +707,30 @@ def _columns(x):
         raise ValueError("the spread of a column is too large or too small for float64; rescale the data")
     columns /= std
     return columns, mean[:, 0], std[:, 0]
+
+
+def _warn_of_codes(columns, mean, std):
+    """Warn of columns (d, n, standardized) in which the largest or smallest value looks like a code for "missing".
+
+    That is: at least 3 points and at most a fifth share exactly this value; in between there is a gap wider than three
+    times the range of all other values. Heavy tails do not repeat their extremes; counts, categories and columns that
+    are mostly 0 leave no such gap, or the rare value is one of only a few.
+    """
+    n = columns.shape[1]
+    for extreme, sign in ((columns.amax(1), 1), (columns.amin(1), -1)):
+        alike = columns == extreme[:, None]
+        count = alike.sum(1)
+        for j in ((count >= 3) & (5 * count <= n)).nonzero()[:, 0].tolist():
+            others = columns[j][~alike[j]]
+            low, high = others.amin(), others.amax()
+            gap = extreme[j] - high if sign > 0 else low - extreme[j]
+            if gap > 3 * (high - low) > 0 and len(others[:1000].unique()) > 10:
+                value = float(mean[j] + std[j] * extreme[j])
+                warnings.warn(
+                    f"column {j} holds the value {value:.6g} in {int(count[j])} of {n} rows, far outside all its other "
+                    f"values: if it stands for missing data, drop or fill those rows",
+                    stacklevel=4,  # past torch.no_grad, at the caller of fit_mixture
+                )
 
 
 def _points(x, d=None):

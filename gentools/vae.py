@@ -259,9 +259,16 @@ def spectrum(x):
 def ppca(eigenvalues, eigenvectors, latent, noise_variance=None):
     """The most likely decoder W (d, k) of x = W z + noise, and its noise variance; without one, the most likely too.
 
-    Column j is the j-th eigenvector, times sqrt(eigenvalue - noise variance), and 0 where that is negative.
+    Column j is the j-th eigenvector, times sqrt(eigenvalue - noise variance), and 0 where that is negative. ValueError
+    for more codes than eigenvalues, or as many without a noise variance: it is the mean of the eigenvalues left over,
+    and with none left every value up to the smallest eigenvalue gives the same likelihood.
     """
+    d = len(eigenvalues)
+    if not 1 <= latent <= d:
+        raise ValueError(f"latent must lie between 1 and the dimension {d} of the data, not {latent}")
     if noise_variance is None:
+        if latent == d:
+            raise ValueError(f"with latent = {d}, the dimension of the data, no noise variance is best; give one")
         noise_variance = eigenvalues[latent:].mean()
     return eigenvectors[:, :latent] * (eigenvalues[:latent] - noise_variance).clamp_min(0).sqrt(), noise_variance
 

@@ -3,7 +3,11 @@
 import dataclasses
 import importlib.util
 import math
+import re
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
@@ -343,7 +348,237 @@ def test_as_many_components_as_points():
     assert fit_mixture(x, 6).log_density(x).isfinite().all()
 
 
+# Where EM starts
+
+
+def clusters(d, k, n=1500, seed=0, apart=6.0):
+    """k unit Gaussians, `apart` standard deviations from one to the next along one of d axes, (n, d) numpy."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, d))
+    x[:, 0] += apart * (np.arange(n) % k)
+    return x
+
+
+def turn(d):
+    return np.linalg.qr(np.random.default_rng(5).normal(size=(d, d)))[0]
+
+
+def units(d):
+    return 10 ** np.random.default_rng(6).uniform(-3, 3, d)
+
+
+def groups_found(x, k, fit, n=1500):
+    """Share of the points in the group that most of their cluster are in; 1 if every cluster has a group of its own."""
+    group, cluster = fit.responsibilities(x).argmax(1), torch.arange(n) % k
+    table = torch.zeros(k, k).index_put_((cluster, group), torch.ones(n), accumulate=True)
+    return float(table.amax(1).sum()) / n if table.argmax(1).unique().numel() == k else 0.0
+
+
+@pytest.mark.parametrize("d, k", [(10, 2), (12, 2), (20, 2), (30, 2), (50, 2), (30, 4)])
+@pytest.mark.parametrize("change", ["as they are", "other units", "turned", "turned, other units"])
+def test_every_single_start_finds_clusters_six_apart_in_many_dimensions(d, k, change):
+    x = clusters(d, k)
+    x = x @ turn(d).T if "turned" in change else x
+    x = x * units(d) if "units" in change else x
+    for seed in range(3):
+        fit = fit_mixture(x, k, seed=seed)
+        assert fit.converged and groups_found(x, k, fit) > 0.99
+
+
+def test_one_start_is_as_good_as_scikit_learns_and_better_in_other_units():
+    x = clusters(30, 2)
+    theirs = GaussianMixture(2, random_state=0).fit(x)
+    assert float(fit_mixture(x, 2).likelihoods[0]) > theirs.score(x) - 1e-3
+    scale = units(12)
+    y = clusters(12, 2) * scale
+    likelihood = float(fit_mixture(y, 2).likelihoods[0])
+    for seed in range(3):
+        theirs = GaussianMixture(2, random_state=seed, reg_covar=1e-12, max_iter=200).fit(y)
+        assert likelihood > theirs.score(y) + 0.01
+
+
+def test_digits_in_thirty_principal_components():
+    images, _ = data.digits()
+    x = images.flatten(1).double().numpy()
+    x = x - x.mean(0)
+    x = x @ np.linalg.svd(x, full_matrices=False)[2][:30].T
+    theirs = GaussianMixture(10, random_state=0, max_iter=200).fit(x).score(x)
+    ours = fit_mixture(x, 10, restarts=8).likelihoods
+    assert float(ours.max()) > theirs - 0.05
+
+
+def test_unequal_weights_and_shapes():
+    rng = np.random.default_rng(3)
+    shapes = rng.normal(size=(3, 8, 8)) / 2 + np.eye(8)
+    z = rng.choice(3, 2000, p=(0.1, 0.3, 0.6))
+    x = np.einsum("nij,nj->ni", shapes[z], rng.normal(size=(2000, 8)))
+    x[:, 2] += 9 * z
+    truth = Mixture([0.1, 0.3, 0.6], 9 * np.eye(8)[2] * np.arange(3)[:, None], shapes @ shapes.transpose(0, 2, 1))
+    best = float(fit_mixture(x, 3, start=truth).likelihoods[0])
+    for seed in range(5):
+        assert float(fit_mixture(x, 3, seed=seed).likelihoods[0]) > best - 0.01
+
+
+def test_whitened_points_and_their_directions_do_not_see_units_and_rotation():
+    """White points from x and from turned x in other units are the same up to a rotation: equal distances."""
+    x = torch.from_numpy(clusters(6, 2, n=300))
+    y = x @ torch.from_numpy((turn(6) * 10 ** np.linspace(-1, 1, 6)[:, None]).T)
+    gram = []
+    for points in (x, y):
+        columns, _, std = mixtures._columns(points)
+        white = columns.T @ mixtures._views(columns, std)[-1]
+        assert torch.allclose(white.T @ white / 300, torch.eye(6, dtype=torch.float64), atol=1e-10)
+        gram.append(white @ white.T)
+        for index in (mixtures._flatness, mixtures._negentropy):
+            axes = torch.zeros(0, 6, dtype=torch.float64)
+            direction = mixtures._projections(white, 2, index, axes, generator(0, "direction"))
+            projected = (white @ direction)[:, 0]
+            assert abs(float(torch.corrcoef(torch.stack([projected, x[:, 0]]))[0, 1])) > 0.98
+    assert torch.allclose(*gram, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", ["_flatness", "_negentropy"])
+def test_directions_climb_their_index(name):
+    """The index is that of scipy's skewness and kurtosis; directions move along its derivative on the sphere."""
+    columns, _, std = mixtures._columns(torch.from_numpy(np.random.default_rng(1).normal(size=(400, 3)) ** 3))
+    white = columns.T @ mixtures._views(columns, std)[-1]
+    index = getattr(mixtures, name)
+    w = torch.nn.functional.normalize(torch.randn(4, 3, generator=generator(1), dtype=torch.float64), dim=1)
+    value, step = index(white, w)
+    skewness, kurtosis = stats.skew((white @ w.T).numpy()), stats.kurtosis((white @ w.T).numpy())
+    assert np.allclose(value, -kurtosis if name == "_flatness" else skewness**2 / 12 + kurtosis**2 / 48)
+    aside = torch.linalg.cross(w, torch.randn(4, 3, generator=generator(2), dtype=torch.float64))
+    up, down = (index(white, torch.nn.functional.normalize(w + h * aside, dim=1))[0] for h in (1e-5, -1e-5))
+    slope, along = (up - down) / 2e-5, (step * aside).sum(1)
+    assert torch.allclose(slope, along * {"_flatness": 4, "_negentropy": 1}[name], rtol=1e-4)
+
+
+def test_k_means_of_a_start_is_scikit_learns():
+    x = torch.from_numpy(clusters(5, 4, n=400, apart=4.0))
+    centers = x[:4].clone()
+    reached, groups = mixtures._lloyd(x, centers)
+    theirs = KMeans(4, init=centers.numpy(), n_init=1, max_iter=30, tol=0, algorithm="lloyd").fit(x.numpy())
+    assert np.array_equal(groups.numpy(), theirs.labels_)
+    assert reached + float((x**2).sum()) == pytest.approx(theirs.inertia_)
+
+
+def test_components_of_groups_are_their_moments_with_some_of_the_common_covariance():
+    x, _ = problem(11, n=120)
+    groups = mixtures._in_order(torch.arange(120) % 3)
+    model = mixtures._of_groups(standard(x).T.contiguous(), groups, 3)
+    parts = [standard(x)[groups == i].numpy() for i in range(3)]
+    scatter = [40 * np.cov(part.T, ddof=0) for part in parts]
+    common = sum(scatter) / 120 + 1e-6 * np.eye(2)
+    assert np.allclose(model.means[0], [part.mean(0) for part in parts])
+    assert np.allclose(model.covariances[0], [(s + 3 * common) / 43 for s in scatter])
+    assert np.allclose(model.weights, 1 / 3)
+
+
+def test_groups_in_order_of_appearance():
+    assert mixtures._in_order(torch.tensor([4, 4, 0, 2, 0])).tolist() == [0, 0, 1, 2, 1]
+
+
+def test_a_start_sees_a_sample_and_fits_all_points(monkeypatch):
+    monkeypatch.setattr(mixtures, "SEEDING", 300)
+    x = clusters(12, 2)
+    fit = fit_mixture(x, 2)
+    assert groups_found(x, 2, fit) > 0.99
+    assert float(fit.history.likelihood[-1]) == pytest.approx(float(fit.log_density(x).mean()), abs=1e-10)
+
+
+def test_trials_one_by_one_are_trials_side_by_side(monkeypatch):
+    x = clusters(4, 3, apart=3.0)
+    together = fit_mixture(x, 3, restarts=2)
+    monkeypatch.setattr(mixtures, "TOGETHER", 1)
+    alone = fit_mixture(x, 3, restarts=2)
+    assert torch.allclose(together.likelihoods, alone.likelihoods, atol=1e-10)
+
+
+@pytest.mark.parametrize("width", [1.0, 1e-4])
+def test_many_dimensions_are_computed_without_the_products(monkeypatch, width):
+    """The pass for many dimensions against the one for few, also with components about their own means."""
+    x, start = problem(12, n=400, d=5)
+    start = Mixture(start.weights, width * start.means + 1, width**2 * start.covariances)
+    x = torch.cat([width * x + 1, x - 30])
+    few = fit_mixture(x, 3, start=start, max_steps=4, tol=0)
+    monkeypatch.setattr(mixtures, "WIDE", 2)
+    monkeypatch.setattr(mixtures, "WIDE_CHUNK", 77)
+    many = fit_mixture(x, 3, start=start, max_steps=4, tol=0)
+    assert same(many, (few.weights, few.means, few.covariances), 1e-8)
+    assert torch.allclose(few.history.likelihood, many.history.likelihood, atol=1e-10)
+    assert torch.allclose(many.log_density(x), few.log_density(x), atol=1e-8)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of memory from /proc")
+def test_the_start_needs_no_squares_of_all_points():
+    """2,000 points in 300 dimensions: a d x d matrix for each would take 1.4 GB."""
+    code = (
+        "import numpy as np, torch; from gentools.em import fit_mixture; torch.set_num_threads(1)\n"
+        "rss = lambda key: int(next(l for l in open('/proc/self/status') if l.startswith(key)).split()[1]) / 1024\n"
+        "x = np.random.default_rng(0).normal(size=(2000, 300)); before = rss('VmRSS')\n"
+        "fit_mixture(x, 2, max_steps=1); print(rss('VmHWM') - before)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=notebooks.ROOT)
+    assert float(out.stdout) < 150
+
+
+@given(seeds, st.floats(-9, -0.5))
+@settings(max_examples=25)
+def test_nearly_equal_columns_climb_or_are_refused(seed, exponent):
+    """Without a floor: two columns that differ by 10^exponent of their spread never let the likelihood fall."""
+    x, _ = problem(seed, n=150)
+    noise = torch.randn(150, 1, generator=generator(seed, "nearly"), dtype=torch.float64)
+    x = torch.cat([x, x[:, :1] + 10**exponent * noise], 1)
+    try:
+        history = fit_mixture(x, 2, seed=seed, floor=0, tol=0, max_steps=40).history
+    except CollapseError:
+        assert exponent < -3.5
+    else:
+        assert (history.likelihood.diff() >= -2e-6).all() and exponent > -6
+
+
 # What comes in
+
+
+def spoiled(value, share=0.01, n=1000):
+    x = np.random.default_rng(2).normal(size=(n, 3))
+    x[np.random.default_rng(3).permutation(n)[: int(share * n)], 1] = value
+    return x
+
+
+@pytest.mark.parametrize("value", [-9999.0, 9999.0, -999.0, 1e6])
+@pytest.mark.parametrize("share", [0.003, 0.01, 0.1])
+def test_a_code_for_missing_data_is_named(value, share):
+    with pytest.warns(
+        UserWarning, match=re.escape(f"column 1 holds the value {value:.6g} in {round(share * 1000)} of")
+    ):
+        fit_mixture(spoiled(value, share), 2, max_steps=1)
+
+
+def ordinary():
+    rng = np.random.default_rng(4)
+    zero = np.where(rng.random(2000) < 0.9, 0, rng.lognormal(size=2000))
+    return {
+        "normal": rng.normal(size=2000),
+        "zero-inflated": zero,
+        "mostly not zero": np.where(rng.random(2000) < 0.05, 0, 5 + rng.normal(size=2000)),
+        "categories": rng.integers(0, 6, 2000),
+        "a rare category": rng.choice([0, 1, 2, 99], 2000, p=(0.5, 0.3, 0.19, 0.01)),
+        "binary": rng.random(2000) < 0.01,
+        "counts": rng.poisson(2, 2000),
+        "heavy tails": rng.standard_t(1, 2000),
+        "log-normal": rng.lognormal(0, 3, 2000),
+        "clipped": np.clip(rng.standard_t(1, 2000), -50, 50),
+        "a far cluster": np.where(np.arange(2000) < 20, 500, 0) + rng.normal(size=2000),
+        "one outlier": np.append(rng.normal(size=1999), -9999),
+    }
+
+
+@pytest.mark.parametrize("name", ordinary())
+def test_ordinary_columns_raise_no_alarm(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit_mixture(np.column_stack([ordinary()[name], np.random.default_rng(5).normal(size=2000)]), 2, max_steps=1)
 
 
 def test_any_real_type_and_layout_gives_the_same():
@@ -517,3 +752,22 @@ def test_a_mixture_leaves_the_tensors_of_its_maker_alone():
     assert all(torch.equal(a, b) for a, b in zip(kept, (weights, means, covariances), strict=True))
     mixture.means[0, 0] = 5.0
     assert float(means[0, 0]) == 0
+
+
+def test_the_benchmark_compares_starts_with_a_mixture_that_made_the_data(capsys):
+    spec = importlib.util.spec_from_file_location("benchmark_em", notebooks.ROOT / "benchmarks" / "em.py")
+    bench = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(bench)
+    keywords = dict(d=3, k=3, apart=6, units=True, turned=True, unequal=True)
+    x, truth = bench.case(**keywords)
+    resp = truth.responsibilities(x)
+    assert torch.allclose(resp.mean(0), truth.weights, atol=0.05)
+    white = torch.linalg.solve_triangular(
+        torch.linalg.cholesky(truth.covariances), (torch.from_numpy(x) - truth.means[:, None]).mT, upper=False
+    )
+    square = (white**2).sum(1).gather(0, resp.argmax(1)[None])[0]
+    assert stats.kstest(square.numpy(), stats.chi2(3).cdf).pvalue > 1e-3  # distances from the means of their own
+    distance = torch.pdist(torch.from_numpy(bench.far_means(np.random.default_rng(0), 6, 3, 4.0)))
+    assert float(distance.min()) == pytest.approx(4)
+    bench.compare_starts([keywords], restarts=1, seeds=2)
+    assert "1 cases, 2 runs each" in capsys.readouterr().out

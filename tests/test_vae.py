@@ -306,6 +306,18 @@ def test_learned_variance_beats_its_neighbors(points):
         assert vae.ppca_log_likelihood(values, 2, factor * noise_variance) < best
 
 
+def test_as_many_codes_as_dimensions_leave_no_noise_variance(points):
+    cov, values, vectors = vae.spectrum(points)
+    with pytest.raises(ValueError, match="no noise variance is best"):
+        vae.ppca(values, vectors, 6)
+    for latent in (0, 7):
+        with pytest.raises(ValueError, match="between 1 and the dimension 6"):
+            vae.ppca(values, vectors, latent, 0.1)
+    for noise_variance in (0.2 * values[-1], 0.9 * values[-1]):  # the likelihood does not depend on it
+        decoder, _ = vae.ppca(values, vectors, 6, noise_variance)
+        assert torch.allclose(decoder @ decoder.T + noise_variance * torch.eye(6).double(), cov)
+
+
 def test_linear_elbo_is_what_the_networks_estimate(points):
     points = points - points.mean(0)
     cov = vae.spectrum(points)[0]
