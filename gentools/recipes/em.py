@@ -118,7 +118,7 @@ class Starts:
 
 
 def run_starts(config, seed, device):
-    """25 components on the 25-grid: from random points, from the best of many such starts, and from k-means++."""
+    """25 components on the 25-grid: from random points, from the best of many such starts, and from k-means."""
     x = data.grid(config.n, seed)[0].double()
     centers = data.grid_centers().double()
     spread = torch.eye(2, dtype=torch.float64)
@@ -128,7 +128,7 @@ def run_starts(config, seed, device):
         f"best of {config.restarts}": em.fit_mixture(
             x, 25, start=starts, restarts=config.restarts, max_steps=config.max_steps
         ),
-        "one k-means++ start": em.fit_mixture(x, 25, seed=seed, max_steps=config.max_steps),
+        "one k-means start": em.fit_mixture(x, 25, seed=seed, max_steps=config.max_steps),
     }
     numbers, arrays = {}, {"x": x}
     for name, fit in fits.items():
@@ -143,7 +143,7 @@ def run_starts(config, seed, device):
 def draw_starts(results, config):
     import matplotlib.pyplot as plt
 
-    names = ("one random start", f"best of {config.restarts}", "one k-means++ start")
+    names = ("one random start", f"best of {config.restarts}", "one k-means start")
     fig, axes = plt.subplots(1, 4, figsize=(8.4, 2.5), width_ratios=(1, 1, 1, 1.15))
     a = results[0]["arrays"]
     for ax, name in zip(axes, names, strict=False):
@@ -156,7 +156,7 @@ def draw_starts(results, config):
         jitter = torch.linspace(-0.2, 0.2, len(found)) if len(found) > 1 else torch.zeros(1)
         axes[3].plot(i + jitter, found, MARKERS[i], ms=4.5, color=list(COLORS.values())[i])
     axes[3].set(title="centers found", ylim=(0, 26), xlim=(-0.6, 2.6))
-    axes[3].set_xticks(range(3), ("one", "best of\n16", "k-\nmeans++"))
+    axes[3].set_xticks(range(3), ("one", "best of\n16", "k-\nmeans"))
     return fig
 
 
@@ -167,7 +167,7 @@ def verdict_starts(summary):
     enough = "find all" if best["min"] == 25 else "still miss centers on some data sets"
     return (
         f"{restarts} ({one['mean']:.1f} centers to {best['mean']:.1f} of 25) and {enough}; "
-        f"one well spread start finds {spread['mean']:.1f}."
+        f"one k-means start finds {spread['mean']:.1f}."
     )
 
 
