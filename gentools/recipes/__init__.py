@@ -21,8 +21,9 @@ class Recipe:
     """One figure: what it shows, how it is computed at each scale, how it is drawn and what it lets one conclude.
 
     run(config, seed, device) -> {"numbers": {name: float}, "arrays": {name: tensor}}; draw(results, config) -> Figure,
-    with one result per seed; verdict(summary) -> a sentence. `quick` is for a laptop, `full` is the source's own size,
-    `cpu` a stated smaller size for recording without a GPU; `record` names the one that the stored figure uses.
+    with one result per seed; verdict(summary) -> a sentence. `quick` is for a laptop, and `full` itself where that is not
+    given; `full` is the source's own size, `cpu` a stated smaller size for recording without a GPU; `record` names the
+    one that the stored figure uses.
     """
 
     title: str
@@ -30,8 +31,8 @@ class Recipe:
     alt: str
     run: object
     draw: object
-    quick: object
     full: object
+    quick: object = None
     cpu: object = None
     seeds: tuple = (0,)
     verdict: object = None
@@ -40,6 +41,7 @@ class Recipe:
     def config(self, scale):
         """The configuration for scale "quick", "cpu" or "full"."""
         config = getattr(self, scale, None) if scale in ("quick", "cpu", "full") else None
+        config = self.full if config is None and scale == "quick" else config
         if config is None:
             raise ValueError(
                 f"there is no scale {scale!r} for {self.title!r}; choose among quick, full and, if given, cpu"

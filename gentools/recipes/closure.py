@@ -26,15 +26,24 @@ IGNORED = {
     ("gentools.lab.training", "_check"),
     ("gentools.lab.training", "_identity"),
     ("gentools.recipes", "*"),
+    ("gentools.recipes.shared.diagrams", "*"),
+    ("gentools.recipes.shared.drawing", "*"),
+    ("gentools.recipes.shared.fitting", "run_folder"),
+    ("gentools.recipes.shared.verdicts", "*"),
 }
 
 
 def fingerprint(run, config):
     """16 hexadecimal digits for a function and its configuration, the same under every Python that the course supports."""
-    digest = hashlib.sha256(repr(plain(config)).encode())
-    for definition in sorted(reached([run, *functions(config)])):
-        digest.update(repr((definition, shape(*definition))).encode())
-    return digest.hexdigest()[:16]
+    return digest([run, *functions(config)], plain(config))
+
+
+def digest(starts, settings):
+    """16 hexadecimal digits for the code of gentools that functions and classes reach, and for plain settings."""
+    found = hashlib.sha256(repr(settings).encode())
+    for definition in sorted(reached(starts)):
+        found.update(repr((definition, shape(*definition))).encode())
+    return found.hexdigest()[:16]
 
 
 def reached(starts):
@@ -42,7 +51,7 @@ def reached(starts):
     found, todo = set(), [(function.__module__, function.__qualname__.split(".")[0]) for function in starts]
     while todo:
         here = todo.pop()
-        if here in found or _ignored(here) or not here[0].startswith("gentools"):
+        if here in found or _ignored(here) or not str(here[0]).startswith("gentools"):
             continue
         if here[1] not in module(here[0]).definitions:
             continue
@@ -144,10 +153,13 @@ def _ignored(definition):
 
 
 class _Bare(ast.NodeTransformer):
-    """Takes out docstrings, refusals, and calls as statements of what is ignored; `name`: the module it works in."""
+    """Takes out docstrings, refusals, and calls of what is ignored, as statements and as arguments given by name.
+
+    name: the module it works in.
+    """
 
     def __init__(self, name):
-        self.imports = module(name).imports
+        self.name, self.imports = name, module(name).imports
 
     def generic_visit(self, node):
         super().generic_visit(node)
@@ -158,17 +170,26 @@ class _Bare(ast.NodeTransformer):
                 setattr(node, field, kept or ([ast.Pass()] if body and field == "body" else []))
         return node
 
+    def visit_Call(self, node):
+        self.generic_visit(node)
+        node.keywords = [each for each in node.keywords if not self._calls_what_is_ignored(each.value, self.name)]
+        return node
+
     def _idle(self, node):
         if isinstance(node, ast.If):
             return not node.orelse and all(isinstance(child, ast.Raise) for child in node.body)
         if not isinstance(node, ast.Expr):
             return False
-        call = node.value.func if isinstance(node.value, ast.Call) else None
+        return isinstance(node.value, ast.Constant) or self._calls_what_is_ignored(node.value)
+
+    def _calls_what_is_ignored(self, node, here=""):
+        call = node.func if isinstance(node, ast.Call) else None
         if isinstance(call, ast.Attribute) and isinstance(call.value, ast.Name):
             target = (self.imports.get(call.value.id, ("", ""))[0], call.attr)
         else:
-            target = self.imports.get(getattr(call, "id", None), ("", ""))
-        return isinstance(node.value, ast.Constant) or _ignored(target)
+            called = getattr(call, "id", None)
+            target = self.imports.get(called, (here, called))
+        return _ignored(target)
 
 
 def _shape(node):

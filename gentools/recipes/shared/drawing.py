@@ -1,0 +1,144 @@
+"""Drawing over seeds: use it in every `draw(results, config)`, so that an arm looks alike wherever it appears.
+
+results: one {"numbers": {name: float}, "arrays": {name: tensor}} per seed. Nothing here decides a number, and matplotlib
+is imported when something is drawn.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from gentools.lab.plots import COLORS, LINES, MARKERS, image_grid
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one arm looks: a color of the Okabe-Ito palette by name, a line style, a marker, a label for legends."""
+
+    label: str
+    color: str = "black"
+    line: object = "-"
+    marker: str = "o"
+
+    @property
+    def rgb(self):
+        """The color as matplotlib takes it."""
+        return COLORS[self.color]
+
+    def as_line(self, **more):
+        """Keywords of `ax.plot` for a line without markers. Leave the label out by label=None."""
+        return {"color": self.rgb, "ls": self.line, "label": self.label} | more
+
+    def as_points(self, **more):
+        """Keywords of `ax.plot` for markers without a line."""
+        return {"color": self.rgb, "marker": self.marker, "ls": "", "label": self.label} | more
+
+    def as_both(self, **more):
+        """Keywords of `ax.plot` for a line with markers."""
+        return self.as_line() | {"marker": self.marker} | more
+
+
+def looks(labels, colors=("blue", "orange", "green", "vermillion", "purple", "sky", "black")):
+    """{arm: Look}, in the order of the palette. labels: {arm: label}, or arms that are their own labels.
+
+    Raises ValueError for more arms than colors: draw those in several panels.
+    """
+    labels = labels if isinstance(labels, dict) else {arm: arm for arm in labels}
+    if len(labels) > len(colors):
+        raise ValueError(
+            f"{len(labels)} arms and {len(colors)} colors; draw them in several panels, or name the colors"
+        )
+    return {
+        arm: Look(label, *each) for (arm, label), *each in zip(labels.items(), colors, LINES, MARKERS, strict=False)
+    }
+
+
+def panels(rows=1, columns=1, size=(8.4, 3.5), **how):
+    """Figure and axes of `plt.subplots`: one Axes, or an array of them. size: inches; 8.4 is the width of a page."""
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(rows, columns, figsize=size, **how)
+
+
+def mosaic(layout, size=(8.4, 5.4), **how):
+    """Figure and {key: Axes} of `plt.subplot_mosaic`: mosaic("ab;cb")."""
+    import matplotlib.pyplot as plt
+
+    return plt.subplot_mosaic(layout, figsize=size, **how)
+
+
+# One number per seed
+
+
+def over_seeds(results, name):
+    """The number of that name for every seed: a list of floats."""
+    return [float(r["numbers"][name]) for r in results]
+
+
+def seed_points(ax, x, values, look, spread=0.05, size=6, half_width=0.3):
+    """A point per seed side by side around place x, and a bar at the mean of those that are finite."""
+    values = torch.as_tensor(values, dtype=torch.float64)  # (seeds,)
+    beside = (torch.arange(len(values)) - (len(values) - 1) / 2) * spread
+    ax.plot(x + beside, values, **look.as_points(ms=size, alpha=0.8, label=None))
+    mean = values[values.isfinite()].mean().item()
+    ax.plot([x - half_width, x + half_width], [mean, mean], color="black", lw=1.2, ls="-")
+
+
+def seed_columns(ax, results, names, looks, **how):
+    """`seed_points` for several arms side by side. names: {arm: name of the number}; looks: {arm: Look}."""
+    for x, (arm, name) in enumerate(names.items()):
+        seed_points(ax, x, over_seeds(results, name), looks[arm], **how)
+    ax.set(xticks=range(len(names)), xlim=(-0.5, len(names) - 0.5))
+    ax.set_xticklabels([looks[arm].label for arm in names])
+
+
+# A curve per seed
+
+
+def seed_curves(ax, x, curves, look, **how):
+    """A thin line per seed; the first carries the label. x (n,), or one per seed; curves (seeds, n)."""
+    for i, curve in enumerate(curves):
+        at = x[i] if torch.as_tensor(x[0]).ndim else x
+        ax.plot(at, curve, **look.as_line(lw=1.1, label=None if i else look.label) | how)
+
+
+def band(ax, x, curves, look, **how):
+    """The mean over the seeds, and the range of the seeds as a band around it. x (n,), curves (seeds, n)."""
+    curves = torch.stack([torch.as_tensor(curve, dtype=torch.float64) for curve in curves])
+    ax.plot(x, curves.mean(0), **look.as_both(ms=4, lw=1.6) | how)
+    ax.fill_between(x, curves.min(0).values, curves.max(0).values, color=look.rgb, alpha=0.18, lw=0)
+
+
+# Samples in the plane, and sheets of pictures
+
+
+def scatter(ax, samples, centers, look, size=1.5, reach=None):
+    """Samples (n, 2) as dots and centers (k, 2) as crosses, in a square without ticks."""
+    reach = reach or 1.3 * float(centers.abs().max())
+    ax.plot(*samples.T, ".", ms=size, color=look.rgb, alpha=0.5)
+    ax.plot(*centers.T, "+", ms=5, mew=0.8, color="black")
+    ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=(), yticks=())
+
+
+def sheet(ax, images, title="", columns=10, most=255):
+    """A sheet of images (n, c, h, w), row by row; those larger than 32 pixels are drawn smaller than they are.
+
+    most: the value of white, 255 for uint8, 1 for numbers in [0, 1].
+    """
+    image_grid(ax, images, columns=columns, vmax=most, interpolation="hanning" if images.shape[-1] > 32 else "nearest")
+    ax.set_title(title)
+
+
+# Marks and legends
+
+
+def level(ax, value, text="", at=0.02, ls=":"):
+    """A gray horizontal line with a text on it, which begins at the share `at` of the width."""
+    ax.axhline(value, color="0.45", lw=1.2, ls=ls, zorder=0)
+    place = (at, value)
+    ax.annotate(text, place, (0, 3), xycoords=ax.get_yaxis_transform(), textcoords="offset points", color="0.3")
+
+
+def legend_below(fig, ax, columns=3, **how):
+    """One legend for the figure, below it, of what has a label in `ax`."""
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=columns, **how)

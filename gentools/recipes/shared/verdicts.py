@@ -1,0 +1,143 @@
+"""What a verdict may conclude: use these in every `verdict(summary)`, and compare no intervals by hand.
+
+They work on summaries (`lab.records.summarize`): mean with a 95 % Student interval over the seeds, extremes, number of
+seeds `n` and how many of them `failed`. None of them raises with one seed, which has no interval, or where every run
+failed, which leaves no mean: then nothing is separated, nothing is resolved, and the text says so.
+"""
+
+import math
+
+
+def finished(summary):
+    """How many runs ended in a finite number."""
+    return summary["n"] - summary["failed"]
+
+
+# Are two arms different?
+
+
+def separated(one, other):
+    """1 if the interval of one arm's mean lies above the other's, -1 if below it, 0 if they meet or one has none."""
+    if None in (one["low"], other["low"]):
+        return 0
+    return int(one["low"] > other["high"]) - int(one["high"] < other["low"])
+
+
+def ranges_apart(one, other):
+    """1 if every run of one arm lies above every run of the other, -1 if below, 0 else, and 0 if any run failed."""
+    if not (_whole(one) and _whole(other)):
+        return 0
+    return int(one["min"] > other["max"]) - int(one["max"] < other["min"])
+
+
+def sign(effect):
+    """1 or -1 if an effect is positive or negative by its interval, 0 if that is not resolved.
+
+    effect: summary of a difference that was taken seed by seed.
+    """
+    if effect["low"] is None:
+        return 0
+    return int(effect["low"] > 0) - int(effect["high"] < 0)
+
+
+def order(arms, least_first=False):
+    """Arms {name: summary} in groups, the best first: a list of lists of names.
+
+    The best is the largest mean, or the least. Each group holds the best arm that is left and those that are not separated
+    from it. Arms of which no run finished are in no group; `failures` names them.
+    """
+    left = sorted((name for name in arms if arms[name]["mean"] is not None), key=lambda name: arms[name]["mean"])
+    left = left if least_first else left[::-1]
+    groups = []
+    while left:
+        groups.append([name for name in left if name == left[0] or not separated(arms[left[0]], arms[name])])
+        left = [name for name in left if name not in groups[-1]]
+    return groups
+
+
+def best(arms, least=False):
+    """The name of the arm with the largest mean, or the least; "no arm" if no run finished."""
+    return next(iter(order(arms, least_first=least)), ["no arm"])[0]
+
+
+# Does something hold in every seed?
+
+
+def _whole(summary):
+    return finished(summary) > 0 and not summary["failed"]
+
+
+def always_above(summary, value):
+    """Did every run finish, and above that value?"""
+    return _whole(summary) and summary["min"] > value
+
+
+def always_below(summary, value):
+    """Did every run finish, and below that value?"""
+    return _whole(summary) and summary["max"] < value
+
+
+def near(summary, value, slack):
+    """Does the mean lie within `slack` of the value? False if no run finished."""
+    return summary["mean"] is not None and abs(summary["mean"] - value) <= slack
+
+
+def count(summary):
+    """In how many runs something happened, from a number that is 1 where it did and 0 where not."""
+    return 0 if summary["mean"] is None else round(summary["mean"] * finished(summary))
+
+
+# Text
+
+
+def mean(summary, form=".3g"):
+    """The mean as text, or "no run finished"."""
+    return "no run finished" if summary["mean"] is None else format(summary["mean"], form)
+
+
+def span(summary, form=".3g", unit=""):
+    """From the least to the largest run, "21 to 25" or "25", with failures; or "no run finished"."""
+    if summary["mean"] is None:
+        return "no run finished"
+    return _from_to(summary["min"], summary["max"], form, unit) + _and_failed(summary)
+
+
+def interval(summary, form=".3g", unit="", least=-math.inf, most=math.inf):
+    """The 95 % interval of the mean as text; of one seed its value. least, most: what the number can be at all."""
+    if summary["mean"] is None:
+        return "no run finished"
+    low, high = (summary["mean"] if summary[end] is None else summary[end] for end in ("low", "high"))
+    low, high = (min(max(end, least), most) for end in (low, high))
+    return _from_to(low, high, form, unit) + _and_failed(summary)
+
+
+def _from_to(low, high, form, unit):
+    low, high = format(low, form), format(high, form)
+    return f"{low}{unit}" if low == high else f"{low} to {high}{unit}"
+
+
+def _and_failed(summary):
+    return f" ({summary['failed']} of {summary['n']} runs failed)" if summary["failed"] else ""
+
+
+def listed(names, none="none"):
+    """Names as text: "A", "A and B", "A, B and C"; `none` if there are none."""
+    *most, last = [*names] or [none]
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def ordered(arms, least_first=False):
+    """`order` as text: "A and B before C", with what failed; "no run finished" where none did."""
+    groups = order(arms, least_first)
+    text = " before ".join(listed(group) for group in groups) or "no run finished"
+    return text + (f" ({failed})" if groups and (failed := failures(arms)) else "")
+
+
+def failures(arms):
+    """ "2 of 10 runs failed with A, all 10 with B", or "" if all finished."""
+    parts = [
+        (f"{s['failed']} of {s['n']}" if finished(s) else f"all {s['n']}", name)
+        for name, s in arms.items()
+        if s["failed"]
+    ]
+    return ", ".join(f"{many}{' runs failed' if i == 0 else ''} with {name}" for i, (many, name) in enumerate(parts))
