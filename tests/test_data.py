@@ -107,7 +107,7 @@ def test_old_faithful_works_from_inside_an_archive(tmp_path):
     with zipfile.ZipFile(tmp_path / "gentools.zip", "w") as archive:
         for name in ["gentools/__init__.py", "gentools/lab/old_faithful.csv"]:
             archive.write(root / name, name)
-        for module in ("data", "download", "pictures", "randomness"):
+        for module in ("data", "download", "pictures", "processes", "randomness"):
             archive.write(root / f"gentools/lab/{module}.py", f"gentools/lab/{module}.py")
         archive.writestr("gentools/lab/__init__.py", "")
     code = "from gentools.lab import data; print(data.__file__, tuple(data.old_faithful().shape))"
@@ -314,11 +314,14 @@ class Handler(BaseHTTPRequestHandler):
         answers = self.server.script.get(self.path, [(404, {}, b"no such file")])
         status, headers, body = answers.pop(0) if len(answers) > 1 else answers[0]
         self.send_response(status)
-        for name, value in ({"Content-Length": str(len(body))} | headers).items():
+        for name, value in ({"Content-Length": str(len(body)) if isinstance(body, bytes) else None} | headers).items():
             if value is not None:
                 self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+        with contextlib.suppress(ConnectionError):  # the reader has heard enough
+            for part in [body] if isinstance(body, bytes) else body:
+                self.wfile.write(part)
+        self.close_connection = True
 
     def log_message(self, *args):
         pass
@@ -367,6 +370,13 @@ FAULTY = {
     "too long": [(200, {}, CONTENT + b"more")],
     "too long, length untold": [(200, {"Content-Length": None, "Connection": "close"}, CONTENT + b"more")],
     "early end": [(200, {"Content-Length": str(len(CONTENT)), "Connection": "close"}, CONTENT[:100])],
+    "early end, in pieces": [(200, {"Content-Length": None, "Transfer-Encoding": "chunked"}, b"10\r\nhalf")],
+    "no number of pieces": [(200, {"Content-Length": None, "Transfer-Encoding": "chunked"}, b"much\r\n" + CONTENT)],
+    "a length in words": [(200, {"Content-Length": "much"}, CONTENT)],
+    "redirect to nowhere": [(302, {"Location": "http://[/toy.bin"}, b"")],
+    "redirect to a host of 70 letters": [(302, {"Location": f"http://{'x' * 70}.example/toy.bin"}, b"")],
+    "redirect in another alphabet": [(302, {"Location": "http://b\xfccher..example/toy.bin"}, b"")],
+    "sign-in page": [(200, {"Content-Type": "text/html; charset=utf-8", "Content-Length": str(len(CONTENT))}, CONTENT)],
     "quota page": [(200, {"Content-Type": "text/html"}, b"<!DOCTYPE html><title>Quota exceeded</title>")],
     "redirect loop": [(302, {"Location": "/first/toy.bin"}, b"")],
     "redirect to ftp": [(302, {"Location": "ftp://example.org/toy.bin"}, b"")],
@@ -387,6 +397,114 @@ def test_when_no_mirror_serves_the_file_nothing_is_left(server, tmp_path, answer
     with pytest.raises(DataError, match="could not be downloaded"):
         download.fetch(toy(server.url + "/only/"))
     assert left(tmp_path) == []
+
+
+def test_a_web_page_is_called_one(server):
+    server.script["/toy.bin"] = FAULTY["sign-in page"]
+    with pytest.raises(DataError, match=r"sends a web page \(a quota or sign-in notice\?\)"):
+        download.fetch(toy(server.url + "/"))
+
+
+@pytest.mark.parametrize("pieces", [False, True], ids=["no length", "in pieces"])
+def test_a_mirror_that_never_ends_is_stopped_at_the_size_of_the_file(server, tmp_path, monkeypatch, pieces):
+    sent = []
+
+    class Endless:
+        """Zeros, for at most 64 MB."""
+
+        def __iter__(self):
+            for _ in range(1024):
+                sent.append(1 << 16)
+                yield (b"10000\r\n" + bytes(1 << 16) + b"\r\n") if pieces else bytes(1 << 16)
+
+    headers = {"Transfer-Encoding": "chunked"} if pieces else {"Connection": "close"}
+    server.script["/toy.bin"] = [(200, headers, Endless())]
+    written, write = [], download._Limited.write
+    monkeypatch.setattr(
+        download._Limited, "write", lambda self, chunk: written.append(len(chunk)) or write(self, chunk)
+    )
+    with pytest.raises(DataError, match="sends more bytes than the file has"):
+        download.fetch(toy(server.url + "/"))
+    assert sum(written) <= len(CONTENT) + (1 << 16) and sum(sent) < 32 << 20 and left(tmp_path) == []
+
+
+# A cache that cannot be written
+
+
+def kept(file):
+    with pytest.raises(DataError) as error:
+        download.fetch(file)
+    message = str(error.value)
+    assert "cannot be kept in the cache" in message and "make it writable" in message and "GENTOOLS_DATA" in message
+    return message
+
+
+def test_a_cache_that_is_no_folder(server, tmp_path):
+    server.script["/toy.bin"] = [GOOD]
+    (tmp_path / "cache").write_text("a file")
+    kept(toy(server.url + "/"))
+    assert left(tmp_path) == ["cache"]
+
+
+@pytest.mark.parametrize("place", ["mkdir", "open", "replace", "is_file"])
+def test_a_cache_that_may_not_be_written(server, tmp_path, monkeypatch, place):
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    server.script["/toy.bin"] = [GOOD]
+    owner = {"mkdir": Path, "is_file": Path, "replace": os, "open": download}[place]
+    monkeypatch.setattr(owner, place, refuse, raising=False)
+    assert "Permission denied" in kept(toy(server.url + "/"))
+    monkeypatch.undo()
+    assert left(tmp_path) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no limit on the size of files")
+def test_a_full_disk_is_named_and_nothing_is_left(server, tmp_path):
+    import resource
+
+    server.script["/toy.bin"] = [GOOD]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(CONTENT) // 2, before[1]))
+    try:
+        kept(toy(server.url + "/"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert left(tmp_path) == [] and len(server.asked) == 1  # another mirror would not help
+
+
+def test_a_killed_download_leaves_nothing_for_ever(server, tmp_path):
+    """A process is killed in the middle of a file; the next download clears what it left, and not what lives."""
+    started, go_on = threading.Event(), threading.Event()
+
+    class Slow:
+        def __iter__(self):
+            yield CONTENT[:5000]
+            started.set()
+            go_on.wait(10)
+
+    headers = {"Content-Length": str(len(CONTENT))}
+    server.script["/toy.bin"] = [(200, headers, Slow()), GOOD]
+    code = (
+        "import pathlib, sys; from gentools.lab import download; download.SCHEME = 'http://'\n"
+        "download.cache = lambda: pathlib.Path(sys.argv[1])\n"
+        "download.fetch(download.File('toy/toy.bin', int(sys.argv[2]), sys.argv[3], (sys.argv[4],)))"
+    )
+    file = toy(server.url + "/")
+    words = [str(tmp_path / "cache"), str(file.size), file.sha256, server.url + "/"]
+    process = subprocess.Popen([sys.executable, "-c", code, *words])
+    assert started.wait(60)
+    process.kill()
+    process.wait()
+    go_on.set()
+    (part,) = left(tmp_path)
+    assert part.startswith("cache/toy/.toy.bin.") and part.endswith(".part")
+    folder = tmp_path / "cache" / "toy"
+    (folder / f".other.bin.{os.getppid()}-1.part").touch()  # of a process that lives
+    (folder / f".other.bin.{os.getpid()}-1.part").touch()  # so does this one, but no byte has come for an hour
+    os.utime(folder / f".other.bin.{os.getpid()}-1.part", (0, 0))
+    download.fetch(file)
+    assert left(tmp_path) == [f"cache/toy/.other.bin.{os.getppid()}-1.part", "cache/toy/toy.bin"]
 
 
 def test_a_dead_host_is_left_for_the_next(server):

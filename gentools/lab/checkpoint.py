@@ -24,6 +24,8 @@ import numpy as np
 import torch
 from torch.torch_version import TorchVersion
 
+from gentools.lab.processes import alive
+
 FORMAT = "gentools checkpoint 1"
 KEEP = 3
 _NAME = re.compile(r"step-(\d{9,})-([0-9a-f]{16})\.pt")
@@ -102,7 +104,7 @@ def save(folder, state, step, identity):
     for old in [p for p in paths(folder) if p != path and _step(p) <= step][KEEP - 1 :]:
         old.unlink(missing_ok=True)
     for stale in folder.glob(".step-*.part"):  # of a save that was killed, and not of one that is under way
-        if not _alive(stale.name.split(".")[-2]):
+        if not alive(stale.name.split(".")[-2]):
             stale.unlink(missing_ok=True)
     return path
 
@@ -169,19 +171,6 @@ def _lock(file):
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
     except OSError as error:
         return error.errno in (errno.ENOSYS, errno.ENOTSUP, errno.EINVAL)  # a file system without locks
-    return True
-
-
-def _alive(pid):
-    """Whether a process of this number runs on this machine; yes where that cannot be asked."""
-    if os.name == "nt" or not pid.isdigit():
-        return True
-    try:
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
     return True
 
 

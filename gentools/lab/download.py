@@ -1,21 +1,28 @@
 """Data files with pinned contents: looked for on this machine, otherwise downloaded from the first mirror that works.
 
 A file is looked for in the folder named by GENTOOLS_DATA, then in the user's cache, then at each mirror in turn. Whatever
-its origin, only a file with the pinned sha256 is used. pooch downloads to a temporary file, compares the digest and
-moves the file into the cache, so that the cache never holds half a file. With GENTOOLS_OFFLINE=1 no socket is opened.
+its origin, only a file with the pinned sha256 is used. A download goes to a file of its own beside its place in the cache,
+stops at the expected size, and takes its place only if the digest is right, so that the cache never holds half a file.
+With GENTOOLS_OFFLINE=1 no socket is opened.
 """
 
 import hashlib
 import os
 import sys
+import threading
 import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urljoin
+
+from gentools.lab.processes import alive
 
 SCHEME = "https://"  # nothing is ever fetched without encryption, redirects included
 WAITS = (1, 3)  # seconds before the second and the third try at one mirror
 TIMEOUT = (10, 30)  # seconds to connect, and seconds without a byte
+STALE = 600  # seconds without a byte after which a part belongs to no living download, wherever that runs
 
 
 class DataError(RuntimeError):
@@ -77,7 +84,8 @@ def find(file):
             )
         return "GENTOOLS_DATA", path
     path = cache() / file.path
-    return ("cache", path) if path.is_file() and _digest(path) == file.sha256 else None
+    with _kept(path):
+        return ("cache", path) if path.is_file() and _digest(path) == file.sha256 else None
 
 
 def fetch(file):
@@ -124,6 +132,21 @@ class _Failure(Exception):
 
 
 def _retrieve(url, file):
+    """Path of the file in the cache after one try at one mirror. Raises _Failure, and DataError where nothing can be kept."""
+    if not url.startswith(SCHEME):
+        raise _Failure(f"is not an {SCHEME} address", passing=False)
+    place = cache() / file.path
+    with _part(place) as (path, stream):
+        _download(url, file, _Limited(stream, file.size, place))
+        if (found := _digest(path)) != file.sha256:
+            raise _Failure(f"sends other bytes (sha256 {found})", passing=False)
+        with _kept(place):
+            os.replace(path, place)
+    return place
+
+
+def _download(url, file, stream):
+    """Write what `url` sends into `stream`. Raises _Failure, in words, for all that can go wrong between here and there."""
     import pooch
     import requests
 
@@ -131,13 +154,13 @@ def _retrieve(url, file):
         target = urljoin(response.url, response.headers.get("location", response.url))
         if not target.startswith(SCHEME):
             raise _Failure(f"leads to {target}, which is not {SCHEME}", passing=False)
-        length = response.headers.get("content-length")
-        if response.ok and not response.is_redirect and length not in (None, str(file.size)):
+        if not response.ok or response.is_redirect:
+            return
+        if "html" in response.headers.get("content-type", ""):
+            raise _Failure("sends a web page (a quota or sign-in notice?) instead of the file", passing=False)
+        if (length := response.headers.get("content-length")) not in (None, str(file.size)):
             raise _Failure(f"sends {length} bytes instead of {file.size}", passing=False)
 
-    if not url.startswith(SCHEME):
-        raise _Failure(f"is not an {SCHEME} address", passing=False)
-    pooch.get_logger().setLevel("WARNING")
     download = pooch.HTTPDownloader(
         progressbar=sys.stderr.isatty(),
         chunk_size=1 << 16,
@@ -145,12 +168,59 @@ def _retrieve(url, file):
         headers={"Accept-Encoding": "identity"},  # the file as it is, never repacked on the way
         hooks={"response": guard},
     )
-    place = cache() / file.path
     try:
-        return Path(pooch.retrieve(url, "sha256:" + file.sha256, place.name, place.parent, downloader=download))
+        download(url, stream, None)
     except requests.HTTPError as error:
         raise _Failure(error, passing=error.response.status_code >= 500) from error
-    except requests.RequestException as error:
+    except (OSError, HTTPException) as error:  # requests.RequestException is an OSError
         raise _Failure(f"{type(error).__name__}: {error}", passing=True) from error
-    except ValueError as error:  # pooch: the digest differs; it has deleted the file
-        raise _Failure(error, passing=False) from error
+    except ValueError as error:  # an address or a header that cannot be read; UnicodeError is one
+        raise _Failure(f"{type(error).__name__}: {error}", passing=False) from error
+
+
+class _Limited:
+    """A file that takes no more than `size` bytes, for a server need not say how much it sends, nor ever end."""
+
+    def __init__(self, stream, size, place):
+        self.stream, self.left, self.place = stream, size, place
+
+    def write(self, chunk):
+        self.left -= len(chunk)
+        if self.left < 0:
+            raise _Failure("sends more bytes than the file has", passing=False)
+        with _kept(self.place):
+            return self.stream.write(chunk)
+
+    def flush(self):
+        with _kept(self.place):
+            self.stream.flush()
+
+
+@contextmanager
+def _kept(place):
+    """A disk that is full or read-only is no fault of the mirror: DataError with what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{place.name} cannot be kept in the cache, {place.parent}: {error.strerror or error}. Free space there or "
+            "make it writable; or keep the file in another folder and name that in GENTOOLS_DATA."
+        ) from error
+
+
+@contextmanager
+def _part(place):
+    """(path, stream) of a new file beside `place`, gone in the end. Parts that killed downloads left are removed."""
+    path = place.with_name(f".{place.name}.{os.getpid()}-{threading.get_ident()}.part")
+    with _kept(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        for part in place.parent.glob(".*.part"):
+            with suppress(FileNotFoundError):  # another process was faster
+                if time.time() - part.stat().st_mtime > STALE or not alive(part.name.split(".")[-2].split("-")[0]):
+                    part.unlink()
+        stream = open(path, "wb")  # noqa: SIM115 (closed below; only its opening is a matter of the disk)
+    try:
+        with stream:
+            yield path, stream
+    finally:
+        path.unlink(missing_ok=True)
