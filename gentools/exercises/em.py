@@ -76,7 +76,7 @@ QUESTIONS = {
     "2.Q9": Question(
         "a",
         {
-            "a": "The gain of the M-step and the gap that it opens, which the next E-step closes, add up to the rise (2.4).",
+            "a": "The gain of the M-step and the gap that it opens, which the next E-step closes, add up to the rise (2.5).",
             "b": "It rises by at least that.",
             "c": "That is true of the bound between the half-steps. The likelihood rises by more.",
         },
