@@ -11,10 +11,10 @@ from gentools.lab.randomness import generator
 
 QUESTIONS = {
     "6.Q1": Question(
-        "b",
+        "a",
         {
-            "a": "Without padding it would be 13: (28 - 4) / 2 + 1.",
-            "b": "(28 + 2 - 4) / 2 + 1 = 14. This layer halves every even side.",
+            "a": "(28 + 2 - 4) / 2 + 1 = 14. This layer halves every even side.",
+            "b": "Without padding it would be 13: (28 - 4) / 2 + 1.",
             "c": "The stride is 2, so about every second position is computed.",
         },
     ),
@@ -27,11 +27,11 @@ QUESTIONS = {
         },
     ),
     "6.Q3": Question(
-        "b",
+        "c",
         {
             "a": "That would hold if both were the same z.",
-            "b": "The two are nearly at a right angle, so the midpoint is closer to the origin by a factor of 0.7.",
-            "c": "A midpoint of two vectors is never longer than the longer one.",
+            "b": "A midpoint of two vectors is never longer than the longer one.",
+            "c": "The two are nearly at a right angle, so the midpoint is closer to the origin by a factor of 0.7.",
         },
     ),
     "6.Q4": Question(
@@ -43,11 +43,11 @@ QUESTIONS = {
         },
     ),
     "6.Q5": Question(
-        "b",
+        "a",
         {
-            "a": "An average of points on a circle lies inside it.",
-            "b": "By (6.10). The average lags behind and shrinks toward the center, which is the equilibrium.",
-            "c": "It would be half if the average reached back over a smaller part of a turn.",
+            "a": "By (6.10). The average lags behind and shrinks toward the center, which is the equilibrium.",
+            "b": "It would be half if the average reached back over a smaller part of a turn.",
+            "c": "An average of points on a circle lies inside it.",
         },
     ),
     "6.Q6": Question(
@@ -85,11 +85,11 @@ QUESTIONS = {
         },
     ),
     "6.Q10": Question(
-        "b",
+        "c",
         {
             "a": "The function is the same, but the gradient is not.",
-            "b": "Equation (6.8): BatchNorm removes the scale from the function and puts its inverse into the gradient.",
-            "c": "The gradient goes with 1/a, not with a.",
+            "b": "The gradient goes with 1/a, not with a.",
+            "c": "Equation (6.8): BatchNorm removes the scale from the function and puts its inverse into the gradient.",
         },
     ),
     "6.Q11": Question(
