@@ -368,8 +368,9 @@ def test_best_loss_against_a_copy_of_one_mode():
 
 
 def test_the_warm_up_arrives():
-    for name in gan.LOSSES:
-        config = recipe_module.WarmUp(loss=name, step_size=0.1 if name == "KL" else 0.25, start=(-0.5, 0.6), steps=200)
+    for name, loss in gan.LOSSES.items():
+        rate = 0.1 if name == "KL" else 0.25
+        config = recipe_module.WarmUp(loss, learning_rate=rate, start=(-0.5, 0.6), steps=200)
         numbers = recipe_module.run_warm_up(config, 0, "cpu")["numbers"]
         assert numbers["distance of a from the data's mean"] < 0.01
         assert float(numbers["discriminator loss at the end"]) == pytest.approx(2 * math.log(2), abs=1e-3)
@@ -386,5 +387,13 @@ def test_verdicts_can_say_either():
     assert "no loss" in null and null.count("not separated") == 4 and null.count("not resolved") == 2
     clear = recipe_module.verdict_compare(summary(25.0, 25.0, 25.0, names) | summary(0.2, 0.1, 0.3, differences))
     assert "all three losses" in clear and clear.count(": more.") == 2
-    low, high = ({"low": a, "high": a + 1, "mean": a} for a in (0, 2))
-    assert recipe_module._order(low, high) == "below" and recipe_module._order(high, low) == "above"
+
+
+def test_every_way_to_play_pushes_as_it_is_drawn():
+    """A step of the generator alone, read off the play, is the push that the arrows show."""
+    theta, psi = torch.tensor([0.7, 0.9]).double()
+    for name, play in recipe_module.PLAYS.items():
+        moved, after = play.step(theta, psi, 0.4, 0.0, push=play.push)
+        seen = psi if "simultaneous" in name else after
+        assert (moved - theta) / 0.4 == pytest.approx(float(play.push(theta, seen)))
+        assert play.penalized == name.endswith("R1")

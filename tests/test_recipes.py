@@ -111,7 +111,7 @@ def reaching(*definition):
         ("gentools.evaluation", "nearest <= 3 * std", "nearest <= 30 * std", "modes", "5.6"),
         ("gentools.lab.networks", "numel() ** -0.5", "numel() ** -0.5 / 2", "fan_in", "3.6"),
         ("gentools.recipes.vae", "order[:1500] if", "order[:1400] if", "pictures", "3.6"),
-        ("gentools.recipes.gan", "config.batch, 2", "2 * config.batch, 2", "fit", "5.6"),
+        ("gentools.recipes.gan", "batch=config.batch", "batch=2 * config.batch", "train_gan", "5.6"),
     ],
 )
 def test_a_changed_constant_makes_exactly_the_figures_stale_that_use_it(monkeypatch, name, old, new, definition, some):

@@ -7,7 +7,8 @@ import torch
 
 from gentools import recipes, reproduce
 from gentools.lab import records, session
-from gentools.recipes import gan, joint_kl, recording, reproducing
+from gentools.recipes import joint_kl, recording, reproducing
+from gentools.recipes.shared import fitting
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_a_run_goes_to_the_device_of_the_session(full, monkeypatch):
     """A device that exists in name alone: the networks and the data are sent to it, and to no other."""
     monkeypatch.setattr(session, "device", "meta")
     seen = []
-    monkeypatch.setattr(gan, "train", lambda step, nets, opts, stream, *_, **__: seen.append((nets, stream)))
+    monkeypatch.setattr(fitting, "train", lambda step, nets, opts, stream, *_, **__: seen.append((nets, stream)))
     monkeypatch.setattr("gentools.lab.stream.find_device", torch.device)
     with pytest.raises(Exception):  # noqa: B017  nothing can be read back from it
         reproduce("5.7", steps=1, batch=5)

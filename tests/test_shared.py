@@ -69,7 +69,7 @@ def test_nothing_raises_and_every_finished_arm_has_one_place(values):
         assert firsts == sorted(firsts, reverse=not least_first)
         assert all(verdicts.separated(arms_[g[0]], arms_[h[0]]) for g, h in itertools.pairwise(groups))
         assert verdicts.ordered(arms_, least_first)
-        assert verdicts.best(arms_, least_first) in finished | {"no arm"}
+        assert verdicts.best(arms_, least_first) in finished | {"none"}
     assert verdicts.failures(arms_) == "" or any(s["failed"] for s in arms_.values())
     for s in arms_.values():
         assert verdicts.span(s) and verdicts.interval(s) and verdicts.mean(s)

@@ -3,34 +3,30 @@
 import functools
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
-from gentools import evaluation, gan
-from gentools.lab import data
+from gentools import gan
 from gentools.lab.divergences import js, kl
-from gentools.lab.optim import adam
-from gentools.lab.plots import COLORS, LINES, MARKERS
+from gentools.lab.plots import COLORS, LINES
 from gentools.lab.randomness import generator
-from gentools.lab.stream import Stream
-from gentools.lab.training import train
 from gentools.recipes import Recipe
+from gentools.recipes.shared import arms, drawing, verdicts
+from gentools.recipes.shared.drawing import Look
+from gentools.recipes.shared.fitting import adams, fit
+from gentools.recipes.shared.points import DRAWN, GRID, RING, Points, chance, score
 
 LOOKS = {
-    "saturating": dict(color=COLORS["orange"], ls=LINES[1], marker=MARKERS[1]),
-    "non-saturating": dict(color=COLORS["blue"], ls=LINES[0], marker=MARKERS[0]),
-    "KL": dict(color=COLORS["vermillion"], ls=LINES[2], marker=MARKERS[2]),
+    "saturating": Look("saturating", "orange", LINES[1], "s"),
+    "non-saturating": Look("non-saturating", "blue", LINES[0], "o"),
+    "KL": Look("KL", "vermillion", LINES[2], "^"),
 }
-POINTS = {
-    "ring": (data.ring, data.ring_centers, data.RING_STD),
-    "grid": (data.grid, data.grid_centers, data.GRID_STD),
-}
-DRAWN = 2500  # samples per evaluation, as in the literature
 
 
-def line(label):
-    """A loss's color and line, without marker."""
-    return {k: v for k, v in LOOKS[label].items() if k != "marker"}
+def density(x, mean, std):
+    """N(x; mean, std^2) for x (n,); shape (n,)."""
+    return torch.exp(-(((x - mean) / std) ** 2) / 2) / (std * math.sqrt(2 * math.pi))
 
 
 # 5.1 Four divergences on sliding Gaussians
@@ -39,46 +35,41 @@ def line(label):
 @dataclass(frozen=True)
 class Sliding:
     model_std: float = 0.7
-    farthest: float = 5.0
-    positions: int = 126
+    farthest: float = 5.0  # distance of the model from the data, at most
+    positions: int = 126  # of the model between 0 and there
+
+
+SLIDING = {  # recorded name: look
+    "2 JS": Look("2 JS", "orange", LINES[1]),
+    "2 KL(m||p)": Look("2 KL(m‖$\\tilde p$)", "blue", LINES[0]),
+    "KL(q||p)": Look("KL(q‖$\\tilde p$)", "vermillion", LINES[2]),
+    "KL(p||q)": Look("KL($\\tilde p$‖q)", "green", LINES[3]),
+}
 
 
 def run_sliding(config, seed, device):
     """Data N(0, 1), model N(t, model_std^2): four divergences as functions of t, and their slopes in t by autograd."""
     x = torch.linspace(-14, 20, 6801, dtype=torch.float64)
-
-    def normal(mean, std):
-        return torch.exp(-(((x - mean) / std) ** 2) / 2) / (std * math.sqrt(2 * math.pi)) * (x[1] - x[0])
-
-    p = normal(0.0, 1.0)
+    p = density(x, 0.0, 1.0) * (x[1] - x[0])  # (6801,), of sum 1
 
     def four(t):
-        q = normal(t, config.model_std)
+        q = density(x, t, config.model_std) * (x[1] - x[0])
         return torch.stack([2 * js(p, q), 2 * kl((p + q) / 2, p), kl(q, p), kl(p, q)])
 
     t = torch.linspace(0, config.farthest, config.positions, dtype=torch.float64)
-    values = torch.stack([four(s) for s in t])
-    slopes = torch.stack([torch.autograd.functional.jacobian(four, s) for s in t])
-    names = ("2 JS", "2 KL(m||p)", "KL(q||p)", "KL(p||q)")
-    numbers = {f"slope of {name} at the far end": s for name, s in zip(names, slopes[-1], strict=True)}
+    values = torch.stack([four(s) for s in t])  # (positions, 4)
+    slopes = torch.stack([torch.autograd.functional.jacobian(four, s) for s in t])  # (positions, 4)
+    numbers = {f"slope of {name} at the far end": s for name, s in zip(SLIDING, slopes[-1], strict=True)}
     return {"numbers": numbers, "arrays": {"t": t, "values": values, "slopes": slopes}}
 
 
 def draw_sliding(results, config):
-    import matplotlib.pyplot as plt
-
+    """Values and slopes (positions, 4) against t (positions,)."""
     a = results[0]["arrays"]
-    fig, axes = plt.subplots(1, 2, figsize=(8.0, 3.6))
-    looks = [
-        ("2 JS", "saturating"),
-        ("2 KL(m‖$\\tilde p$)", "non-saturating"),
-        ("KL(q‖$\\tilde p$)", "KL"),
-        ("KL($\\tilde p$‖q)", None),
-    ]
-    for i, (label, loss) in enumerate(looks):
-        look = line(loss) if loss else dict(color=COLORS["green"], ls=LINES[3])
-        axes[0].plot(a["t"], a["values"][:, i], label=label, **look)
-        axes[1].plot(a["t"], a["slopes"][:, i], label=label, **look)
+    fig, axes = drawing.panels(1, 2, (8.0, 3.6))
+    for ax, what in zip(axes, ("values", "slopes"), strict=True):
+        for look, y in zip(SLIDING.values(), a[what].T, strict=True):
+            ax.plot(a["t"], y, **look.as_line())
     axes[0].axhline(2 * math.log(2), color="0.6", lw=1)
     axes[0].annotate("2 log 2", (0.05, 2 * math.log(2)), (0, 3), textcoords="offset points", color="0.35")
     axes[0].set(title="value, nats", xlabel="distance t of the model from the data", ylim=(0, 8))
@@ -92,47 +83,48 @@ def draw_sliding(results, config):
 
 @dataclass(frozen=True)
 class Losses:
-    logit_range: float = 6.0
-    points: int = 241
+    logit_range: float = 6.0  # logits from minus this to this
+    points: int = 241  # how many of them
+
+
+DESCENDS = {
+    "saturating": "log(1 − D):  descends 2 JS",
+    "non-saturating": "−log D:  descends 2 KL(m‖$\\tilde p$)",
+    "KL": "−logit D:  descends KL(q‖$\\tilde p$)",
+}
 
 
 def run_losses(config, seed, device):
     """Values of the three losses, and their slopes in D and in the logit, over a range of logits."""
     logit = torch.linspace(-config.logit_range, config.logit_range, config.points, dtype=torch.float64)
-    d = torch.sigmoid(logit)
+    d = torch.sigmoid(logit)  # (points,)
     arrays, numbers = {"logit": logit, "d": d}, {}
     for name, loss in gan.LOSSES.items():
         at = logit.clone().requires_grad_()
-        values = torch.stack([loss(one) for one in at])
+        values = torch.stack([loss(one) for one in at])  # (points,)
         (slope,) = torch.autograd.grad(values.sum(), at)
         arrays |= {f"{name} value": values.detach(), f"{name} slope in logit": slope}
         arrays[f"{name} slope in D"] = slope / (d * (1 - d))
-        numbers[f"{name}: slope in the logit where D = {d[0]:.2g}"] = slope[0]
-        numbers[f"{name}: slope in D where D = {d[0]:.2g}"] = arrays[f"{name} slope in D"][0]
-    return {"numbers": numbers, "arrays": arrays}
+        numbers[name, f"slope in the logit where D = {d[0]:.2g}"] = slope[0]
+        numbers[name, f"slope in D where D = {d[0]:.2g}"] = arrays[f"{name} slope in D"][0]
+    return {"numbers": arms.named(numbers), "arrays": arrays}
 
 
 def draw_losses(results, config):
-    import matplotlib.pyplot as plt
-
+    """Values and slopes (points,) of each loss: against D on the left, against the logit on the right."""
     a = results[0]["arrays"]
-    fig, axes = plt.subplots(2, 2, figsize=(8.0, 5.6), sharex="col")
-    labels = {
-        "saturating": "log(1 − D):  descends 2 JS",
-        "non-saturating": "−log D:  descends 2 KL(m‖$\\tilde p$)",
-        "KL": "−logit D:  descends KL(q‖$\\tilde p$)",
-    }
-    for name in gan.LOSSES:
+    fig, axes = drawing.panels(2, 2, (8.0, 5.6), sharex="col")
+    for name, look in LOOKS.items():
         for column, x in enumerate(("d", "logit")):
-            axes[0, column].plot(a[x], a[f"{name} value"], label=labels[name], **line(name))
-        axes[1, 0].plot(a["d"], -a[f"{name} slope in D"], **line(name))
-        axes[1, 1].plot(a["logit"], -a[f"{name} slope in logit"], **line(name))
+            axes[0, column].plot(a[x], a[f"{name} value"], **look.as_line(label=DESCENDS[name]))
+        axes[1, 0].plot(a["d"], -a[f"{name} slope in D"], **look.as_line())
+        axes[1, 1].plot(a["logit"], -a[f"{name} slope in logit"], **look.as_line())
     axes[0, 0].set(title="value against D(G(z))", ylabel="loss, nats", ylim=(-6.2, 6.2))
     axes[0, 1].set(title="value against its logit", ylim=(-6.2, 6.2))
     axes[1, 0].set(title="push on D", xlabel="D(G(z))", ylabel="minus the slope", ylim=(0, 12))
     axes[1, 1].set(title="push on the logit: what the network feels", xlabel="logit of D(G(z))", ylim=(-0.05, 1.12))
     axes[1, 1].annotate("saturates where\nD wins", (-5.6, 0.12), color="0.3")
-    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    drawing.legend_below(fig, axes[0, 0])
     return fig
 
 
@@ -141,34 +133,33 @@ def draw_losses(results, config):
 
 @dataclass(frozen=True)
 class WarmUp:
-    loss: str = "non-saturating"
+    loss: object = gan.non_saturating_loss  # of the generator
     start: tuple = (-2.0, 0.5)  # a, b of the generator x = a + b z
     data: tuple = (1.0, 0.8)  # mean and standard deviation
-    step_size: float = 0.25
+    learning_rate: float = 0.25
     steps: int = 80
 
 
 def run_warm_up(config, seed, device):
     """Gradient steps on (a, b) of x = a + b z through an exact D, which is renewed after every step."""
     n = 4000  # z at the midpoints of n equal shares of N(0, 1): a mean over them is an expectation
-    z = torch.special.ndtri((torch.arange(n, dtype=torch.float64) + 0.5) / n)
+    z = torch.special.ndtri((torch.arange(n, dtype=torch.float64) + 0.5) / n)  # (n,)
     mean, std = config.data
-    loss = gan.LOSSES[config.loss]
-    theta = torch.tensor(config.start, dtype=torch.float64, requires_grad=True)
+    theta = torch.tensor(config.start, dtype=torch.float64, requires_grad=True)  # (2,)
     path, losses = [theta.detach().clone()], []
+
+    def logit(x, a, b):  # log p(x)/q(x), with q = N(a, b^2) where the generator stands now
+        return -(((x - mean) / std) ** 2) / 2 - math.log(std) + ((x - a) / b) ** 2 / 2 + b.log()
+
     for _ in range(config.steps):
         a, b = theta.detach()
-
-        def logit(x, a=a, b=b):  # log p(x)/q(x), with q where the generator stands now
-            return -(((x - mean) / std) ** 2) / 2 - math.log(std) + ((x - a) / b) ** 2 / 2 + b.log()
-
-        value = loss(logit(theta[0] + theta[1] * z))
+        value = config.loss(logit(theta[0] + theta[1] * z, a, b))
         (slope,) = torch.autograd.grad(value, theta)
         with torch.no_grad():
-            theta -= config.step_size * slope
+            theta -= config.learning_rate * slope
         path.append(theta.detach().clone())
-        losses.append(gan.discriminator_loss(logit(mean + std * z), logit(a + b * z)))
-    path = torch.stack(path)
+        losses.append(gan.discriminator_loss(logit(mean + std * z, a, b), logit(a + b * z, a, b)))
+    path = torch.stack(path)  # (steps + 1, 2)
     numbers = {
         "distance of a from the data's mean": (path[-1, 0] - mean).abs(),
         "distance of b from the data's std": (path[-1, 1] - std).abs(),
@@ -180,35 +171,28 @@ def run_warm_up(config, seed, device):
 
 
 def draw_warm_up(results, config):
-    import matplotlib.pyplot as plt
-
+    """Densities and D along the path (steps + 1, 2) of (a, b)."""
     path = results[0]["arrays"]["path"]
-    mean, std = config.data
     x = torch.linspace(-4.5, 4.5, 451, dtype=torch.float64)
-
-    def density(m, s):
-        return torch.exp(-(((x - m) / s) ** 2) / 2) / (s * math.sqrt(2 * math.pi))
-
     # (where q stands, where D was made, title): D and G take turns
     last = len(path) - 1
     panels = [(0, 0, "D made exact"), (1, 0, "G steps"), (1, 1, "D made exact"), (2, 1, "G steps")]
     panels += [(5, 5, "after 5 rounds"), (last, last, f"after {last} rounds")]
-    fig, axes = plt.subplots(2, 3, figsize=(8.4, 4.6), sharex=True, sharey=True)
-    p = density(mean, std)
+    fig, axes = drawing.panels(2, 3, (8.4, 4.6), sharex=True, sharey=True)
+    p = density(x, *config.data)
     for number, (ax, (now, then, title)) in enumerate(zip(axes.flat, panels, strict=True), 1):
-        d = gan.best_discriminator(p, density(*path[then]))
+        d = gan.best_discriminator(p, density(x, *path[then]))
         ax.plot(x, p, color="black", ls=":", label="data $\\tilde p$")
-        ax.plot(x, density(*path[now]), color=COLORS["green"], label="model q")
+        ax.plot(x, density(x, *path[now]), color=COLORS["green"], label="model q")
         ax.plot(x, d, color=COLORS["blue"], ls="--", label="D")
         ax.set(title=f"{number}. {title}", ylim=(-0.02, 1.08), xticks=(-4, -2, 0, 2, 4))
         ax.set_ylabel("density, and D" if number in (1, 4) else "")
         if now != then:
-            ax.annotate(
-                "", (path[now, 0], 0.62), (path[then, 0], 0.62), arrowprops={"arrowstyle": "->", "color": "0.3"}
-            )
+            ends = (path[now, 0], 0.62), (path[then, 0], 0.62)
+            ax.annotate("", *ends, arrowprops={"arrowstyle": "->", "color": "0.3"})
     for ax in axes[1]:
         ax.set_xlabel("x")
-    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    drawing.legend_below(fig, axes[0, 0])
     return fig
 
 
@@ -217,53 +201,60 @@ def draw_warm_up(results, config):
 
 @dataclass(frozen=True)
 class Dirac:
-    step_size: float = 0.4
-    penalty: float = 0.3
+    learning_rate: float = 0.4
+    penalty: float = 0.3  # weight of R1, where it is used
     steps: int = 200
-    start: tuple = (0.7, 0.0)
+    start: tuple = (0.7, 0.0)  # θ of the generator, ψ of the discriminator
+
+
+class Play(NamedTuple):
+    """One way to play: its step, the generator's push, whether R1 is used, and the color of its orbit."""
+
+    step: object
+    push: object
+    penalized: bool
+    color: str
+
+
+PLAYS = {
+    "minimax, simultaneous": Play(gan.dirac_simultaneous, gan.minimax_push, False, "vermillion"),
+    "minimax, alternating": Play(gan.dirac_alternating, gan.minimax_push, False, "blue"),
+    "non-saturating, alternating": Play(gan.dirac_alternating, gan.non_saturating_push, False, "orange"),
+    "minimax, alternating, R1": Play(gan.dirac_alternating, gan.minimax_push, True, "green"),
+}
 
 
 def run_dirac(config, seed, device):
     """Orbits of the smallest game under four ways to play, with the growth factors of (5.10)."""
-    non_saturating = functools.partial(gan.dirac_alternating, push=gan.non_saturating_push)
-    plays = {
-        "minimax, simultaneous": (gan.dirac_simultaneous, 0.0),
-        "minimax, alternating": (gan.dirac_alternating, 0.0),
-        "non-saturating, alternating": (non_saturating, 0.0),
-        "minimax, alternating, R1": (gan.dirac_alternating, config.penalty),
-    }
     numbers, arrays = {}, {}
-    for name, (play, penalty) in plays.items():
-        state = torch.tensor(config.start, dtype=torch.float64)
-        orbit = [state]
+    for name, play in PLAYS.items():
+        step, penalty = functools.partial(play.step, push=play.push), config.penalty if play.penalized else 0.0
+        orbit = [torch.tensor(config.start, dtype=torch.float64)]
         for _ in range(config.steps):
-            state = torch.stack(play(*state, config.step_size, penalty))
-            orbit.append(state)
-        arrays[name] = torch.stack(orbit)
-        numbers[f"{name}: distance at the end"] = state.norm()
-        numbers[f"{name}: growth per step near (0, 0)"] = gan.growth(play, config.step_size, penalty)
-    return {"numbers": numbers, "arrays": arrays}
+            orbit.append(torch.stack(step(*orbit[-1], config.learning_rate, penalty)))
+        arrays[name] = torch.stack(orbit)  # (steps + 1, 2)
+        numbers[name, "distance at the end"] = orbit[-1].norm()
+        numbers[name, "growth per step near (0, 0)"] = gan.growth(step, config.learning_rate, penalty)
+    return {"numbers": arms.named(numbers), "arrays": arrays}
 
 
 def draw_dirac(results, config):
-    import matplotlib.pyplot as plt
-
+    """Orbits (steps + 1, 2) in the plane of both players, and their distances from the equilibrium."""
     a = results[0]["arrays"]
-    fig, axes = plt.subplot_mosaic("abe;cde", figsize=(8.4, 5.4), width_ratios=(1, 1, 1.15))
+    fig, axes = drawing.mosaic("abe;cde", width_ratios=(1, 1, 1.15))
     side = torch.linspace(-2.1, 2.1, 13, dtype=torch.float64)
     theta, psi = torch.meshgrid(side, side, indexing="xy")
-    colors = ("vermillion", "blue", "orange", "green")
-    for key, (name, orbit), color, ls in zip("abcd", a.items(), colors, LINES, strict=False):
-        push = gan.non_saturating_push if "non" in name else gan.minimax_push
-        penalty = config.penalty if "R1" in name else 0.0
-        ax = axes[key]
-        ax.quiver(theta, psi, push(theta, psi), gan.discriminator_push(theta, psi, penalty), color="0.72", width=0.005)
-        ax.plot(*orbit.T, color=COLORS[color], ls="-", marker=".", ms=3, lw=0.7)
+    for key, (name, play), ls in zip("abcd", PLAYS.items(), LINES, strict=False):
+        orbit, penalty, color = a[name], config.penalty if play.penalized else 0.0, COLORS[play.color]
+        ax, title = axes[key], name.replace(", ", ",\n", 1)
+        pushes = play.push(theta, psi), gan.discriminator_push(theta, psi, penalty)
+        ax.quiver(theta, psi, *pushes, color="0.72", width=0.005)
+        ax.plot(*orbit.T, color=color, ls="-", marker=".", ms=3, lw=0.7)
         ax.plot(*orbit[0], "s", color="black", ms=6)
         ax.plot(0, 0, "+", color="black", ms=10)
-        ax.set(title=name.replace(", ", ",\n", 1), xlim=(-2.2, 2.2), ylim=(-2.2, 2.2), aspect="equal")
+        ax.set(title=title, xlim=(-2.2, 2.2), ylim=(-2.2, 2.2), aspect="equal")
         ax.set(xlabel="generator θ" if key in "cd" else "", ylabel="discriminator ψ" if key in "ac" else "")
-        axes["e"].semilogy(orbit.norm(dim=1), color=COLORS[color], ls=ls, label=name.replace(", ", ",\n", 1))
+        axes["e"].semilogy(orbit.norm(dim=1), color=color, ls=ls, label=title)
     axes["e"].set(title="distance from\nthe equilibrium", xlabel="step", ylim=(1e-6, 10))
     axes["e"].legend(loc="lower left")
     return fig
@@ -274,215 +265,196 @@ def draw_dirac(results, config):
 
 @dataclass(frozen=True)
 class Training:
-    """One GAN on points in the plane. `networks`: a function of the seed that makes both players."""
+    """One GAN on points in the plane."""
 
-    networks: object = gan.toy_networks
+    networks: object = gan.toy_networks  # a function of the seed that makes both players
     batch: int = 128
     steps: int = 10_000
-    points: int = 100_000
-    betas: tuple = (0.5, 0.999)
+    points: int = 100_000  # drawn once, to train on
+    betas: tuple = (0.5, 0.999)  # of Adam
 
 
 FULL = Training(networks=gan.ali_networks, batch=100, steps=200_000, betas=(0.8, 0.999))  # ALI's GAN, alternating steps
 
 
-def fit(config, points, step, rates, seed, device, watch=None, every=500):
-    """Train one GAN on "ring" or "grid" with learning rates {network: rate}. Returns networks and History."""
+def train_gan(config, data, step, learning_rate, seed, device, watch=None, every=500):
+    """Train one GAN on RING or GRID. Returns networks and History.
+
+    learning_rate: of both players, or {network: rate}. watch(nets) -> {name: number}, called every `every` steps.
+    """
     nets = config.networks(seed).to(device)
-    opts = {name: adam(net.parameters(), rates[name], config.betas) for name, net in nets.items()}
-    stream = Stream(POINTS[points][0](config.points, seed)[0], config.batch, 2, device=device)
-    seen = watch and (lambda done: watch(nets, done))
-    return nets, train(step, nets, opts, stream, config.steps, seed, watch=seen, log_every=every)
+    opts = adams(nets, learning_rate, config.betas)
+    rows = data.draw(config.points, seed)[0]  # (points, 2)
+    seen = watch and (lambda done: watch(nets))
+    history = fit(step, nets, opts, rows, 2, batch=config.batch, steps=config.steps, seed=seed, device=device,
+                  watch=seen, log_every=every)  # fmt: skip
+    return nets, history
 
 
-def loss_step(name):
-    """`gan.step` with the generator loss of that name."""
-    return functools.partial(gan.step, generator_loss=gan.LOSSES[name])
+def step_of(loss):
+    """`gan.step` with that generator loss."""
+    return functools.partial(gan.step, generator_loss=loss)
 
 
-def draws(nets, seed, n=DRAWN):
-    """n samples on the CPU, from noise that depends on the seed alone."""
-    device = next(nets.parameters()).device
-    return gan.sample(nets, torch.randn(n, 2, generator=generator(seed, "evaluation")).to(device)).cpu()
+def samples(nets, seed, n=DRAWN):
+    """n samples (n, 2) on the CPU, from noise that depends on the seed alone."""
+    z = torch.randn(n, 2, generator=generator(seed, "evaluation"))
+    return gan.sample(nets, z.to(next(nets.parameters()).device)).cpu()
 
 
-def score(nets, points, seed):
-    """Modes, high-quality share and overlap of fresh samples."""
-    _, centers, std = POINTS[points]
-    return evaluation.modes(draws(nets, seed), centers(), std)
+# 5.5 Samples over training
 
 
 @dataclass(frozen=True)
 class Snapshots:
     training: Training
-    points: str = "grid"
-    losses: tuple = ("saturating", "non-saturating", "KL")
-    learning_rate: float = 1e-3
-    moments: int = 4
+    data: Points = GRID
+    learning_rate: float = 1e-3  # of both players
+    moments: int = 4  # at which samples are drawn, equally spaced
 
 
 def run_snapshots(config, seed, device):
     """One run per loss from the same start, with samples at equally spaced moments."""
-    every = config.training.steps // config.moments
-    arrays, numbers = {}, {}
-    rates = dict.fromkeys(("generator", "discriminator"), config.learning_rate)
-    for name in config.losses:
-        kept = []
+    every, arrays, numbers = config.training.steps // config.moments, {}, {}
 
-        def keep(nets, done, kept=kept):
-            kept.append(draws(nets, seed))
-            return {}
+    def watch(nets):
+        return {"samples": samples(nets, seed)}
 
-        nets, _ = fit(config.training, config.points, loss_step(name), rates, seed, device, keep, every)
-        arrays[name] = torch.stack(kept)
-        found = score(nets, config.points, seed)
-        numbers |= {f"{name}: modes": found.covered, f"{name}: high-quality share": found.quality}
-    return {"numbers": numbers, "arrays": arrays}
+    for name, loss in gan.LOSSES.items():
+        nets, history = train_gan(config.training, config.data, step_of(loss), config.learning_rate, seed, device,
+                                  watch, every)  # fmt: skip
+        arrays[name] = torch.stack([seen["samples"] for seen in history.watched])  # (moments, 2500, 2)
+        found = score(samples(nets, seed), config.data)
+        numbers |= {(name, "modes"): found.covered, (name, "high-quality share"): found.quality}
+    return {"numbers": arms.named(numbers), "arrays": arrays}
 
 
 def draw_snapshots(results, config):
-    import matplotlib.pyplot as plt
-
-    a = results[0]["arrays"]
-    rows, columns = len(config.losses), config.moments
-    centers = POINTS[config.points][1]()
-    reach = float(centers.abs().max()) * 1.3
-    fig, axes = plt.subplots(rows, columns, figsize=(8.4, 2.15 * rows), sharex=True, sharey=True, squeeze=False)
+    """A row per loss, a column per moment: samples (moments, 2500, 2)."""
+    rows, columns = len(LOOKS), config.moments
+    fig, axes = drawing.panels(rows, columns, (8.4, 2.15 * rows), sharex=True, sharey=True, squeeze=False)
     for i, ax in enumerate(axes[0]):
         ax.set_title(f"{config.training.steps * (i + 1) // columns:,} steps")
-    for row, name in zip(axes, config.losses, strict=True):
-        for ax, x in zip(row, a[name], strict=True):
-            ax.plot(*x.T, ".", ms=1.5, color=COLORS["blue"], alpha=0.5)
-            ax.plot(*centers.T, "+", ms=5, mew=0.8, color=COLORS["vermillion"])
-            ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=(), yticks=())
+    for row, name in zip(axes, LOOKS, strict=True):
+        for ax, x in zip(row, results[0]["arrays"][name], strict=True):
+            drawing.dots(ax, x, "blue")
+            drawing.crosses(ax, config.data.centers(), "vermillion")
         row[0].set_ylabel(name)
     return fig
+
+
+# 5.6 Three losses on ring and grid
 
 
 @dataclass(frozen=True)
 class Compare:
     training: Training
-    rates: tuple = (("saturating", 1e-3), ("non-saturating", 1e-3), ("KL", 1e-3))  # figure 5.8 chose them
+    learning_rates: tuple = (("saturating", 1e-3), ("non-saturating", 1e-3), ("KL", 1e-3))  # figure 5.8 chose them
 
 
 def run_compare(config, seed, device):
     """Ring and grid with each of the three losses, from the same networks, batches and noise."""
-    numbers, arrays = {}, {}
-    overlap = {}
-    for points in POINTS:
-        for name, rate in config.rates:
-            rates = dict.fromkeys(("generator", "discriminator"), rate)
-            nets, _ = fit(config.training, points, loss_step(name), rates, seed, device)
-            found = score(nets, points, seed)
-            numbers[f"{points}, {name}: modes"] = found.covered
-            numbers[f"{points}, {name}: high-quality share"] = found.quality
-            overlap[points, name] = found.overlap
-            arrays[f"{points} {name}"] = draws(nets, seed)
+    numbers, arrays, overlap = {}, {}, {}
+    for data in (RING, GRID):
+        for name, rate in config.learning_rates:
+            nets, _ = train_gan(config.training, data, step_of(gan.LOSSES[name]), rate, seed, device)
+            arm, drawn = (data.name, name), samples(nets, seed)
+            found = score(drawn, data)
+            numbers |= {(arm, "modes"): found.covered, (arm, "high-quality share"): found.quality}
+            overlap[arm] = found.overlap
+            arrays[f"{data.name} {name}"] = drawn
     for name in ("saturating", "KL"):
-        numbers[f"grid, overlap: {name} minus non-saturating"] = (
-            overlap["grid", name] - overlap["grid", "non-saturating"]
-        )
-    return {"numbers": numbers, "arrays": arrays}
+        gap = overlap["grid", name] - overlap["grid", "non-saturating"]
+        numbers[("grid", "overlap"), f"{name} minus non-saturating"] = gap
+    return {"numbers": arms.named(numbers), "arrays": arrays}
 
 
 def draw_compare(results, config):
-    import matplotlib.pyplot as plt
-
-    fig, axes = plt.subplots(2, 2, figsize=(8.2, 6.2), width_ratios=(1, 1))
-    for row, points in zip(axes, POINTS, strict=True):
-        _, centers, std = POINTS[points]
-        chance = evaluation.chance_lines(centers(), std, DRAWN)
-        for ax, what, index in ((row[0], "modes", 0), (row[1], "high-quality share", 1)):
-            for x, name in enumerate(gan.LOSSES):
-                values = [float(r["numbers"][f"{points}, {name}: {what}"]) for r in results]
-                spread = (torch.arange(len(values)) - (len(values) - 1) / 2) * 0.045
-                look = {k: v for k, v in LOOKS[name].items() if k != "ls"}
-                ax.plot(x + spread, values, ls="", ms=6, alpha=0.8, **look)
-                ax.plot([x - 0.3, x + 0.3], [sum(values) / len(values)] * 2, color="black", lw=1.2, ls="-")
-            for (line_name, line_values), ls in zip(chance.items(), ("-", "--", ":"), strict=True):
-                ax.axhline(line_values[index], color="0.45", ls=ls, lw=1.2, label=line_name, zorder=0)
-            ax.set(title=f"{points}: {what}", xticks=range(3), xticklabels=list(gan.LOSSES), xlim=(-0.5, 2.5))
-        row[0].set_ylim(0, len(centers()) * 1.08)
+    """A row for the ring and one for the grid: modes and high-quality share of every seed, beside the chance lines."""
+    fig, axes = drawing.panels(2, 2, (8.2, 6.2), width_ratios=(1, 1))
+    for row, data in zip(axes, (RING, GRID), strict=True):
+        for index, (ax, what) in enumerate(zip(row, ("modes", "high-quality share"), strict=True)):
+            names = {name: arms.name((data.name, name), what) for name in LOOKS}
+            drawing.seed_columns(ax, results, names, LOOKS, spread=0.045)
+            for (name, line), ls in zip(chance(data).items(), ("-", "--", ":"), strict=True):
+                ax.axhline(line[index], color="0.45", ls=ls, lw=1.2, label=name, zorder=0)
+            ax.set_title(f"{data.name}: {what}")
+        row[0].set_ylim(0, len(data.centers()) * 1.08)
         row[1].set_ylim(-0.03, 1.06)
-    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, title="for comparison")
+    drawing.legend_below(fig, axes[0, 0], title="for comparison")
     return fig
 
 
 def verdict_compare(summary):
-    sentences = []
-    for points in POINTS:
-        _, centers, std = POINTS[points]
-        chance = evaluation.chance_lines(centers(), std, DRAWN)
-        quality = max(chance["Gaussian"][1], chance["uniform"][1])
-        shares = {name: summary[f"{points}, {name}: high-quality share"] for name in gan.LOSSES}
-        above = [name for name, s in shares.items() if s["min"] is not None and not s["failed"] and s["min"] > quality]
-        whole = [name for name in gan.LOSSES if (summary[f"{points}, {name}: modes"]["min"] or 0) >= len(centers())]
-        sentences.append(
-            f"{points.capitalize()}: quality above both structureless lines in every seed with {_names(above)}, "
-            f"all {len(centers())} modes in every seed with {_names(whole)}."
+    """Which losses beat structureless samplers and cover all modes, and where they differ on the grid."""
+    said = []
+    for data in (RING, GRID):
+        k, lines = len(data.centers()), chance(data)
+        quality = max(lines["Gaussian"][1], lines["uniform"][1])
+        both = [(data.name, name) for name in LOOKS]
+        modes, shares = (arms.scores(summary, both, what) for what in ("modes", "high-quality share"))
+        above = [name for (_, name), s in shares.items() if verdicts.always_above(s, quality)]
+        whole = [name for (_, name), s in modes.items() if verdicts.always_above(s, k - 1)]
+        said.append(
+            f"{data.name.capitalize()}: quality above both structureless lines in every seed with {_losses(above)}, "
+            f"all {k} modes in every seed with {_losses(whole)}."
         )
     for name in ("saturating", "KL"):
         for what in ("modes", "high-quality share"):
-            words = _order(summary[f"grid, {name}: {what}"], summary[f"grid, non-saturating: {what}"])
-            sentences.append(f"Grid, {what}: {name} is {words} non-saturating.")
-        s = summary[f"grid, overlap: {name} minus non-saturating"]
-        word = (
-            "not resolved"
-            if s["low"] is None or s["low"] <= 0 <= s["high"]
-            else f"{'more' if s['mean'] > 0 else 'less'}"
-        )
-        sentences.append(f"Grid, overlap with the truth, {name} against non-saturating seed by seed: {word}.")
-    return " ".join(sentences)
+            one, other = (summary[arms.name(("grid", each), what)] for each in (name, "non-saturating"))
+            word = {1: "above", 0: "not separated from", -1: "below"}[verdicts.separated(one, other)]
+            said.append(f"Grid, {what}: {name} is {word} non-saturating.")
+        gap = verdicts.sign(summary[arms.name(("grid", "overlap"), f"{name} minus non-saturating")])
+        word = {1: "more", 0: "not resolved", -1: "less"}[gap]
+        said.append(f"Grid, overlap with the truth, {name} against non-saturating seed by seed: {word}.")
+    return " ".join(said)
 
 
-def _order(one, other):
-    """Which of two means is larger, if their 95 % intervals lie apart."""
-    if None in (one["low"], other["low"]) or (one["low"] <= other["high"] and other["low"] <= one["high"]):
-        return "not separated from"
-    return "above" if one["mean"] > other["mean"] else "below"
+def _losses(names):
+    return "all three losses" if len(names) == len(LOOKS) else verdicts.listed(names, "no loss")
 
 
-def _names(names):
-    return "all three losses" if len(names) == len(gan.LOSSES) else " and ".join(names) or "no loss"
+# 5.7 One player wins
 
 
 @dataclass(frozen=True)
 class Wrong:
     training: Training
-    points: str = "grid"
-    discriminator_rate: float = 1e-2
-    generator_rate: float = 1e-4
-    penalty_weight: float = 0.3
-    every: int = 100
+    data: Points = GRID
+    discriminator_learning_rate: float = 1e-2
+    generator_learning_rate: float = 1e-4
+    penalty_weight: float = 0.3  # of R1, where it is used
+    every: int = 100  # steps between evaluations
+
+
+CURES = {"no penalty": Look("no penalty", "vermillion", "-"), "with R1": Look("with R1", "blue", "--")}
 
 
 def run_wrong(config, seed, device):
     """A discriminator that learns a hundred times faster than the generator, without and with the penalty R1."""
-    steps = {
-        "no penalty": gan.step,
-        "with R1": functools.partial(gan.penalized_step, penalty_weight=config.penalty_weight),
-    }
-    rates = {"generator": config.generator_rate, "discriminator": config.discriminator_rate}
+    penalized = functools.partial(gan.penalized_step, penalty_weight=config.penalty_weight)
+    rates = {"generator": config.generator_learning_rate, "discriminator": config.discriminator_learning_rate}
     numbers, arrays = {}, {}
-    for name, step in steps.items():
 
-        def watch(nets, done):
-            found = score(nets, config.points, seed)
-            return {"modes": found.covered, "quality": found.quality}
+    def watch(nets):
+        found = score(samples(nets, seed), config.data)
+        return {"modes": found.covered, "quality": found.quality}
 
-        nets, history = fit(config.training, config.points, step, rates, seed, device, watch, config.every)
-        losses = history["discriminator"]
-        arrays[f"{name} loss"] = losses.unfold(0, config.every, config.every).mean(1)
+    for name, step in {"no penalty": gan.step, "with R1": penalized}.items():
+        nets, history = train_gan(config.training, config.data, step, rates, seed, device, watch, config.every)
+        losses, drawn = history["discriminator"], samples(nets, seed)  # (steps,), (2500, 2)
+        arrays[f"{name} loss"] = losses.unfold(0, config.every, config.every).mean(1)  # (steps / every,)
         for what in ("modes", "quality"):
-            arrays[f"{name} {what}"] = torch.tensor([float(w[what]) for w in history.watched])
-        arrays[f"{name} samples"] = draws(nets, seed)
-        found = score(nets, config.points, seed)
+            arrays[f"{name} {what}"] = torch.tensor([float(seen[what]) for seen in history.watched])
+        arrays[f"{name} samples"] = drawn
+        found = score(drawn, config.data)
         numbers |= {
-            f"{name}: modes": found.covered,
-            f"{name}: high-quality share": found.quality,
-            f"{name}: discriminator loss": losses[-5 * config.every :].mean(),
+            (name, "modes"): found.covered,
+            (name, "high-quality share"): found.quality,
+            (name, "discriminator loss"): losses[-5 * config.every :].mean(),
         }
-    numbers["best loss against a copy of one mode"] = one_mode(len(POINTS[config.points][1]()))
+    numbers = arms.named(numbers)
+    numbers["best loss against a copy of one mode"] = one_mode(len(config.data.centers()))
     numbers["modes gained by R1"] = numbers["with R1: modes"] - numbers["no penalty: modes"]
     return {"numbers": numbers, "arrays": arrays}
 
@@ -493,96 +465,89 @@ def one_mode(k):
 
 
 def draw_wrong(results, config):
-    import matplotlib.pyplot as plt
-
-    fig, axes = plt.subplots(2, 2, figsize=(8.0, 6.4))
-    centers = POINTS[config.points][1]()
-    reach = 1.3 * float(centers.abs().max())
-    looks = {"no penalty": ("vermillion", "-"), "with R1": ("blue", "--")}
-    for ax, (name, (color, _)) in zip(axes[0], looks.items(), strict=True):
-        x = results[0]["arrays"][f"{name} samples"]
-        ax.plot(*x.T, ".", ms=2.5, alpha=0.6, color=COLORS[color])
-        ax.plot(*centers.T, "+", ms=7, mew=0.9, color="black")
-        ax.set(title=f"samples, {name}, seed 0", xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
-        ax.set(xticks=(), yticks=())
-    for name, (color, ls) in looks.items():
-        for i, r in enumerate(results):
-            a = r["arrays"]
-            step = config.every * torch.arange(1, len(a[f"{name} loss"]) + 1)
-            label = name if i == 0 else None
-            axes[1, 0].plot(step, a[f"{name} loss"], color=COLORS[color], ls=ls, lw=1.1, label=label)
-            axes[1, 1].plot(step, a[f"{name} modes"], color=COLORS[color], ls=ls, lw=1.1, label=label)
-    levels = ((2 * math.log(2), "2 log 2: D cannot tell"), (one_mode(len(centers)), "q is an exact copy of one mode"))
-    for level, text in levels:
-        axes[1, 0].axhline(level, color="0.4", lw=1, ls=":")
-        axes[1, 0].annotate(text, (step[-1], level), (0, 4), textcoords="offset points", color="0.3", ha="right")
+    """Samples (2500, 2) of seed 0; below, loss of D and modes (steps / every,) of every seed."""
+    fig, axes = drawing.panels(2, 2, (8.0, 6.4))
+    k = len(config.data.centers())
+    for ax, (name, look) in zip(axes[0], CURES.items(), strict=True):
+        drawing.dots(ax, results[0]["arrays"][f"{name} samples"], look.color, size=2.5, alpha=0.6)
+        drawing.crosses(ax, config.data.centers(), size=7)
+        ax.set_title(f"samples, {name}, seed 0")
+        loss, modes = ([r["arrays"][f"{name} {what}"] for r in results] for what in ("loss", "modes"))
+        step = config.every * torch.arange(1, len(loss[0]) + 1)
+        drawing.seed_curves(axes[1, 0], step, loss, look)
+        drawing.seed_curves(axes[1, 1], step, modes, look)
+    levels = ((2 * math.log(2), "2 log 2: D cannot tell"), (one_mode(k), "q is an exact copy of one mode"))
+    for value, text in levels:
+        axes[1, 0].axhline(value, color="0.4", lw=1, ls=":")
+        axes[1, 0].annotate(text, (step[-1], value), (0, 4), textcoords="offset points", color="0.3", ha="right")
     axes[1, 0].set(title="loss of the discriminator, every seed", xlabel="step", ylim=(0, 1.6))
-    axes[1, 1].set(title="modes covered, every seed", xlabel="step", ylim=(0, len(centers) * 1.06))
+    axes[1, 1].set(title="modes covered, every seed", xlabel="step", ylim=(0, k * 1.06))
     axes[1, 1].legend(loc="center right")
     return fig
 
 
 def verdict_wrong(summary):
-    failed, cured = summary["no penalty: modes"], summary["with R1: modes"]
-    gained, loss = summary["modes gained by R1"], summary["no penalty: discriminator loss"]
-    near = abs(loss["median"] - summary["best loss against a copy of one mode"]["median"]) < 0.05
+    """Modes without and with R1, and whether the loss of D without it is that against a copy of one mode."""
+    failed, cured = (verdicts.span(summary[f"{name}: modes"], ".0f") for name in CURES)
+    gains = verdicts.always_above(summary["modes gained by R1"], 0)
+    near = verdicts.near(summary["no penalty: discriminator loss"], one_mode(len(GRID.centers())), 0.05)
     return (
-        f"Without penalty the runs end with {_range(failed)} of 25 modes, with R1 with {_range(cured)}; the penalty gains modes "
-        f"{'in every seed' if gained['min'] > 0 else 'not in every seed'}. The median loss of the discriminator without "
+        f"Without penalty the runs end with {failed} of 25 modes, with R1 with {cured}; the penalty gains modes "
+        f"{'in every seed' if gains else 'not in every seed'}. The median loss of the discriminator without "
         f"penalty is {'close to' if near else 'away from'} the best possible against a copy of one mode."
     )
 
 
-def _range(s):
-    return f"{s['min']:.0f}" if s["min"] == s["max"] else f"{s['min']:.0f} to {s['max']:.0f}"
+# 5.8 Choosing the learning rates
+
+TRIED = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3)  # at one scale or another
 
 
 @dataclass(frozen=True)
 class Rates:
     training: Training
-    rates: tuple = (3e-4, 1e-3, 3e-3)
+    learning_rates: tuple = TRIED[2:]
+
+
+def rate_name(loss, rate):
+    """The recorded name of the overlap that a loss reaches at a learning rate."""
+    return f"{loss}, rate {rate:g}"
 
 
 def run_rates(config, seed, device):
     """The grid with each loss at each learning rate: how the rates of figure 5.6 were chosen."""
     numbers = {}
-    for name in gan.LOSSES:
-        for rate in config.rates:
-            rates = dict.fromkeys(("generator", "discriminator"), rate)
-            nets, _ = fit(config.training, "grid", loss_step(name), rates, seed, device)
-            numbers[f"{name}, rate {rate:g}"] = score(nets, "grid", seed).overlap
+    for name, loss in gan.LOSSES.items():
+        for rate in config.learning_rates:
+            nets, _ = train_gan(config.training, GRID, step_of(loss), rate, seed, device)
+            numbers[rate_name(name, rate)] = score(samples(nets, seed), GRID).overlap
     return {"numbers": numbers, "arrays": {}}
 
 
 def draw_rates(results, config):
-    import matplotlib.pyplot as plt
-
-    fig, ax = plt.subplots(figsize=(6.4, 3.6))
-    for i, name in enumerate(gan.LOSSES):
-        values = [[float(r["numbers"][f"{name}, rate {rate:g}"]) for r in results] for rate in config.rates]
-        x = [rate * 1.05 ** (i - 1) for rate in config.rates]
-        look = LOOKS[name]
-        ax.plot(x, [sum(v) / len(v) for v in values], label=name, color=look["color"], ls=look["ls"])
+    """Overlap against learning rate: a line through the means and a point per seed for each loss."""
+    fig, ax = drawing.panels(size=(6.4, 3.6))
+    for i, (name, look) in enumerate(LOOKS.items()):
+        values = [drawing.over_seeds(results, rate_name(name, rate)) for rate in config.learning_rates]
+        x = [rate * 1.05 ** (i - 1) for rate in config.learning_rates]
+        ax.plot(x, [sum(v) / len(v) for v in values], **look.as_line())
         for at, v in zip(x, values, strict=True):
-            ax.plot([at] * len(v), v, ls="", marker=look["marker"], color=look["color"])
+            ax.plot([at] * len(v), v, **look.as_points(label=None))
     ax.set(xscale="log", xlabel="learning rate of both players", ylabel="overlap with the grid", ylim=(0, 1.02))
-    ax.set_xticks(config.rates, [f"{rate:g}" for rate in config.rates])
+    ax.set_xticks(config.learning_rates, [f"{rate:g}" for rate in config.learning_rates])
     ax.minorticks_off()
     ax.legend(loc="best")
     return fig
 
 
 def verdict_rates(summary):
-    best = {}
-    for name in gan.LOSSES:
-        trials = {k.split("rate ")[1]: s["mean"] for k, s in summary.items() if k.startswith(f"{name},")}
-        best[name] = max(trials, key=lambda rate: -1 if trials[rate] is None else trials[rate])
-    return "Best rate by mean overlap: " + ", ".join(f"{name} {rate}" for name, rate in best.items()) + "."
-
-
-def exact(config):
-    """The three scales of a recipe that costs nothing."""
-    return {"quick": config, "full": config}
+    """The learning rate of the largest mean overlap, for each loss."""
+    said = []
+    for name in LOOKS:
+        names = {f"{rate:g}": rate_name(name, rate) for rate in TRIED}
+        trials = {rate: summary[each] for rate, each in names.items() if each in summary}
+        said.append(f"{name} {verdicts.best(trials, none='none, for no run finished')}")
+    return f"Best rate by mean overlap: {', '.join(said)}."
 
 
 RECIPES = {
@@ -592,9 +557,7 @@ RECIPES = {
         "go on growing; 2 KL(m||p) is KL(q||p) minus 2 JS at every t.",
         alt="Two panels over the distance t. Left, values: 2 JS flattens below a line at 2 log 2, the other three grow like "
         "parabolas. Right, slopes: that of 2 JS rises, then falls to zero; the other three rise in nearly straight lines.",
-        run=run_sliding,
-        draw=draw_sliding,
-        **exact(Sliding()),
+        run=run_sliding, draw=draw_sliding, full=Sliding(),
     ),
     "5.2": Recipe(
         title="Three generator losses",
@@ -604,9 +567,7 @@ RECIPES = {
         alt="Four panels. Top, values: three falling curves, against D and against the logit. Bottom left, minus the slope "
         "in D: all are at least 1, and the saturating one is smallest near D = 0. Bottom right, minus the slope in the "
         "logit: a rising sigmoid, a falling sigmoid and a constant 1.",
-        run=run_losses,
-        draw=draw_losses,
-        **exact(Losses()),
+        run=run_losses, draw=draw_losses, full=Losses(),
     ),
     "5.3": Recipe(
         title="Warm-up: two numbers against an exact discriminator",
@@ -614,9 +575,7 @@ RECIPES = {
         "end q is the data and D is 1/2 everywhere.",
         alt="Six panels on one line. The model density starts narrow at the left and moves in steps to the data density at "
         "the right; the curve of D, a slope from 0 to 1 at first, ends as a flat line at one half.",
-        run=run_warm_up,
-        draw=draw_warm_up,
-        **exact(WarmUp()),
+        run=run_warm_up, draw=draw_warm_up, full=WarmUp(),
     ),
     "5.4": Recipe(
         title="The smallest game: four ways to play",
@@ -626,9 +585,7 @@ RECIPES = {
         alt="Four phase portraits with arrows and an orbit from the same start: an outward spiral, a closed ring, a thick "
         "ring that slowly narrows, a short inward spiral. A fifth panel shows the distance over the steps: growing, level, "
         "slowly falling, and falling in a straight line on the logarithmic axis.",
-        run=run_dirac,
-        draw=draw_dirac,
-        **exact(Dirac()),
+        run=run_dirac, draw=draw_dirac, full=Dirac(),
     ),
     "5.5": Recipe(
         title="Samples over training",
@@ -636,12 +593,8 @@ RECIPES = {
         "of the true modes.",
         alt="Three rows of scatter plots, one per loss, four moments each. A cloud of points gathers more and more tightly "
         "around the crosses of the true modes, with threads between them and a few crosses left out.",
-        run=run_snapshots,
-        draw=draw_snapshots,
-        quick=Snapshots(Training(steps=2800, points=20_000), points="ring"),
-        cpu=Snapshots(Training()),
-        full=Snapshots(FULL, learning_rate=1e-4),
-        record="cpu",
+        run=run_snapshots, draw=draw_snapshots, quick=Snapshots(Training(steps=2800, points=20_000), data=RING),
+        cpu=Snapshots(Training()), full=Snapshots(FULL, learning_rate=1e-4), record="cpu",
     ),
     "5.6": Recipe(
         title="Three losses on ring and grid",
@@ -649,14 +602,10 @@ RECIPES = {
         "are means. Gray lines: what the data themselves and two structureless samplers score.",
         alt="Four panels of points for three losses: modes and high-quality share, on the ring and on the grid, with lines "
         "for true data near the top and for a Gaussian and a uniform sampler below.",
-        run=run_compare,
-        draw=draw_compare,
-        quick=Compare(Training(steps=500, points=20_000)),
+        run=run_compare, draw=draw_compare, quick=Compare(Training(steps=500, points=20_000)),
         cpu=Compare(Training()),
-        full=Compare(FULL, rates=(("saturating", 1e-4), ("non-saturating", 1e-4), ("KL", 1e-4))),
-        seeds=tuple(range(10)),
-        verdict=verdict_compare,
-        record="cpu",
+        full=Compare(FULL, learning_rates=(("saturating", 1e-4), ("non-saturating", 1e-4), ("KL", 1e-4))),
+        seeds=tuple(range(10)), verdict=verdict_compare, record="cpu",
     ),
     "5.7": Recipe(
         title="One player wins, and the cure",
@@ -665,27 +614,16 @@ RECIPES = {
         "learning rates reach nearly all of the grid.",
         alt="Top: samples in one spot of the 25-point grid without penalty, all over the grid with R1. Bottom: the loss "
         "of the discriminator stays low without penalty and near 2 log 2 with it; the modes covered stay at 1 and rise above 20.",
-        run=run_wrong,
-        draw=draw_wrong,
-        quick=Wrong(Training(steps=300, points=20_000)),
-        cpu=Wrong(Training(steps=8000)),
-        full=Wrong(Training(steps=20_000)),
-        seeds=tuple(range(5)),
-        verdict=verdict_wrong,
-        record="cpu",
+        run=run_wrong, draw=draw_wrong, quick=Wrong(Training(steps=300, points=20_000)),
+        cpu=Wrong(Training(steps=8000)), full=Wrong(Training(steps=20_000)), seeds=tuple(range(5)),
+        verdict=verdict_wrong, record="cpu",
     ),
     "5.8": Recipe(
         title="Choosing the learning rates",
         caption="Overlap of the samples with the 25 modes for three learning rates and three losses, two seeds each that figure "
         "5.6 does not use. Each loss goes on with its best rate.",
         alt="Overlap against learning rate on a logarithmic axis, one line with points per loss.",
-        run=run_rates,
-        draw=draw_rates,
-        quick=Rates(Training(steps=200, points=20_000)),
-        cpu=Rates(Training()),
-        full=Rates(FULL, rates=(3e-5, 1e-4, 3e-4, 1e-3)),
-        seeds=(100, 101),
-        verdict=verdict_rates,
-        record="cpu",
+        run=run_rates, draw=draw_rates, quick=Rates(Training(steps=200, points=20_000)), cpu=Rates(Training()),
+        full=Rates(FULL, TRIED[:4]), seeds=(100, 101), verdict=verdict_rates, record="cpu",
     ),
-}
+}  # fmt: skip

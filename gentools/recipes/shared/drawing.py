@@ -112,11 +112,15 @@ def band(ax, x, curves, look, **how):
 # Samples in the plane, and sheets of pictures
 
 
-def scatter(ax, samples, centers, look, size=1.5, reach=None):
-    """Samples (n, 2) as dots and centers (k, 2) as crosses, in a square without ticks."""
-    reach = reach or 1.3 * float(centers.abs().max())
-    ax.plot(*samples.T, ".", ms=size, color=look.rgb, alpha=0.5)
-    ax.plot(*centers.T, "+", ms=5, mew=0.8, color="black")
+def dots(ax, samples, color, size=1.5, alpha=0.5):
+    """Samples (n, 2) as dots. color: by its name in the palette."""
+    ax.plot(*samples.T, ".", ms=size, color=COLORS[color], alpha=alpha)
+
+
+def crosses(ax, centers, color="black", size=5):
+    """Centers (k, 2) as crosses, in a square around them without ticks."""
+    reach = 1.3 * float(centers.abs().max())
+    ax.plot(*centers.T, "+", ms=size, mew=0.55 + size / 20, color=COLORS[color])
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=(), yticks=())
 
 

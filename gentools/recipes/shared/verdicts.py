@@ -55,9 +55,9 @@ def order(arms, least_first=False):
     return groups
 
 
-def best(arms, least=False):
-    """The name of the arm with the largest mean, or the least; "no arm" if no run finished."""
-    return next(iter(order(arms, least_first=least)), ["no arm"])[0]
+def best(arms, least_first=False, none="none"):
+    """The name of the arm with the largest mean, or the least; `none` if no run finished."""
+    return next(iter(order(arms, least_first)), [none])[0]
 
 
 # Does something hold in every seed?
