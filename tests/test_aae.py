@@ -1,6 +1,5 @@
 """Chapter 08: the adversarial autoencoder, against quadrature, scipy and derivations other than its own."""
 
-import functools
 import math
 
 import pytest
@@ -208,12 +207,6 @@ def test_verdicts_can_say_either_outcome():
         numbers |= {f"{name}: I(x;z)": told for name in both} | {f"{name}: energy distance": near for name in both}
         said = recipes.verdict_measured(summary(numbers))
         assert all(word in said for word in words)
-
-
-def test_partial_steps_have_a_name_for_checkpoints():
-    from gentools.lab.stream import label
-
-    assert "step" in label(functools.partial(aae.step, weight=2.0))
 
 
 def test_the_swiss_roll_begins_and_ends_where_it_should_and_its_stretches_are_equally_long():

@@ -17,7 +17,8 @@ import pytest
 import torch
 
 from gentools.lab import checkpoint
-from gentools.lab.checkpoint import CheckpointError, FolderInUse, NonFinite
+from gentools.lab.checkpoint import CheckpointError, NonFinite
+from gentools.lab.lock import FolderInUse, lock
 
 RUN = {"config": {"width": 8, "rates": [0.1, 0.2]}, "seed": 0}
 
@@ -454,7 +455,7 @@ def test_the_file_is_durable_before_it_has_its_name(tmp_path, monkeypatch):
 
 def holder(folder):
     """Another process that has taken the lock of `folder` and sleeps."""
-    code = "import sys, time\nfrom gentools.lab import checkpoint\nwith checkpoint.lock(sys.argv[1]):\n"
+    code = "import sys, time\nfrom gentools.lab.lock import lock\nwith lock(sys.argv[1]):\n"
     code += "    print('held', flush=True)\n    time.sleep(600)"
     process = subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "held\n"
@@ -466,26 +467,26 @@ def test_a_folder_belongs_to_one_process_and_a_killed_one_frees_it(tmp_path):
     try:
         for _ in range(2):
             words = f"process {other.pid} is training in .*another folder"
-            with pytest.raises(FolderInUse, match=words), checkpoint.lock(tmp_path / "run"):
+            with pytest.raises(FolderInUse, match=words), lock(tmp_path / "run"):
                 pytest.fail("both hold the folder")
-        with checkpoint.lock(tmp_path / "elsewhere"), checkpoint.lock(None):
+        with lock(tmp_path / "elsewhere"), lock(None):
             pass
     finally:
         os.kill(other.pid, signal.SIGKILL)
         other.wait()
         other.stdout.close()
     assert names(tmp_path / "run") == [".lock"]  # what a killed process leaves does not count
-    with checkpoint.lock(tmp_path / "run"):
+    with lock(tmp_path / "run"):
         assert (tmp_path / "run" / ".lock").read_text() == f"process {os.getpid()}\n"
     assert names(tmp_path / "run") == []
 
 
 def test_a_run_that_fails_frees_its_folder(tmp_path):
-    with pytest.raises(KeyboardInterrupt), checkpoint.lock(tmp_path):
-        with pytest.raises(FolderInUse), checkpoint.lock(tmp_path):  # a second run of the same process
+    with pytest.raises(KeyboardInterrupt), lock(tmp_path):
+        with pytest.raises(FolderInUse), lock(tmp_path):  # a second run of the same process
             pytest.fail("both hold the folder")
         raise KeyboardInterrupt
-    with checkpoint.lock(tmp_path):
+    with lock(tmp_path):
         pass
 
 
@@ -496,7 +497,7 @@ def test_threads_that_take_turns_are_never_two(tmp_path):
     def compete():
         while len(turns) < 1000:
             try:
-                with checkpoint.lock(tmp_path):
+                with lock(tmp_path):
                     inside.append(0)
                     most.append(len(inside))
                     inside.pop()

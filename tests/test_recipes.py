@@ -12,8 +12,9 @@ import torch
 
 from gentools import __main__ as commands
 from gentools import recipes
+from gentools.lab import closure
 from gentools.lab.chapters import CHAPTERS
-from gentools.recipes import closure, dcgan, joint_kl, recording, seedstore
+from gentools.recipes import dcgan, joint_kl, recording, seedstore
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from PIL import Image
 from scipy import stats
 
 from gentools import recipes
-from gentools.lab import records
+from gentools.lab import closure, records
 from gentools.lab.chapters import CHAPTERS, chapter
 from gentools.press import notebooks
-from gentools.recipes import closure, recording
+from gentools.recipes import recording
 
 ALL = [id for each in CHAPTERS for id in recipes.recipes(each.name)]
 

@@ -12,6 +12,7 @@ from scipy import stats
 from torch import nn
 
 from gentools import evaluation, gan, recipes
+from gentools.lab import closure
 from gentools.lab.networks import classifier, mlp
 from gentools.lab.optim import adam
 from gentools.lab.plots import COLORS
@@ -19,7 +20,6 @@ from gentools.lab.randomness import generator
 from gentools.lab.records import summarize
 from gentools.lab.stream import Stream, unit
 from gentools.lab.training import train
-from gentools.recipes import closure
 from gentools.recipes.shared import arms, diagrams, drawing, fitting, judging, pictures, points, verdicts
 
 # Verdicts

@@ -4,21 +4,14 @@ A checkpoint is one ordinary torch.save file of tensors and plain values, named 
 bytes: step-000000400-5f0c6b1d2a3e4f50.pt. It appears under that name whole or not at all. Needs torch >= 2.10.
 """
 
-import errno
 import hashlib
 import io
 import os
 import re
 import textwrap
 import zipfile
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 import numpy as np
 import torch
@@ -26,17 +19,14 @@ from torch.torch_version import TorchVersion
 
 from gentools.lab.processes import alive
 
-FORMAT = "gentools checkpoint 1"
+FORMAT = "gentools checkpoint 2"
+OLD = "gentools checkpoint 1"
 KEEP = 3
 _NAME = re.compile(r"step-(\d{9,})-([0-9a-f]{16})\.pt")
 
 
 class CheckpointError(RuntimeError):
     """A checkpoint that was refused; the message says why and what to do."""
-
-
-class FolderInUse(RuntimeError):
-    """Another process, or another run of this one, keeps its checkpoints in this folder just now."""
 
 
 class NonFinite(ArithmeticError):
@@ -46,7 +36,8 @@ class NonFinite(ArithmeticError):
         self.name, self.step = name, step
         self.last = next(filter(_intact, paths(folder)), None) if folder else None
         last = f"last good checkpoint: {self.last}" if self.last else "there is no checkpoint before it"
-        super().__init__(f"{name} is NaN or infinite in step {step} (the first is 0); {last}")
+        when = f"in step {step} (the first is 0)" if step >= 0 else "before the first step"
+        super().__init__(f"{name} is NaN or infinite {when}; {last}")
 
 
 @dataclass(frozen=True)
@@ -109,71 +100,6 @@ def save(folder, state, step, identity):
     return path
 
 
-@contextmanager
-def lock(folder):
-    """Hold `folder` for one run; FolderInUse if another run holds it. Nothing is locked for None.
-
-    The operating system frees the lock when its process dies, however it dies, so that a run which was killed never
-    stands in the way. The lock file names the process that holds it. A folder that cannot be written is not locked.
-    """
-    file = None if folder is None else _hold(Path(folder))
-    try:
-        yield
-    finally:
-        if file is not None:
-            if os.name != "nt":  # Windows removes no open file; there it stays, unlocked
-                Path(file.name).unlink(missing_ok=True)
-            file.close()
-
-
-def _hold(folder):
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / ".lock"
-    while True:
-        try:
-            file = open(path, "a+")  # noqa: SIM115 (it stays open as long as the run)
-        except OSError as error:
-            if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-                return None
-            raise
-        if not _lock(file):
-            file.seek(0)
-            holder = file.read().strip() or "another process"
-            file.close()
-            raise FolderInUse(
-                f"{holder} is training in {folder} just now; wait for it or stop it, or give this run another folder"
-            )
-        if _is_at(file, path):
-            file.truncate(0)
-            file.write(f"process {os.getpid()}\n")
-            file.flush()
-            return file
-        file.close()  # its holder ended and removed it between our opening and our locking: once more
-
-
-def _is_at(file, path):
-    """Whether an open file still has its name."""
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def _lock(file):
-    """Whether the lock of an open file could be had, without waiting."""
-    try:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        else:
-            import msvcrt
-
-            file.seek(1 << 20)  # a byte far beyond the text, which others may then read
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-    except OSError as error:
-        return error.errno in (errno.ENOSYS, errno.ENOTSUP, errno.EINVAL)  # a file system without locks
-    return True
-
-
 def newest(folder, identity):
     """The newest valid checkpoint in `folder` as Loaded (print it: it says what was refused), or None if there is none.
 
@@ -199,7 +125,8 @@ def load(path, identity):
     """Content of one checkpoint: {"step", "torch", "identity", "state"}. Raises CheckpointError if it is refused.
 
     In this order: torch older than 2.10, bytes that do not match the digest in the name (truncated, corrupted), a file
-    that is not a plain torch archive, a pickle that asks for anything but tensors and plain values, another identity.
+    that is not a plain torch archive, a pickle that asks for anything but tensors and plain values, an
+    earlier format, another identity.
     """
     if TorchVersion(torch.__version__) < (2, 10):
         raise CheckpointError(
@@ -221,12 +148,14 @@ def load(path, identity):
         _check_size(content, len(data))
         content = plain(content, "content", views=False)
         expected = {"format": str, "step": int, "torch": str, "identity": dict, "state": dict}
-        if {k: type(v) for k, v in content.items()} != expected or content["format"] != FORMAT:
+        if {k: type(v) for k, v in content.items()} != expected or content["format"] not in (FORMAT, OLD):
             raise ValueError(f"it is not a {FORMAT!r}")
         if content["step"] != _step(path):
             raise ValueError(f"it holds step {content['step']}")
     except Exception as error:  # whatever a hostile file provokes, it is refused
         raise CheckpointError(f"it is not a safe checkpoint: {_short(error)}") from error
+    if content["format"] == OLD:
+        raise CheckpointError("it is of an earlier version of this course, which did not note what code made it")
     if change := _difference(content["identity"], plain(identity, "identity", tensors=False), ""):
         raise CheckpointError(f"it belongs to another run: {change}")
     return content
@@ -317,7 +246,7 @@ def plain(value, where, tensors=True, views=True):
 
 def check_finite(state, step, folder=None):
     """Raise NonFinite, naming the first tensor of a nested state that holds NaN or infinity. Waits for the device once."""
-    places = list(_tensors(state, ""))
+    places = list(tensors(state))
     if places:
         good = [tensor.isfinite().all() for _, tensor in places]
         good = torch.stack([flag.to(good[0].device) for flag in good]).tolist()
@@ -325,13 +254,13 @@ def check_finite(state, step, folder=None):
             raise NonFinite(places[good.index(False)][0], step, folder)
 
 
-def _tensors(value, where):
+def tensors(value, where=""):
     """Every tensor of a nested state with its place."""
     if isinstance(value, torch.Tensor):
         yield where, value
     elif isinstance(value, (dict, list, tuple)):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _tensors(item, f"{where}.{key}".lstrip("."))
+            yield from tensors(item, f"{where}.{key}".lstrip("."))
 
 
 def _difference(there, here, where):

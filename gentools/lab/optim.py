@@ -51,8 +51,3 @@ class Average:
 def groups(opts):
     """The parameter groups of all optimizers in a dict; their "lr" is what a schedule sets."""
     return [group for opt in opts.values() for group in getattr(opt, "param_groups", ())]
-
-
-def settings(opt):
-    """The settings of an optimizer as plain values, one dict per parameter group, without the current rate."""
-    return [{k: repr(v) for k, v in group.items() if k not in ("params", "lr")} for group in groups({0: opt})]

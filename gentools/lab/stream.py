@@ -1,10 +1,10 @@
 """Batches and noise as pure functions of (seed, t): there is no loader and no random state that a kill could lose."""
 
 import hashlib
-import re
 
 import torch
 
+from gentools.lab.identity import describe
 from gentools.lab.randomness import generator
 
 
@@ -70,7 +70,7 @@ class Stream:
         for rows in self.data:
             digest.update(repr((rows.shape, rows.dtype)).encode())
             digest.update(rows.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
-        functions = {"prepare": label(self.prepare), "noise": label(self.draw)}
+        functions = {"prepare": describe(self.prepare), "noise": describe(self.draw)}
         return {"batch": self.size, "z_shape": list(self.z_shape), **functions, "data": digest.hexdigest()}
 
 
@@ -83,12 +83,6 @@ def binarize(x, rng):
     """Dynamic binarization (Salakhutdinov and Murray, 2008): each pixel is 1 with probability its gray value."""
     x = unit(x)
     return (torch.rand(x.shape, generator=rng, device=x.device, dtype=x.dtype) < x).to(x.dtype)
-
-
-def label(function):
-    """A name for a function that is the same in every process."""
-    name = getattr(function, "__qualname__", None) or repr(function)
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", name)
 
 
 def find_device(name):

@@ -7,6 +7,7 @@ import torch
 from gentools.lab import checkpoint, session
 from gentools.lab.history import History
 from gentools.lab.identity import identity_of
+from gentools.lab.lock import lock
 from gentools.lab.optim import groups
 from gentools.lab.randomness import generator
 
@@ -21,10 +22,11 @@ def train(step, nets, opts, stream, steps, seed, *, schedule=None, ema=None, aut
     dropout) are set from (seed, t), and the learning rates are those of `opts` times schedule(t).
     ema: an Average, updated after every step. autocast: what `mixed` returns. watch(steps_done) -> {name: number} is
     called every `log_every` steps, for example to evaluate; it must leave the networks as they are.
-    folder: where to keep checkpoints, every `save_every` steps and at the end. A run started again there resumes at
+    folder: where to keep checkpoints, at the start, every `save_every` steps and at the end. A run started again there resumes at
     the newest valid one and says so; on the same build and device (deterministic kernels, the same number of threads)
-    it ends bit for bit as if never stopped. config: plain values that tell this run from others. While it runs nobody
-    else may train there (checkpoint.FolderInUse).
+    it ends bit for bit as if never stopped. Another step, network, start, schedule, data or setting is refused by
+    name (CheckpointError; lab.identity). config: plain values that tell this run from others besides. While it runs
+    nobody else may train there (lock.FolderInUse).
     Raises NonFinite if a metric is NaN or infinite, naming the first bad step, and if a weight or a buffer is, naming
     the step after which that was seen. Both are looked at every `log_every` and `save_every` steps and at the end, for
     looking makes the device wait. ValueError on bad input.
@@ -32,17 +34,19 @@ def train(step, nets, opts, stream, steps, seed, *, schedule=None, ema=None, aut
     device = _check(nets, opts, stream, steps, save_every, log_every, autocast)
     for group in groups(opts):
         group.setdefault("initial_lr", group["lr"])
-    with checkpoint.lock(folder):
+    with lock(folder):
         history, start = History(folder), 0
         parts = {"nets": nets, **{f"opts.{name}": opt for name, opt in opts.items()}, "history": history}
         parts |= {"ema": ema.nets} if ema else {}
         if folder is not None:
-            identity = identity_of(step, nets, opts, stream, seed, schedule, ema, config)
+            identity = identity_of(step, nets, opts, stream, seed, schedule, ema, autocast, config, folder)
             if found := checkpoint.newest(folder, identity):
                 print(found)
                 start = found.step
                 for name, part in parts.items():
                     part.load_state_dict(found.state[name])
+            else:  # also a run that is stopped in its first steps goes on from this start
+                checkpoint.save(folder, {name: part.state_dict() for name, part in parts.items()}, 0, identity)
         if start > steps:
             raise ValueError(f"{folder} is already at step {start}, beyond steps={steps}")
 

@@ -18,13 +18,13 @@ from pathlib import Path
 
 import torch
 
-from gentools.lab import records
+from gentools.lab import closure, records
 from gentools.lab.chapters import CHAPTERS
 from gentools.lab.chapters import chapter as chapter_of
 from gentools.lab.pictures import located
 from gentools.lab.seeds import run_seeds
 from gentools.lab.stream import find_device
-from gentools.recipes import ROOT, closure, find, recipes, seedstore
+from gentools.recipes import ROOT, find, recipes, seedstore
 
 PUBLIC = ("digits", "mnist", "fashion_mnist", "cifar10")  # data with pinned contents, the same for everybody
 

@@ -5,18 +5,15 @@ it needs one, builds networks and optimizers and calls these.
 """
 
 import functools
-import hashlib
 import os
 from pathlib import Path
 
-import torch
-
 from gentools import recipes
+from gentools.lab import closure
 from gentools.lab.identity import identity_of
 from gentools.lab.optim import adam
 from gentools.lab.stream import Stream, unit
 from gentools.lab.training import train
-from gentools.recipes import closure
 
 LONG = 2500  # steps from which on a run keeps checkpoints
 
@@ -56,16 +53,11 @@ def run_folder(step, nets, opts, stream, steps, seed, how):
     """
     if steps < LONG:
         return None
-    identity = identity_of(step, nets, opts, stream, seed, how.get("schedule"), how.get("ema"), how.get("config"))
+    parts = (how.get(name) for name in ("schedule", "ema", "autocast", "config"))
+    identity = identity_of(step, nets, opts, stream, seed, *parts)
     rates = [group["lr"] for opt in opts.values() for group in getattr(opt, "param_groups", ())]
     settings = (identity, rates, steps, how.get("log_every"), str(stream.device))
-    functions = [part for each in (step, stream.prepare, how.get("watch")) for part in _functions(each)]
-    functions += {type(module) for module in nets.modules()}
-    digest = hashlib.sha256(closure.digest(functions, settings).encode())
-    for name, value in nets.state_dict().items():
-        numbers = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-        digest.update(name.encode() + numbers.numpy().tobytes())
-    return _place() / digest.hexdigest()[:16]
+    return _place() / closure.digest(_functions(how.get("watch")), settings)
 
 
 def _place():

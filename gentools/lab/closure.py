@@ -1,11 +1,13 @@
-"""What decides the numbers of a figure: its configuration, and all code of gentools that its `run` reaches.
+"""The code that a function reaches: what decides the numbers of a figure, and what a run must agree in to be resumed.
 
-The reached code is the closure of names. Start at `run` and at every function that the configuration holds, follow each
-name to the definition it stands for, in whichever module of gentools that is, and go on from there. Comments,
-docstrings, layout and refusals of bad input (an `if` that only raises) are left out, and so is what IGNORED names.
+The reached code is the closure of names. Start at a function (a figure's `run`, a training step) and at every function
+that its configuration holds, follow each name to the definition it stands for, in whichever module of gentools that is,
+and go on from there. Comments, docstrings, layout and refusals of bad input (an `if` that only raises) are left out, and
+so is what IGNORED names. The digests are those of syntax trees, brought to one form for all Pythons from 3.11 on.
 """
 
 import ast
+import copy
 import dataclasses
 import functools
 import hashlib
@@ -15,16 +17,17 @@ from pathlib import Path
 # What cannot move a number, by module and name ("*": all of it): checkpoints, progress, pictures, refusals.
 IGNORED = {
     ("gentools.lab.checkpoint", "*"),
+    ("gentools.lab.closure", "*"),
     ("gentools.lab.download", "*"),
+    ("gentools.lab.identity", "*"),
+    ("gentools.lab.lock", "*"),
     ("gentools.lab.plots", "*"),
     ("gentools.lab.records", "*"),
     ("gentools.lab.session", "*"),
     ("gentools.lab.shapes", "*"),
     ("gentools.lab.stream", "_check"),
-    ("gentools.lab.stream", "label"),
     ("gentools.lab.training", "_bar"),
     ("gentools.lab.training", "_check"),
-    ("gentools.lab.training", "_identity"),
     ("gentools.recipes", "*"),
     ("gentools.recipes.shared.diagrams", "*"),
     ("gentools.recipes.shared.drawing", "*"),
@@ -40,9 +43,9 @@ def fingerprint(run, config):
 
 def digest(starts, settings):
     """16 hexadecimal digits for the code of gentools that functions and classes reach, and for plain settings."""
-    found = hashlib.sha256(repr(settings).encode())
+    found = hashlib.sha256(ascii(settings).encode())
     for definition in sorted(reached(starts)):
-        found.update(repr((definition, shape(*definition))).encode())
+        found.update(ascii((definition, shape(*definition))).encode())
     return found.hexdigest()[:16]
 
 
@@ -51,7 +54,7 @@ def reached(starts):
     found, todo = set(), [(function.__module__, function.__qualname__.split(".")[0]) for function in starts]
     while todo:
         here = todo.pop()
-        if here in found or _ignored(here) or not str(here[0]).startswith("gentools"):
+        if here in found or _ignored(here) or str(here[0]).split(".")[0] != "gentools":
             continue
         if here[1] not in module(here[0]).definitions:
             continue
@@ -62,9 +65,8 @@ def reached(starts):
 
 def shape(name, definition):
     """The statements of one definition as nested tuples, without what cannot move a number."""
-    return tuple(
-        _shape(_Bare(name).visit(ast.parse(ast.unparse(node)))) for node in module(name).definitions[definition]
-    )
+    found = (ast.Module([copy.deepcopy(node)], []) for node in module(name).definitions[definition])
+    return tuple(_shape(_Bare(name).visit(statement)) for statement in found)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,12 +195,32 @@ class _Bare(ast.NodeTransformer):
 
 
 def _shape(node):
-    """A syntax tree as nested tuples; empty fields are left out, because Pythons differ in which ones they have."""
+    """A syntax tree as nested tuples, the same from every Python.
+
+    Pythons differ in fields that are empty (3.12 has type_params, older ones do not), in the pieces into which they cut
+    an f-string, and in which letters `repr` shows as they are; empty fields are left out, neighbouring pieces joined,
+    and letters escaped.
+    """
+    if isinstance(node, ast.JoinedStr):
+        return "JoinedStr", ("values", tuple(map(_shape, _joined(node.values))))
     if isinstance(node, ast.AST):
         skipped = ("ctx", "kind", "type_comment", "type_params")
         fields = [(f, v) for f, v in ast.iter_fields(node) if f not in skipped and v is not None and v != []]
         return type(node).__name__, *((field, _shape(value)) for field, value in fields)
-    return tuple(map(_shape, node)) if isinstance(node, list) else repr(node)
+    return tuple(map(_shape, node)) if isinstance(node, list) else ascii(node)
+
+
+def _joined(pieces):
+    """The pieces of an f-string: text between two values is one piece, and none if it is empty."""
+    found = []
+    for piece in pieces:
+        if not isinstance(piece, ast.Constant):
+            found.append(piece)
+        elif found and isinstance(found[-1], ast.Constant):
+            found[-1] = ast.Constant(found[-1].value + piece.value)
+        elif piece.value:
+            found.append(piece)
+    return found
 
 
 def plain(value):
