@@ -22,11 +22,11 @@ def train(step, nets, opts, stream, steps, seed, *, schedule=None, ema=None, aut
     dropout) are set from (seed, t), and the learning rates are those of `opts` times schedule(t).
     ema: an Average, updated after every step. autocast: what `mixed` returns. watch(steps_done) -> {name: number} is
     called every `log_every` steps, for example to evaluate; it must leave the networks as they are.
-    folder: where to keep checkpoints, at the start, every `save_every` steps and at the end. A run started again there resumes at
-    the newest valid one and says so; on the same build and device (deterministic kernels, the same number of threads)
-    it ends bit for bit as if never stopped. Another step, network, start, schedule, data or setting is refused by
-    name (CheckpointError; lab.identity). config: plain values that tell this run from others besides. While it runs
-    nobody else may train there (lock.FolderInUse).
+    folder: where to keep checkpoints, at the start, every `save_every` steps and at the end. A run started again there
+    resumes at the newest valid one and says so; on the same build and device (deterministic kernels, the same number of
+    threads) it ends bit for bit as if never stopped. A run with another step, network, start, schedule, data or setting
+    is refused, naming it (CheckpointError; lab.identity). config: plain values that tell this run from others besides.
+    While it runs nobody else may train there (lock.FolderInUse).
     Raises NonFinite if a metric is NaN or infinite, naming the first bad step, and if a weight or a buffer is, naming
     the step after which that was seen. Both are looked at every `log_every` and `save_every` steps and at the end, for
     looking makes the device wait. ValueError on bad input.
