@@ -1,9 +1,13 @@
 """Build the HTML edition: stage the stored notebooks with conf.py in build/book-source, then run Sphinx.
 
+    python book/build.py [FOLDER]      FOLDER: instead of build/, where book/ and book-source/ are made
+
 Nothing is executed, and the finished pages ask no other server for anything if MathJax could be fetched by npm once.
-Without npm they take MathJax from its public network, and this script says so.
+Without npm, or where GENTOOLS_OFFLINE forbids the network, they take MathJax from its public network, and this script
+says so.
 """
 
+import functools
 import json
 import shutil
 import subprocess
@@ -11,6 +15,11 @@ import sys
 import tarfile
 from pathlib import Path
 
+import answers
+
+from gentools import exercises
+from gentools.lab.chapters import CHAPTERS
+from gentools.lab.download import offline
 from gentools.press import notebooks, publish
 
 HERE = Path(__file__).resolve().parent
@@ -21,6 +30,8 @@ SCRIPT = "package/es5/tex-svg.js"  # everything in one file, no fonts
 def mathjax(folder):
     """Put MathJax into `folder`/mathjax and return its path below it, or None where npm cannot be had."""
     target = folder / "mathjax" / "tex-svg.js"
+    if not target.exists() and offline():
+        return None
     if not target.exists():
         npm = shutil.which("npm")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -36,21 +47,32 @@ def mathjax(folder):
     return "mathjax/tex-svg.js"
 
 
+@functools.cache
+def registered():
+    """All questions and all exercises of the written chapters, by id."""
+    modules = [exercises.module(chapter.name) for chapter in CHAPTERS if chapter.written]
+    return tuple(
+        {id: each for m in modules for id, each in getattr(m, name).items()} for name in ("QUESTIONS", "EXERCISES")
+    )
+
+
 def stage(root, source):
     """Copy what Sphinx reads into `source`, freshly."""
     shutil.rmtree(source, ignore_errors=True)
     static = source / "_static"
     static.mkdir(parents=True)
     for path in notebooks.find(root):
-        shutil.copy(path, source)
-    for name in ("conf.py", "index.md"):
+        nb = json.loads(path.read_text(encoding="utf-8"))
+        (source / path.name).write_text(json.dumps(answers.answered(nb, *registered())), encoding="utf-8")
+    for name in ("conf.py", "index.md", "pages.py", "mentions.py"):
         shutil.copy(HERE / name, source)
-    shutil.copy(HERE / "book.css", static)
+    for name in ("book.css", "book.js"):
+        shutil.copy(HERE / name, static)
     script = mathjax(root / "build" / "book-tools")
     if script:
         shutil.copytree(root / "build" / "book-tools" / "mathjax", static / "mathjax")
     else:
-        print("npm is not there or fetched nothing: the pages will load MathJax from its public network")
+        print("npm is not there, or fetched nothing, or may not: the pages will load MathJax from its public network")
     repository, tag = notebooks.published(root)
     about = {
         "repository": f"https://github.com/{repository}",
@@ -62,13 +84,15 @@ def stage(root, source):
     (source / "about.json").write_text(json.dumps(about))
 
 
-def main():
+def main(argv):
     """Build; returns the exit status."""
     root = notebooks.checkout()
-    source, target = root / "build" / "book-source", root / "build" / "book"
+    folder = Path(argv[0]) if argv else root / "build"
+    source, target = folder / "book-source", folder / "book"
     try:
         import myst_nb  # noqa: F401
         import sphinx_book_theme  # noqa: F401
+        import sphinx_design  # noqa: F401
     except ImportError:
         print("the book needs the extra packages: pip install -e '.[book]' -c constraints.txt (make book does it)")
         return 2
@@ -76,9 +100,13 @@ def main():
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-E", "-b", "html", str(source), str(target)]
     status = subprocess.run(command, check=False).returncode
     if status == 0:
-        print("built build/book/index.html")
+        print(f"built {_short(target / 'index.html', root)}")
     return status
 
 
+def _short(path, root):
+    return path.relative_to(root) if path.is_relative_to(root) else path
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,64 @@
+"""What a page can say where a notebook would wait for an answer: every option with what it is told, folded.
+
+A page cannot run `ask("5.Q1", "b")`. So a cell under it holds a dropdown per question with the options, and per exercise
+with the hints and a solution, and the lines that ask for a letter in place of None are left out.
+"""
+
+import inspect
+import re
+import string
+
+ASKS = re.compile(r'^\s*(ask|predict|check)\("(\d+\.[QE]\d+)"', re.MULTILINE)
+WAITS = re.compile(r"^(?:Question|Prediction|Exercise) \S+: (?:not answered yet|none yet|not attempted)")
+KINDS = {"ask": "Question", "predict": "Prediction", "check": "Exercise"}
+
+
+def answered(nb, questions, exercises):
+    """The notebook with a folded cell under every cell that asks. questions and exercises: the registered ones by id."""
+    cells = []
+    for cell in nb["cells"]:
+        cells.append(cell)
+        asked = ASKS.findall("".join(cell["source"])) if cell["cell_type"] == "code" else []
+        if not asked:
+            continue
+        cell["outputs"] = [output for output in map(_without_waiting, cell["outputs"]) if output]
+        folds = [
+            _exercise(id, exercises[id]) if call == "check" else _question(KINDS[call], id, questions[id])
+            for call, id in asked
+        ]
+        cells.append(
+            {"cell_type": "markdown", "id": f"{cell['id'][:50]}-folded", "metadata": {}, "source": "\n".join(folds)}
+        )
+    return nb | {"cells": cells}
+
+
+def _without_waiting(output):
+    """An output without the lines that wait for an answer; None if nothing is left."""
+    if "text" not in output:
+        return output
+    lines = "".join(output["text"]).splitlines(keepends=True)
+    kept = [line for line in lines if not WAITS.match(line)]
+    return output | {"text": kept} if kept else None
+
+
+def _question(kind, id, question):
+    told = [
+        f"- ({letter}) {'Right.' if letter == question.answer else 'Not so.'} {plain(words)}"
+        for letter, words in question.feedback.items()
+    ]
+    return _fold(f"{kind} {id}: what each answer is told", told)
+
+
+def _exercise(id, exercise):
+    hints = [f"{i}. {plain(words)}" for i, words in enumerate(exercise.hints, 1)]
+    source = inspect.getsource(exercise.solution).rstrip()
+    return _fold(f"Exercise {id}: hints and a solution", [*hints, "", "```python", source, "```"])
+
+
+def _fold(title, lines):
+    return "\n".join([f"````{{dropdown}} {title}", *lines, "````", ""])
+
+
+def plain(words):
+    """Words as they are, whatever they would mean in Markdown."""
+    return "".join(f"\\{letter}" if letter in string.punctuation else letter for letter in words)

@@ -1,0 +1,28 @@
+/* On a narrow screen the list of chapters and the contents of a page open as dialogs of the theme, which know no control
+   that closes them. They get one here; a place on the same page, once chosen, closes them too. */
+document.querySelectorAll("#pst-primary-sidebar, #pst-secondary-sidebar").forEach((sidebar) => {
+  const close = document.createElement("button");
+  close.className = "book-close btn btn-sm";
+  close.type = "button";
+  close.setAttribute("aria-label", "Close");
+  close.textContent = "\u2715";
+  sidebar.prepend(close);
+});
+document.addEventListener("click", (event) => {
+  const dialog = event.target.closest("dialog[open]");
+  if (dialog && event.target.closest('.book-close, a[href^="#"]')) dialog.close();
+});
+
+/* The excerpt under a search result is the text of a page. TeX in it would be read as it is written, so a formula that is
+   more than a few letters becomes an ellipsis. */
+if (typeof Search !== "undefined") {
+  const whole = Search.htmlToText;
+  Search.htmlToText = (html, anchor) => {
+    const page = new DOMParser().parseFromString(html, "text/html");
+    page.querySelectorAll(".math").forEach((formula) => {
+      const tex = formula.textContent.trim().replace(/^\\\(|\\\)$/g, "");
+      formula.replaceWith(/^[\w\s=+,.-]{1,20}$/.test(tex) ? tex : "\u2026");
+    });
+    return whole(page.documentElement.outerHTML, anchor);
+  };
+}

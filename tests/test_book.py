@@ -1,0 +1,315 @@
+"""The HTML edition: what is mentioned is linked, what is asked is answered, what is searched is found, on every screen.
+
+The pages are built once, where the packages for it are (`make book` installs them); a browser is used where one is found.
+"""
+
+import functools
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import browser
+import pytest
+from synthetic import code as cell
+from synthetic import markdown, notebook
+
+from gentools.lab.quiz import Exercise, Question
+from gentools.press.notebooks import ROOT
+
+BUILDERS = ("myst_nb", "sphinx_book_theme", "sphinx_copybutton", "sphinx_design", "bs4")
+
+
+def module(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "book" / f"{name}.py")
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+mentions, answers = module("mentions"), module("answers")
+
+
+# Without Sphinx
+
+KNOWN = {
+    ("equation", "5.3"): "05.html#e53",
+    ("equation", "5.4"): "05.html#e54",
+    ("figure", "5.3"): "05.html#f53",
+    ("figure", "5.6"): "05.html#f56",
+    ("figure", "10.10"): "10.html#f1010",
+    ("chapter", "5"): "05.html",
+    ("chapter", "10"): "10.html",
+}
+
+
+@pytest.mark.parametrize(
+    "text, linked",
+    [
+        ("by (5.3) it is so", {"(5.3)": "05.html#e53"}),
+        ("(5.3) and (5.4)", {"(5.3)": "05.html#e53", "(5.4)": "05.html#e54"}),
+        ("see (5.3, 5.4).", {"5.3": "05.html#e53", "5.4": "05.html#e54"}),
+        ("Figure 5.6 shows", {"Figure 5.6": "05.html#f56"}),
+        ("figures 5.3, 5.6 and 10.10.", {"figures 5.3": "05.html#f53", "5.6": "05.html#f56", "10.10": "10.html#f1010"}),
+        ("(figure 5.6)", {"figure 5.6": "05.html#f56"}),
+        ("chapter 05, and chapters 5 and 10", {"chapter 05": "05.html", "chapters 5": "05.html", "10": "10.html"}),
+        ("chapter 5\u2019s figure", {"chapter 5": "05.html"}),
+        ("Chapter 11 is planned; (9.9), figure 9.9", {}),
+        ("5.6 of 10 at rate 5.3, (5.35), chapter of 5, p(5.3)x 5.3", {"(5.3)": "05.html#e53"}),
+    ],
+)
+def test_mentions_are_found_with_their_targets(text, linked):
+    pieces = mentions.split(text, KNOWN)
+    assert "".join(words for words, _ in pieces) == text
+    assert {words: target for words, target in pieces if target} == linked
+
+
+def test_places_prefer_the_chapter_of_a_number(tmp_path):
+    pages = {
+        "05_gan": [markdown("$$a = b \\tag{5.3}$$", "a"), cell('recorded("6.1")\nrecorded("5.6")', "b")],
+        "06_dcgan": [cell('recorded("6.1")', "a"), cell("recorded(id)", "b"), markdown('`recorded("5.7")`', "c")],
+    }
+    for name, cells in pages.items():
+        (tmp_path / f"{name}.ipynb").write_text(json.dumps(notebook(cells)))
+    assert mentions.places(tmp_path) == {
+        ("chapter", "5"): "05_gan.html",
+        ("chapter", "6"): "06_dcgan.html",
+        ("equation", "5.3"): "05_gan.html#equation-5-3",
+        ("figure", "5.6"): "05_gan.html#figure-5-6",
+        ("figure", "6.1"): "06_dcgan.html#figure-6-1",
+    }
+
+
+def right(x):
+    """A solution."""
+    return x + 1
+
+
+def test_what_waits_for_an_answer_is_answered_in_a_fold():
+    said = "Question 1.Q1: not answered yet. Put a letter in place of None.\nkept\n"
+    cells = [
+        markdown("# Toy", "title"),
+        cell('ask("1.Q1", None)\npredict("1.Q2", None)', "a", said),
+        cell("x = 1", "b"),
+    ]
+    cells += [cell('check("1.E1", None)', "c", "Exercise 1.E1: not attempted. Try.\n")]
+    question = Question("b", {"a": "No: 1 * 2_3 < $5", "b": "Yes."})
+    exercise = Exercise(lambda answer: None, ("Think.", "Add [one]."), right)
+    nb = answers.answered(notebook(cells), {"1.Q1": question, "1.Q2": question}, {"1.E1": exercise})
+    kinds = [(cell["cell_type"], cell["id"]) for cell in nb["cells"][1:]]
+    assert kinds == [("code", "a"), ("markdown", "a-folded"), ("code", "b"), ("code", "c"), ("markdown", "c-folded")]
+    assert nb["cells"][1]["outputs"][0]["text"] == ["kept\n"] and nb["cells"][4]["outputs"] == []
+    fold = nb["cells"][2]["source"]
+    assert "{dropdown} Question 1.Q1" in fold and "{dropdown} Prediction 1.Q2" in fold
+    assert r"- (a) Not so. No\: 1 \* 2\_3 \< \$5" in fold and r"- (b) Right. Yes\." in fold
+    fold = nb["cells"][5]["source"]
+    assert r"2. Add \[one\]\." in fold and "return x + 1" in fold
+
+
+# The built pages
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The folder of the built pages."""
+    if missing := [name for name in BUILDERS if importlib.util.find_spec(name) is None]:
+        pytest.skip(f"the book needs {', '.join(missing)}; make book installs what builds it")
+    folder = tmp_path_factory.mktemp("site")
+    env = os.environ | {"GENTOOLS_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "book/build.py", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "book"
+
+
+@pytest.fixture(scope="module")
+def pages(site):
+    """Every chapter's page, parsed, by file name."""
+    from bs4 import BeautifulSoup
+
+    return {
+        p.name: BeautifulSoup(p.read_text(encoding="utf-8"), "html.parser") for p in sorted(site.glob("[0-9]*.html"))
+    }
+
+
+def test_every_link_within_the_book_has_its_target(site, pages):
+    ids = {name: {node["id"] for node in page.find_all(id=True)} for name, page in pages.items()}
+    links = [(name, a["href"]) for name, page in pages.items() for a in page.find_all("a", href=True)]
+    within = [(name, href) for name, href in links if not re.match(r"[a-z]+:", href)]
+    assert len(within) > 500
+    for name, href in within:
+        file, _, place = href.partition("#")
+        assert (site / (file or name)).exists(), f"{name}: {href}"
+        assert not place or place in ids.get(file or name, {place}), f"{name}: {href}"
+
+
+def test_every_mention_in_the_text_is_a_link(pages):
+    known, linked, left = mentions.places(ROOT / "notebooks"), 0, []
+    for name, page in pages.items():
+        for node in page.find("article").find_all(["p", "li", "td"]):
+            for text in node.find_all(string=True, recursive=False):
+                left += [(name, words) for words, target in mentions.split(str(text), known) if target]
+            linked += sum("equation-" in a["href"] for a in node.find_all("a", href=True, recursive=False))
+    assert left == [] and linked > 100
+
+
+def test_numbers_under_a_heading_of_figures_are_links(pages):
+    row = next(td for td in pages["08_aae.html"].find_all("td") if td.get_text().strip() == "8.3, 8.5")
+    assert [a["href"] for a in row.find_all("a")] == ["#figure-8-3", "#figure-8-5"]
+
+
+def test_every_equation_and_every_figure_has_an_anchor_and_is_in_the_search(site, pages):
+    index = (site / "searchindex.js").read_text(encoding="utf-8")
+    index = json.loads(index[index.index("{") : index.rindex("}") + 1])
+    for (kind, number), target in mentions.places(ROOT / "notebooks").items():
+        if kind == "chapter":
+            continue
+        file, _, name = target.partition("#")
+        assert pages[file].find(id=name) is not None, target
+        for entry in (number, f"{kind} {number}"):
+            found = {(f"{index['docnames'][doc]}.html", place) for doc, place, _ in index["indexentries"][entry]}
+            assert (file, name) in found, (entry, found)
+
+
+def test_every_question_and_every_exercise_is_answered_in_a_dropdown(pages):
+    for name, page in pages.items():
+        asked = {
+            id for cell in page.find_all("div", class_="cell_input") for _, id in answers.ASKS.findall(cell.get_text())
+        }
+        folds = {re.search(r"\d+\.[QE]\d+", fold.summary.get_text())[0]: fold for fold in page.find_all("details")}
+        assert asked == set(folds) and asked, name
+        assert "not answered yet" not in page.get_text() and "not attempted" not in page.get_text()
+        for id, fold in folds.items():
+            assert ("Right." in fold.get_text()) == (".Q" in id) and len(fold.find_all("li")) >= 2, id
+
+
+def test_the_controls_of_a_page(pages):
+    for name, page in pages.items():
+        assert page.select_one(".article-header-buttons, .header-article__inner") is not None
+        assert page.select_one("button.primary-toggle") is not None, name
+        assert page.body["data-default-mode"] == "auto"
+
+
+# In a browser
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves the pages, for a search does not work on files."""
+
+    def log_message(self, *args):
+        pass
+
+
+SEEN = """(selector => { const e = document.querySelector(selector); if (!e || !e.checkVisibility({visibilityProperty: true})) return false;
+const b = e.getBoundingClientRect(); return b.width > 0 && b.right > 0 && b.left < innerWidth; })"""
+LIST, CONTENTS = 'a[href="06_dcgan.html"].reference', "#pst-page-toc-nav"
+
+
+@pytest.fixture(scope="module")
+def page(site, tmp_path_factory):
+    """A tab of a browser to which the pages are served."""
+    if browser.found() is None:
+        pytest.skip("there is no browser here: none of " + ", ".join(browser.NAMES))
+    pytest.importorskip("websocket")
+    handler = functools.partial(Quiet, directory=site)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        with browser.browser(tmp_path_factory.mktemp("browser")) as opened:
+            opened.site = f"http://127.0.0.1:{server.server_port}"
+            yield opened
+        server.shutdown()
+
+
+def seen(page, selector):
+    return page.run(f"{SEEN}({json.dumps(selector)})")
+
+
+def opened(page):
+    """Ids of the dialogs that are open, each of which makes the rest of the page inert."""
+    return page.run("[...document.querySelectorAll('dialog[open]')].map(dialog => dialog.id)")
+
+
+@pytest.mark.parametrize("width", [390, 950])
+@pytest.mark.parametrize("control, content", [(".primary-toggle", LIST), (".secondary-toggle", CONTENTS)])
+def test_on_a_narrow_screen_a_control_opens_the_list_and_one_closes_it(page, width, control, content):
+    page.open(f"{page.site}/00_start.html", width)
+    assert not seen(page, content) and opened(page) == []
+    for _ in range(2):
+        page.click(control)
+        browser.wait(lambda: seen(page, content))
+        page.click("dialog[open] .book-close")
+        browser.wait(lambda: not seen(page, content) and opened(page) == [])
+    page.click(control)
+    browser.wait(lambda: seen(page, content))
+    page.click(f"dialog[open] {content}" if content == LIST else f"dialog[open] {content} a")
+    if content == LIST:
+        browser.wait(lambda: page.run("location.pathname").endswith("06_dcgan.html"))
+    browser.wait(lambda: opened(page) == [])
+
+
+@pytest.mark.parametrize("width", [1000, 1200, 1480])
+def test_on_a_wide_screen_the_lists_are_there_and_a_control_takes_them_away_and_back(page, width):
+    page.open(f"{page.site}/00_start.html", width)
+    assert seen(page, LIST) and (width < 1200 or seen(page, CONTENTS)) and not seen(page, ".book-close")
+    page.click(".primary-toggle")
+    browser.wait(lambda: not seen(page, LIST))
+    assert opened(page) == []
+    page.click(".primary-toggle")
+    browser.wait(lambda: seen(page, LIST))
+
+
+@pytest.mark.parametrize("width", [390, 1300])
+def test_no_control_makes_a_page_inert(page, width):
+    """Every visible button of the header: whatever it opens is seen and goes away by Escape."""
+    page.open(f"{page.site}/00_start.html", width)
+    count = page.run("document.querySelectorAll('.bd-header-article button:not(.dropdown-item)').length")
+    tried = 0
+    for i in range(count):
+        page.open(f"{page.site}/00_start.html", width)
+        page.run(
+            f"document.querySelectorAll('.bd-header-article button:not(.dropdown-item)')[{i}].classList.add('tried')"
+        )
+        if not seen(page, ".tried"):
+            continue
+        tried += 1
+        page.click(".tried")
+        for name in opened(page):
+            browser.wait(lambda name=name: seen(page, f"#{name} input, #{name} a"))
+        for kind in ("keyDown", "keyUp"):
+            page.ask("Input.dispatchKeyEvent", type=kind, key="Escape", code="Escape", windowsVirtualKeyCode=27)
+        browser.wait(lambda: opened(page) == [])
+    assert tried >= 3
+
+
+WIDE = """[...document.querySelectorAll('article div.math, article table, article pre')].filter(e => {
+for (let b = e; b.tagName !== 'ARTICLE'; b = b.parentElement) if (/auto|scroll/.test(getComputedStyle(b).overflowX)) return false;
+return e.getBoundingClientRect().right > innerWidth; }).map(e => e.textContent.slice(0, 60))"""
+
+
+def test_wide_things_scroll_in_their_own_box_and_the_console_is_silent(site, page):
+    for path in sorted(p.name for p in site.glob("[0-9]*.html")):
+        page.said.clear()
+        page.open(f"{page.site}/{path}", 390)
+        assert page.run("document.documentElement.scrollWidth <= innerWidth"), path
+        assert page.run(WIDE) == [], path
+        assert [said for said in page.said if "net::ERR" not in said] == [], path
+
+
+@pytest.mark.parametrize(
+    "query, place", [("8.4", "figure-8-4"), ("figure 8.4", "figure-8-4"), ("equation 5.3", "equation-5-3")]
+)
+def test_a_search_finds_numbers(page, query, place):
+    page.open(f"{page.site}/search.html?q={query.replace(' ', '+')}", 800)
+    links = "[...document.querySelectorAll('#search-results li a')].map(a => a.getAttribute('href'))"
+    browser.wait(lambda: any(place in href for href in page.run(links)))
+
+
+def test_excerpts_have_no_raw_tex(page):
+    page.open(f"{page.site}/search.html?q=discriminator", 800)
+    excerpts = "[...document.querySelectorAll('#search-results li p.context')].map(p => p.textContent)"
+    said = browser.wait(lambda: len(found := page.run(excerpts)) >= 3 and found)
+    assert not re.search(r"\\[a-zA-Z(\[]", " ".join(said)), said
