@@ -1,11 +1,20 @@
 """Questions and exercises of chapter 08."""
 
-import torch
+import functools
+import math
 
-from gentools import aae
-from gentools.lab import worlds
-from gentools.lab.divergences import kl, mutual_information
+import torch
+from torch import nn
+
+from gentools import aae, vae
+from gentools.exercises.steps import same_updates
+from gentools.lab import data, worlds
+from gentools.lab.networks import mlp
+from gentools.lab.optim import adam
 from gentools.lab.quiz import Exercise, Question, Wrong
+from gentools.lab.randomness import generator
+from gentools.lab.stream import Stream, binarize
+from gentools.lab.training import train
 
 QUESTIONS = {
     "8.Q1": Question(
@@ -111,29 +120,27 @@ def _compare(got, truth, seed, what):
         )
 
 
-def check_split(answer):
+def check_least(answer):
     for seed in range(20):
         w = worlds.table(seed)
-        got = answer(w.p_xz, w.q_z)
-        if not isinstance(got, (tuple, list)) or len(got) != 2:
-            raise Wrong("Return two numbers: the information and the divergence of all codes from the prior.")
-        _compare(got[0], mutual_information(w.p_xz), seed, "information")
-        _compare(got[1], kl(w.p_z, w.q_z), seed, "divergence")
+        best = w.p_xz / w.p_xz.sum(0) * w.q_z  # the joint whose decoder is the encoder's own p(x|z)
+        _compare(answer(w.p_xz, w.q_z), aae.objective(w.p_xz, best), seed, "loss")
 
 
-def solve_split(p_xz, q_z):
-    p_x, p_z = p_xz.sum(1, keepdim=True), p_xz.sum(0)
-    return (p_xz * (p_xz / (p_x * p_z)).log()).sum(), (p_z * (p_z / q_z).log()).sum()
+def solve_least(p_xz, q_z):
+    p_z = p_xz.sum(0)
+    return -(p_xz * (p_xz / p_z).log()).sum() + (p_z * (p_z / q_z).log()).sum()  # the best decoder is p(x|z)
 
 
 def check_logit(answer):
     for seed in range(20):
-        w = worlds.table(seed)
-        _compare(answer(w.p_z, w.q_z), w.q_z.log() - w.p_z.log(), seed, "logits")
+        w, share = worlds.table(seed), 0.1 + 0.04 * seed
+        d = share * w.q_z / (share * w.q_z + (1 - share) * w.p_z)
+        _compare(answer(w.p_z, w.q_z, share), d.logit(), seed, "logits")
 
 
-def solve_logit(p_z, q_z):
-    return (q_z / p_z).log()  # the prior is the side with y = 1
+def solve_logit(p_z, q_z, share):
+    return (q_z / p_z).log() + math.log(share / (1 - share))  # the prior is the side with y = 1
 
 
 def check_variance(answer):
@@ -171,23 +178,115 @@ def solve_below():
     ]  # the code is x itself: nothing is lost, nothing is charged
 
 
+class Joined(nn.Module):
+    """A network of two inputs (n, a), (n, b), which it takes side by side."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, first, second):
+        return self.net(torch.cat([first, second], 1))
+
+
+def pair_game():
+    """Small networks for images of six pixels and codes of two numbers, and an optimizer for each player."""
+    rng = generator(0, "8.E5")
+    nets = {"encoder": Joined(mlp([6 + 2, 8, 2], generator=rng)), "decoder": mlp([2, 8, 6], generator=rng)}
+    nets = nn.ModuleDict(nets | {"discriminator": Joined(mlp([6 + 2, 8, 1], generator=rng))}).double()
+    auto = [*nets["encoder"].parameters(), *nets["decoder"].parameters()]
+    return nets, {
+        "autoencoder": torch.optim.SGD(auto, 0.3),
+        "discriminator": torch.optim.SGD(nets["discriminator"].parameters(), 0.3),
+    }
+
+
+def pair_batch(t):
+    rng = generator(t, "8.E5 batch")
+    noise, draw = torch.randn(2, 5, 2, generator=rng, dtype=torch.float64)
+    return torch.randint(2, (5, 6), generator=rng).double(), noise, draw
+
+
+def check_pair_step(answer):
+    same_updates(answer, solve_pair_step, pair_game, pair_batch, ("discriminator's loss", "autoencoder's loss"))
+
+
+def solve_pair_step(nets, opts, x, noise, draw):
+    softplus, discriminator = torch.nn.functional.softplus, nets["discriminator"]
+    code = nets["encoder"](x, noise)
+    d_loss = softplus(-discriminator(x, draw)).mean() + softplus(discriminator(x, code.detach())).mean()
+    opts["discriminator"].zero_grad()
+    d_loss.backward()
+    opts["discriminator"].step()
+
+    logits = nets["decoder"](code)
+    rebuilt = (softplus(logits) - x * logits).sum(1).mean()
+    loss = rebuilt - discriminator(x, code).mean()  # the logit estimates log q(z)/p(z|x)
+    opts["autoencoder"].zero_grad()
+    loss.backward()
+    opts["autoencoder"].step()
+    return d_loss, loss
+
+
+@functools.lru_cache(maxsize=64)
+def small_run(weight):
+    """Energy distance of the codes to the normal prior and nats of the reconstruction, after 300 steps on the digits."""
+    images, _ = data.digits()
+    nets = aae.networks(0, 64, (32, 32))
+    auto = [*nets["encoder"].parameters(), *nets["decoder"].parameters()]
+    opts = {"autoencoder": adam(auto, 3e-3, (0.5, 0.999))}
+    opts["discriminator"] = adam(nets["discriminator"].parameters(), 3e-3, (0.5, 0.999))
+    stream = Stream(images, 64, 2 + aae.NOISE, prepare=binarize)
+    train(functools.partial(aae.step, weight=weight), nets, opts, stream, 300, 0)
+    rng = generator(0, "8.E6")
+    with torch.no_grad():
+        x = binarize(images, rng)
+        z = vae.sample(*nets["encoder"](x), torch.randn(len(x), 2, generator=rng))
+        rebuilt = -nets["decoder"].log_likelihood(x, z).mean()
+        return float(aae.energy_distance(z, torch.randn(2000, 2, generator=rng))), float(rebuilt)
+
+
+def check_broken(answer):
+    if any(weight.shape != () or weight < 0 for weight in answer):
+        raise Wrong("Give two numbers that are not negative: the weight that breaks and the weight that mends.")
+    broken, mended = (float(weight) for weight in answer)
+    far, _ = small_run(broken)
+    if far < 0.5:
+        raise Wrong(
+            f"With weight {broken:g} the codes have the energy distance {far:.3f} to the prior; that is not broken."
+        )
+    near, rebuilt = small_run(mended)
+    if near > 0.1:
+        raise Wrong(
+            f"With weight {mended:g} the codes have the energy distance {near:.3f} to the prior; 0.1 is allowed."
+        )
+    if rebuilt > 24.5:
+        raise Wrong(
+            f"With weight {mended:g} the codes come close to the prior, but the reconstruction costs {rebuilt:.1f} nats "
+            "where 23 can be had: the code hardly tells the image."
+        )
+
+
+def solve_broken():
+    return 0.01, 3.0  # too cheap to care for the prior; a few times what (8.3) charges
+
+
 EXERCISES = {
     "8.E1": Exercise(
-        check=check_split,
+        check=check_least,
         hints=(
-            "All codes together: the sum of p(x,z) over x.",
-            "I(x; z) is the divergence of p(x,z) from the product of its marginals.",
-            "p_xz.sum(1, keepdim=True) * p_xz.sum(0) is that product as a table.",
+            "The second term does not contain the decoder. For each code, the first is a cross-entropy over x.",
+            "A cross-entropy of p(x|z) and q(x|z) is least at q(x|z) = p(x|z).",
+            "-sum p(x,z) log p(x|z), plus the divergence of all codes from the prior.",
         ),
-        solution=solve_split,
-        gives=2,
+        solution=solve_least,
     ),
     "8.E2": Exercise(
         check=check_logit,
         hints=(
-            "Bayes' rule with a fair coin: D is the share of the prior in the sum of prior and codes.",
-            "The logit of q/(q + p) is log q/p.",
-            "q is the prior here, p the codes: the prior is the side with y = 1.",
+            "Bayes' rule: D is the share of the prior among all codes and draws that are seen at this z.",
+            "D = share q / (share q + (1 - share) p), where q is the prior and p the codes.",
+            "The logit of a / (a + b) is log a/b.",
         ),
         solution=solve_logit,
     ),
@@ -209,6 +308,27 @@ EXERCISES = {
             "Let z be x: encoder and decoder are the identity.",
         ),
         solution=solve_below,
+        gives=2,
+    ),
+    "8.E5": Exercise(
+        check=check_pair_step,
+        hints=(
+            "The discriminator's loss is (5.5) as always; only what it sees is new. The encoder must not move with it: detach.",
+            "The best logit is log q(z)/p(z|x), so the KL term is the mean of minus the logit at the codes.",
+            "The reconstruction is summed over the pixels and averaged over the images. Use the updated discriminator, and "
+            "set the gradients to zero before each backward.",
+        ),
+        solution=solve_pair_step,
+        gives=2,
+    ),
+    "8.E6": Exercise(
+        check=check_broken,
+        hints=(
+            "What does the encoder care for if the discriminator's verdict weighs nothing?",
+            "With a very large weight the codes can pass for the prior without telling anything of the image.",
+            "Try a hundredth of the weight of (8.3), and a few times it.",
+        ),
+        solution=solve_broken,
         gives=2,
     ),
 }
