@@ -6,9 +6,11 @@ import torch
 
 from gentools import em
 from gentools.lab import data
-from gentools.lab.plots import COLORS, MARKERS
+from gentools.lab.plots import COLORS
 from gentools.lab.randomness import generator
 from gentools.recipes import Recipe
+from gentools.recipes.shared import arms, drawing, verdicts
+from gentools.recipes.shared.drawing import Look
 
 KINDS = (COLORS["blue"], COLORS["orange"])  # of the two components wherever there are two
 
@@ -34,8 +36,10 @@ def ellipse(ax, mean, covariance, radius=2.0, **style):
 
 @dataclass(frozen=True)
 class Faithful:
-    steps: int = 60
-    shown: tuple = (0, 5, 20, 60)
+    """EM with two components on Old Faithful."""
+
+    steps: int = 60  # of EM
+    shown: tuple = (0, 5, 20, 60)  # steps after which the fit is kept; the last is `steps`
 
 
 def run_faithful(config, seed, device):
@@ -64,9 +68,8 @@ def run_faithful(config, seed, device):
 
 
 def draw_staircase(results, config):
-    import matplotlib.pyplot as plt
-
-    fig, (left, right) = plt.subplots(1, 2, figsize=(8.2, 3.5))
+    """Left the stairs (2 steps + 1,) of the first start where they climb; right every start's distance to the best."""
+    fig, (left, right) = drawing.panels(1, 2, (8.2, 3.5))
     stairs = results[0]["arrays"]["stairs"]
     first = max(0, int(stairs[20::2].diff().argmax()) + 10 - 5)  # a window around the steepest climb after step 10
     part = stairs[2 * first : 2 * first + 17]
@@ -79,24 +82,25 @@ def draw_staircase(results, config):
     best = max(float(r["arrays"]["stairs"][-1]) for r in results)
     for i, result in enumerate(results):
         missing = best - result["arrays"]["stairs"][::2]
-        right.semilogy(missing.clamp(min=1e-12), ls="-", color=plt.get_cmap("viridis")(i / len(results)), lw=1.3)
+        right.semilogy(missing.clamp(min=1e-12), ls="-", color=drawing.shade(i / len(results)), lw=1.3)
     right.set(xlabel="step", ylabel="below the best, nats", title="Every start", ylim=(1e-10, 5), xlim=(0, 80))
     return fig
 
 
 def verdict_faithful(summary):
     separated, rise = summary["the two components separated"], summary["smallest rise of a half-step"]
-    climbs = "no half-step ever fell" if rise["min"] > -1e-9 else "some half-step fell, which EM forbids"
-    ends = f"{separated['mean'] * separated['n']:.0f} of {separated['n']} starts end with the components separated"
+    if not verdicts.finished(separated):
+        return "no run finished."
+    climbs = "no half-step ever fell" if verdicts.always_above(rise, -1e-9) else "some half-step fell, which EM forbids"
+    ends = f"{verdicts.count(separated)} of {separated['n']} starts end with the components separated"
     stuck = "; the others have converged too, hardly above a single Gaussian" if separated["mean"] < 1 else ""
     return f"{climbs}; {ends}{stuck}."
 
 
 def draw_fits(results, config):
-    import matplotlib.pyplot as plt
-
+    """The points x (n, 2), shaded by responsibility (n, 2), with means (2, 2) and covariances (2, 2, 2) of each moment."""
     a = results[0]["arrays"]
-    fig, axes = plt.subplots(1, len(config.shown), figsize=(8.4, 2.9), sharex=True, sharey=True)
+    fig, axes = drawing.panels(1, len(config.shown), (8.4, 2.9), sharex=True, sharey=True)
     for ax, step in zip(axes, config.shown, strict=True):
         ax.scatter(*a["x"].T, c=a[f"resp {step}"][:, 1], cmap="cividis", vmin=0, vmax=1, s=7)
         for k, color in enumerate(KINDS):
@@ -112,9 +116,16 @@ def draw_fits(results, config):
 
 @dataclass(frozen=True)
 class Starts:
-    n: int = 2500
-    restarts: int = 16
-    max_steps: int = 300
+    """25 components on the 25-grid from three kinds of start."""
+
+    n: int = 2500  # points
+    restarts: int = 16  # random starts of which the best is taken
+    max_steps: int = 300  # of EM, for each start
+
+    @property
+    def kinds(self):
+        """The three kinds of start, by the names that are recorded."""
+        return "one random start", f"best of {self.restarts}", "one k-means start"
 
 
 def run_starts(config, seed, device):
@@ -123,51 +134,47 @@ def run_starts(config, seed, device):
     centers = data.grid_centers().double()
     spread = torch.eye(2, dtype=torch.float64)
     starts = [em.Mixture(*random_start(x, 25, f"{seed} {r}", spread)) for r in range(config.restarts)]
-    fits = {
-        "one random start": em.fit_mixture(x, 25, start=starts[0], max_steps=config.max_steps),
-        f"best of {config.restarts}": em.fit_mixture(
-            x, 25, start=starts, restarts=config.restarts, max_steps=config.max_steps
-        ),
-        "one k-means start": em.fit_mixture(x, 25, seed=seed, max_steps=config.max_steps),
-    }
+    fits = (
+        em.fit_mixture(x, 25, start=starts[0], max_steps=config.max_steps),
+        em.fit_mixture(x, 25, start=starts, restarts=config.restarts, max_steps=config.max_steps),
+        em.fit_mixture(x, 25, seed=seed, max_steps=config.max_steps),
+    )
     numbers, arrays = {}, {"x": x}
-    for name, fit in fits.items():
-        near = torch.cdist(centers, fit.means).amin(1) < 3 * data.GRID_STD
-        numbers[f"centers found: {name}"] = near.sum()
-        numbers[f"log-likelihood: {name}"] = fit.history.likelihood[-1]
-        numbers[f"converged: {name}"] = fit.converged
-        arrays |= {f"means {name}": fit.means, f"covariances {name}": fit.covariances}
-    return {"numbers": numbers, "arrays": arrays}
+    for kind, found in zip(config.kinds, fits, strict=True):
+        near = torch.cdist(centers, found.means).amin(1) < 3 * data.GRID_STD  # (25,)
+        numbers["centers found", kind] = near.sum()
+        numbers["log-likelihood", kind] = found.history.likelihood[-1]
+        numbers["converged", kind] = found.converged
+        arrays |= {f"means {kind}": found.means, f"covariances {kind}": found.covariances}
+    return {"numbers": arms.named(numbers), "arrays": arrays}
 
 
 def draw_starts(results, config):
-    import matplotlib.pyplot as plt
-
-    names = ("one random start", f"best of {config.restarts}", "one k-means start")
-    fig, axes = plt.subplots(1, 4, figsize=(8.4, 2.5), width_ratios=(1, 1, 1, 1.15))
+    """One fit of each kind, means (25, 2) and covariances (25, 2, 2), and how many centers each finds on every seed."""
+    fig, axes = drawing.panels(1, 4, (8.4, 2.5), width_ratios=(1, 1, 1, 1.15))
     a = results[0]["arrays"]
-    for ax, name in zip(axes, names, strict=False):
+    for ax, kind in zip(axes, config.kinds, strict=False):
         ax.plot(*a["x"].T, ".", ms=1.5, color="0.65")
-        for mean, covariance in zip(a[f"means {name}"], a[f"covariances {name}"], strict=True):
+        for mean, covariance in zip(a[f"means {kind}"], a[f"covariances {kind}"], strict=True):
             ellipse(ax, mean, covariance, 3.0, color=COLORS["vermillion"], lw=1.2, ls="-")
-        ax.set(title=name, xticks=(-4, 0, 4), yticks=(-4, 0, 4), aspect="equal", xlim=(-5, 5), ylim=(-5, 5))
-    for i, name in enumerate(names):
-        found = [float(r["numbers"][f"centers found: {name}"]) for r in results]
-        jitter = torch.linspace(-0.2, 0.2, len(found)) if len(found) > 1 else torch.zeros(1)
-        axes[3].plot(i + jitter, found, MARKERS[i], ms=4.5, color=list(COLORS.values())[i])
-    axes[3].set(title="centers found", ylim=(0, 26), xlim=(-0.6, 2.6))
-    axes[3].set_xticks(range(3), ("one", "best of\n16", "k-\nmeans"))
+        ax.set(title=kind, xticks=(-4, 0, 4), yticks=(-4, 0, 4), aspect="equal", xlim=(-5, 5), ylim=(-5, 5))
+    short = ("one", f"best of\n{config.restarts}", "k-\nmeans")
+    looks = drawing.looks(dict(zip(config.kinds, short, strict=True)))
+    found = {kind: arms.name("centers found", kind) for kind in config.kinds}
+    drawing.seed_columns(axes[3], results, found, looks, size=4.5)
+    axes[3].set(title="centers found", ylim=(0, 26))
     return fig
 
 
 def verdict_starts(summary):
-    means = {name.split(": ")[1]: s for name, s in summary.items() if name.startswith("centers found")}
-    one, best, spread = means.values()
-    restarts = "restarts help" if best["low"] > one["high"] else "restarts do not clearly help"
-    enough = "find all" if best["min"] == 25 else "still miss centers on some data sets"
+    """Whether restarts help, and whether either way of starting finds all 25 centers."""
+    one, best, kmeans = (s for name, s in summary.items() if name.startswith("centers found"))
+    helps = verdicts.separated(best, one) == 1
+    restarts = f"restarts {'help' if helps else 'do not clearly help'}"
+    enough = "find all" if verdicts.always_above(best, 24) else "still miss centers on some data sets"
     return (
-        f"{restarts} ({one['mean']:.1f} centers to {best['mean']:.1f} of 25) and {enough}; "
-        f"one k-means start finds {spread['mean']:.1f}."
+        f"{restarts} ({verdicts.mean(one, '.1f')} centers to {verdicts.mean(best, '.1f')} of 25) and {enough}; "
+        f"one k-means start finds {verdicts.mean(kmeans, '.1f')}."
     )
 
 
@@ -176,9 +183,11 @@ def verdict_starts(summary):
 
 @dataclass(frozen=True)
 class Digits:
+    """A mixture of products of Bernoullis on the digits."""
+
     components: int = 20
-    restarts: int = 8
-    max_steps: int = 200
+    restarts: int = 8  # of which the likeliest is kept
+    max_steps: int = 200  # of EM
 
 
 def run_digits(config, seed, device):
@@ -188,7 +197,7 @@ def run_digits(config, seed, device):
     fit = em.fit_bernoulli_mixture(
         x, config.components, seed=seed, restarts=config.restarts, max_steps=config.max_steps
     )
-    resp = fit.responsibilities(x)
+    resp = fit.responsibilities(x)  # (n, components)
     of_class = resp.T @ torch.nn.functional.one_hot(labels, 10).double()  # (K, 10): expected counts
     majority = of_class.argmax(1)
     one = em.fit_bernoulli_mixture(x, 1)
@@ -204,13 +213,12 @@ def run_digits(config, seed, device):
 
 
 def draw_digits(results, config):
-    import matplotlib.pyplot as plt
-
+    """The means (components, 64) as pictures, with the digit that leads each and its weight."""
     a = results[0]["arrays"]
     order = (a["majority"] * 10 - a["weights"]).argsort()  # by class, then the heaviest first
     columns = 10
     rows = -(-config.components // columns)
-    fig, axes = plt.subplots(rows, columns, figsize=(8.4, 1.12 * rows), squeeze=False)
+    fig, axes = drawing.panels(rows, columns, (8.4, 1.12 * rows), squeeze=False)
     for ax in axes.flat:
         ax.axis("off")
     for ax, k in zip(axes.flat, order, strict=False):
@@ -220,12 +228,13 @@ def draw_digits(results, config):
 
 
 def verdict_digits(summary):
+    """How many digits get components of their own, and how many scans agree with theirs."""
     classes = summary["classes that lead some component"]
     share = summary["share of scans of their component's leading class"]
-    chance = summary["that share by chance"]["mean"]
+    chance = summary["that share by chance"]
     return (
-        f"without labels, {classes['min']:.0f} to {classes['max']:.0f} of the ten digits get a component of their own, "
-        f"and {100 * share['mean']:.0f} % of the scans agree with their component (chance {100 * chance:.0f} %)."
+        f"without labels, {verdicts.span(classes)} of the ten digits get a component of their own, and "
+        f"{verdicts.percent(share)} of the scans agree with their component (chance {verdicts.percent(chance)})."
     )
 
 
@@ -234,10 +243,12 @@ def verdict_digits(summary):
 
 @dataclass(frozen=True)
 class Prior:
-    n: int = 2000
-    weight: float = 0.85
-    distance: float = 3.0
-    steps: int = 3000
+    """Two Gaussians on a line, of unequal weight."""
+
+    n: int = 2000  # points
+    weight: float = 0.85  # of the first component
+    distance: float = 3.0  # of the second mean from the first, in standard deviations
+    steps: int = 3000  # of EM
 
 
 def run_prior(config, seed, device):
@@ -263,10 +274,9 @@ def run_prior(config, seed, device):
 
 
 def draw_prior(results, config):
-    import matplotlib.pyplot as plt
-
+    """The parts (300, 2) of both fits on the points, and what holding the weights loses on every seed."""
     a = results[0]["arrays"]
-    fig, axes = plt.subplots(1, 3, figsize=(8.4, 2.9), width_ratios=(1.2, 1.2, 1))
+    fig, axes = drawing.panels(1, 3, (8.4, 2.9), width_ratios=(1.2, 1.2, 1))
     grid = a["grid"][:, 0]
     truth = torch.stack(
         [
@@ -282,7 +292,7 @@ def draw_prior(results, config):
         ax.set(title=f"weights {name}", xlabel="x", xlim=(-4, 9.5), ylim=(0, 0.39))
     axes[0].set_ylabel("density")
     axes[1].legend()
-    lost = [1000 * float(r["numbers"]["lost by holding it"]) for r in results]
+    lost = [1000 * value for value in drawing.over_seeds(results, "lost by holding it")]
     axes[2].plot(range(len(lost)), lost, "o", color=COLORS["vermillion"])
     axes[2].axhline(0, color="black", lw=1)
     axes[2].set(title="lost by holding", xlabel="seed", ylabel="millinats per point", xticks=range(0, len(lost), 3))
@@ -290,11 +300,15 @@ def draw_prior(results, config):
 
 
 def verdict_prior(summary):
+    """Whether holding the weights costs likelihood, how much, and where it puts the second mean."""
     lost, mean = summary["lost by holding it"], summary["larger mean: held at 1/2"]
-    costs = (
-        "holding the weights costs likelihood" if lost["low"] > 0 else "holding the weights costs nothing that shows"
+    if not verdicts.finished(lost):
+        return "no run finished."
+    costs = "costs likelihood" if verdicts.sign(lost) == 1 else "costs nothing that shows"
+    return (
+        f"holding the weights {costs}, {1000 * lost['mean']:.1f} millinats per point, and moves the second mean to "
+        f"{verdicts.mean(mean, '.2f')}."
     )
-    return f"{costs}, {1000 * lost['mean']:.1f} millinats per point, and moves the second mean to {mean['mean']:.2f}."
 
 
 # 2.6: collapse
@@ -302,10 +316,12 @@ def verdict_prior(summary):
 
 @dataclass(frozen=True)
 class Collapse:
-    train: int = 40
+    """More components than a few eruptions can carry."""
+
+    train: int = 40  # eruptions to fit, of 272
     components: int = 6
-    restarts: int = 16
-    floors: tuple = (1e-6, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+    restarts: int = 16  # of which the likeliest is kept
+    floors: tuple = (1e-6, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of the covariances, as a share of the data's variance
 
 
 def run_collapse(config, seed, device):
@@ -337,30 +353,37 @@ def run_collapse(config, seed, device):
     return {"numbers": numbers, "arrays": {"seen": seen, "held_out": held_out}}
 
 
-def draw_collapse(results, config):
-    import matplotlib.pyplot as plt
+COLLAPSE = {
+    "seen": Look("the eruptions it was fitted to", "blue", "-", "o"),
+    "held_out": Look("all other eruptions", "vermillion", "-", "^"),
+}
 
-    fig, ax = plt.subplots(figsize=(6.4, 3.4))
-    for name, key, color, marker in (
-        ("the eruptions it was fitted to", "seen", COLORS["blue"], "o"),
-        ("all other eruptions", "held_out", COLORS["vermillion"], "^"),
-    ):
-        values = torch.stack([r["arrays"][key] for r in results])
-        for row in values:
-            ax.semilogx(config.floors, row, color=color, ls="-", lw=0.7, alpha=0.6)
-        ax.semilogx(config.floors, values.mean(0), marker=marker, color=color, ls="-", lw=2.2, label=name)
-    ax.set(xlabel="floor, as a share of the data's variance", ylabel="log-likelihood, nats each")
+
+def draw_collapse(results, config):
+    """Log-likelihood (floors,) of the eruptions fitted to and of the others, every seed and the mean."""
+    fig, ax = drawing.panels(size=(6.4, 3.4))
+    for key, look in COLLAPSE.items():
+        values = torch.stack([r["arrays"][key] for r in results])  # (seeds, floors)
+        drawing.seed_curves(ax, config.floors, values, look, lw=0.7, alpha=0.6, label=None)
+        ax.plot(config.floors, values.mean(0), **look.as_both(lw=2.2))
+    ax.set(xscale="log", xlabel="floor, as a share of the data's variance", ylabel="log-likelihood, nats each")
     ax.legend()
     return fig
 
 
 def verdict_collapse(summary):
+    """How often EM collapses without a floor, and what a floor costs and brings."""
     share = summary["share of restarts that collapse without a floor"]
-    gain = summary["training, smallest floor"]["mean"] - summary["training, best floor"]["mean"]
-    lost = summary["held out, best floor"]["mean"] - summary["held out, smallest floor"]["mean"]
+    ends = [
+        summary[f"{data}, {floor} floor"]["mean"] for data in ("training", "held out") for floor in ("smallest", "best")
+    ]
+    if None in ends:
+        return "no run finished."
+    seen_smallest, seen_best, held_smallest, held_best = ends
     return (
-        f"without a floor {100 * share['mean']:.0f} % of the restarts collapse; against the best floor the smallest one "
-        f"gains {gain:.1f} nats on the eruptions it saw and loses {lost:.1f} on the others."
+        f"without a floor {verdicts.percent(share)} of the restarts collapse; against the best floor the smallest one "
+        f"gains {seen_smallest - seen_best:.1f} nats on the eruptions it saw and loses {held_best - held_smallest:.1f} on "
+        "the others."
     )
 
 

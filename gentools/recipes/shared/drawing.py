@@ -38,6 +38,13 @@ class Look:
         return self.as_line() | {"marker": self.marker} | more
 
 
+def shade(share):
+    """A color of one scale from dark to light, for arms that have an order. share: from 0 to 1."""
+    import matplotlib.pyplot as plt
+
+    return plt.get_cmap("viridis")(share)
+
+
 def looks(labels, colors=("blue", "orange", "green", "vermillion", "purple", "sky", "black")):
     """{arm: Look}, in the order of the palette. labels: {arm: label}, or arms that are their own labels.
 

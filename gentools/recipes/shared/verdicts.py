@@ -95,6 +95,11 @@ def mean(summary, form=".3g"):
     return "no run finished" if summary["mean"] is None else format(summary["mean"], form)
 
 
+def percent(summary):
+    """The mean of a share as text, "54 %", or "no run finished"."""
+    return "no run finished" if summary["mean"] is None else f"{100 * summary['mean']:.0f} %"
+
+
 def span(summary, form=".3g", unit=""):
     """From the least to the largest run, "21 to 25" or "25", with failures; or "no run finished"."""
     if summary["mean"] is None:
