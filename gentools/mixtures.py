@@ -8,6 +8,7 @@ Both kinds of mixture here are exponential families: log q(x, z=k) is linear in 
 
 so one pass over the data does both. It takes a few thousand points at a time: Phi and R stay in the processor's cache,
 and beyond one standardized copy of the data the memory does not grow with n. Restarts are further rows of Theta.
+From 96 dimensions on the F features outgrow the cache, and a pass takes one component after the other.
 All arithmetic is float64 on the CPU; the number of torch's threads is left as it is.
 """
 
@@ -27,6 +28,7 @@ EMPTY = 1e-200  # a component with a smaller count is chosen by no point
 COLLAPSED = 1e-14  # a component thinner than this, as a fraction of the data's variance, has collapsed
 FLAT = 2e9  # a component flatter than this at an angle, as a ratio of variances, has too few digits left
 SEEDING = 16384  # the start looks at no more points than these
+ROOM = 2**22  # and at no more numbers than these (32 MB), unless that leaves fewer than 8 points per dimension
 PURSUIT = 4096  # directions are sought with no more points than these
 DIRECTIONS = 16  # directions that are improved, and two more for every one that is wanted
 DRAWS = 3  # runs of k-means, of which a start keeps the best
@@ -73,6 +75,8 @@ class Mixture(_Mixture):
 
     `fit_mixture` adds the `history` of the restart it kept, whether that one `converged`, its number `restart`, and
     `likelihoods` (restarts,), the final log-likelihood per point of every restart (nan for one that collapsed).
+    `converged` says that the likelihood stopped rising, not that no better fit exists: from a poor start EM converges,
+    too. Whether another restart reached more is in `likelihoods`.
     Raises ValueError if the shapes do not fit together, the weights are no probabilities, or a covariance is not
     symmetric and positive definite.
     """
@@ -107,9 +111,9 @@ class Mixture(_Mixture):
 
     def _logits(self, x):
         x = _points(x, self.means.shape[1])
-        mean = self.weights @ self.means  # the units of the arithmetic: the mixture's own mean and spread
-        square = self.covariances.diagonal(dim1=1, dim2=2) + (self.means - mean) ** 2
-        std = (self.weights @ square).sqrt()
+        mean = self.weights @ self.means  # (d,); the units of the arithmetic: the mixture's own mean and spread
+        square = self.covariances.diagonal(dim1=1, dim2=2) + (self.means - mean) ** 2  # (K, d)
+        std = (self.weights @ square).sqrt()  # (d,)
         model = _standardize(self, mean, std)
         for rows in x.split(_chunk_size(model.theta)):
             yield _log_joint(model, ((rows - mean) / std).T.contiguous())[0] - std.log().sum()
@@ -151,8 +155,8 @@ class BernoulliMixture(_Mixture):
 def fit_mixture(x, components, *, seed=0, restarts=1, max_steps=200, tol=1e-6, floor=1e-6, start=None):
     """Fit a mixture of Gaussians with full covariances to `x` (n, d) by EM. Returns a `Mixture`.
 
-    Ends when a step changes the log-likelihood by at most `tol` nats per point, or after `max_steps` steps (then
-    `converged` is False). Of several `restarts`, which run side by side, the one with the highest likelihood is kept;
+    Ends when a step changes the log-likelihood by at most `tol` nats per point (`converged` is then True: the end of
+    this climb, which need not be the highest one), or after `max_steps` steps (then it is False). Of several `restarts`, which run side by side, the one with the highest likelihood is kept;
     restart r depends on `seed` and r only.
 
     Floor: every M-step adds `floor` times the variance of column j (over all data) to the j-th diagonal entry of every
@@ -169,10 +173,11 @@ def fit_mixture(x, components, *, seed=0, restarts=1, max_steps=200, tol=1e-6, f
     2007), on different views of the data: in the units they came in; standardized; whitened; and projected on few
     directions of the whitened data, where clusters show that noise in many dimensions hides from the others: the one
     direction of least kurtosis, K - 1 such directions (Peña, Prieto 2001), and the K - 1 least Gaussian ones (Jones,
-    Sibson 1987). Whitening takes units and rotations away, so the last four hardly depend on them. A group's share, mean and covariance, with d + 1 points' worth
-    of the covariance common to all groups mixed in, start its component. All this sees 16,384 random points, if there
-    are more; `history` begins after it. Or `start`: a Mixture, or a list of them, one per restart. A component that no
-    point chooses keeps its place, with weight 0.
+    Sibson 1987). Whitening takes units and rotations away, so the last four hardly depend on them. A group's share,
+    mean and covariance, with d + 1 points' worth of the covariance common to all groups mixed in, start its component.
+    All this sees at most 16,384 random points, above 256 dimensions fewer (2^22 / d, at least 8 d); `history` begins
+    after it. Or `start`: a Mixture, or a list of them, one per restart. A component that no point chooses keeps its
+    place, with weight 0.
 
     Warns if one value, far outside the others of its column, is repeated in it: probably a code for "missing".
 
@@ -192,7 +197,7 @@ def fit_mixture(x, components, *, seed=0, restarts=1, max_steps=200, tol=1e-6, f
     else:
         model = _stack([_standardize(s, mean, std) for s in _starts(start, restarts, (k, x.shape[1]))])
     best, report = _best(_climb(model, columns, floor, max_steps, tol), -float(std.log().sum()))
-    covariances = best.covariances[0] * (std[:, None] * std)
+    covariances = best.covariances[0] * (std[:, None] * std)  # (K, d, d), in the units of x again
     return Mixture(best.weights[0], mean + std * best.means[0], covariances, **report)
 
 
@@ -209,8 +214,8 @@ def fit_bernoulli_mixture(x, components, *, seed=0, restarts=1, max_steps=200, t
     k, restarts, max_steps = _settings(x, components, restarts, max_steps, tol)
     if not 0 < floor < 0.5:
         raise ValueError(f"floor must lie between 0 and 0.5, not {floor!r}")
-    columns = x.T.to(torch.float64).contiguous()
-    if start is None:
+    columns = x.T.to(torch.float64).contiguous()  # (d, n)
+    if start is None:  # centers (restarts, K, d)
         centers = torch.stack([_spread(columns, k, generator(seed, "bernoulli mixture", r)) for r in range(restarts)])
         means = ((centers + columns.mean(1)) / 2).clamp(floor, 1 - floor)
         model = _Bernoullis.of(torch.full(means.shape[:2], 1 / k, dtype=torch.float64), means)
@@ -255,7 +260,8 @@ def _climb(model, columns, floor, max_steps, tol):
         if not going:
             break
         active = [active[i] for i in going]
-        model, gain = _select(model, going).m_step(sums[going], floor)
+        sums = sums if len(going) == len(sums) else sums[going]
+        model, gain = _select(model, going).m_step(sums, floor)
         for r, value in zip(active, (now[going] + gain / columns.shape[1]).tolist(), strict=True):
             bound[r].append(value)
     return [runs[r] for r in sorted(runs)]
@@ -273,8 +279,8 @@ def _pass(model, columns):
     work = torch.empty(f * size, dtype=torch.float64), torch.empty(len(theta) * size, dtype=torch.float64)
     for chunk in columns.split(size, dim=1):
         c = chunk.shape[1]
-        phi = model.features(chunk, work[0][: f * c].view(f, c))
-        logits = torch.mm(theta, phi, out=work[1][: len(theta) * c].view(-1, c))
+        phi = model.features(chunk, work[0][: f * c].view(f, c))  # (F, c)
+        logits = torch.mm(theta, phi, out=work[1][: len(theta) * c].view(-1, c))  # (R K, c)
         for row, origin in narrow:
             logits[row] = theta[row] @ model.features(chunk - origin)
         _, log_density = _softmax(logits.view(restarts, k, c))  # now `logits` holds the responsibilities
@@ -296,10 +302,10 @@ def _wide_pass(model, columns):
     scatter = torch.zeros(restarts * k, d, d, dtype=torch.float64)
     origins = model.origins.flatten(0, 1)
     for chunk in columns.split(WIDE_CHUNK, dim=1):
-        resp, log_density = _softmax(_wide_logits(model, chunk))
+        resp, log_density = _softmax(_wide_logits(model, chunk))  # (R, K, c), (R, 1, c)
         total += log_density.sum((1, 2))
         for row, r in enumerate(resp.flatten(0, 1)):
-            x = chunk - origins[row][:, None]
+            x = chunk - origins[row][:, None]  # (d, c)
             sums[row, 0] += r.sum()
             sums[row, 1 : d + 1] += x @ r
             scatter[row].addmm_(x * r, x.T)
@@ -370,7 +376,10 @@ def _select(model, keep):
 
 
 def _stack(models):
-    return type(models[0])(*(torch.cat(fields) for fields in zip(*models, strict=True)))
+    """Models with the same K and d as one model with all their restarts."""
+    return (
+        models[0] if len(models) == 1 else type(models[0])(*(torch.cat(fields) for fields in zip(*models, strict=True)))
+    )
 
 
 def _chunk_size(theta):
@@ -404,22 +413,24 @@ class _Gaussians(NamedTuple):
         d = means.shape[-1]
         eye = torch.eye(d, dtype=torch.float64)
         factor, info = torch.linalg.cholesky_ex(covariances)
-        factor = torch.where((info == 0)[..., None, None], factor, eye)
-        pivots = factor.diagonal(dim1=-2, dim2=-1) ** 2
+        factor[info != 0] = eye
+        pivots = factor.diagonal(dim1=-2, dim2=-1) ** 2  # (R, K, d)
         healthy = (info == 0).all(-1) & (pivots > COLLAPSED).all(-1).all(-1)
         inverse = torch.linalg.solve_triangular(factor, eye, upper=False)
         precisions, logdets = inverse.mT @ inverse, pivots.log().sum(-1)
-        inflation = (precisions * covariances).diagonal(dim1=-2, dim2=-1)  # variance of a column / what others leave
+        del factor, inverse  # K matrices d x d each: in many dimensions they are the memory
+        narrowness = precisions.diagonal(dim1=-2, dim2=-1)  # (R, K, d), of a column when the others are known
+        inflation = narrowness * covariances.diagonal(dim1=-2, dim2=-1)  # variance of a column / what others leave
         healthy &= (inflation < FLAT).all(-1).all(-1)
 
-        size = (precisions.diagonal(dim1=-2, dim2=-1) * (1 + means**2)).sum(-1)  # of the terms that would cancel
+        size = (narrowness * (1 + means**2)).sum(-1)  # of the terms that would cancel
         origins = torch.where((size > NARROW)[..., None], means, 0.0)
         mean = means - origins
-        linear = (precisions @ mean[..., None])[..., 0]
+        linear = (precisions @ mean[..., None])[..., 0]  # (R, K, d)
         constant = weights.clamp(min=1e-300).log() - (logdets + (linear * mean).sum(-1) + d * math.log(2 * math.pi)) / 2
         rows, cols = torch.triu_indices(d, d)
-        square = -precisions[..., rows, cols] * torch.where(rows == cols, 0.5, 1.0)
-        theta = torch.cat([constant[..., None], linear, square], dim=-1)
+        square = -precisions[..., rows, cols] * torch.where(rows == cols, 0.5, 1.0)  # (R, K, d (d + 1) / 2)
+        theta = torch.cat([constant[..., None], linear, square], dim=-1)  # (R, K, F)
         return cls(weights, means, covariances, precisions, logdets, origins, theta, healthy)
 
     @staticmethod
@@ -447,18 +458,17 @@ class _Gaussians(NamedTuple):
         place = torch.empty(d, d, dtype=torch.long)
         place[rows, cols] = place[cols, rows] = torch.arange(len(rows))
 
-        count = torch.where(sums[..., 0] > EMPTY, sums[..., 0], 0.0)
+        count = torch.where(sums[..., 0] > EMPTY, sums[..., 0], 0.0)  # (R, K)
         used = (count > 0)[..., None]
-        average = sums / torch.where(used, count[..., None], 1.0)
-        offset = average[..., 1 : d + 1]
-        scatter = average[..., d + 1 :][..., place] - offset[..., :, None] * offset[..., None, :]
+        average = sums / torch.where(used, count[..., None], 1.0)  # (R, K, F)
+        offset = average[..., 1 : d + 1].clone()  # (R, K, d)
+        scatter = average[..., d + 1 :][..., place]  # (R, K, d, d)
+        del average
+        scatter -= offset[..., :, None] * offset[..., None, :]
         centers = self.origins + offset
         covariances = scatter + floor * torch.eye(d, dtype=torch.float64)
-        new = _Gaussians.of(
-            count / count.sum(-1, keepdim=True),
-            torch.where(used, centers, self.means),
-            torch.where(used[..., None], covariances, self.covariances),
-        )
+        covariances[count == 0] = self.covariances[count == 0]
+        new = _Gaussians.of(count / count.sum(-1, keepdim=True), torch.where(used, centers, self.means), covariances)
 
         def expected(model):  # E log q(x, z) under the old responsibilities, up to a constant
             shift = centers - model.means
@@ -507,13 +517,14 @@ class _Bernoullis(NamedTuple):
 
 def _seeded(columns, std, k, seed, restarts, floor):
     """The start of every restart, in standardized units: see `fit_mixture`. A partition found twice is tried once."""
-    sample = _sample(columns, generator(seed, "mixture", "sample"))
-    points, views = sample.T.contiguous(), _views(sample, std)
+    d = len(columns)
+    sample = _sample(columns, generator(seed, "mixture", "sample"), min(SEEDING, max(ROOM // d, 8 * d)))
+    points, views = sample.T, _views(sample, std)  # (n, d) and three (d, m)
     axes = torch.linalg.pinv(views[-1]).T  # the columns as directions of the whitened data
     partitions, users = {}, {}
     for r in range(restarts):
         rng = generator(seed, "mixture", r)
-        white = points @ views[-1]
+        white = _sample(sample, rng, PURSUIT).T @ views[-1]  # (at most PURSUIT, directions in which the data vary)
         flat, odd = (views[-1] @ _projections(white, k, index, axes, rng) for index in (_flatness, _negentropy))
         for view in (*views, *([flat[:, :1]] if k > 2 else []), flat, odd):
             groups = _in_order(_k_means(points @ view, k, rng))
@@ -554,10 +565,10 @@ def _in_order(groups):
     return first.argsort().argsort()[inverse]
 
 
-def _sample(columns, rng):
-    """At most SEEDING random points of `columns` (d, n), or all."""
-    n = columns.shape[1]
-    return columns if n <= SEEDING else columns[:, torch.randperm(n, generator=rng)[:SEEDING]]
+def _sample(columns, rng, most=None):
+    """At most `most` (SEEDING) random points of `columns` (d, n), or all."""
+    n, most = columns.shape[1], SEEDING if most is None else most
+    return columns if n <= most else columns[:, torch.randperm(n, generator=rng)[:most]]
 
 
 def _views(sample, std):
@@ -573,7 +584,7 @@ def _projections(white, k, index, axes, rng):
     A direction climbs the index by fixed points, as in FastICA (Hyvarinen 1999), from the best of some random
     directions and of the `axes`. The best is taken, then the best orthogonal to it, and so on.
     """
-    white = white[:PURSUIT] - white[:PURSUIT].mean(0)
+    white = white - white.mean(0)
     d = white.shape[1]
     wanted = max(1, min(k - 1, d))
     chosen = torch.zeros(0, d, dtype=torch.float64)
@@ -594,7 +605,7 @@ def _flatness(white, w):
 
     Two groups of similar size make a direction flat (Peña, Prieto 2001), chance and long tails do not.
     """
-    u = white @ w.T
+    u = white @ w.T  # (n, m)
     cube = u**3
     return 3 - (cube * u).mean(0), 3 * w - cube.T @ white / len(white)
 
@@ -604,7 +615,7 @@ def _negentropy(white, w):
 
     It sees small groups, too, but is misled by long tails.
     """
-    u = white @ w.T
+    u = white @ w.T  # (n, m)
     square = u * u
     skewness, kurtosis = (square * u).mean(0), (square * square).mean(0) - 3
     third, fourth = square.T @ white / len(white), (square * u).T @ white / len(white) - 3 * w
@@ -622,11 +633,11 @@ def _lloyd(points, centers):
     groups = None
     for _ in range(LLOYD):
         last = groups
-        least, groups = torch.addmm((centers**2).sum(1), points, centers.T, alpha=-2).min(1)
+        least, groups = torch.addmm((centers**2).sum(1), points, centers.T, alpha=-2).min(1)  # (n,), of (n, k)
         if last is not None and torch.equal(last, groups):
             break
         count = torch.bincount(groups, minlength=len(centers))[:, None]
-        sums = torch.zeros_like(centers).index_add_(0, groups, points)
+        sums = torch.zeros_like(centers).index_add_(0, groups, points)  # (k, d)
         centers = torch.where(count > 0, sums / count.clamp(min=1), centers)
     return float(least.sum()), groups
 
@@ -637,11 +648,11 @@ def _of_groups(sample, groups, k):
     count = torch.bincount(groups, minlength=k).to(torch.float64)
     means, scatter = torch.zeros(k, d, dtype=torch.float64), torch.zeros(k, d, d, dtype=torch.float64)
     for i in range(k):
-        group = sample[:, groups == i]
+        group = sample[:, groups == i]  # (d, count_i), a copy
         if group.shape[1]:
             means[i] = group.mean(1)
-            offset = group - means[i][:, None]
-            scatter[i] = offset @ offset.T
+            group -= means[i][:, None]
+            scatter[i] = group @ group.T
     common = scatter.sum(0) / n + 1e-6 * torch.eye(d, dtype=torch.float64)
     covariances = (scatter + (d + 1) * common) / (count + d + 1)[:, None, None]
     return _Gaussians.of(((count + 1) / (n + k))[None], means[None], covariances[None])
@@ -653,9 +664,9 @@ def _spread(columns, k, rng):
     Every next center is drawn with probability proportional to the squared distance from the centers so far; of
     2 + log k such draws the one is kept that leaves the least squared distance in total.
     """
-    points = _sample(columns, rng).T.contiguous()
+    points = _sample(columns, rng).T.contiguous()  # (n, d)
 
-    def squares(candidates):
+    def squares(candidates):  # (m, d) to (m, n)
         return torch.cdist(candidates, points, compute_mode="donot_use_mm_for_euclid_dist") ** 2
 
     chosen = [int(torch.randint(len(points), (1,), generator=rng))]
@@ -664,7 +675,7 @@ def _spread(columns, k, rng):
         wheel = distance.cumsum(0)
         spin = torch.rand(2 + int(math.log(k)), dtype=torch.float64, generator=rng) * wheel[-1]
         candidates = torch.searchsorted(wheel, spin, right=True).clamp(max=len(points) - 1)
-        left = torch.minimum(distance, squares(points[candidates]))
+        left = torch.minimum(distance, squares(points[candidates]))  # (draws, n)
         best = int(left.sum(1).argmin())
         chosen.append(int(candidates[best]))
         distance = left[best]

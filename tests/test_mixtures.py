@@ -464,14 +464,16 @@ def test_k_means_of_a_start_is_scikit_learns():
 
 def test_components_of_groups_are_their_moments_with_some_of_the_common_covariance():
     x, _ = problem(11, n=120)
-    groups = mixtures._in_order(torch.arange(120) % 3)
+    groups = torch.arange(3).repeat_interleave(torch.tensor([20, 40, 60]))
     model = mixtures._of_groups(standard(x).T.contiguous(), groups, 3)
     parts = [standard(x)[groups == i].numpy() for i in range(3)]
-    scatter = [40 * np.cov(part.T, ddof=0) for part in parts]
+    scatter = [len(part) * np.cov(part.T, ddof=0) for part in parts]
     common = sum(scatter) / 120 + 1e-6 * np.eye(2)
     assert np.allclose(model.means[0], [part.mean(0) for part in parts])
-    assert np.allclose(model.covariances[0], [(s + 3 * common) / 43 for s in scatter])
-    assert np.allclose(model.weights, 1 / 3)
+    assert np.allclose(
+        model.covariances[0], [(s + 3 * common) / (n + 3) for s, n in zip(scatter, (20, 40, 60), strict=True)]
+    )
+    assert np.allclose(model.weights, [21 / 123, 41 / 123, 61 / 123])
 
 
 def test_groups_in_order_of_appearance():
@@ -510,16 +512,27 @@ def test_many_dimensions_are_computed_without_the_products(monkeypatch, width):
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of memory from /proc")
-def test_the_start_needs_no_squares_of_all_points():
-    """2,000 points in 300 dimensions: a d x d matrix for each would take 1.4 GB."""
+def test_many_dimensions_need_little_beyond_the_data():
+    """16,000 points in 400 dimensions, 49 MB: a d x d matrix for each would take 20 GB, a copy per view of them .3."""
     code = (
         "import numpy as np, torch; from gentools.em import fit_mixture; torch.set_num_threads(1)\n"
         "rss = lambda key: int(next(l for l in open('/proc/self/status') if l.startswith(key)).split()[1]) / 1024\n"
-        "x = np.random.default_rng(0).normal(size=(2000, 300)); before = rss('VmRSS')\n"
+        "rng = np.random.default_rng(0); fit_mixture(rng.normal(size=(500, 8)), 2, max_steps=1)\n"
+        "x = rng.normal(size=(16000, 400)); before = rss('VmRSS')\n"
         "fit_mixture(x, 2, max_steps=1); print(rss('VmHWM') - before)"
     )
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=notebooks.ROOT)
-    assert float(out.stdout) < 150
+    assert float(out.stdout) < 300
+
+
+def test_directions_are_sought_in_all_of_sorted_data(monkeypatch):
+    """Data often come sorted by class; the first points alone are then one cluster."""
+    x, seen, original = clusters(3, 2, n=2000), [], mixtures._projections
+    monkeypatch.setattr(mixtures, "PURSUIT", 400)
+    monkeypatch.setattr(mixtures, "_projections", lambda white, *rest: seen.append(white) or original(white, *rest))
+    fit_mixture(x[np.argsort(np.arange(2000) % 2, kind="stable")], 2, max_steps=1)
+    assert [len(white) for white in seen] == [400, 400]
+    assert all(white.mean(0).abs().max() < 0.25 for white in seen)  # of one cluster: about 1
 
 
 @given(seeds, st.floats(-9, -0.5))
