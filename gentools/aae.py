@@ -3,6 +3,8 @@
 Tables are float64 joints (n, k) with x along dim 0 and z along dim 1: P = p(x)p(z|x) and Q = q(z)q(x|z). The label y is 1
 for a draw of the prior and 0 for a code of the data, so D(z) = p(y=1|z) is the probability of "prior". A prior turns
 standard normal noise (n, 3) into points of the plane (n, 2); `nets` holds "encoder", "decoder" and "discriminator".
+Shapes: d, p_z and q_z (k,), p_joint and q_joint (n, k), rows of data x (n, ...), their noise z (n, k + 3), the noise
+of a prior (n, 3), classes c (n,). Functions of tables return 0-d tensors.
 """
 
 import math

@@ -3,6 +3,8 @@
 Tables P = p(x)p(z|x) and Q = q(z)q(x|z) are float64 joints (n, k), x along dim 0 and z along dim 1; M = (P + Q)/2.
 D(x,z) = p(y=1|x,z) is the probability that a pair is the encoder's, and at its best P/(P + Q). Losses are functions of
 the logit of D. An encoder's loss is averaged over P, a generator's over Q.
+Shapes: joint, p_joint, q_joint, p_old, q_old, log_p and log_q (n, k), logit and p_logit (n, ...), data x (n, ...),
+codes z (n, k), noise (n, 3, k). Losses and divergences are 0-d tensors.
 """
 
 import functools
@@ -126,7 +128,10 @@ def exact_step(w, p_z_given_x, q_x_given_z, losses, step_size):
 
 
 def natural_step(log_p, log_q, w, losses, step_size):
-    """The same along the natural gradient: log-probabilities move by the loss itself; new (log p(z|x), log q(x|z))."""
+    """The same along the natural gradient: log-probabilities move by the loss itself; new (log p(z|x), log q(x|z)).
+
+    log_p, log_q: (n, k), normalized along dim 1 and dim 0. w: holds the marginals p_x (n,) and q_z (k,).
+    """
     same_shape(log_p=log_p, log_q=log_q)
     logit = w.p_x.log()[:, None] + log_p - w.q_z.log() - log_q
     at_p, at_q = (values(loss, logit) for loss in losses)

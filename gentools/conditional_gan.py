@@ -3,6 +3,7 @@
 Tables p_xc, q_xc are float64 joints of a point and its class, x along dim 0 and c along dim 1, data and model; d is
 D(x,c) = p(y=1|x,c), of the same shape. The class is c, because y already says where a point came from (chapter 05).
 Losses are those of chapter 05: they see a logit and do not care what the logit has seen.
+Shapes: p_xc, q_xc and d (n, k), data x (n, ...), codes z (n, latent), classes c (n,). Divergences are 0-d tensors.
 """
 
 import functools

@@ -44,9 +44,11 @@ class Blind(nn.Module):
         self.part = part
 
     def forward(self, rows, y):
+        """rows (n, ...) and labels (n,), which do not count -> what the part of chapter 03 returns, (n, ...)."""
         return self.part(rows)
 
     def log_likelihood(self, x, z, y):
+        """log q(x|z) in nats: x (n, ...), z (n, k), labels (n,) -> (n,)."""
         return self.part.log_likelihood(x, z)
 
 
@@ -58,9 +60,11 @@ class Labeled(nn.Module):
         self.part, self.classes = part, classes
 
     def forward(self, rows, y):
+        """rows (n, d) and labels (n,) -> what the part returns for rows (n, d + classes)."""
         return self.part(with_label(rows, y, self.classes))
 
     def log_likelihood(self, x, z, y):
+        """log q(x|z,y) in nats: x (n, ...), z (n, k), labels (n,) -> (n,)."""
         return self.part.log_likelihood(x, with_label(z, y, self.classes))
 
 
@@ -149,7 +153,10 @@ def step(nets, opts, x, z, kl_weight=1.0):
 
 
 def class_kl(mean, log_variance, class_mean):
-    """KL(N(mean, exp(log_variance)) || N(class_mean, I)) of every row: that of the offset to N(0, I). Equation (4.4)."""
+    """KL(N(mean, exp(log_variance)) || N(class_mean, I)) of every row: that of the offset to N(0, I). Equation (4.4).
+
+    mean, log_variance: (n, k), class_mean: (n, k), or the one 0 of a `CommonPrior`. Returns (n,).
+    """
     return diagonal_gaussian_kl(mean - _one_each(class_mean, mean), log_variance)
 
 

@@ -1,6 +1,7 @@
 """Chapter 06: the GAN of chapter 05 with convolutions in both players (Radford, Metz, Chintala 2015, arXiv 1511.06434).
 
 Images are (n, c, h, w) with values in [-1, 1], noise z is (n, latent), logits are (n,). The losses are chapter 05's.
+Shapes: x (n, c, h, w), z (n, latent), tables p_x and q_x (m,).
 """
 
 from itertools import pairwise
@@ -223,6 +224,7 @@ class UpsampleConv(nn.Conv2d):
         super().__init__(n, m, 3, padding=1, bias=bias)
 
     def forward(self, x):
+        """(n, c, h, w) -> (n, m, 2h, 2w)."""
         return super().forward(interpolate(x, scale_factor=2, mode="nearest"))
 
 
@@ -230,6 +232,7 @@ class FoldedUpsampleConv(UpsampleConv):
     """The same function of the same parameters, with 4 products per output pixel and channel pair in place of 9. (6.6)"""
 
     def forward(self, x):
+        """(n, c, h, w) -> (n, m, 2h, 2w)."""
         return conv_transpose2d(x, fold(self.weight), self.bias, stride=2, padding=1)
 
 

@@ -3,6 +3,7 @@
 The latent z is the number of a component. A model is given by its log joint, `log_joint[i, k] = log q(x_i, z=k)`,
 (n, K); a table by q(x,z) with x along dim 0. Data count equally: the data distribution has weight 1/n on each point.
 Everything is written to be read. `fit_mixture` (gentools/mixtures.py) is the same algorithm, written to be fast.
+Shapes: x (n, d), weights (K,), means (K, d), covariances (K, d, d), resp (n, K).
 """
 
 import torch

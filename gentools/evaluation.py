@@ -61,7 +61,8 @@ def disc_probabilities(density, centers, radius):
 def expected_modes(probabilities, n):
     """Mean number of modes covered by n independent samples that hit mode k with probabilities[k]: sum 1 - (1-p)^n.
 
-    Raises ValueError for fewer than 0 samples, or probabilities outside [0, 1].
+    probabilities: (K,), one per mode; what they lack to 1 hits none. Returns a float. Raises ValueError for fewer
+    than 0 samples, or probabilities outside [0, 1].
     """
     if not n >= 0 or not ((probabilities >= 0) & (probabilities <= 1)).all():
         raise ValueError(f"expected n >= 0 samples and probabilities within [0, 1], not n = {n} and {probabilities}")

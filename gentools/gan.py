@@ -2,6 +2,8 @@
 
 Tables p_x, q_x, d are float64 vectors over the values of x: data, model, and D(x) = p(y=1|x). The label y is 1 for data
 and 0 for the model. Losses and networks work with the logit of D, log D/(1-D), never with D itself.
+Shapes: p_x, q_x and d (n,), logit and fake_logit (n, ...), data x (n, d), noise z (n, k). Losses and divergences are
+0-d tensors.
 """
 
 import torch

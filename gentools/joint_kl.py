@@ -1,6 +1,7 @@
 """Chapter 01: the KL between two joint distributions, how it splits, and the bounds that follow.
 
 Tables have x along dim 0 and z along dim 1. P is the data side p(x) p(z|x), Q the model side q(z) q(x|z).
+Shapes: joint, p_joint and q_joint (n, k), an even grid x and its cells p (m,), precision (k, k).
 """
 
 import math
@@ -65,7 +66,8 @@ def fit_forward(x, p):
 def fit_reverse(x, p, mean, std, steps=1000, learning_rate=0.02):
     """A Gaussian with locally least KL(q || p), by gradient descent (Adam) from `mean`, `std`.
 
-    Works on the grid `x` in float64; where it ends depends on where it starts. Returns mean and standard deviation.
+    Works on the grid `x` (m,) in float64, with numbers mean and std; where it ends depends on where it starts. Returns
+    mean and standard deviation, 0-d tensors.
     """
     same_shape(x=x, p=p)
     positive(std=std)

@@ -3,6 +3,8 @@
 Tables p_x, q_x are float64 vectors over the values of x. The exact game works with their logarithms, so that a mass of
 1e-300 is a number like any other. `proximal_weight` is the factor of KL(q || q_old) in the generator's problem; the
 derivation gives it the value 1. `penalty_weight` is the factor of the mean squared distance in a network's loss.
+Shapes: p_x, q_x, q_old, d and inverse_ratio (n,), log_ratio and values (..., n), points x and log_d_slope (n, d),
+codes z (n, inner, k).
 """
 
 import torch
@@ -156,7 +158,8 @@ def recorded_step(nets, opts, x, z, penalty_weight):
 def forces(nets, z, old, penalty_weight):
     """(|gradient of the penalty| / |gradient of -log D|, cosine between them) in the generator's weights, at codes z.
 
-    The cosine is NaN where the penalty has no gradient, as at old = G(z).
+    z: (n, k), old: (n, d), what the generator before made of z. Returns two 0-d tensors. The cosine is NaN where the
+    penalty has no gradient, as at old = G(z).
     """
     generator, discriminator = nets["generator"], nets["discriminator"]
     fake, weights = generator(z), list(generator.parameters())

@@ -3,6 +3,7 @@
 A batch of data x has shape (n, ...) and is flattened to (n, d); codes and noise are (n, k); log-likelihoods, divergences
 and bounds are in nats, one per row. `nets` is a ModuleDict of an "encoder" and a "decoder". An encoder maps x to mean and
 log-variance of p(z|x); a decoder has log_likelihood(x, z) = log q(x|z) and maps z to the mean of q(x|z).
+Shapes: x (n, ...), mean, log_variance, z and noise (n, k), cov (d, d), eigenvalues (d,).
 """
 
 import math

@@ -3,6 +3,7 @@
 Tables are float64 tensors of probabilities. Every function sums over all entries unless `dim` names the
 axes to sum over, so a table of any shape is one distribution and `dim=1` treats each row as one.
 Quantities are in nats. Convention: 0 log 0 = 0, and mass where the reference has none costs infinity.
+Shapes: p and q (..., n), joint (n, k), mean and log_variance (..., d). Results are 0-d, or what `dim` leaves.
 """
 
 import torch

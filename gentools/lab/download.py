@@ -40,6 +40,7 @@ class File:
 
     @property
     def urls(self):
+        """Where the file can be had, the first choice first."""
         return [mirror + self.path.rsplit("/", 1)[-1] for mirror in self.mirrors]
 
 

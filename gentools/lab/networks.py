@@ -43,6 +43,7 @@ class MLP(nn.Sequential):
     """Linear layers with an activation between them: (..., sizes[0]) -> (..., sizes[-1]). Make one with `mlp`."""
 
     def forward(self, x):
+        """(..., sizes[0]) -> (..., sizes[-1]). ValueError for vectors of another length."""
         if x.shape[-1] != self[0].in_features:
             raise ValueError(
                 f"this network takes vectors of {self[0].in_features} numbers and got a tensor of shape "
@@ -86,6 +87,7 @@ class ConvClassifier(nn.Module):
         self.head = nn.Linear(features, classes)
 
     def forward(self, x):
+        """(n, channels, size, size) -> (n, classes). ValueError for images of another shape."""
         if x.shape[1:] != self.shape:
             raise ValueError(f"images must have shape (n, {', '.join(map(str, self.shape))}), not {tuple(x.shape)}")
         return self.head(self.features(x))

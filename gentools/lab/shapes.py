@@ -37,7 +37,7 @@ def positive(**numbers):
 
 
 def labels_within(y, classes, rows=None):
-    """The labels y, after making sure that they are whole numbers from 0 to classes - 1, one for each of `rows`.
+    """The labels y (n,), after making sure that they are whole numbers from 0 to classes - 1, one for each of `rows`.
 
     Raises TypeError or ValueError otherwise. The range is checked on the CPU alone; a GPU would have to wait for it.
     """

@@ -75,12 +75,15 @@ class Stream:
 
 
 def unit(x, rng=None):
-    """uint8 in 0..255 as floats in [0, 1]; floats unchanged."""
+    """uint8 in 0..255 as floats in [0, 1]; floats unchanged. x of any shape (n, ...), as is the result."""
     return x if x.is_floating_point() else x.to(torch.get_default_dtype()) / 255
 
 
 def binarize(x, rng):
-    """Dynamic binarization (Salakhutdinov and Murray, 2008): each pixel is 1 with probability its gray value."""
+    """Dynamic binarization (Salakhutdinov and Murray, 2008): each pixel is 1 with probability its gray value.
+
+    x: (n, ...), uint8 or floats in [0, 1]; the result has its shape. rng: a torch.Generator on the device of x.
+    """
     x = unit(x)
     return (torch.rand(x.shape, generator=rng, device=x.device, dtype=x.dtype) < x).to(x.dtype)
 
