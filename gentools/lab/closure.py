@@ -59,22 +59,31 @@ def reached(starts):
         if here[1] not in module(here[0]).definitions:
             continue
         found.add(here)
-        todo += {target for node in module(here[0]).definitions[here[1]] for target in _targets(node, here[0])}
+        for path, name in _mentioned(*here):  # a module that is used by itself stands for all that it defines
+            todo += [(path, name)] if name is not None else [(path, each) for each in module(path).definitions]
     return found
 
 
 def shape(name, definition):
     """The statements of one definition as nested tuples, without what cannot move a number."""
-    found = (ast.Module([copy.deepcopy(node)], []) for node in module(name).definitions[definition])
-    return tuple(_shape(_Bare(name).visit(statement)) for statement in found)
+    here = module(name)
+    if definition not in here.shapes:
+        found = (ast.Module([copy.deepcopy(node)], []) for node in here.definitions[definition])
+        here.shapes[definition] = tuple(_shape(_Bare(name).visit(statement)) for statement in found)
+    return here.shapes[definition]
 
 
 @dataclasses.dataclass(frozen=True)
 class Module:
-    """One source file: {name: its top-level statements}, and {alias: what it was imported from} with (module, name)."""
+    """One source file: {name: its top-level statements}, and {alias: what it was imported from} with (module, name).
+
+    What was worked out about its definitions is kept beside them: their shapes, and what they mention.
+    """
 
     definitions: dict
     imports: dict
+    shapes: dict = dataclasses.field(default_factory=dict)
+    mentions: dict = dataclasses.field(default_factory=dict)
 
 
 @functools.cache
@@ -125,8 +134,16 @@ def _is_module(path):
         return False
 
 
+def _mentioned(here, definition):
+    """(module, name) of everything that one definition mentions; see `_targets`."""
+    kept = module(here).mentions
+    if definition not in kept:
+        kept[definition] = {target for node in module(here).definitions[definition] for target in _targets(node, here)}
+    return kept[definition]
+
+
 def _targets(node, here):
-    """(module, name) of everything that a statement of module `here` mentions."""
+    """(module, name) of everything that a statement of module `here` mentions; the name is None for a whole module."""
     names = dict(module(here).imports)
     for inner in ast.walk(node):
         if isinstance(inner, (ast.Import, ast.ImportFrom)):
@@ -147,7 +164,7 @@ def _targets(node, here):
         elif id(inner) in attributes:
             yield path, attributes[id(inner)]
         else:
-            yield from ((path, each) for each in module(path).definitions)
+            yield path, None
 
 
 def _ignored(definition):
