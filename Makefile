@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "On Debian and Ubuntu: sudo apt-get install python3-venv"; exit 1; }
 	@$(VENV)/bin/python -c '$(NEW)' >/dev/null 2>&1 && $(VENV)/bin/python -m pip --version >/dev/null 2>&1 || { \
 	  echo "Making $(VENV) with `$(PYTHON) --version` ..."; $(PYTHON) -m venv --clear $(VENV); }
-	@echo "Installing the pinned packages into $(VENV) (1 to 2 minutes, 1.5 GB, once) ..."
+	@echo "Installing the pinned packages into $(VENV) (some minutes, once; 5.3 GB with the CUDA build of PyTorch, 1.6 GB with a CPU build) ..."
 	@$(INSTALL) -e '.[dev]' -c constraints.txt
 	@touch $@
 

@@ -49,6 +49,7 @@ from sklearn.mixture import GaussianMixture
 from gentools.em import Mixture, fit_mixture
 from gentools.lab.timing import rotate
 
+MINUTES = 25  # roughly, on two quiet cores
 FLOOR = 1e-6
 COMPONENTS = 25
 warnings.simplefilter("ignore", ConvergenceWarning)

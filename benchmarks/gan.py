@@ -42,6 +42,7 @@ from gentools.lab.stream import Stream
 from gentools.lab.timing import rotate
 from gentools.lab.training import train
 
+MINUTES = 3  # roughly, on two quiet cores
 RATE, BETAS, GOAL = 1e-3, (0.5, 0.999), 1.5
 torch.set_num_threads(1)
 

@@ -56,6 +56,8 @@ from gentools.lab.stream import Stream, unit
 from gentools.lab.timing import rotate, seconds
 from gentools.lab.training import train
 
+MINUTES = 20  # roughly, on two quiet cores
+NEEDS = ("mnist",)
 BATCH, LATENT, RATE = 128, 20, 1e-3
 EPOCHS, EVERY = 5, 25
 GOALS = {"fp32": 2.2, "bf16": 3.2, "to the ELBO": 4.0}

@@ -100,6 +100,8 @@ def main(argv):
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-E", "-b", "html", str(source), str(target)]
     status = subprocess.run(command, check=False).returncode
     if status == 0:
+        for path in notebooks.find(root):  # what the download button gives is the notebook itself
+            shutil.copy(path, target / "_sources" / path.name)
         print(f"built {_short(target / 'index.html', root)}")
     return status
 

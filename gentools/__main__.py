@@ -1,9 +1,11 @@
 """The commands of the course: `python -m gentools COMMAND`. `make COMMAND` does the same after setting up .venv."""
 
 import argparse
+import importlib.util
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 NBVAL = (
@@ -15,6 +17,19 @@ NBVAL = (
     "300",
 )
 TWO = ("-n", "2", "--dist", "loadfile")
+
+
+# What a command imports beyond the package's own requirements; `pip install -e ".[dev]"` brings all of it.
+KERNEL = ("nbformat", "nbclient", "ipykernel")
+PACKAGES = {
+    "course": KERNEL,
+    "record": KERNEL,
+    "set-repo": ("nbformat",),
+    "test": (*KERNEL, "nbval", "pytest", "xdist"),
+    "check": ("pytest", "ruff", "xdist"),
+    "lint": ("nbformat", "ruff"),
+    "read": ("jupyterlab",),
+}
 
 
 def course(argv):
@@ -49,7 +64,7 @@ def test(argv):
 
 
 def check(argv):
-    """Lint the code and run the unit tests, in under two minutes; no notebook is executed."""
+    """Lint the code and run the unit tests, in a few minutes; no notebook is executed."""
     root = _checkout()
     parser = _parser("check", check.__doc__)
     _, more = parser.parse_known_args(argv)
@@ -61,11 +76,14 @@ def check(argv):
 
 def _pytest(root, arguments):
     """pytest, with the shared data folder beside the checkout where there is one."""
-    env = os.environ | {"OMP_NUM_THREADS": "1"}
-    shared = root.parent / "shared" / "data"
-    if shared.is_dir():
-        env.setdefault("GENTOOLS_DATA", str(shared))
+    env = _with_shared_data(root) | {"OMP_NUM_THREADS": "1"}
     return _run(root, [sys.executable, "-m", "pytest", *arguments], env)
+
+
+def _with_shared_data(root):
+    """The environment, with the shared data folder beside the checkout where there is one and no other is named."""
+    shared = root.parent / "shared" / "data"
+    return ({"GENTOOLS_DATA": str(shared)} if shared.is_dir() else {}) | dict(os.environ)
 
 
 def _run(root, command, env=None):
@@ -165,16 +183,58 @@ def bench(argv):
     root = _checkout()
     parser = _parser("bench", bench.__doc__)
     parser.add_argument("name", nargs="*", help="benchmarks by name (default: all)")
-    args, more = parser.parse_known_args(argv)
+    first = next((i for i, word in enumerate(argv) if word.startswith("-")), len(argv))  # options are the scripts' own
+    names, more = argv[:first], argv[first:]
+    args = parser.parse_args(names if "-h" not in more and "--help" not in more else ["--help"])
     paths = {p.stem: p for p in sorted((root / "benchmarks").glob("*.py"))}
     if unknown := [name for name in args.name if name not in paths]:
         raise ValueError(f"there is no benchmark {', '.join(unknown)}; there are: {', '.join(paths) or 'none'}")
+    os.environ.update(_with_shared_data(root))  # where `fetch` looks, here and in the scripts
     env = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    statuses = []
-    for name in args.name or paths:
+    about = {name: _constants(paths[name]) for name in args.name or paths}
+    left_out = {name: why for name in about if (why := _lacks(about[name].get("NEEDS", ())))}
+    for name, why in left_out.items():
+        print(f"benchmarks/{name}.py is left out: {why}")
+    minutes = {name: about[name].get("MINUTES") for name in about if name not in left_out}
+    if minutes and "--quick" not in more:
+        each = ", ".join(f"{name} {m or '?'}" for name, m in minutes.items())
+        print(
+            f"about {sum(filter(None, minutes.values()))} minutes in all on two quiet cores ({each}); --quick: a minute each"
+        )
+    statuses = [2] if left_out else []
+    for name in minutes:
         print(f"benchmarks/{name}.py", flush=True)
         statuses.append(_run(root, [sys.executable, str(paths[name]), *more], env))
+    if left_out:
+        print(f"left out, see above: {', '.join(left_out)}")
     return max(statuses, default=0)
+
+
+def _constants(path):
+    """The plain constants at the top level of a script, which is not run: {"NEEDS": ("mnist",), "MINUTES": 20}."""
+    import ast
+
+    found = {}
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            with suppress(ValueError):
+                found[node.targets[0].id] = ast.literal_eval(node.value)
+    return found
+
+
+def _lacks(names):
+    """Why one of these data sets cannot be had, in the first line of its error; None if all are here now."""
+    from gentools.lab import data
+    from gentools.lab.download import DataError, fetch
+
+    for name in names:
+        try:
+            for file in data.SETS[name].files:
+                fetch(file)
+        except DataError as error:
+            first = str(error).splitlines()[0].removesuffix(" Tried:")
+            return f"{first} `python -m gentools data fetch {name}` says how to get it."
+    return None
 
 
 def book(argv):
@@ -248,6 +308,13 @@ def main(argv=None):
     from gentools.lab.download import DataError
     from gentools.press.notebooks import NoCheckout
 
+    if missing := [name for name in PACKAGES.get(argv[0], ()) if importlib.util.find_spec(name) is None]:
+        print(
+            f"gentools {argv[0]}: {', '.join(missing)} not installed here. In the clone, `python -m pip install -e "
+            '".[dev]" -c constraints.txt` installs what the commands need; so does `make test`.',
+            file=sys.stderr,
+        )
+        return 2
     try:
         return COMMANDS[argv[0]](argv[1:])
     except (NoCheckout, ValueError, DataError, FileNotFoundError) as error:

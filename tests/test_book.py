@@ -187,6 +187,12 @@ def test_every_question_and_every_exercise_is_answered_in_a_dropdown(pages):
             assert ("Right." in fold.get_text()) == (".Q" in id) and len(fold.find_all("li")) >= 2, id
 
 
+def test_the_download_button_gives_the_notebook_itself(site, pages):
+    for name, page in pages.items():
+        (link,) = {a["href"] for a in page.find_all("a", href=re.compile(r"\.ipynb$")) if "_sources" in a["href"]}
+        assert (site / link).read_bytes() == (ROOT / "notebooks" / name).with_suffix(".ipynb").read_bytes()
+
+
 def test_the_controls_of_a_page(pages):
     for name, page in pages.items():
         assert page.select_one(".article-header-buttons, .header-article__inner") is not None

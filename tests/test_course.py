@@ -1,7 +1,10 @@
 """Running, recording and publishing notebooks: progress, resume, failures named, dead kernels, stable bytes."""
 
+import ast
+import importlib.util
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +15,7 @@ from synthetic import code, markdown, notebook, save
 from synthetic import course as make
 
 from gentools import __main__ as commands
+from gentools.lab import download
 from gentools.press import course, notebooks, publish
 
 DIE = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"
@@ -212,6 +216,59 @@ def test_set_repo_changes_every_place(tmp_path):
     for bad in (("ann", None), (None, "1.2")):
         with pytest.raises(ValueError, match=r"give it as"):
             publish.set_repo(root, *bad)
+
+
+def test_bench_says_what_is_missing_and_runs_the_rest(tmp_path, monkeypatch, capfd):
+    root = make(tmp_path / "clone", n00_start=[])
+    folder = root / "benchmarks"
+    folder.mkdir()
+    (folder / "fast.py").write_text("MINUTES = 3\nimport sys\nprint('fast ran', sys.argv[1:], flush=True)")
+    (folder / "large.py").write_text(
+        "NEEDS, MINUTES = None, None\nNEEDS = ('mnist',)\nMINUTES = 40\nraise SystemExit(9)"
+    )
+    monkeypatch.setattr(notebooks, "checkout", lambda: root)
+    monkeypatch.setattr(download, "cache", lambda: tmp_path / "cache")
+    monkeypatch.setenv("GENTOOLS_OFFLINE", "1")
+    monkeypatch.setenv("GENTOOLS_DATA", str(tmp_path))
+    assert commands.main(["bench", "--rounds", "1"]) == 2
+    said = capfd.readouterr().out.splitlines()
+    assert said[0].startswith("benchmarks/large.py is left out: this machine has no good mnist/train-images")
+    assert "python -m gentools data fetch mnist" in said[0] and "about 3 minutes in all" in said[1]
+    assert said[2:] == ["benchmarks/fast.py", "fast ran ['--rounds', '1']", "left out, see above: large"]
+    assert commands.main(["bench", "fast"]) == 0
+    assert commands.main(["bench", "slow"]) == 2
+    assert "there is no benchmark slow; there are: fast, large" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("path", sorted((notebooks.ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+def test_every_benchmark_says_how_long_it_takes_and_what_it_needs(path):
+    constants = commands._constants(path)
+    assert 1 <= constants["MINUTES"] <= 120
+    used = set(re.findall(r"\bdata\.(mnist|fashion_mnist|cifar10)\(", path.read_text()))
+    assert used == set(constants.get("NEEDS", ()))
+
+
+@pytest.mark.parametrize("command", sorted(commands.PACKAGES))
+def test_what_is_not_installed_is_named_with_what_installs_it(command, monkeypatch, capsys):
+    real = importlib.util.find_spec
+    lacking = commands.PACKAGES[command][0]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == lacking else real(name, *more))
+    monkeypatch.setitem(commands.COMMANDS, command, lambda argv: pytest.fail("it was started"))
+    assert commands.main([command]) == 2
+    said = capsys.readouterr().err
+    assert f"{lacking} not installed" in said and 'pip install -e ".[dev]" -c constraints.txt' in said
+
+
+def test_the_commands_import_nothing_else_that_only_dev_brings():
+    """What the modules behind the commands import beyond the package's requirements is listed for them."""
+    listed = {name for names in commands.PACKAGES.values() for name in names}
+    own = {"matplotlib", "numpy", "PIL", "pooch", "requests", "sklearn", "scipy", "sympy", "torch", "tqdm", "IPython"}
+    own |= {"jupyter_client", "gentools"} | set(sys.stdlib_module_names)  # jupyter_client comes with ipykernel
+    for path in (notebooks.ROOT / "gentools" / "press").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and node.level == 0 else []
+            assert {name.split(".")[0] for name in names} <= own | listed, path.name
 
 
 def test_without_a_checkout_the_commands_say_so(tmp_path, monkeypatch, capsys):

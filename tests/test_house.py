@@ -300,6 +300,12 @@ def test_readme_links_and_commands():
     assert set(re.findall(r"-m gentools ([a-z-]+)", README)) <= set(commands.COMMANDS)
 
 
+def test_readme_and_make_name_the_same_sizes():
+    """Of .venv on Linux, measured with Python 3.13 and torch's default build, and with Python 3.11 and its CPU build."""
+    found = [re.findall(r"(\d\.\d) GB", text) for text in (README, (ROOT / "Makefile").read_text())]
+    assert found == [["5.3", "1.6"]] * 2
+
+
 def test_readme_says_that_the_address_is_a_placeholder():
     assert ("OWNER/REPO` stands for" in README) == (notebooks.published()[0] == "OWNER/REPO")
 

@@ -213,7 +213,10 @@ def test_a_stored_seed_comes_back_and_a_damaged_or_foreign_one_is_named_and_refu
         (["1.4", "--device", "gpu"], "unknown or not available here; choose among cpu"),
         (["1.4", "--jobs", "0"], "at least 1"),
         (["1.4", "--data", "nowhere"], "names a folder"),
-        (["6.9", "--scale", "full", "--data", "tests"], "there is no file or folder"),
+        (
+            ["6.9", "--scale", "full", "--data", "tests"],
+            "yours to supply: name the folder that holds faces64.zip by --data",
+        ),
     ],
 )
 def test_bad_requests_are_explained_in_a_sentence(argv, match, capsys, monkeypatch):

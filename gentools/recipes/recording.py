@@ -51,7 +51,12 @@ def data_digest(config):
     """Digest of the reader's own pictures that a configuration uses, or None: other pictures are another experiment."""
     digest, names = hashlib.sha256(), sorted(own_pictures(config))
     for name in names:
-        path = located(Path(name))
+        try:
+            path = located(Path(name))
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f"{error}. These pictures are yours to supply: name the folder that holds {name} by --data, or in GENTOOLS_DATA"
+            ) from error
         for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
             digest.update(file.relative_to(path).as_posix().encode())
             digest.update(file.read_bytes())
