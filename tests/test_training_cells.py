@@ -14,7 +14,7 @@ from gentools import gan
 from gentools.lab import stream as streams
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
-CHAPTERS = ("03_vae", "04_conditional_vae", "05_gan", "06_dcgan", "08_aae")
+CHAPTERS = ("03_vae", "04_conditional_vae", "05_gan", "06_dcgan", "07_conditional_gan", "08_aae")
 UNREADABLE = re.compile("cannot be called on meta|Cannot copy out of meta")  # numbers that a fake device does not have
 
 
@@ -37,7 +37,7 @@ def cells(chapter):
 def namespace(device, shown):
     """What the setup cell gives, with pictures that go to the list `shown`, and loops by hand of two steps."""
     names = {name: lambda *args, **kwargs: shown.append(args[0]) for name in ("curves", "scatter", "sheet", "show")}
-    quiet = {name: lambda *args, **kwargs: None for name in ("recorded", "report", "reproduce", "source")}
+    quiet = {name: lambda *args, **kwargs: None for name in ("recorded", "report", "reproduce", "source", "outcome")}
     short = {"range": lambda n: builtins.range(min(n, 2))}
     return {"gentools": gentools, "torch": torch, "SCALE": "quick", "DEVICE": device, **names, **quiet, **short}
 
