@@ -1,8 +1,10 @@
 """Questions and exercises of chapter 07."""
 
 import torch
+from torch.nn.functional import softplus
 
 from gentools import conditional_gan as cgan
+from gentools import gan
 from gentools.lab import worlds
 from gentools.lab.quiz import Exercise, Question, Wrong
 from gentools.lab.randomness import generator
@@ -177,6 +179,63 @@ def solve_missing(means, c, s):
     return means[c, other_s] + means[other_c, s] - means[other_c, other_s]
 
 
+def _compare_steps(answer, truth):
+    """Raise Wrong unless `answer` returns the losses of `truth` and moves all weights of both players as it does.
+
+    Both get networks for points in the plane with four classes, points x (6, 2), their classes, z (6, 2) and other
+    classes, for which the sixth argument stands.
+    """
+    code = cgan.one_hot(4)
+    for seed in range(3):
+        rng, losses, weights = generator(seed, "step"), [], []
+        x, z = torch.randn(2, 6, 2, generator=rng, dtype=torch.float64)
+        c = torch.randint(4, (6,), generator=rng)
+        other = (c + torch.randint(1, 4, (6,), generator=rng)) % 4
+        for step in (truth, answer):
+            nets = cgan.networks(seed, [2, 8, 2], [2, 8, 1], code, code).double()
+            opts = {name: torch.optim.SGD(net.parameters(), 0.5) for name, net in nets.items()}
+            losses.append([float(loss) if loss.shape == () else loss for loss in step(nets, opts, x, c, z, other)])
+            weights.append(
+                {name: torch.cat([p.detach().flatten() for p in net.parameters()]) for name, net in nets.items()}
+            )
+        for name in nets:
+            if not torch.allclose(weights[0][name], weights[1][name], rtol=0, atol=1e-7):
+                raise Wrong(f"After your step the weights of the {name} are not where the step asked for moves them.")
+        for name, got, right in zip(("discriminator", "generator"), losses[1], losses[0], strict=True):
+            if isinstance(got, torch.Tensor) or abs(got - right) > 1e-7:
+                raise Wrong(f"The weights move as they should, but the loss of the {name} that you return is another.")
+
+
+def check_matching(answer):
+    _compare_steps(answer, solve_matching)
+
+
+def solve_matching(nets, opts, x, c, z, wrong):
+    generator, discriminator = nets["generator"], nets["discriminator"]
+    fake = generator(z, c)
+    real_logit, fake_logit = discriminator(x, c), discriminator(fake.detach(), c)
+    wrong_logit = discriminator(x, wrong)  # a real picture, and not of this class: no pair of the data
+    d_loss = softplus(-real_logit).mean() + (softplus(fake_logit).mean() + softplus(wrong_logit).mean()) / 2
+    gan.descend(opts["discriminator"], d_loss)
+    g_loss = gan.non_saturating_loss(discriminator(fake, c))
+    gan.descend(opts["generator"], g_loss)
+    return d_loss.detach(), g_loss.detach()
+
+
+def check_mended(answer):
+    _compare_steps(answer, solve_mended)
+
+
+def solve_mended(nets, opts, x, c, z, asked):
+    generator, discriminator = nets["generator"], nets["discriminator"]
+    fake = generator(z, asked)
+    d_loss = gan.discriminator_loss(discriminator(x, c), discriminator(fake.detach(), asked))
+    gan.descend(opts["discriminator"], d_loss)
+    g_loss = gan.non_saturating_loss(discriminator(fake, asked))  # judged by the class it was asked for, in both turns
+    gan.descend(opts["generator"], g_loss)
+    return d_loss.detach(), g_loss.detach()
+
+
 EXERCISES = {
     "7.E1": Exercise(
         check=check_shares,
@@ -214,5 +273,25 @@ EXERCISES = {
             "Seen in the other style, plus the step from the other style to this one as another class shows it.",
         ),
         solution=solve_missing,
+    ),
+    "7.E5": Exercise(
+        check=check_matching,
+        hints=(
+            "Start from `cgan.step`. Three sets of logits take part: real pairs, generated pairs, real pictures with wrong classes.",
+            "softplus(-logit) is -log D and belongs to the real pairs, softplus(logit) is -log(1 - D) and belongs to the others.",
+            "Add the mean of the first and half of the sum of the two other means. The generator's turn is that of `cgan.step`.",
+        ),
+        solution=solve_matching,
+        gives=2,
+    ),
+    "7.E6": Exercise(
+        check=check_mended,
+        hints=(
+            "Which class does the generator get, and which one does the discriminator see beside its picture?",
+            "By (7.1) the model's pairs are q(x|c) q(c): a generated picture and the class that it was asked for.",
+            "Keep `c` for the real pictures alone. A generated picture goes to the discriminator with `asked`, in both turns.",
+        ),
+        solution=solve_mended,
+        gives=2,
     ),
 }

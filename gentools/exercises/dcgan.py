@@ -5,7 +5,7 @@ import math
 import torch
 from torch.nn.functional import conv1d, conv_transpose1d, interpolate
 
-from gentools import dcgan
+from gentools import dcgan, gan
 from gentools.lab.quiz import Exercise, Question, Wrong
 from gentools.lab.randomness import generator
 
@@ -178,6 +178,64 @@ def solve_scale(m):
     return (m / 3) ** 0.5  # by (6.12) the variance is 3 / m
 
 
+def _small(seed):
+    """Networks for 16x16 pictures with weights that are not small, six pictures and six z; all in float64."""
+    nets, rng = dcgan.networks(seed, size=16, latent=3, width=4).double(), generator(seed, "step")
+    for p in nets.parameters():
+        p.data += 0.2 * torch.randn(p.shape, generator=rng).double()
+    return nets, 2 * torch.rand(6, 1, 16, 16, generator=rng).double() - 1, torch.randn(6, 3, generator=rng).double()
+
+
+def _compare_steps(answer, truth):
+    """Raise Wrong unless `answer` returns the losses of `truth` and moves all weights of both players as it does."""
+    for seed in range(3):
+        losses, weights = [], []
+        for step in (truth, answer):
+            nets, x, z = _small(seed)
+            opts = {name: torch.optim.SGD(net.parameters(), 0.1) for name, net in nets.items()}
+            losses.append([float(loss) if loss.shape == () else loss for loss in step(nets, opts, x, z)])
+            weights.append(
+                {name: torch.cat([p.detach().flatten() for p in net.parameters()]) for name, net in nets.items()}
+            )
+        for name, moved, right in zip(nets, (weights[1][n] for n in nets), (weights[0][n] for n in nets), strict=True):
+            if not torch.allclose(moved, right, rtol=0, atol=1e-7):
+                raise Wrong(f"After your step the weights of the {name} are not where the step asked for moves them.")
+        for name, got, right in zip(("discriminator", "generator"), losses[1], losses[0], strict=True):
+            if isinstance(got, torch.Tensor) or abs(got - right) > 1e-7:
+                raise Wrong(f"The weights move as they should, but the loss of the {name} that you return is another.")
+
+
+def check_two_steps(answer):
+    _compare_steps(answer, solve_two_steps)
+
+
+def solve_two_steps(nets, opts, x, z):
+    generator, discriminator = nets["generator"], nets["discriminator"]
+    for real, noise in zip(x.chunk(2), z.chunk(2), strict=True):
+        fake = generator(noise).detach()
+        d_loss = gan.discriminator_loss(discriminator(real), discriminator(fake))
+        gan.descend(opts["discriminator"], d_loss)
+    g_loss = gan.non_saturating_loss(discriminator(generator(z)))
+    gan.descend(opts["generator"], g_loss)
+    return d_loss.detach(), g_loss.detach()
+
+
+def check_mended(answer):
+    _compare_steps(answer, solve_mended)
+
+
+def solve_mended(nets, opts, x, z):
+    generator, discriminator = nets["generator"], nets["discriminator"]
+    fake = generator(z)
+    real_logit, fake_logit = discriminator(torch.cat([x, fake.detach()])).split([len(x), len(z)])
+    d_loss = gan.discriminator_loss(real_logit, fake_logit)
+    gan.descend(opts["discriminator"], d_loss)
+    fake_logit = discriminator(torch.cat([x, fake]))[len(x) :]  # measured against real pictures, as in D's turn
+    g_loss = gan.non_saturating_loss(fake_logit)
+    gan.descend(opts["generator"], g_loss)
+    return d_loss.detach(), g_loss.detach()
+
+
 EXERCISES = {
     "6.E1": Exercise(
         check=check_padding,
@@ -216,5 +274,25 @@ EXERCISES = {
         ),
         solution=solve_scale,
         gives="number",
+    ),
+    "6.E5": Exercise(
+        check=check_two_steps,
+        hints=(
+            "Start from `dcgan.step`. The part of the discriminator stands in a loop over two halves: x.chunk(2) and z.chunk(2).",
+            "In each round: pictures from half of z, cut off with .detach(), two passes of the discriminator, gan.descend.",
+            "After the loop make new pictures from all of z, and descend the non-saturating loss of their logits.",
+        ),
+        solution=solve_two_steps,
+        gives=2,
+    ),
+    "6.E6": Exercise(
+        check=check_mended,
+        hints=(
+            "In its own turn the generator is judged on fakes alone. What did the discriminator compare them with before?",
+            "Show the discriminator x and the fakes in one batch in both turns.",
+            "In the generator's turn take discriminator(torch.cat([x, fake])) and keep the logits behind the first len(x).",
+        ),
+        solution=solve_mended,
+        gives=2,
     ),
 }
