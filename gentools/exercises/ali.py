@@ -5,9 +5,11 @@ import math
 import torch
 
 from gentools import ali
+from gentools.exercises.steps import same_updates
 from gentools.lab import worlds
 from gentools.lab.divergences import kl, mutual_information
 from gentools.lab.quiz import Exercise, Question, Wrong
+from gentools.lab.randomness import generator
 
 QUESTIONS = {
     "9.Q1": Question(
@@ -177,6 +179,66 @@ def solve_matched(p_x, q_z):
     return together / p_x[:, None], together / q_z  # p(z|x) = q(z), q(x|z) = p(x)
 
 
+def small_game():
+    """The networks of the chapter, eight units wide, and an optimizer for the discriminator and one for the players."""
+    nets = ali.toy_networks(0, width=8).double()
+    return nets, {name: torch.optim.SGD(nets[name].parameters(), 0.3) for name in ("discriminator", "players")}
+
+
+def small_batch(t):
+    rng = generator(t, "9.E6")
+    return (
+        torch.randn(5, 2, generator=rng, dtype=torch.float64),
+        torch.randn(5, 3, 2, generator=rng, dtype=torch.float64),
+    )
+
+
+def check_together(answer):
+    losses = "discriminator's loss", "encoder's loss", "generator's loss"
+    same_updates(answer, solve_together, small_game, small_batch, losses)
+
+
+def solve_together(nets, opts, x, noise):
+    softplus = torch.nn.functional.softplus
+    real, fake = ali.pairs(nets, x, noise)
+    p_logit, q_logit = nets["discriminator"](*real), nets["discriminator"](*fake)
+    d_loss = softplus(-p_logit).mean() + softplus(q_logit).mean()
+    e_loss, g_loss = softplus(p_logit).mean(), softplus(-q_logit).mean()
+    for name, loss in (("discriminator", d_loss), ("players", e_loss + g_loss)):
+        weights = list(nets[name].parameters())
+        for weight, slope in zip(weights, torch.autograd.grad(loss, weights, retain_graph=True)):
+            weight.grad = slope  # of its own loss alone
+    for opt in opts.values():
+        opt.step()
+    return d_loss, e_loss, g_loss
+
+
+def check_sizes(answer):
+    if any(size.shape != () or size <= 0 for size in answer):
+        raise Wrong("Give two positive numbers: the step size that breaks and the step size that mends.")
+    broken, mended = (float(size) for size in answer)
+    for seed in range(4):
+        joint = worlds.matched_table(seed).p_xz
+        grows, settles = (
+            float(ali.local_factors(joint, ali.LOSSES["joint KL"], size)[-1]) for size in (broken, mended)
+        )
+        if grows < 1 + 1e-6:
+            raise Wrong(f"On the table of seed {seed} no deviation grows with the step size {broken:g}.")
+        if settles > 1 + 1e-6:
+            raise Wrong(
+                f"On the table of seed {seed} a step of size {mended:g} multiplies some deviation by {settles:.3f}."
+            )
+    if abs(broken - mended) > 0.1 * min(broken, mended):
+        raise Wrong(f"The first breaks and the second mends, but {broken:g} and {mended:g} differ by more than 10 %.")
+
+
+def solve_sizes():
+    return (
+        2.05,
+        1.95,
+    )  # a deviation with mean 0 given x, and given z, is met by both players: its factor is 1 - step size
+
+
 EXERCISES = {
     "9.E1": Exercise(
         check=check_slope,
@@ -225,6 +287,27 @@ EXERCISES = {
             "The encoder ignores x and draws from the prior; the generator ignores z and draws from the data.",
         ),
         solution=solve_matched,
+        gives=2,
+    ),
+    "9.E6": Exercise(
+        check=check_together,
+        hints=(
+            "The swapped losses are -log(1 - D) over the encoder's pairs and -log D over the generator's.",
+            "The players' loss must not move the discriminator, nor the discriminator's loss the players.",
+            "torch.autograd.grad(loss, weights, retain_graph=True) gives the slopes of one loss in some weights alone. Take both "
+            "before any optimizer steps.",
+        ),
+        solution=solve_together,
+        gives=3,
+    ),
+    "9.E7": Exercise(
+        check=check_sizes,
+        hints=(
+            "Print the factors for step sizes 1, 2 and 3 and look at the largest.",
+            "A player's step takes half of the step size away from a deviation that it sees whole. What if both see it whole?",
+            "Then the factor is 1 minus the step size.",
+        ),
+        solution=solve_sizes,
         gives=2,
     ),
 }

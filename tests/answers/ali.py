@@ -4,6 +4,47 @@ import math
 
 import torch
 
+from gentools import ali, gan
+
+
+def together(losses=ali.LOSSES["swapped"], labels=1, leak=False, alternating=False):
+    """The step of 9.E6 by the chapter's functions and backward(), with one fault where asked for."""
+
+    def step(nets, opts, x, noise):
+        real, fake = ali.pairs(nets, x, noise)
+        ask = nets["discriminator"]
+        d_loss = gan.discriminator_loss(*((ask(*real), ask(*fake))[::labels]))
+        nets.zero_grad()
+        if not leak:  # the slopes of the players' loss in the discriminator are thrown away
+            e_loss, g_loss = losses[0](ask(*real)), losses[1](ask(*fake))
+            if alternating:
+                gan.descend(
+                    opts["discriminator"], gan.discriminator_loss(ask(*map(detached, real)), ask(*map(detached, fake)))
+                )
+                e_loss, g_loss = losses[0](ask(*real)), losses[1](ask(*fake))
+            (e_loss + g_loss).backward(retain_graph=True)
+            ask.zero_grad()
+            players = {p: None if p.grad is None else p.grad.clone() for p in nets["players"].parameters()}
+        else:
+            e_loss, g_loss = losses[0](ask(*real)), losses[1](ask(*fake))
+            (e_loss + g_loss).backward(retain_graph=True)
+        if not alternating:
+            d_loss.backward()
+        if not leak:
+            for p, slope in players.items():
+                p.grad = slope
+        opts["players"].step()
+        if not alternating:
+            opts["discriminator"].step()
+        return d_loss, e_loss, g_loss
+
+    return step
+
+
+def detached(part):
+    return part.detach()
+
+
 WRONG = {
     "9.E1": [
         lambda logit: (1 - torch.sigmoid(logit)) ** 2,  # not divided by D
@@ -34,6 +75,21 @@ WRONG = {
         lambda p, q: (torch.eye(len(p), len(q)), torch.eye(len(p), len(q))),
         lambda p, q: (p[:, None] * q, p[:, None] * q),  # joints instead of conditionals
     ],
+    "9.E6": [
+        together(losses=ali.LOSSES["truncated"]),
+        together(losses=ali.LOSSES["minimax"]),
+        together(labels=-1),  # the generator's pairs as the real side
+        together(leak=True),  # every loss moves every network
+        together(alternating=True),  # the chapter's step
+        ali.step,  # which returns a dict
+    ],
+    "9.E7": [
+        (1.95, 2.05),  # the wrong way round
+        (3.0, 1.0),  # too far apart
+        (2.3, 2.2),
+        (1.9, 1.8),
+        (2.05, -1.95),
+    ],
 }
 
 ALTERNATIVE = {
@@ -41,5 +97,7 @@ ALTERNATIVE = {
     "9.E2": lambda logit: logit + 3.0,
     "9.E3": lambda v: math.inf if v >= 2 else (2 * v - v * v) ** -0.5,
     "9.E4": lambda rho, step_size: -math.log(2) / math.log1p(-step_size * (1 - rho) / 2),
+    "9.E6": together(),
+    "9.E7": (2.1, 2.0),
     "9.E5": lambda p, q: (q.repeat(len(p), 1), p[:, None].repeat(1, len(q))),
 }
