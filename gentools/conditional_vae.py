@@ -95,7 +95,7 @@ def plain_networks(seed, pixels=784, hidden=(400,), latent=20, decoder=vae.Berno
 
 
 def class_mean_networks(seed, pixels=784, hidden=(400,), latent=20, classes=10, decoder=vae.Bernoulli):
-    """The label moves the prior, and nothing else: q(z|y) = N(m_y, I), q(x|z), p(z|x). Seed 004 and Su's code."""
+    """The label moves the prior, and nothing else: q(z|y) = N(m_y, I), q(x|z), p(z|x). After a program of J. Su."""
     nets = plain_networks(seed, pixels, hidden, latent, decoder)
     nets["prior"] = ClassMeans(_classes(classes), latent)
     return nets

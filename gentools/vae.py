@@ -153,7 +153,7 @@ def _rows(x, like):
 
 
 def networks(seed, pixels=784, hidden=(400,), latent=20, decoder=Bernoulli, activation=nn.ReLU):
-    """Encoder pixels-hidden-2 latent and decoder latent-hidden reversed-pixels; the defaults are seed 004's 784-400-20.
+    """Encoder pixels-hidden-2 latent and decoder latent-hidden reversed-pixels; 784-400-20 by default, as in "Notes".
 
     decoder: Bernoulli, Gaussian or functools.partial(Gaussian, ...). Raises ValueError if the latent dimension is not at
     least 1.

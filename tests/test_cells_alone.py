@@ -14,7 +14,7 @@ import nbformat
 import pytest
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
-CHAPTERS = ("02_em",)
+CHAPTERS = ("02_em", "03_vae", "04_conditional_vae")
 ALWAYS = ("setup", "imports")  # a reader runs these two first
 KNOWN = {*dir(builtins), "__name__", "display", "get_ipython"}
 

@@ -121,8 +121,8 @@ NONSENSE = {
 @pytest.mark.parametrize("id,exercise,answers", CASES, ids=[c[0] for c in CASES])
 def test_nonsense_never_passes_and_is_named(id, exercise, answers, nonsense, capsys):
     answer = changed(exercise, NONSENSE[nonsense])
-    if answer is None or (id, nonsense) == ("2.E4", "integers"):
-        return  # not attempted; two equal means are right there, whatever they are
+    if answer is None:
+        return  # not attempted
     reply = verdict(id, answer, capsys)
     assert reply.startswith(f"Exercise {id}: not yet. ") and len(reply) > 60, reply
     if "NaN" in nonsense and id != "0.E3":

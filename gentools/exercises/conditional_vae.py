@@ -25,10 +25,10 @@ QUESTIONS = {
         },
     ),
     "4.Q3": Question(
-        "b",
+        "a",
         {
-            "a": "The KL term is content with equal means, if the encoder puts all classes in one place.",
-            "b": "Codes are kept apart because the decoder has to tell the images apart, and each mean follows its codes.",
+            "a": "Codes are kept apart because the decoder has to tell the images apart, and each mean follows its codes.",
+            "b": "The KL term is content with equal means, if the encoder puts all classes in one place.",
             "c": "The covariance sets the scale of the codes, not the place of the classes.",
         },
     ),
@@ -42,29 +42,29 @@ QUESTIONS = {
         },
     ),
     "4.Q5": Question(
-        "b",
+        "c",
         {
             "a": "It can be undone by one who knows the label. The reader has to guess it.",
-            "b": "Each class has its own place, and the code shows which. The subtraction takes that away, and (4.3) charges "
+            "b": "The offset is the code without the mean of its class, the part that tells most of the label.",
+            "c": "Each class has its own place, and the code shows which. The subtraction takes that away, and (4.3) charges "
             "for what is left.",
-            "c": "The offset is the code without the mean of its class, the part that tells most of the label.",
         },
     ),
     "4.Q6": Question(
-        "b",
+        "a",
         {
-            "a": "A sample of the model comes from the mixture: choose a class by its share, then z from N(m_y, I).",
-            "b": "If the class means lie far from 0, the origin may be between the islands, where the decoder was never "
+            "a": "If the class means lie far from 0, the origin may be between the islands, where the decoder was never "
             "trained.",
+            "b": "A sample of the model comes from the mixture: choose a class by its share, then z from N(m_y, I).",
             "c": "The code 0 has no special image. Averages of images are not what a decoder returns there.",
         },
     ),
     "4.Q7": Question(
-        "b",
+        "c",
         {
             "a": "The remainder of (4.7) can be as large as the information itself.",
-            "b": "For example as a distance from the origin, which no linear function of z can see.",
-            "c": "The code may be full of style, and even of label.",
+            "b": "The code may be full of style, and even of label.",
+            "c": "For example as a distance from the origin, which no linear function of z can see.",
         },
     ),
     "4.Q8": Question(
@@ -84,11 +84,11 @@ QUESTIONS = {
         },
     ),
     "4.Q10": Question(
-        "b",
+        "c",
         {
             "a": "The M step moves the means, for a given p(y|x).",
-            "b": "It is proportional to the share of the component times how well it explains the code.",
-            "c": "The mixture weights are q(y), the same for every x.",
+            "b": "The mixture weights are q(y), the same for every x.",
+            "c": "It is proportional to the share of the component times how well it explains the code.",
         },
     ),
 }
@@ -128,14 +128,20 @@ def solve_kl_term(mean, log_variance, y, means, log_variances):
     return (ratio.exp() + offset**2 * (-log_variances[y]).exp() - 1 - ratio).sum(1) / 2
 
 
-def check_best_means(answer):
+def check_best_priors(answer):
     for seed in range(5):
-        mean, _, y, _, _ = _case(seed)
-        _compare(answer(mean, y, 3), conditional_vae.class_averages(mean, y, 3), "class means")
+        mean, log_variance, y, _, _ = _case(seed)
+        means, variances = answer(mean, log_variance, y, 3)
+        means_truth = torch.stack([mean[y == c].mean(0) for c in range(3)])
+        square = torch.stack([(mean**2 + log_variance.exp())[y == c].mean(0) for c in range(3)])
+        _compare(means, means_truth, "class means")
+        _compare(variances, square - means_truth**2, "class variances")
 
 
-def solve_best_means(mean, y, classes):
-    return torch.stack([mean[y == c].mean(0) for c in range(classes)])
+def solve_best_priors(mean, log_variance, y, classes):
+    means = torch.stack([mean[y == c].mean(0) for c in range(classes)])
+    square = (mean - means[y]) ** 2 + log_variance.exp()
+    return means, torch.stack([square[y == c].mean(0) for c in range(classes)])
 
 
 def check_transfer(answer):
@@ -169,6 +175,56 @@ def solve_round(mean, means, shares):
     return guess.T @ mean / guess.sum(0)[:, None], guess.mean(0)
 
 
+def _small(seed):
+    """A small class-mean model with means apart, gradient descent, a binary batch (6, 8), noise (6, 2) and shares (3,)."""
+    nets = conditional_vae.class_mean_networks(seed, pixels=8, hidden=(5,), latent=2, classes=3)
+    rng = generator(seed, "4.E5")
+    with torch.no_grad():
+        nets["prior"].means.copy_(torch.randn(3, 2, generator=rng))
+    x = torch.bernoulli(torch.full((6, 8), 0.5), generator=rng)
+    opts = {"vae": torch.optim.SGD(nets.parameters(), lr=0.1)}
+    return nets, opts, x, torch.randn(6, 2, generator=rng), torch.softmax(torch.randn(3, generator=rng), 0)
+
+
+def check_step(answer):
+    for seed in range(3):
+        nets, opts, x, z, shares = _small(seed)
+        label = torch.zeros(len(x), dtype=torch.long)  # no part but the prior looks at it
+        mean, log_variance = nets["encoder"](x, label)
+        charges = torch.stack(
+            [conditional_vae.class_kl(mean, log_variance, m.expand_as(mean)) for m in nets["prior"].means]
+        )
+        kl = -torch.logsumexp(shares.log()[:, None] - charges, 0)
+        code = mean + (log_variance / 2).exp() * z
+        loss = (kl - nets["decoder"].log_likelihood(x, code, label)).mean()
+        slopes = torch.autograd.grad(loss, list(nets.parameters()))
+        truth = [p.detach() - 0.1 * slope for p, slope in zip(nets.parameters(), slopes, strict=True)]
+        for parameter in nets.parameters():
+            parameter.grad = torch.ones_like(parameter)  # left over from another step
+        got = answer(nets, opts, x, z, shares)
+        if not abs(got - loss.item()) < 1e-4:
+            raise Wrong(f"On batch {seed} the loss should be {loss.item():.4f}, not {got:.4f}.")
+        for (name, p), right in zip(nets.named_parameters(), truth, strict=True):
+            if not (p.detach() - right).abs().max() < 1e-4:
+                raise Wrong(
+                    f"The loss is right, and after the step `{name}` is not where one step of gradient descent on it leads. "
+                    "Old gradients have to be cleared, new ones computed, and the optimizer has to move once."
+                )
+
+
+def solve_step(nets, opts, x, z, shares):
+    mean, log_variance = nets["encoder"](x, None)  # (n, k); this encoder does not look at the label
+    code = mean + (log_variance / 2).exp() * z
+    square = (mean[:, None] - nets["prior"].means).square() + log_variance.exp()[:, None]  # (n, classes, k)
+    charge = (square - 1 - log_variance[:, None]).sum(2) / 2  # (4.4) for every class, (n, classes)
+    kl = -torch.logsumexp(shares.log() - charge, 1)
+    loss = (kl - nets["decoder"].log_likelihood(x, code, None)).mean()
+    opts["vae"].zero_grad()
+    loss.backward()
+    opts["vae"].step()
+    return loss.detach()
+
+
 EXERCISES = {
     "4.E1": Exercise(
         check=check_kl_term,
@@ -181,13 +237,15 @@ EXERCISES = {
         solution=solve_kl_term,
     ),
     "4.E2": Exercise(
-        check=check_best_means,
+        check=check_best_priors,
         hints=(
-            "Only the squared distances of encoder means to class means depend on the class means.",
-            "The point with the least sum of squared distances to some points is their average.",
-            "Average the rows mean[y == c] for every class c. The variances of the encoder do not matter.",
+            "Only the parts with m_y and v_y matter. Per coordinate and image they are log v + (variance + (mean - m)**2) / v, "
+            "halved, with the encoder's variance and mean.",
+            "Set the derivative in m to zero: m is the average of the encoder means of the class.",
+            "Set the derivative in v to zero: v is the average over the class of variance + (mean - m)**2.",
         ),
-        solution=solve_best_means,
+        solution=solve_best_priors,
+        gives=2,
     ),
     "4.E3": Exercise(
         check=check_transfer,
@@ -207,5 +265,16 @@ EXERCISES = {
         ),
         solution=solve_round,
         gives=2,
+    ),
+    "4.E5": Exercise(
+        check=check_step,
+        hints=(
+            "Start from the lines of conditional_vae.step. Encoder and decoder do not look at the label, so None will do for it.",
+            "The class means are nets['prior'].means, (classes, k). You need (4.4) of every image and every class.",
+            "The KL term is the right side of (4.11): -torch.logsumexp(shares.log() - kl, 1) with kl of shape (n, classes). "
+            "Return loss.detach().",
+        ),
+        solution=solve_step,
+        gives="number",
     ),
 }

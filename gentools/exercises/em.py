@@ -187,21 +187,29 @@ def solve_poisson(x, weights, rates):
 
 
 def check_stuck(answer):
-    means = torch.as_tensor(answer, dtype=torch.float64)
-    if means.shape != (2, 2) or not means.isfinite().all():
-        raise Wrong("Give two means as a table of two rows: length and waiting time of each, all finite.")
-    x = data.old_faithful()
-    half = torch.full((2,), 0.5, dtype=torch.float64)
-    (_, ends, _), stairs = em.gaussian_em(x, half, means, x.T.cov(correction=0).expand(2, 2, 2), 300)
-    if stairs[-1] > -4.7:
+    starts = torch.as_tensor(answer, dtype=torch.float64)
+    if starts.shape != (2, 2, 2):
         raise Wrong(
-            f"After 300 steps the log-likelihood is {stairs[-1]:.3f}, and the means are "
-            f"{(ends[0] - ends[1]).norm():.1f} apart: this start finds the two groups."
+            "Give two starts, the one that breaks and the mended one, each a table of two rows with the length and the "
+            f"waiting time of one mean: an array of shape (2, 2, 2), not {tuple(starts.shape)}."
         )
+    if (distance := float((starts[1] - starts[0]).abs().max())) > 0.5:
+        raise Wrong(f"The mended start may differ by 0.5 in every number; one of yours differs by {distance:.2f}.")
+    x = data.old_faithful()
+    half, wide = torch.full((2,), 0.5, dtype=torch.float64), x.T.cov(correction=0).expand(2, 2, 2)
+    for means, stuck in zip(starts, (True, False), strict=True):
+        (_, ends, _), stairs = em.gaussian_em(x, half, means, wide, 300)
+        if (stairs[-1] > -4.7) == stuck:
+            raise Wrong(
+                f"From your {'first' if stuck else 'mended'} start the log-likelihood after 300 steps is {stairs[-1]:.3f}, "
+                f"and the means are {(ends[0] - ends[1]).norm():.1f} apart: it "
+                + ("finds the two groups." if stuck else "does not find the two groups.")
+            )
 
 
 def solve_stuck():
-    return [[3.0, 70.0], [3.0, 70.0]]  # equal components get equal responsibilities, and so stay equal for ever
+    # equal components get equal responsibilities, and so stay equal for ever; a small difference grows
+    return [[[3.0, 70.0], [3.0, 70.0]], [[2.5, 70.0], [3.5, 70.0]]]
 
 
 EXERCISES = {
@@ -240,7 +248,8 @@ EXERCISES = {
         hints=(
             "What would make the two components indistinguishable for an E-step?",
             "If two components are equal, every responsibility is 1/2.",
-            "Then the M-step gives both the same mean and covariance, and they are equal again.",
+            "Then the M-step gives both the same mean and covariance, and they are equal again. To mend it, make the lengths "
+            "of the two means differ.",
         ),
         solution=solve_stuck,
     ),

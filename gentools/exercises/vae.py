@@ -189,6 +189,79 @@ def solve_baseline(f, mean, std):
     return vae.expectation(lambda z, noise: f(z) * noise**2, mean, std)
 
 
+def _small(seed, latent=3):
+    """A small VAE with Bernoulli pixels, its optimizer (plain gradient descent), a binary batch (6, 8) and noise."""
+    nets = vae.networks(seed, pixels=8, hidden=(5,), latent=latent)
+    rng = generator(seed, "exercise of chapter 3")
+    x = torch.bernoulli(torch.full((6, 8), 0.5), generator=rng)
+    return nets, {"vae": torch.optim.SGD(nets.parameters(), lr=0.1)}, x, torch.randn(4, 6, latent, generator=rng)
+
+
+def _importance_loss(nets, x, z):
+    """Minus L_k of (3.10), averaged over the batch, from torch's own densities; z (k, n, latent)."""
+    mean, log_variance = nets["encoder"](x)
+    encoder = torch.distributions.Normal(mean, (log_variance / 2).exp())
+    code = encoder.loc + encoder.scale * z
+    log_weight = nets["decoder"].log_likelihood(x, code) - encoder.log_prob(code).sum(-1)
+    log_weight = log_weight + torch.distributions.Normal(0.0, 1.0).log_prob(code).sum(-1)
+    return -(log_weight.logsumexp(0) - math.log(len(z))).mean()
+
+
+def check_step(answer):
+    for seed in range(3):
+        nets, opts, x, z = _small(seed)
+        loss = _importance_loss(nets, x, z)
+        slopes = torch.autograd.grad(loss, list(nets.parameters()))
+        truth = [p.detach() - 0.1 * slope for p, slope in zip(nets.parameters(), slopes, strict=True)]
+        for parameter in nets.parameters():
+            parameter.grad = torch.ones_like(parameter)  # left over from another step
+        got = answer(nets, opts, x, z)
+        if not abs(got - loss.item()) < 1e-4:
+            raise Wrong(f"On batch {seed} the loss should be {loss.item():.4f}, not {got:.4f}.")
+        for (name, p), right in zip(nets.named_parameters(), truth, strict=True):
+            if not (p.detach() - right).abs().max() < 1e-4:
+                raise Wrong(
+                    f"The loss is right, and after the step `{name}` is not where one step of gradient descent on it leads. "
+                    "Old gradients have to be cleared, new ones computed, and the optimizer has to move once."
+                )
+
+
+def solve_step(nets, opts, x, z):
+    mean, log_variance = nets["encoder"](x)  # (n, latent) each
+    code = vae.sample(mean, log_variance, z)  # (k, n, latent)
+    log_weight = (
+        nets["decoder"].log_likelihood(x, code)
+        + vae.log_normal(code, torch.zeros_like(code), torch.zeros_like(code))
+        - vae.log_normal(code, mean, log_variance)
+    )  # (k, n)
+    loss = -(torch.logsumexp(log_weight, 0) - math.log(len(z))).mean()
+    opts["vae"].zero_grad()
+    loss.backward()
+    opts["vae"].step()
+    return loss.detach()
+
+
+def check_mend(answer):
+    for seed in range(10):
+        rng = generator(seed, "3.E6")
+        pixels = int(torch.randint(9, 80, (), generator=rng))
+        values = torch.rand(9, generator=rng, dtype=torch.float64).sort(descending=True).values * pixels / 20
+        for used in (0, 1, 4, 8):
+            weight = answer(values, pixels, used)
+            alive = int((vae.rates(values, pixels * weight) > 0).sum()) if weight > 0 else len(values)
+            if alive != used:
+                raise Wrong(
+                    f"Eigenvalues {', '.join(f'{v:.3f}' for v in values)}, squared error averaged over {pixels} pixels, KL "
+                    f"weight {weight:.4g}: {alive} dimensions are in use, not {used}."
+                )
+
+
+def solve_mend(eigenvalues, pixels, used):
+    # loss = (1/pixels) (error / 2 + pixels weight KL): the noise variance is pixels * weight
+    above = eigenvalues[used - 1] if used else 2 * eigenvalues[0]
+    return (above + eigenvalues[used]) / 2 / pixels
+
+
 EXERCISES = {
     "3.E1": Exercise(
         check=check_kl_term,
@@ -226,6 +299,28 @@ EXERCISES = {
             "Its derivative vanishes at b = E f(z) noise^2 / E noise^2. This is not E f(z).",
         ),
         solution=solve_baseline,
+        gives="number",
+    ),
+    "3.E5": Exercise(
+        check=check_step,
+        hints=(
+            "Encode once, and draw the k codes of every image with z: vae.sample gives them the shape of z.",
+            "log_likelihood(x, code) gives (k, n). Add the log-density of the prior, subtract that of the encoder: these are "
+            "the log-weights. Then 3.E2, over dimension 0.",
+            "The loss is minus the average of that over the images. The last lines are those of vae.step: zero_grad, backward, "
+            "step. Return loss.detach().",
+        ),
+        solution=solve_step,
+        gives="number",
+    ),
+    "3.E6": Exercise(
+        check=check_mend,
+        hints=(
+            "Write the averaged loss as 1/pixels times the loss of a Gaussian decoder, up to constants. What is its sigma^2?",
+            "error / (2 pixels) + weight KL = (1 / pixels) (error / 2 + pixels weight KL). Divide the bracket by pixels weight.",
+            "So sigma^2 is pixels times the weight, and it has to lie between eigenvalue number `used` and the next one.",
+        ),
+        solution=solve_mend,
         gives="number",
     ),
 }

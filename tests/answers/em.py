@@ -47,9 +47,11 @@ WRONG = {
         lambda x, w, lam: (poisson(x, w, lam).mean(0), lam),  # the rates stay
     ],
     "2.E4": [
-        [[2.0, 55.0], [4.3, 80.0]],  # finds the groups
-        [[3.4, 70.0], [3.6, 72.0]],  # close, and still finds them
-        [3.0, 70.0],  # one mean only
+        [[[2.0, 55.0], [4.3, 80.0]], [[2.0, 55.0], [4.3, 80.0]]],  # the first finds the groups
+        [[[3.4, 70.0], [3.6, 72.0]], [[3.3, 70.0], [3.7, 72.0]]],  # close, and still finds them
+        [[[3.0, 70.0], [3.0, 70.0]], [[3.1, 70.1], [3.1, 70.1]]],  # moved, and both means still equal
+        [[[3.0, 70.0], [3.0, 70.0]], [[2.0, 55.0], [4.3, 80.0]]],  # mended from far away
+        [[3.0, 70.0], [3.0, 70.0]],  # one start only
     ],
 }
 
@@ -60,5 +62,5 @@ ALTERNATIVE = {
         poisson(x, w, lam).sum(0) / len(x),
         torch.einsum("n,nk->k", x, poisson(x, w, lam)) / torch.einsum("nk->k", poisson(x, w, lam)),
     ),
-    "2.E4": torch.zeros(2, 2),
+    "2.E4": torch.tensor([[[4.0, 80.0], [4.0, 80.0]], [[3.8, 79.6], [4.2, 80.4]]]),
 }

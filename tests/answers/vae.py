@@ -8,6 +8,25 @@ from torch import distributions as D
 from gentools import vae
 from gentools.lab.divergences import diagonal_gaussian_kl
 
+
+def step(nets, opts, x, z, loss_of, before=lambda opt: opt.zero_grad(), times=1):
+    """A training step on minus the bound that `loss_of` makes of the log-weights (k, n)."""
+    mean, log_variance = nets["encoder"](x)
+    code = mean + (log_variance / 2).exp() * z
+    p, q = D.Normal(mean, (log_variance / 2).exp()), D.Normal(torch.zeros(()), torch.ones(()))
+    weight = nets["decoder"].log_likelihood(x, code) + (q.log_prob(code) - p.log_prob(code)).sum(-1)
+    loss = -loss_of(weight)
+    before(opts["vae"])
+    loss.backward()
+    for _ in range(times):
+        opts["vae"].step()
+    return loss.item()
+
+
+def importance(weight):
+    return weight.exp().mean(0).log().mean()
+
+
 WRONG = {
     "3.E1": [
         lambda mean, log_variance, v: diagonal_gaussian_kl(mean, log_variance),  # the prior N(0, 1)
@@ -35,6 +54,25 @@ WRONG = {
         lambda f, mean, std: 0.0,
         lambda f, mean, std: f(torch.tensor(mean)),  # f at the mean
     ],
+    "3.E5": [
+        lambda nets, opts, x, z: step(nets, opts, x, z, lambda w: w.mean()),  # the ELBO
+        lambda nets, opts, x, z: step(nets, opts, x, z, lambda w: w.logsumexp(0).mean()),  # forgets to divide by k
+        lambda nets, opts, x, z: step(
+            nets, opts, x, z, lambda w: w.logsumexp(1).mean() - math.log(6)
+        ),  # the wrong axis
+        lambda nets, opts, x, z: step(nets, opts, x, z, importance, before=lambda opt: None),  # adds to old gradients
+        lambda nets, opts, x, z: step(nets, opts, x, z, importance, times=0),  # no step
+        lambda nets, opts, x, z: step(nets, opts, x, z, importance, times=2),
+        lambda nets, opts, x, z: -step(nets, opts, x, z, importance),
+        lambda nets, opts, x, z: vae.step(nets, opts, x, z[0])["loss"],  # the step of the chapter
+    ],
+    "3.E6": [
+        lambda values, pixels, used: 1.0,  # the broken run
+        lambda values, pixels, used: 1 / pixels,  # right for sigma^2 = 1 only
+        lambda values, pixels, used: float(values[used]) * 0.99,  # forgets the average
+        lambda values, pixels, used: 0.0,
+        lambda values, pixels, used: float(values[used] - 1e-6) / pixels,  # one too many
+    ],
 }
 
 ALTERNATIVE = {
@@ -46,4 +84,6 @@ ALTERNATIVE = {
     "3.E4": lambda f, mean, std: (
         vae.expectation(lambda z, e: f(z) * e**2, mean, std) / vae.expectation(lambda z, e: e**2, mean, std)
     ),
+    "3.E5": lambda nets, opts, x, z: step(nets, opts, x, z, importance),
+    "3.E6": lambda values, pixels, used: 1.0001 * values[used] / pixels,
 }
