@@ -2,7 +2,7 @@
 
 Each chapter is a module of its name (`from gentools import em`). What notebooks use on every page is here too:
 questions (`ask`, `predict`, `outcome`), exercises (`check`, `hint`, `solution`), equations (`verify`), figures (`show`,
-`recorded`, `report`), `source`, and `setup`. Importing this module loads nothing but itself.
+`recorded`, `report`, `reproduce`, `trained`), `source`, and `setup`. Importing this module loads nothing but itself.
 """
 
 import importlib
@@ -13,6 +13,7 @@ _HOMES = {
     "gentools.lab.records": ("recorded", "report"),
     "gentools.lab.session": ("setup",),
     "gentools.lab.verify": ("verify",),
+    "gentools.recipes.models": ("trained",),
     "gentools.recipes.reproducing": ("reproduce",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -588,7 +588,7 @@ def test_one_meaning_of_offline(monkeypatch, value, forbidden):
     monkeypatch.setattr(download, "_retrieve", lambda url, file: asked.append("data") or Path(url))
     with pytest.raises(DataError, match="OFFLINE") if forbidden else contextlib.nullcontext():
         download.fetch(toy("https://example.org/"))
-    records._read("05_gan/5.1.json")
+    records.read("05_gan/5.1.json")
     assert asked == ([] if forbidden else ["data"])
 
 

@@ -40,7 +40,10 @@ FIELDS = {
 def wrongs(id, record, png):
     """What a stored figure's record and picture (bytes) say other than what made them says; yields names of fields."""
     recipe = recipes.find(id)
-    if other := (set(record) ^ FIELDS) - {"data"}:  # the digest of a reader's own pictures, where there are any
+    if other := (set(record) ^ FIELDS) - {
+        "data",
+        "model",
+    }:  # the reader's own pictures and the model, where there is one
         yield f"fields: {sorted(other)}"
         return
     said = {"id": id, "title": recipe.title, "caption": recipe.caption, "alt": recipe.alt, "scale": recipe.record}
@@ -154,6 +157,7 @@ def test_another_figures_picture_is_noticed():
 
 def test_no_stray_files_among_the_figures():
     known = {f"{chapter(id).folder}/{id}.{kind}" for id in ALL for kind in ("png", "json")}
+    known |= {f"{chapter(id).folder}/{id}.safetensors" for id in ALL if "model" in (records.load(id) or {})}
     found = {f"{p.parent.name}/{p.name}" for p in records.folder().rglob("*") if p.is_file()}
     assert found <= known, f"no recipe makes {sorted(found - known)}"
 

@@ -1,13 +1,19 @@
 """reproduce: what it costs is said first, a recorded experiment runs again here, settings can be changed."""
 
 import dataclasses
+import functools
+import re
+import time
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from gentools import recipes, reproduce
-from gentools.lab import records, session
-from gentools.recipes import joint_kl, recording, reproducing
+from gentools.lab import closure, records, session, trial
+from gentools.lab.chapters import CHAPTERS
+from gentools.lab.history import History
+from gentools.recipes import conditional_gan, dcgan, joint_kl, recording, reproducing
 from gentools.recipes.shared import fitting
 
 
@@ -54,6 +60,83 @@ def test_settings_are_changed_wherever_they_stand_and_unknown_ones_named(full, c
     assert "lie within" not in capsys.readouterr().out
 
 
+def test_runs_with_other_settings_are_kept_by_their_settings_in_a_folder_of_the_reader(full, tmp_path, monkeypatch):
+    runs, run = [], joint_kl.RECIPES["1.4"].run
+
+    def counted(config, seed, device):
+        runs.append((config.noise_variance, seed))
+        return run(config, seed, device)
+
+    recipe = dataclasses.replace(joint_kl.RECIPES["1.4"], run=functools.wraps(run)(counted))
+    monkeypatch.setitem(joint_kl.RECIPES, "1.4", recipe)
+    place = tmp_path / "drive"
+    for variance, seeds in ((0.4, [0]), (0.4, [0, 1]), (0.3, [0]), (0.4, [1])):
+        results = reproduce("1.4", noise_variance=variance, scales=21, seeds=seeds, folder=place)
+        assert len(results) == len(seeds)
+    assert runs == [(0.4, 0), (0.4, 1), (0.3, 0)]
+    assert len(list(place.glob("*/seed-*.pt"))) == 3 and not (tmp_path / "build").exists()
+
+
+def test_the_bill_is_measured_and_too_long_a_run_is_not_begun(full, capsys, monkeypatch):
+    monkeypatch.setattr(recording, "compute", lambda *_, **__: pytest.fail("it was begun"))
+    assert reproduce("5.7", device="cpu", steps=10_000_000) is None
+    said = capsys.readouterr().out
+    assert "2 trainings of 20,000,000 steps in all" in said and "more than 10 minutes, so it is not begun" in said
+
+
+def test_a_trial_counts_every_step_and_every_look_and_not_what_is_done_once(monkeypatch):
+    """By a clock of our own: the first call takes 5 s more, a step 0.01 s, a look 1 s, the rest of the recipe 2 s."""
+    clock, calls = [0.0], []
+
+    def train(*inputs, steps, **options):
+        clock[0] += 0.01 * steps + (0 if calls else 5)
+        calls.append(steps)
+        history = History()
+        history.names, history.values = ["loss"], torch.arange(float(steps))[:, None]
+        return history
+
+    def watch(done):
+        clock[0] += 1
+        return {"score": done}
+
+    def run(config, seed, device):
+        history = trial.active.run(train, steps=1000, seed=0, log_every=300, watch=watch)
+        assert len(history) == 1000 and float(history["loss"][-1]) == 4
+        assert [w["step"] for w in history.watched] == [300, 600, 900, 1000]
+        clock[0] += 2
+
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    spent = reproducing.measured(SimpleNamespace(run=run), None, 0, "cpu")
+    assert calls == [1, 5] and (spent.trainings, spent.steps, spent.part) == (1, 1000, False)
+    assert spent.seconds == pytest.approx(1000 * 0.01 + 4 * 1 + 2)
+
+
+def test_a_recipe_that_wants_the_readers_pictures_says_so(full, capsys, monkeypatch):
+    monkeypatch.setattr(recording, "compute", lambda *_, **__: pytest.fail("it was begun"))
+    monkeypatch.delenv("GENTOOLS_DATA", raising=False)
+    assert reproduce("6.9") is None
+    assert "pictures of your own, and there is no file or folder faces64.zip" in capsys.readouterr().out
+
+
+def test_which_recipes_use_a_device():
+    used = {id for id in ALL if recording.uses_device(recipes.find(id).run)}
+    assert used == {*NETWORKS} - {*CPU}
+
+
+def test_what_is_no_seeds_is_refused():
+    for seeds in ([], [1, 1], [-1], ["a"], 0):
+        with pytest.raises(ValueError, match="seeds is a number of them or a list"):
+            reproduce("5.6", seeds=seeds)
+
+
+def test_a_trial_leaves_nothing_behind():
+    """Judges that a trial trained for a few steps are forgotten."""
+    recipe = recipes.find("6.4")
+    config = reproducing.override(recipe.config("quick"), **tiny("6.4"))
+    reproducing.measured(recipe, config, 0, "cpu", steps=2)
+    assert dcgan.judge.cache_info().currsize == 0 and trial.active is None
+
+
 def test_a_run_goes_to_the_device_of_the_session(full, monkeypatch):
     """A device that exists in name alone: the networks and the data are sent to it, and to no other."""
     monkeypatch.setattr(session, "device", "meta")
@@ -64,3 +147,77 @@ def test_a_run_goes_to_the_device_of_the_session(full, monkeypatch):
         reproduce("5.7", steps=1, batch=5)
     (nets, stream), *_ = seen
     assert stream.device.type == "meta" and {p.device.type for p in nets.parameters()} == {"meta"}
+
+
+ALL = [id for each in CHAPTERS for id in recipes.recipes(each.name)]
+NETWORKS = [id for id in ALL if ("gentools.lab.training", "train") in closure.reached([recipes.find(id).run])]
+LOOPS = ("critic_steps", "judge_steps", "reader_steps", "inverse_steps")  # of what a figure trains beside its networks
+UNTRAINED = "train longer|sure of too few|exemplars"  # what arithmetic with pictures says of networks like these
+
+
+def tiny(id):
+    """Other values for the fields of figure `id` that cost much beside its trainings."""
+    fields = re.findall(r"(\w+)=", repr(recipes.find(id).config("quick")))
+    return {name: 2 for name in LOOPS if name in fields}
+
+
+@pytest.mark.parametrize("id", NETWORKS)
+def test_every_recorded_network_figure_is_reproduced_at_tiny_size(id, full, monkeypatch, capsys):
+    """Trainings of two steps stand in for whole ones, so that no field of the configuration need be named steps."""
+    monkeypatch.setattr(reproducing, "_affordable", lambda *_: True)
+    monkeypatch.setattr(conditional_gan, "train_judge", functools.partial(conditional_gan.train_judge, steps=2))
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    reproducing._forget()
+    try:
+        with trial.trying(steps=2, moments=None) as tried:
+            (result,) = reproduce(id, scale="quick", device="cpu", **tiny(id))
+    except ValueError as error:
+        assert id in ("6.7", "6.8") and re.search(UNTRAINED, str(error))
+    else:
+        assert set(result) >= {"numbers", "arrays", "seconds", "machine"}
+    finally:
+        reproducing._forget()
+    assert tried.trainings and f"Figure {id}, scale quick" in capsys.readouterr().out
+
+
+class Devices:
+    """Stands in for every training: notes where its networks and data are."""
+
+    def __init__(self):
+        self.seen = []
+
+    def run(self, train, step, nets, opts, stream, steps, watch=None, log_every=100, **options):
+        self.seen.append({p.device.type for p in nets.parameters()} | {rows.device.type for rows in stream.data})
+        history = History()
+        history.names, history.values = ["discriminator"], torch.zeros(steps, 1)
+        return history
+
+
+CPU = ("4.2",)  # linear networks and their closed forms: `reproduce` says that they compute on the CPU
+JUDGED_ON_CPU = ("4.5", "4.6", "4.7")  # the networks go to the device; the classifier that judges them stays
+
+
+@pytest.mark.parametrize("id", NETWORKS)
+def test_no_recipe_is_pinned_to_the_cpu(id, monkeypatch):
+    """On a device that exists in name alone all networks and data meet, until a number would have to be read."""
+    devices = Devices()
+    monkeypatch.setattr(trial, "active", devices)
+    monkeypatch.setattr("gentools.lab.stream.find_device", torch.device)
+    monkeypatch.setattr(conditional_gan, "train_judge", functools.partial(conditional_gan.train_judge, steps=2))
+    recipe = recipes.find(id)
+    config = reproducing.override(recipe.config("quick"), **tiny(id))
+    reproducing._forget()
+    try:
+        recipe.run(config, 0, "meta")
+    except Exception:
+        if not devices.seen:
+            raise
+    finally:
+        reproducing._forget()
+    places = {place for seen in devices.seen for place in seen}
+    if id in CPU:
+        assert places == {"cpu"} and not recording.uses_device(recipe.run)
+    elif id in JUDGED_ON_CPU:
+        assert {"meta"} in devices.seen
+    else:
+        assert places == {"meta"}

@@ -28,6 +28,7 @@ IGNORED = {
     ("gentools.lab.stream", "_check"),
     ("gentools.lab.training", "_bar"),
     ("gentools.lab.training", "_check"),
+    ("gentools.lab.trial", "*"),
     ("gentools.recipes", "*"),
     ("gentools.recipes.shared.diagrams", "*"),
     ("gentools.recipes.shared.drawing", "*"),
@@ -172,7 +173,7 @@ def _ignored(definition):
 
 
 class _Bare(ast.NodeTransformer):
-    """Takes out docstrings, refusals, and calls of what is ignored, as statements and as arguments given by name.
+    """Takes out docstrings, refusals, calls of what is ignored (statements and arguments given by name), and `if` on it.
 
     name: the module it works in.
     """
@@ -196,19 +197,21 @@ class _Bare(ast.NodeTransformer):
 
     def _idle(self, node):
         if isinstance(node, ast.If):
-            return not node.orelse and all(isinstance(child, ast.Raise) for child in node.body)
+            refuses = all(isinstance(child, ast.Raise) for child in node.body)
+            return not node.orelse and (refuses or self._names_ignored(node.test))
         if not isinstance(node, ast.Expr):
             return False
         return isinstance(node.value, ast.Constant) or self._calls_what_is_ignored(node.value)
 
     def _calls_what_is_ignored(self, node, here=""):
-        call = node.func if isinstance(node, ast.Call) else None
-        if isinstance(call, ast.Attribute) and isinstance(call.value, ast.Name):
-            target = (self.imports.get(call.value.id, ("", ""))[0], call.attr)
-        else:
-            called = getattr(call, "id", None)
-            target = self.imports.get(called, (here, called))
-        return _ignored(target)
+        return isinstance(node, ast.Call) and self._names_ignored(node.func, here)
+
+    def _names_ignored(self, node, here=""):
+        """Whether an expression is the bare name of something that is ignored, imported or an attribute of its module."""
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            return _ignored((self.imports.get(node.value.id, ("", ""))[0], node.attr))
+        name = getattr(node, "id", None)
+        return _ignored(self.imports.get(name, (here, name)))
 
 
 def _shape(node):

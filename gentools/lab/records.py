@@ -65,7 +65,7 @@ def _installed():
     return None if found is None else Path(found.locate()).resolve().parents[1]
 
 
-def _read(name):
+def read(name):
     """Bytes of figures/NAME, or None where there is no such file."""
     path = None if folder() is None else folder() / name
     return path.read_bytes() if path and path.exists() else None
@@ -73,7 +73,7 @@ def _read(name):
 
 def load(id):
     """The record of figure `id` as a dict, or None if it cannot be had. Raises ValueError on an unknown chapter."""
-    data = _read(f"{chapter(id).folder}/{id}.json")
+    data = read(f"{chapter(id).folder}/{id}.json")
     return None if data is None else json.loads(data)
 
 
@@ -84,7 +84,7 @@ def _missing(id):
 def recorded(id):
     """Show recorded figure `id` with its caption and how it was made."""
     record = load(id)
-    picture = None if record is None else _read(f"{chapter(id).folder}/{id}.png")
+    picture = None if record is None else read(f"{chapter(id).folder}/{id}.png")
     if picture is None:
         return _missing(id)
     show_png(picture, record["alt"])

@@ -4,7 +4,7 @@ import contextlib
 
 import torch
 
-from gentools.lab import checkpoint, session
+from gentools.lab import checkpoint, session, trial
 from gentools.lab.history import History
 from gentools.lab.identity import identity_of
 from gentools.lab.lock import lock
@@ -32,6 +32,9 @@ def train(step, nets, opts, stream, steps, seed, *, schedule=None, ema=None, aut
     looking makes the device wait. ValueError on bad input.
     """
     device = _check(nets, opts, stream, steps, save_every, log_every, autocast)
+    if trial.active:  # a few steps, to tell what all would cost
+        return trial.active.run(train, step, nets, opts, stream, steps=steps, seed=seed, schedule=schedule, ema=ema,
+                                autocast=autocast, log_every=log_every, watch=watch)  # fmt: skip
     for group in groups(opts):
         group.setdefault("initial_lr", group["lr"])
     with lock(folder):

@@ -24,6 +24,8 @@ class Recipe:
     with one result per seed; verdict(summary) -> a sentence. `quick` is for a laptop, and `full` itself where that is not
     given; `full` is the source's own size, `cpu` a stated smaller size for recording without a GPU; `record` names the
     one that the stored figure uses.
+    model(config, seed) -> an nn.Module: the networks of the figure, untrained; then `run` returns them trained under
+    "nets" as well, and the recorded figure stores those of its first seed, which `gentools.trained` loads.
     """
 
     title: str
@@ -37,6 +39,7 @@ class Recipe:
     seeds: tuple = (0,)
     verdict: object = None
     record: str = "full"
+    model: object = None
 
     def config(self, scale):
         """The configuration for scale "quick", "cpu" or "full"."""

@@ -20,14 +20,20 @@ PRIORS = {"normal": aae.normal, "petals": aae.petals, "swiss roll": aae.swiss_ro
 LOG_PRIORS = {"normal": aae.log_normal_prior, "petals": aae.petals_log_density}
 
 
-def fit(nets, images, steps, seed, step, batch=128, rate=1e-3, labels=None):
-    """Train with Adam(rate, betas 0.5 and 0.999), one optimizer for the autoencoder and one for the discriminator."""
+def fit(nets, images, steps, seed, step, device, batch=128, rate=1e-3, labels=None):
+    """Train with Adam(rate, betas 0.5 and 0.999) on a device; the networks come back to the CPU.
+
+    There is one optimizer for the autoencoder and one for the discriminator.
+    """
+    nets.to(device)
     auto = [*nets["encoder"].parameters(), *nets["decoder"].parameters()]
     opts = {"autoencoder": adam(auto, rate, (0.5, 0.999))}
     opts["discriminator"] = adam(nets["discriminator"].parameters(), rate, (0.5, 0.999))
     rows = images if labels is None else (images, labels)
-    stream = Stream(rows, min(batch, len(images)), 2 + aae.NOISE, prepare=binarize)
-    return train(step, nets, opts, stream, steps, seed)
+    stream = Stream(rows, min(batch, len(images)), 2 + aae.NOISE, prepare=binarize, device=device)
+    history = train(step, nets, opts, stream, steps, seed)
+    nets.to("cpu")
+    return history
 
 
 @torch.no_grad()
@@ -174,7 +180,7 @@ def run_spaces(config, seed, device):
         }
         for name, step in steps.items():
             nets = aae.networks(seed, images[0].numel(), config.hidden)
-            fit(nets, images, config.steps, seed, step)
+            fit(nets, images, config.steps, seed, step, device)
             *_, z = codes(nets, x, seed)
             arrays[f"{name}, {prior}"] = z
             numbers[f"{name}, {prior}: reconstruction"] = rebuilt(nets, x, z)
@@ -229,7 +235,7 @@ def run_measured(config, seed, device):
     numbers = {}
     for name, (noisy, step) in ARMS.items():
         nets = aae.networks(seed, images[0].numel(), config.hidden, noisy=noisy)
-        fit(nets, images, config.steps, seed, step)
+        fit(nets, images, config.steps, seed, step, device)
         mean, log_variance, noise, z = codes(nets, x, seed)
         numbers[f"{name}: reconstruction"] = rebuilt(nets, x, z)
         numbers[f"{name}: energy distance"] = aae.energy_distance(z, draws(aae.normal, len(z), seed))
@@ -314,6 +320,7 @@ def run_labeled(config, seed, device):
             config.steps,
             seed,
             functools.partial(aae.step, prior=PRIORS[name], weight=config.weight),
+            device,
             labels=y,
         )
         *_, z = codes(nets, x, seed)
@@ -369,7 +376,7 @@ def run_few(config, seed, device):
     for n in config.counts:
         nets = aae.networks(seed, 64, config.hidden, noisy=False)
         chosen = test_bits(images[torch.randperm(len(images), generator=generator(seed, "few", n))[:n]])
-        fit(nets, chosen, config.steps, seed, functools.partial(aae.step, weight=config.weight))
+        fit(nets, chosen, config.steps, seed, functools.partial(aae.step, weight=config.weight), device)
         for where, x in (("seen", chosen), ("held out", held_out)):
             *_, z = codes(nets, x, seed)
             numbers[f"{n} images, {where}: reconstruction"] = rebuilt(nets, x, z)

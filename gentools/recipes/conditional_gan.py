@@ -362,7 +362,13 @@ def run_placed(config, seed, device):
         "by class": by_class,
         "curve": torch.tensor([w["asked class"] for w in history.watched]),
     }
-    return {"numbers": numbers, "arrays": arrays}
+    return {"numbers": numbers, "arrays": arrays, "nets": nets}
+
+
+def placed_model(config, seed):
+    """The networks of figure 7.3, untrained."""
+    side = {"digits": 8, "mnist 14x14": 14, "mnist": 28}[config.training.images]
+    return make_networks(config.training, side, seed, *codes(config.place, 10))
 
 
 def grid_of(ax, images, labels, columns=10):
@@ -562,6 +568,7 @@ RECIPES = {
         "thickness are alike. Right: points per class, most of them between 0.85 and 1, far above the chance line at 0.1.",
         run=run_placed,
         draw=draw_placed,
+        model=placed_model,
         quick=Placed(SCANS),
         cpu=Placed(Digits()),
         full=Placed(T4),

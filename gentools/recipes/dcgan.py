@@ -310,7 +310,7 @@ ARMS = {"live": "weights as they are", "averaged": "averaged", "settled": "avera
 
 def run_averages(config, seed, device):
     """Distances to held-out pictures over one run: live weights, and averaged ones with either kind of statistics."""
-    _, _, history = fit(config.training, seed, device)
+    _, average, history = fit(config.training, seed, device)
     test, seen = real_features(config.training, device)
     arrays = {name: torch.tensor([w[name] for w in history.watched]) for name in ARMS}
     arrays["steps"] = torch.tensor([w["step"] for w in history.watched])
@@ -322,7 +322,13 @@ def run_averages(config, seed, device):
     numbers["real training pictures: distance"] = evaluation.frechet(seen, test)
     numbers["judge: right on held-out pictures"] = judge(config.training, device)[1]
     arrays |= {f"{name} pictures": history.watched[-1][f"{name} pictures"][:21] for name in ("live", "settled")}
-    return {"numbers": numbers, "arrays": arrays}
+    return {"numbers": numbers, "arrays": arrays, "nets": settled(average, config.training, seed, device)}
+
+
+def averages_model(config, seed):
+    """The generator of figure 6.4, untrained: averaged weights with their own statistics are stored."""
+    t = config.training
+    return dcgan.generator(seed, t.size, 1, t.latent, t.width)
 
 
 def draw_averages(results, config):
@@ -721,6 +727,7 @@ RECIPES = {
         alt="Left: two sheets of the same garments, from weights as they are and from averaged ones. Right: curves of the "
         "distance over the steps for three ways to take the weights: averaged ones start far above, and all end close together.",
         run=run_averages,
+        model=averages_model,
         draw=draw_averages,
         quick=Averages(QUICK),
         cpu=Averages(Training()),

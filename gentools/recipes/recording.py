@@ -6,6 +6,7 @@ figures/, which the course ships.
 """
 
 import argparse
+import ast
 import dataclasses
 import functools
 import hashlib
@@ -24,7 +25,7 @@ from gentools.lab.chapters import chapter as chapter_of
 from gentools.lab.pictures import located
 from gentools.lab.seeds import run_seeds
 from gentools.lab.stream import find_device
-from gentools.recipes import ROOT, find, recipes, seedstore
+from gentools.recipes import ROOT, find, models, recipes, seedstore
 
 PUBLIC = ("digits", "mnist", "fashion_mnist", "cifar10")  # data with pinned contents, the same for everybody
 
@@ -66,43 +67,62 @@ def data_digest(config):
 # Computing
 
 
-def _identity(id, scale, seed):
-    """What a stored result must agree with before it is used."""
-    data = data_digest(find(id).config(scale))
-    return {"figure": id, "scale": scale, "seed": seed, "fingerprint": fingerprint(id, scale), "data": data}
+def _identity(id, scale, seed, config=None):
+    """What a stored result must agree with before it is used; config: where it is not that of the scale."""
+    config = config or find(id).config(scale)
+    mark = closure.fingerprint(find(id).run, config)
+    return {"figure": id, "scale": scale, "seed": seed, "fingerprint": mark, "data": data_digest(config)}
 
 
-def _store(identity):
-    """The folder of one figure's seeds: other code or other pictures have another."""
+def _store(identity, folder=None):
+    """The folder of one figure's seeds: another configuration, other code or other pictures have another."""
     marks = [identity[key] for key in ("figure", "scale", "fingerprint", "data") if identity[key]]
-    return ROOT / "build" / "records" / "-".join(marks)
+    return (ROOT / "build" / "records" if folder is None else Path(folder)) / "-".join(marks)
 
 
-def _run_seed(id, scale, device, store, seed):
+def missing(id, scale, seeds, config=None, folder=None):
+    """Those of the seeds whose results are not stored."""
+    store = _store(_identity(id, scale, 0, config), folder)
+    return [seed for seed in seeds if seedstore.load(store, _identity(id, scale, seed, config)) is None]
+
+
+def uses_device(run):
+    """Whether a recipe's `run` does anything with the device that it is given; the others compute on the CPU."""
+    run = getattr(run, "func", run)
+    statements = closure.module(run.__module__).definitions[run.__qualname__]
+    names = (node for statement in statements for node in ast.walk(statement) if isinstance(node, ast.Name))
+    return any(node.id == "device" for node in names)
+
+
+def _run_seed(id, scale, device, store, seed, config=None):
     """Run one seed and store its result."""
     torch.set_num_threads(1)
     recipe, start = find(id), time.perf_counter()
-    result = recipe.run(recipe.config(scale), seed, device)
+    result = recipe.run(config or recipe.config(scale), seed, device)
+    used = device if uses_device(recipe.run) else "cpu"
     stored = {
         "numbers": {k: float(v) for k, v in result["numbers"].items()},
         "arrays": {k: torch.as_tensor(v).cpu() for k, v in result.get("arrays", {}).items()},
         "seconds": time.perf_counter() - start,
-        "machine": {"device": _device_name(device), "torch": str(torch.__version__), "python": sys.version.split()[0]},
+        "machine": {"device": device_name(used), "torch": str(torch.__version__), "python": sys.version.split()[0]},
     }
-    seedstore.save(store, _identity(id, scale, seed), stored)
+    if "nets" in result:
+        stored["nets"] = {k: v.detach().cpu() for k, v in result["nets"].state_dict().items()}
+    seedstore.save(store, _identity(id, scale, seed, config), stored)
 
 
-def compute(id, scale, seeds=None, device="cpu", jobs=1):
+def compute(id, scale, seeds=None, device="cpu", jobs=1, config=None, folder=None):
     """Results of figure `id` for each seed, running only those not yet stored. Returns a list in seed order.
 
+    config: another configuration than that of the scale. folder: where results are kept, by default build/records.
     Raises ValueError if there is no such figure, scale or device.
     """
     seeds = list(find(id).seeds if seeds is None else seeds)
     find_device(device)
-    identities = {seed: _identity(id, scale, seed) for seed in seeds}
-    store = _store(next(iter(identities.values())))
+    identities = {seed: _identity(id, scale, seed, config) for seed in seeds}
+    store = _store(next(iter(identities.values())), folder)
     todo = [seed for seed in seeds if seedstore.load(store, identities[seed]) is None]
-    task = functools.partial(_run_seed, id, scale, device, str(store))
+    task = functools.partial(_run_seed, id, scale, device, str(store), config=config)
     if jobs == 1 or len(todo) < 2:
         for seed in todo:
             task(seed)
@@ -120,7 +140,8 @@ def _git(*words):
     return answer.stdout.strip()
 
 
-def _device_name(device):
+def device_name(device):
+    """ "cpu" or "mps", or what the GPU calls itself."""
     return torch.cuda.get_device_name() if str(device).startswith("cuda") else str(device)
 
 
@@ -130,6 +151,7 @@ def record_of(id, scale, seeds, results):
     summary = {k: records.summarize([r["numbers"][k] for r in results]) for k in names}
     named = [r["machine"] for r in results]  # where the seeds were computed, which need not be where it is drawn
     data = data_digest(recipe.config(scale))
+    model = _model(id, results)
     return {
         "id": id,
         "title": recipe.title,
@@ -145,12 +167,18 @@ def record_of(id, scale, seeds, results):
         "commit": _git("rev-parse", "HEAD"),
         "fingerprint": fingerprint(id, scale),
         **({"data": data} if data else {}),
+        **({"model": models.entry(model, seeds[0])} if model else {}),
         "seconds": sum(r["seconds"] for r in results),
     }
 
 
+def _model(id, results):
+    """The networks of the first seed as a file's bytes, or None where a figure stores none."""
+    return models.pack(results[0]["nets"]) if find(id).model else None
+
+
 def write(id, scale, seeds, results, record=False):
-    """Draw figure `id` and write picture and record, into build/figures, or into figures/ to `record` it.
+    """Draw figure `id` and write picture, record and model, into build/figures, or into figures/ to `record` it.
 
     Raises ValueError if it is to be recorded at another scale or from other seeds than the recipe's own, or if the
     recorded figure shows other pictures.
@@ -170,6 +198,8 @@ def write(id, scale, seeds, results, record=False):
         fig = recipe.draw(results, recipe.config(scale))
     (target / f"{id}.png").write_bytes(plots.png(fig, Title=f"Figure {id}", Source=entry["fingerprint"]))
     plt.close(fig)
+    if model := _model(id, results):
+        (target / f"{id}.safetensors").write_bytes(model)
     (target / f"{id}.json").write_text(json.dumps(entry, indent=1, allow_nan=True) + "\n")
     return target / f"{id}.png"
 

@@ -1,39 +1,124 @@
 """`reproduce`: run a recorded experiment again, here, and compare its numbers with the recorded ones."""
 
 import dataclasses
+import sys
+import time
+from pathlib import Path
 
-from gentools.lab import records, session
+from gentools.lab import closure, records, session, trial
+from gentools.lab.pictures import located
 from gentools.lab.plots import show
 from gentools.recipes import find, recording
 
 
-def reproduce(id, seeds=(0,), scale=None, device=None, **changes):
+def reproduce(id, seeds=(0,), scale=None, device=None, folder=None, minutes=10, **changes):
     """Run figure `id` on this machine's device, draw it beside the recorded one, and compare the numbers.
 
     seeds: which of them, or a whole number of them; one by default. scale: "quick", "cpu" or "full"; by default that of
     the recorded figure. device: by default the GPU where there is one. changes: other values for fields of the
-    configuration, such as latent=2; such a run is not kept, and its numbers are its own.
-    In a notebook at quick scale nothing runs: the bill and the command are printed. Otherwise finished seeds are kept in
-    build/records, and the same call goes on from there. Returns the results, one per seed, or None.
-    Raises ValueError on an unknown id, scale, device or field.
+    configuration, such as latent=2; the numbers of such a run are its own and are compared with none.
+    In a notebook at quick scale nothing runs: the bill and the command are printed. Otherwise a few steps are tried
+    first, which tells the minutes that the run will take; a run of more than `minutes` is not begun (None: any may).
+    Finished seeds are kept in `folder`, by default build/records, and the same call goes on from there, also after an
+    interruption or in another session, if the folder lies on a drive that stays.
+    Returns the results, one per seed, or None if nothing ran. Raises ValueError on an unknown id, scale, device or
+    field, and on seeds that are none.
     """
     recipe, record = find(id), records.load(id)
-    seeds = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    scale, device = scale or recipe.record, device or session.device
+    seeds, scale, device = _seeds(seeds), scale or recipe.record, device or session.device
     config = override(recipe.config(scale), **changes)
     print(bill(id, record, scale, seeds))
     if session.scale == "quick":
         print(f'Set the scale to "full" in the setup cell to run it here, or run `python -m gentools figures {id}`.')
         return None
-    if changes:
-        results = [recipe.run(config, seed, device) for seed in seeds]
-    else:
-        results = recording.compute(id, scale, seeds, device)
+    if absent := _absent(config):
+        print(f"It uses pictures of your own, and {absent}. Put them there, or name others by pictures=.")
+        return None
+    if str(device) != "cpu" and not recording.uses_device(recipe.run):
+        print("It computes on the CPU, whatever the device: small exact sums gain nothing from a GPU.")
+    if not _affordable(id, recipe, config, scale, seeds, device, folder, minutes):
+        return None
+    results = recording.compute(id, scale, seeds, device, config=config, folder=folder)
     show(recipe.draw(results, config), alt=recipe.alt)
     records.recorded(id)
     if not changes and record is not None and scale == record["scale"]:
         print(agreement(results, record))
     return results
+
+
+def _seeds(seeds):
+    """A list of seeds from such a list, or from their number. Raises ValueError on anything else."""
+    listed = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    if not listed or len(set(listed)) < len(listed) or not all(isinstance(s, int) and s >= 0 for s in listed):
+        raise ValueError(f"seeds is a number of them or a list such as [0, 1], each once, and not {seeds!r}")
+    return listed
+
+
+def _absent(config):
+    """In words, the first of the reader's own pictures that a configuration wants and that is not there, or None."""
+    for name in sorted(recording.own_pictures(config)):
+        try:
+            located(Path(name))
+        except FileNotFoundError as error:
+            return error
+    return None
+
+
+def _affordable(id, recipe, config, scale, seeds, device, folder, minutes):
+    """Say what the seeds that are not stored yet will cost here, measured; whether that is within `minutes`."""
+    todo = recording.missing(id, scale, seeds, config, folder)
+    if not todo or ("gentools.lab.training", "train") not in closure.reached([recipe.run]):
+        return True
+    spent = measured(recipe, config, todo[0], device)
+    took = len(todo) * spent.seconds / 60
+    print(
+        f"Measured here, on {recording.device_name(device)}: {spent.trainings} trainings of {spent.steps:,} steps in all, "
+        f"{'more than ' if spent.part else ''}{_minutes(spent.seconds / 60)} a seed, {len(todo)} to run."
+    )
+    if minutes is None or took <= minutes:
+        return True
+    print(
+        f"That is more than {minutes} minutes, so it is not begun. reproduce({id!r}, minutes={took + 1:.0f}) runs it all "
+        f"the same; fewer steps or scale={'quick'!r} make it shorter. Finished seeds are kept."
+    )
+    return False
+
+
+@dataclasses.dataclass(frozen=True)
+class Spent:
+    """What one seed takes: trainings, their steps together, seconds; part: the trial was cut short, so at least these."""
+
+    trainings: int
+    steps: int
+    seconds: float
+    part: bool
+
+
+def measured(recipe, config, seed, device, steps=5, limit=60):
+    """What one seed of a recipe would take on a device, from a trial with a few steps of every training, as Spent.
+
+    limit: seconds after which the trial is cut short. What the recipe computes outside of its trainings counts in full.
+    """
+    start = time.perf_counter()
+    with trial.trying(steps=steps, limit=limit) as tried:
+        try:
+            recipe.run(config, seed, device)
+        except trial.Enough:
+            pass
+        finally:
+            _forget()
+    outside = time.perf_counter() - start - tried.spent
+    asked, seconds = zip(*tried.trainings, strict=True) if tried.trainings else ((0,), (0.0,))
+    return Spent(len(tried.trainings), sum(asked), sum(seconds) + outside, tried.cut)
+
+
+def _forget():
+    """Forget what recipes remember of a trial: judges and features from networks that were hardly trained."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("gentools.recipes."):
+            for thing in vars(module).values():
+                if hasattr(thing, "cache_clear") and thing.__module__ == name:
+                    thing.cache_clear()
 
 
 def override(config, **changes):
@@ -60,9 +145,12 @@ def bill(id, record, scale, seeds):
     what = f"Figure {id}, scale {scale}, {len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
     if record is None or record["scale"] != scale:
         return f"{what}: this size was not recorded, so nobody knows how long it takes."
-    minutes = record["seconds"] / len(record["seeds"]) / 60
-    time = f"{minutes:.0f} minutes" if minutes >= 1.5 else "a minute" if minutes > 0.75 else "less than a minute"
+    time = _minutes(record["seconds"] / len(record["seeds"]) / 60)
     return f"{what}: recorded with {len(record['seeds'])} seeds, {time} each ({record['device']}, one thread)."
+
+
+def _minutes(minutes):
+    return f"{minutes:.0f} minutes" if minutes >= 1.5 else "a minute" if minutes > 0.75 else "less than a minute"
 
 
 def agreement(results, record):

@@ -16,6 +16,8 @@ from gentools.lab.stream import Stream, binarize, unit
 from gentools.lab.training import train
 from gentools.recipes import Recipe
 
+PIXELS = {"digits": 64, "mnist": 784}
+
 
 def pictures(name, split):
     """Images uint8 (n, 1, h, w) and labels: "mnist", or "digits" with 1,500 for training and 297 held out."""
@@ -307,7 +309,12 @@ def run_curves(config, seed, device):
     for name in ("reconstruction", "kl", "sigma"):
         arrays[name] = history[name][: blocks * config.every].reshape(blocks, config.every).mean(1)
     arrays["pictures"] = torch.cat([x[:12].flatten(1), nets["decoder"](mean[:12]).detach()])
-    return {"numbers": numbers, "arrays": arrays}
+    return {"numbers": numbers, "arrays": arrays, "nets": nets}
+
+
+def curves_model(config, seed):
+    """The networks of figure 3.5, untrained."""
+    return vae.networks(seed, PIXELS[config.data], config.hidden, config.latent)
 
 
 def draw_curves(results, config):
@@ -365,7 +372,13 @@ def run_plane(config, seed, device):
         "class told by the 5 nearest codes": same,
     }
     shown = slice(0, config.shown)
-    return {"numbers": numbers, "arrays": {"codes": codes[shown], "labels": labels[shown], "pages": pages}}
+    arrays = {"codes": codes[shown], "labels": labels[shown], "pages": pages}
+    return {"numbers": numbers, "arrays": arrays, "nets": nets}
+
+
+def plane_model(config, seed):
+    """The networks of figure 3.6, untrained."""
+    return vae.networks(seed, PIXELS[config.data], config.hidden, 2)
 
 
 CLASS_COLORS = [*COLORS.values(), "0.55", "#7F3C00"]
@@ -944,7 +957,8 @@ RECIPES = {
         alt="Three curves over the training step on a logarithmic axis. The reconstruction term falls throughout, soon below "
         "the dotted line of the best decoder without a code; the KL term dips and then rises; the mean sigma falls. Below, "
         "twelve binary digits, and the same digits rebuilt, smooth and recognizable.",
-        run=run_curves, draw=draw_curves, quick=Curves(data="digits", hidden=(100,), latent=8, batch=100, epochs=60),
+        run=run_curves,
+        model=curves_model, draw=draw_curves, quick=Curves(data="digits", hidden=(100,), latent=8, batch=100, epochs=60),
         full=Curves(), seeds=tuple(range(5)),
     ),
     "3.6": Recipe(
@@ -953,7 +967,8 @@ RECIPES = {
         "which the training never saw. Right: the decoder at normal quantiles from 0.05 to 0.95.",
         alt="Left, ten colored clouds in the plane, some overlapping, spread around the origin. Right, a sheet of digits that "
         "change smoothly into one another from tile to tile.",
-        run=run_plane, draw=draw_plane, quick=Plane(data="digits", hidden=(100,), epochs=150), full=Plane(),
+        run=run_plane,
+        model=plane_model, draw=draw_plane, quick=Plane(data="digits", hidden=(100,), epochs=150), full=Plane(),
     ),
     "3.7": Recipe(
         title="More code dimensions",
