@@ -3,11 +3,14 @@
 import io
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from gentools.lab import plots
+from gentools.lab.history import History
 
 mpl.use("Agg")
 
@@ -86,3 +89,22 @@ def test_image_grid_keeps_every_pixel(shape):
         i, j = divmod(n, 3)
         assert np.array_equal(sheet[6 * i : 6 * i + 5, 5 * j : 5 * j + 4], flat[n])
     plt.close(fig)
+
+
+@pytest.mark.parametrize(
+    "names, unit, axis, legend",
+    [
+        (["discriminator", "generator"], None, "nats", ["discriminator", "generator"]),
+        (["kl", "sigma"], None, "", ["kl, nats", "sigma"]),
+        (["critic"], None, "", ["critic"]),
+        (["reconstruction"], "squared distance", "squared distance", ["reconstruction"]),
+    ],
+)
+def test_curves_say_nats_only_of_what_is_in_nats(names, unit, axis, legend, monkeypatch):
+    history, shown = History(), []
+    history.names, history.values = names, torch.rand(60, len(names))
+    monkeypatch.setattr(plots, "show", lambda fig, alt: shown.append(fig))
+    plots.curves(history, unit=unit)
+    (ax,) = shown[0].axes
+    assert ax.get_ylabel() == axis and [text.get_text() for text in ax.get_legend().get_texts()] == legend
+    plt.close(shown[0])

@@ -201,6 +201,85 @@ def solve_modes(probabilities, n):
     return (1 - missed).sum()
 
 
+def check_at_once(answer):
+    for seed in range(3):
+        rng = torch.Generator().manual_seed(seed)
+        nets = gan.toy_networks(seed, width=8)
+        x, z = torch.randn(2, 16, 2, generator=rng)
+        expected = {player: _descended(nets, x, z, player) for player in ("discriminator", "generator")}
+        opts = {player: torch.optim.SGD(net.parameters(), 0.5) for player, net in nets.items()}
+        for parameter in nets.parameters():
+            parameter.grad = torch.ones_like(parameter)  # what an earlier step left behind
+        losses = [loss.detach() for loss in _minimax(nets, x, z)]
+        for loss, truth in zip(answer(nets, opts, x, z), losses, strict=True):
+            if loss.shape or not abs(float(loss) - float(truth)) < 1e-5:
+                raise Wrong(
+                    f"Return the losses before the step: numbers, on the first batch {losses[0]:.4f}, {losses[1]:.4f}."
+                )
+        for player, truth in expected.items():
+            got = torch.cat([p.detach().flatten() for p in nets[player].parameters()])
+            if not (got - truth).abs().max() < 1e-5:
+                raise Wrong(
+                    f"After one step the {player} is not where one step of SGD at the old weights of both players takes it."
+                )
+
+
+def _minimax(nets, x, z):
+    """-V(D, G), and the part of V that the generator can move."""
+    real, fake = nets["discriminator"](x), nets["discriminator"](nets["generator"](z))
+    moved = torch.nn.functional.logsigmoid(-fake).mean()
+    return -torch.nn.functional.logsigmoid(real).mean() - moved, moved
+
+
+def _descended(nets, x, z, player):
+    """The weights of one player after one SGD step of size 0.5 on its minimax loss; the networks stay as they are."""
+    weights = list(nets[player].parameters())
+    slopes = torch.autograd.grad(_minimax(nets, x, z)[player == "generator"], weights)
+    return torch.cat([(w.detach() - 0.5 * slope).flatten() for w, slope in zip(weights, slopes, strict=True)])
+
+
+def solve_at_once(nets, opts, x, z):
+    real_logit = nets["discriminator"](x)
+    fake_logit = nets["discriminator"](nets["generator"](z))
+    losses = {
+        "discriminator": gan.discriminator_loss(real_logit, fake_logit),
+        "generator": gan.saturating_loss(fake_logit),
+    }
+    slopes = {
+        player: torch.autograd.grad(loss, list(nets[player].parameters()), retain_graph=True)
+        for player, loss in losses.items()
+    }  # all slopes are taken before anybody moves
+    for player, opt in opts.items():
+        for parameter, slope in zip(nets[player].parameters(), slopes[player], strict=True):
+            parameter.grad = slope
+        opt.step()
+    return losses["discriminator"].detach(), losses["generator"].detach()
+
+
+def check_mended(answer):
+    for start in ((0.7, 0.0), (0.3, -0.4), (-0.5, 0.6)):
+        state = torch.tensor(start, dtype=torch.float64)
+        if any(part.shape for part in answer(*state, 0.4)):
+            raise Wrong("Return two numbers, the new theta and the new psi.")
+        moved = (torch.stack(answer(*state, 1e-5)) - state) / 1e-5
+        truth = torch.stack([gan.minimax_push(*state), gan.discriminator_push(*state)])
+        if not (moved - truth).abs().max() < 1e-3:
+            raise Wrong(
+                f"From {start}, tiny steps of yours do not follow the pushes of the minimax game: it is another game."
+            )
+        for _ in range(300):
+            state = torch.stack(answer(*state, 0.4))
+        if not state.norm() < 0.1:
+            raise Wrong(
+                f"From {start}, 300 rounds with step size 0.4 end at the distance {state.norm():.3f}, not near 0."
+            )
+
+
+def solve_mended(theta, psi, step_size):
+    ahead = gan.dirac_simultaneous(theta, psi, step_size)  # where both would go
+    return theta + step_size * gan.minimax_push(*ahead), psi + step_size * gan.discriminator_push(*ahead)
+
+
 EXERCISES = {
     "5.E1": Exercise(
         check=check_stable,
@@ -248,5 +327,25 @@ EXERCISES = {
         ),
         solution=solve_modes,
         gives="number",
+    ),
+    "5.E6": Exercise(
+        check=check_at_once,
+        hints=(
+            "In gan.step the generator meets the discriminator just updated. Here both slopes belong to the old weights.",
+            "torch.autograd.grad(loss, weights, retain_graph=True) gives slopes and moves nothing.",
+            "Take both players' slopes, then put each into parameter.grad, then call both optimizers' step().",
+        ),
+        solution=solve_at_once,
+        gives=2,
+    ),
+    "5.E7": Exercise(
+        check=check_mended,
+        hints=(
+            "The spiral comes from following a slope that was right at the old place. Which slope would a careful player follow?",
+            "Take a step of the broken game, but only to look: compute the pushes there.",
+            "New position = old position + step_size times the pushes at the place looked at (the extragradient method).",
+        ),
+        solution=solve_mended,
+        gives=2,
     ),
 }

@@ -107,18 +107,25 @@ def image_grid(ax, images, columns=10, vmin=0, vmax=1, interpolation="nearest"):
 # What a training cell shows, one call each
 
 
-def curves(history, alt=None):
-    """Show every metric of a History over the steps: single steps in a pale line, means over a fiftieth of the run on top."""
+NATS = {"discriminator", "elbo", "encoder", "generator", "kl", "loss", "reconstruction"}  # metrics of steps
+
+
+def curves(history, alt=None, unit=None):
+    """Show every metric of a History over the steps: single steps in a pale line, means over a fiftieth of the run on top.
+
+    Where all metrics are in nats the axis says so; beside others, the names of those that are. unit: another one for all.
+    """
     import matplotlib.pyplot as plt
 
     fig, ax = plt.subplots(figsize=(6.4, 2.8))
-    width = max(1, len(history) // 50)
+    width, alike = max(1, len(history) // 50), unit is not None or NATS.issuperset(history.names)
     for name, color in zip(history.names, COLORS.values(), strict=False):
         values = history[name].detach().reshape(len(history), -1).mean(1)  # (steps,)
         means = values[: len(values) // width * width].reshape(-1, width).mean(1)
         ax.plot(range(len(values)), values, color=color, alpha=0.2, lw=0.6, ls="-")
-        ax.plot([(i + 0.5) * width for i in range(len(means))], means, color=color, ls="-", label=name)
-    ax.set(xlabel="step", ylabel="nats" if len(history.names) > 1 else history.names[0])
+        label = f"{name}, nats" if name in NATS and not alike else name
+        ax.plot([(i + 0.5) * width for i in range(len(means))], means, color=color, ls="-", label=label)
+    ax.set(xlabel="step", ylabel=(unit or "nats") if alike else "")
     ax.legend(loc="best")
     show(fig, alt or f"Curves over {len(history)} steps: {', '.join(history.names)}.")
 
