@@ -45,7 +45,7 @@ from gentools.lab.stream import Stream
 from gentools.lab.timing import rotate
 from gentools.lab.training import train
 
-MINUTES = 4  # roughly, on two quiet cores
+MINUTES = 6  # roughly, on two quiet cores
 RATE, BETAS, BATCH, LATENT = 2e-4, (0.5, 0.999), 64, 100
 torch.set_num_threads(1)
 

@@ -1,14 +1,19 @@
 """Recorded figures: summaries are right, stored figures are fresh, complete and honest about how they were made."""
 
+import importlib.util
 import io
 import json
 import math
+import os
 import re
 import shutil
+import subprocess
+import sys
 import tomllib
 from importlib import metadata
 
 import pytest
+from packaging.version import Version
 from PIL import Image
 from scipy import stats
 
@@ -204,3 +209,63 @@ def test_the_wheel_carries_every_figure_and_an_installed_package_finds_them(tmp_
     records._installed.cache_clear()
     assert records._installed() == place.parent
     records._installed.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """A folder into which the wheel was installed, alone: what `pip install --target` of a published wheel gives."""
+    if Version(metadata.version("setuptools")) < Version("77"):
+        pytest.skip("building a wheel needs setuptools 77 or newer")
+    folder = tmp_path_factory.mktemp("wheel")
+    for name in ("gentools", "figures"):
+        shutil.copytree(notebooks.ROOT / name, folder / "tree" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE", "LICENSE-CONTENT"):
+        shutil.copy(notebooks.ROOT / name, folder / "tree")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
+    build = [*pip, "wheel", "--no-deps", "--no-index", "--no-build-isolation", "-w", str(folder), str(folder / "tree")]
+    subprocess.run(build, check=True)
+    (wheel,) = folder.glob("*.whl")
+    target = folder / "target"
+    subprocess.run([*pip, "install", "--no-deps", "--no-index", "--target", str(target), str(wheel)], check=True)
+    return target
+
+
+def alone(target, folder, code, **more):
+    """What a fresh process prints that has the installed package, no checkout, no network and no data."""
+    env = os.environ | {"PYTHONPATH": str(target), "GENTOOLS_OFFLINE": "1", "OMP_NUM_THREADS": "1"} | more
+    env.pop("GENTOOLS_DATA", None)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pip") is None, reason="needs pip")
+def test_the_installed_package_alone_has_every_record(installed, tmp_path):
+    """Also after --target, where the list of installed files names another place."""
+    code = (
+        "import json, gentools\nfrom gentools.lab import records\nprint(gentools.__file__)\n"
+        f"print(all(records.load(id) for id in {ALL}))\ngentools.recorded('5.1')\ngentools.report('5.6')"
+    )
+    where, every, *shown = alone(installed, tmp_path, code).splitlines()
+    assert where.startswith(str(installed)) and every == "True"
+    text = "\n".join(shown)
+    assert "Figure 5.1. " in text and "grid, KL: modes" in text and "not at hand" not in text
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pip") is None, reason="needs pip")
+def test_a_notebook_alone_runs_to_its_end_without_figures(installed, tmp_path):
+    """Chapter 09, whose cells read records, in an empty folder with nothing but the package and without its figures."""
+    package = tmp_path / "package"
+    for name in ("gentools", next(installed.glob("*.dist-info")).name):
+        shutil.copytree(installed / name, package / name)
+    shutil.copy(notebooks.ROOT / "notebooks" / "09_ali.ipynb", tmp_path)
+    code = (
+        "import gentools\nfrom gentools.press import notebooks\n"
+        "run = notebooks.Execution(notebooks.load('09_ali.ipynb'), '.')\nrun.run()\n"
+        "said = [o.get('text', '') for c in run.nb.cells if c.cell_type == 'code' for o in c.outputs]\n"
+        "print(gentools.__file__)\nprint(sum('is not at hand' in text for text in said))"
+    )
+    where, missing = alone(package, tmp_path, code).splitlines()
+    assert where.startswith(str(package)) and int(missing) > 0

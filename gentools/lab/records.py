@@ -54,15 +54,19 @@ def folder():
 
 @functools.cache
 def _installed():
-    """Where the installer has put share/gentools/figures: the package's own list of files knows."""
+    """Where the installer has put share/gentools/figures: the package's own list of files knows.
+
+    After `pip install --target` that list is wrong, and the figures lie beside the package.
+    """
     from importlib.metadata import PackageNotFoundError, files
 
     try:
         listed = files("gentools") or ()
     except PackageNotFoundError:
-        return None
-    found = next((file for file in listed if "gentools/figures/" in file.as_posix()), None)
-    return None if found is None else Path(found.locate()).resolve().parents[1]
+        listed = ()
+    found = [Path(file.locate()).resolve().parents[1] for file in listed if "gentools/figures/" in file.as_posix()]
+    places = [*found[:1], Path(__file__).resolve().parents[2] / "share" / "gentools" / "figures"]
+    return next((place for place in places if place.is_dir()), None)
 
 
 def read(name):
