@@ -14,7 +14,7 @@ import nbformat
 import pytest
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
-CHAPTERS = ("02_em", "03_vae", "04_conditional_vae")
+CHAPTERS = ("02_em", "03_vae", "04_conditional_vae", "06_dcgan", "07_conditional_gan")
 ALWAYS = ("setup", "imports")  # a reader runs these two first
 KNOWN = {*dir(builtins), "__name__", "display", "get_ipython"}
 
