@@ -14,7 +14,16 @@ from gentools import gan
 from gentools.lab import stream as streams
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
-CHAPTERS = ("03_vae", "04_conditional_vae", "05_gan", "06_dcgan", "07_conditional_gan", "08_aae", "09_ali")
+CHAPTERS = (
+    "03_vae",
+    "04_conditional_vae",
+    "05_gan",
+    "06_dcgan",
+    "07_conditional_gan",
+    "08_aae",
+    "09_ali",
+    "10_regularized_gan",
+)
 UNREADABLE = re.compile("cannot be called on meta|Cannot copy out of meta")  # numbers that a fake device does not have
 
 

@@ -5,8 +5,11 @@ import math
 import torch
 
 from gentools import regularized_gan
+from gentools.exercises.steps import same_updates
 from gentools.lab import worlds
+from gentools.lab.networks import mlp
 from gentools.lab.quiz import Exercise, Question, Wrong
+from gentools.lab.randomness import generator
 
 QUESTIONS = {
     "10.Q1": Question(
@@ -94,20 +97,20 @@ QUESTIONS = {
 
 def check_tilt(answer):
     for seed in range(20):
-        w, weight = worlds.table(seed), 0.2 + 0.2 * seed
-        got = torch.as_tensor(answer(w.q_old, w.d, weight), dtype=torch.float64)
-        truth = w.q_old * w.d ** (1 / weight)
-        truth = truth / truth.sum()
+        w, weight, slow = worlds.table(seed), 0.2 + 0.2 * seed, 2.1 - 0.1 * seed
+        got = answer(w.q_old, w.p_x, w.d, weight, slow)
+        log_q = (weight * w.q_old.log() + slow * w.p_x.log() + w.d.log()) / (weight + slow)
+        truth = log_q.softmax(0)
         if got.shape != truth.shape:
             raise Wrong(f"Return one probability per x; the shape is {tuple(got.shape)}.")
         if (got - truth).abs().max() > 1e-8:
             raise Wrong(
-                f"With weight {weight:.1f} and seed {seed} the first entry is {truth[0]:.4f}, not {got[0]:.4f}."
+                f"With weights {weight:.1f} and {slow:.1f} and seed {seed} the first entry is {truth[0]:.4f}, not {got[0]:.4f}."
             )
 
 
-def solve_tilt(q_old, d, weight):
-    q = q_old * d ** (1 / weight)
+def solve_tilt(q_old, average, d, weight, slow):
+    q = (q_old**weight * average**slow * d) ** (1 / (weight + slow))  # the two ties as one, to their geometric mean
     return q / q.sum()
 
 
@@ -153,35 +156,80 @@ def solve_least(q_old, d):
     return -(q_old * d).sum().log()  # put q proportional to q_old D into the problem
 
 
-def check_swing(answer):
-    half = torch.tensor([0.5, 0.5], dtype=torch.float64).log()
-    start = torch.tensor([0.45, 0.55], dtype=torch.float64).log()
-    for weight, rounds in ((0.2499, 100_000), (0.245, 5000), (0.25, 0), (0.4, 0), (1.0, 0)):
-        got = float(answer(weight))
-        if rounds == 0:
-            if got != 0:
-                raise Wrong(f"At weight {weight} there is no cycle, so the swing is 0, not {got:.4f}.")
-            continue
-        log_q = start
-        for _ in range(rounds):
-            log_q = regularized_gan.proximal_step(log_q, half, weight)
-        pair = torch.stack([log_q, regularized_gan.proximal_step(log_q, half, weight)])
-        truth = float((pair.exp() * 2 - 1).abs().max())
-        if not abs(got - truth) < 0.1 * truth:
-            raise Wrong(f"At weight {weight} the ratio swings by {truth:.4f} from 1, not {got:.4f}.")
+def anchored_game():
+    """Small networks for points in the plane, the anchor one step behind, and an optimizer for each player."""
+    nets, rng = regularized_gan.toy_networks(0, normed=False, width=8), generator(0, "10.E4")
+    nets["anchor"] = mlp([2, 8, 8, 2], generator=rng)
+    nets = nets.double()
+    return nets, {name: torch.optim.SGD(nets[name].parameters(), 0.3) for name in ("generator", "discriminator")}
 
 
-def solve_swing(weight):
-    return 4 * max(0.0, 0.25 - weight) ** 0.5
+def anchored_batch(t):
+    x, z = torch.randn(2, 5, 2, generator=generator(t, "10.E4 batch"), dtype=torch.float64)
+    return x, z, 3.0, 0.9
+
+
+def check_anchored(answer):
+    same_updates(answer, solve_anchored, anchored_game, anchored_batch, ("discriminator's loss", "generator's loss"))
+
+
+def solve_anchored(nets, opts, x, z, weight, decay):
+    softplus = torch.nn.functional.softplus
+    generator, discriminator, anchor = nets["generator"], nets["discriminator"], nets["anchor"]
+    fake = generator(z)
+    d_loss = softplus(-discriminator(x)).mean() + softplus(discriminator(fake.detach())).mean()
+    opts["discriminator"].zero_grad()
+    d_loss.backward()
+    opts["discriminator"].step()
+
+    g_loss = softplus(-discriminator(fake)).mean() + weight * (fake - anchor(z).detach()).square().mean()
+    opts["generator"].zero_grad()
+    g_loss.backward()
+    opts["generator"].step()
+    with torch.no_grad():
+        for slow, new in zip(anchor.parameters(), generator.parameters()):
+            slow.copy_(decay * slow + (1 - decay) * new)
+    return d_loss, g_loss
+
+
+SHARES = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
+
+
+def _distance(start, rounds):
+    """Total variation between the data and the model after so many rounds of the exact game with weight 1."""
+    q, p = start, SHARES
+    for _ in range(rounds):
+        q = q * p / (p + q)  # times D
+        q = q / q.sum()
+    return float((q - p).abs().sum() / 2)
+
+
+def check_starts(answer):
+    for name, start in zip(("first", "second"), answer, strict=True):
+        if start.shape != (3,):
+            raise Wrong(f"Each start should be three probabilities; the shape of the {name} is {tuple(start.shape)}.")
+        if (start < 0).any() or abs(float(start.sum()) - 1) > 1e-5:
+            raise Wrong(f"The {name} start should be three probabilities that sum to 1; it is {start.tolist()}.")
+    broken, mended = answer
+    if (broken - mended).abs().max() > 0.01 + 1e-6:
+        raise Wrong("The two starts differ by more than 0.01 in some entry.")
+    if (far := _distance(broken, 3000)) < 0.01:
+        raise Wrong(f"From the first start the game does come near the data: after 3,000 rounds it is {far:.4f} away.")
+    if (far := _distance(mended, 40)) > 1e-3:
+        raise Wrong(f"From the second start the game is still {far:.4f} away from the data after 40 rounds.")
+
+
+def solve_starts():
+    return (0.5, 0.5, 0.0), (0.495, 0.495, 0.01)  # zero stays zero, (10.7); a hundredth grows
 
 
 EXERCISES = {
     "10.E1": Exercise(
         check=check_tilt,
         hints=(
-            "Look at (10.2): which distribution makes the KL on its right vanish?",
-            "Multiply each entry of q_old by a power of d.",
-            "The power is 1/weight. Then normalize.",
+            "Two terms weight log q each. Add them: how often does log q occur in all?",
+            "Divide by the sum of the weights. The problem then looks like that of (10.2), with another old model.",
+            "q is proportional to (q_old^weight * average^slow * d)^(1 / (weight + slow)).",
         ),
         solution=solve_tilt,
     ),
@@ -207,13 +255,23 @@ EXERCISES = {
         gives="number",
     ),
     "10.E4": Exercise(
-        check=check_swing,
+        check=check_anchored,
         hints=(
-            "In the cycle of two on equal values, the two models are mirror images: r = 1 + a, then 1 - a.",
-            "A round of r = 1 + a at the first value and 1 - a at the second must give 1 - a. Expand in a.",
-            "The expansion of log((1 + a)/(1 - a)) and of log((2 + a)/(2 - a)) to third order gives a^2 = 16 (1/4 - weight).",
+            "The discriminator's part is that of every GAN; the generator's samples are detached there.",
+            "A(z) is a constant for the generator: no gradient passes through it. Use the discriminator just updated.",
+            "Under torch.no_grad(), go through the parameters of anchor and generator in pairs, after the generator's step.",
         ),
-        solution=solve_swing,
-        gives="number",
+        solution=solve_anchored,
+        gives=2,
+    ),
+    "10.E5": Exercise(
+        check=check_starts,
+        hints=(
+            "By (10.7), where does the memory of the start never die?",
+            "A probability of zero is multiplied by something in each round.",
+            "Move a hundredth to where the first start has nothing.",
+        ),
+        solution=solve_starts,
+        gives=2,
     ),
 }
