@@ -66,23 +66,23 @@ def gaussian_log_joint(x, weights, means, covariances):
     """log q(x, z=k) = log weight_k + log N(x; mean_k, covariance_k) of points `x` (n, d): (n, K)."""
     same_rows(weights=weights, means=means, covariances=covariances)
     same_columns(x=x, means=means)
-    offset = x[:, None] - means
-    square = torch.einsum("nki,kij,nkj->nk", offset, torch.linalg.inv(covariances), offset)
+    offset = x[:, None] - means  # (n, K, d)
+    square = torch.einsum("nki,kij,nkj->nk", offset, torch.linalg.inv(covariances), offset)  # (n, K)
     positive_definite(covariances=covariances)
     return weights.log() - (torch.logdet(2 * torch.pi * covariances) + square) / 2
 
 
 def gaussian_m_step(x, resp, floor=0.0):
-    """The weights, means and covariances of least joint KL for given responsibilities (n, K).
+    """The weights (K,), means (K, d) and covariances (K, d, d) of least joint KL for points `x` (n, d), `resp` (n, K).
 
     The weights are the model's prior q(z): they move too. `floor` times the variance of each column is added to the
     diagonals of the covariances, which keeps a component from collapsing onto a point, where the likelihood is
     infinite; with a floor above 0 the step is no longer exactly the best one.
     """
     same_rows(x=x, resp=resp)
-    count = resp.sum(0)
-    means = resp.T @ x / count[:, None]
-    offset = x[:, None] - means
+    count = resp.sum(0)  # (K,)
+    means = resp.T @ x / count[:, None]  # (K, d)
+    offset = x[:, None] - means  # (n, K, d)
     covariances = torch.einsum("nk,nki,nkj->kij", resp, offset, offset) / count[:, None, None]
     return count / len(x), means, covariances + floor * torch.diag(x.var(0, correction=0))
 
@@ -106,8 +106,8 @@ def gaussian_em(x, weights, means, covariances, steps, floor=0.0):
 
 
 def nearest(x, means):
-    """One-hot of the nearest mean, (n, K): the limit of the responsibilities when the common variance goes to 0."""
-    distance = torch.cdist(x, means)
+    """One-hot (n, K) of the nearest of `means` (K, d) to `x` (n, d): the limit of the responsibilities when the common variance goes to 0."""
+    distance = torch.cdist(x, means)  # (n, K)
     if not distance.isfinite().all():
         raise ValueError("points and means must be finite: to NaN or infinity no mean is the nearest")
     return torch.nn.functional.one_hot(distance.argmin(1), len(means)).to(x.dtype)
@@ -121,8 +121,8 @@ def k_means(x, means, steps):
     """
     distortion = [torch.cdist(x, means).amin(1).square().mean()]
     for _ in range(steps):
-        resp = nearest(x, means)
-        count = resp.sum(0)[:, None]
+        resp = nearest(x, means)  # (n, K)
+        count = resp.sum(0)[:, None]  # (K, 1)
         means = torch.where(count > 0, resp.T @ x / count.clamp(min=1), means)
         distortion.append(torch.cdist(x, means).amin(1).square().mean())
     return means, torch.stack(distortion)
@@ -138,7 +138,10 @@ def bernoulli_log_joint(x, weights, means):
 
 
 def bernoulli_m_step(x, resp, floor=1e-3):
-    """The weights and means of least joint KL for given responsibilities, the means kept in [floor, 1 - floor]."""
+    """The weights (K,) and means (K, d) of least joint KL for `x` (n, d) and `resp` (n, K).
+
+    The means are kept in [floor, 1 - floor].
+    """
     same_rows(x=x, resp=resp)
-    count = resp.sum(0)
+    count = resp.sum(0)  # (K,)
     return count / len(x), (resp.T @ x / count[:, None]).clamp(floor, 1 - floor)

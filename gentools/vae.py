@@ -260,7 +260,8 @@ def spectrum(x):
 def ppca(eigenvalues, eigenvectors, latent, noise_variance=None):
     """The most likely decoder W (d, k) of x = W z + noise, and its noise variance; without one, the most likely too.
 
-    Column j is the j-th eigenvector, times sqrt(eigenvalue - noise variance), and 0 where that is negative. ValueError
+    `eigenvalues` (d,) of the data's covariance in falling order, `eigenvectors` (d, d) as columns, k = `latent` codes
+    (Tipping, Bishop 1999). Column j is the j-th eigenvector, times sqrt(eigenvalue - noise variance), and 0 where that is negative. ValueError
     for more codes than eigenvalues, or as many without a noise variance: it is the mean of the eigenvalues left over,
     and with none left every value up to the smallest eigenvalue gives the same likelihood.
     """
@@ -283,8 +284,8 @@ def linear_log_likelihood(cov, decoder, noise_variance):
 
 
 def ppca_log_likelihood(eigenvalues, latent, noise_variance):
-    """The largest value of `linear_log_likelihood` for this noise variance, from the eigenvalues. See (3.6)."""
-    kept = eigenvalues[:latent].clamp_min(noise_variance)
+    """The largest `linear_log_likelihood` for this noise variance, in nats, from the eigenvalues (d,). See (3.6)."""
+    kept = eigenvalues[:latent].clamp_min(noise_variance)  # (k,)
     log_det = (
         kept.log().sum() + (len(eigenvalues) - latent) * torch.as_tensor(noise_variance, dtype=eigenvalues.dtype).log()
     )
