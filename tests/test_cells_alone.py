@@ -14,7 +14,7 @@ import nbformat
 import pytest
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
-CHAPTERS = ("02_em", "03_vae", "04_conditional_vae", "06_dcgan", "07_conditional_gan")
+CHAPTERS = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
 ALWAYS = ("setup", "imports")  # a reader runs these two first
 KNOWN = {*dir(builtins), "__name__", "display", "get_ipython"}
 
@@ -36,6 +36,7 @@ def _follow(statements, needed, later, bound):
             for part in _head(s):
                 needed |= _used(ast.Expr(part)) - bound
             bound |= {n.id for t in _targets(s) for n in ast.walk(t) if isinstance(n, ast.Name)}
+            bound |= {handler.name for handler in getattr(s, "handlers", []) if handler.name}
             for field in ("body", "orelse", "finalbody"):
                 _follow(getattr(s, field, []), needed, later, bound)
             for handler in getattr(s, "handlers", []):
@@ -53,9 +54,10 @@ def _head(s):
 
 
 def _targets(s):
-    """What the head of a `for` or `with` defines."""
+    """What the head of a compound statement defines: of a `for`, a `with`, and wherever `:=` stands in it."""
     found = [getattr(s, "target", None), *(item.optional_vars for item in getattr(s, "items", ()))]
-    return [target for target in found if target is not None]
+    walrus = [n.target for part in _head(s) for n in ast.walk(part) if isinstance(n, ast.NamedExpr)]
+    return [target for target in found if target is not None] + walrus
 
 
 def _used(statement):
