@@ -87,8 +87,13 @@ def missing(id, scale, seeds, config=None, folder=None):
 
 
 def uses_device(run):
-    """Whether a recipe's `run` does anything with the device that it is given; the others compute on the CPU."""
+    """Whether a recipe's `run` does anything with the device that it is given; the others compute on the CPU.
+
+    A function that no module of gentools defines is taken at its word.
+    """
     run = getattr(run, "func", run)
+    if run.__module__.split(".")[0] != "gentools":
+        return True
     statements = closure.module(run.__module__).definitions[run.__qualname__]
     names = (node for statement in statements for node in ast.walk(statement) if isinstance(node, ast.Name))
     return any(node.id == "device" for node in names)
