@@ -12,7 +12,7 @@ from gentools.lab import data, records
 from gentools.lab.chapters import CHAPTERS, chapter
 from gentools.lab.download import data_folder
 from gentools.recipes import models
-from gentools.recipes import vae as vae_recipes
+from gentools.recipes.shared.pictures import held_out_bits
 
 ALL = {id: recipe for each in CHAPTERS for id, recipe in recipes.recipes(each.name).items()}
 STORED = [id for id in ALL if "model" in (records.load(id) or {})]
@@ -37,7 +37,7 @@ def test_a_stored_model_loads_and_its_tensors_are_the_file_s(id):
 @pytest.mark.parametrize("id", [id for id in STORED if id in ("3.5", "3.6")])
 def test_a_stored_autoencoder_has_the_recorded_bound(id):
     nets = gentools.trained(id, device="cpu")
-    x = vae_recipes.test_bits(data.mnist("test")[0])
+    x = held_out_bits(data.mnist("test")[0])
     latent = nets["decoder"].net[0].in_features
     likelihood, kl = vae.elbo_terms(nets, x, torch.randn(len(x), latent, generator=torch.Generator().manual_seed(1)))
     assert float((likelihood - kl).mean()) == pytest.approx(records.load(id)["numbers"]["held out: ELBO"][0], abs=0.5)

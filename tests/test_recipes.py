@@ -112,7 +112,7 @@ def reaching(*definition):
         ("gentools.evaluation", "nearest <= 3 * std", "nearest <= 30 * std", "modes", "5.6", "3.6"),
         ("gentools.lab.networks", "numel() ** -0.5", "numel() ** -0.5 / 2", "fan_in", "3.6", "1.3"),
         ("gentools.dcgan", "layer.weight, 1, 0.02", "layer.weight, 1, 0.03", "initialize", "6.4", "5.6"),
-        ("gentools.recipes.vae", "order[:1500] if", "order[:1400] if", "pictures", "3.6", "5.6"),
+        ("gentools.recipes.shared.pictures", "order[:1500] if", "order[:1400] if", "labeled", "3.6", "5.6"),
         ("gentools.recipes.gan", "batch=config.batch", "batch=2 * config.batch", "train_gan", "5.6", "3.6"),
     ],
 )

@@ -326,6 +326,19 @@ def test_points_and_curves_show_every_seed_and_their_mean():
     plt.close(fig)
 
 
+def test_rows_of_pictures_are_square_and_titled():
+    from matplotlib import pyplot as plt
+
+    fig = plt.figure()
+    rows = {"first": torch.arange(8.0).reshape(2, 4) / 8, "second": torch.ones(3, 9)}
+    drawing.picture_rows(fig, rows)
+    assert [ax.get_title(loc="left") for ax in fig.axes] == list(rows)
+    (drawn,) = fig.axes[0].images
+    assert drawn.get_array()[:2, :2].tolist() == [[0, 1 / 8], [2 / 8, 3 / 8]]  # the first picture, row by row
+    assert fig.axes[1].images[0].get_array().shape == (4, 12)  # three pictures of 3 by 3 with lines between
+    plt.close(fig)
+
+
 def test_columns_stand_under_the_labels_of_their_arms():
     from matplotlib import pyplot as plt
 

@@ -15,13 +15,14 @@ from torch import distributions as D
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from gentools import joint_kl, vae
-from gentools.lab import worlds
+from gentools.lab import records, worlds
 from gentools.lab.divergences import diagonal_gaussian_kl
 from gentools.lab.optim import adam
 from gentools.lab.randomness import generator
 from gentools.lab.stream import Stream, binarize
 from gentools.lab.training import train
 from gentools.recipes import vae as recipes
+from gentools.recipes import vae_linear
 
 seeds = st.integers(0, 10**6)
 
@@ -153,11 +154,6 @@ def test_the_stream_refuses_bad_data_before_a_step_sees_it():
             Stream(bad, 2, 2, prepare=binarize)
     with pytest.raises(ValueError, match="latent"):
         Stream(torch.zeros(4, 6), 2, 0)
-
-
-def test_training_on_an_unknown_device_says_which_there_are():
-    with pytest.raises(ValueError, match=r"'abacus' is unknown .* choose among cpu"):
-        recipes.fit(small(), torch.zeros(4, 6), 2, 1, 0, "abacus")
 
 
 def test_step_descends_the_negative_elbo_and_reports_its_terms():
@@ -397,3 +393,48 @@ def test_images_are_refused_at_either_end(low, high):
     with pytest.raises(ValueError, match="must lie in"):
         vae.images(torch.tensor([[low, 0.3, high]]))
     assert vae.images(torch.tensor([[0.0, 0.3, 1.0]])).shape == (1, 3)
+
+
+# Verdicts
+
+
+def changed(id, **numbers):
+    """Summaries of figure `id` with other numbers in place of those whose names begin so."""
+    recorded = records.load(id)["numbers"]
+    for start, values in numbers.items():
+        (name,) = [name for name in recorded if name.startswith(start)]
+        recorded[name] = values
+    return {name: records.summarize(values) for name, values in recorded.items()}
+
+
+def test_a_linear_vae_lands_only_if_all_three_numbers_say_so():
+    verdict = vae_linear.verdict_linear
+    assert "lands on" in verdict(changed("3.8"))
+    assert "misses" in verdict(changed("3.8", dimensions=[0, 0, 0, 0, 1]))
+    assert "misses" in verdict(changed("3.8", **{"largest shortfall": [0, 0, 0, 0, 0.02]}))
+    assert "misses" in verdict(changed("3.8", **{"largest gap": [0, 0, 0, 0, 0.02]}))
+    assert "1 of 5 runs failed" in verdict(changed("3.8", dimensions=[0, 0, 0, 0, math.nan]))
+
+
+def test_a_published_value_is_compared_with_runs_on_its_own_data_only():
+    verdict, summary = recipes.verdict_likelihood, changed("3.10")
+    assert verdict(summary).startswith("every seed is above")
+    assert verdict(changed("3.10", **{"log-likelihood, 128": [-90, -90, -98]})).startswith("not every seed")
+    assert verdict(changed("3.10", **{"log-likelihood, 5000": [-90, math.nan]})).startswith("not every seed")
+    quick = recipes.RECIPES["3.10"].config("quick")
+    digits = {name.replace("128", str(quick.few)).replace("5000", str(quick.many)): s for name, s in summary.items()}
+    assert verdict(digits) == "there is no published value for these images."
+
+
+def test_networks_are_ahead_only_where_every_seed_is():
+    verdict = vae_linear.verdict_trade
+    assert "at 4 of 5 values" in verdict(changed("3.9"))
+    assert "at 3 of 5 values" in verdict(changed("3.9", **{vae_linear.gain_name(0.03): [5, 5, -1]}))
+    assert "at 3 of 5 values" in verdict(changed("3.9", **{vae_linear.gain_name(0.03): [5, 5, math.nan]}))
+
+
+def test_a_collapse_is_told_by_the_dimensions_in_use():
+    verdict = recipes.verdict_collapse
+    assert "no dimension is used in any seed" in verdict(changed("3.11"))
+    some = changed("3.11", **{"sigma fixed at 1: dimensions": [0, 1]})
+    assert verdict(some) == "dimensions in use: 0.5 with sigma fixed at 1, 7.8 with sigma learned."

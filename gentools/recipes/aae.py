@@ -14,7 +14,12 @@ from gentools.lab.stream import Stream, binarize
 from gentools.lab.training import train
 from gentools.lab.worlds import simplex
 from gentools.recipes import Recipe
-from gentools.recipes.vae import CLASS_COLORS, _arrow, _box, _canvas, pictures, test_bits
+from gentools.recipes.shared.diagrams import arrow as _arrow
+from gentools.recipes.shared.diagrams import box as _box
+from gentools.recipes.shared.diagrams import canvas
+from gentools.recipes.shared.drawing import CLASS_COLORS
+from gentools.recipes.shared.pictures import held_out_bits as test_bits
+from gentools.recipes.shared.pictures import labeled as pictures
 
 PRIORS = {"normal": aae.normal, "petals": aae.petals, "swiss roll": aae.swiss_roll}
 LOG_PRIORS = {"normal": aae.log_normal_prior, "petals": aae.petals_log_density}
@@ -69,7 +74,7 @@ def run_diagram(config, seed, device):
 
 
 def draw_diagram(results, config):
-    fig, ax = _canvas(8.4, 3.4, (-0.1, 10.9), (-2.7, 1.8))
+    fig, ax = canvas((8.4, 3.4), (-0.1, 10.9), (-2.7, 1.8))
     _box(ax, 0.75, 0.6, "data  $x$", width=1.3)
     _box(ax, 2.8, 0.6, "encoder\n$p(z|x)$", "blue", 1.45, 1.1)
     _box(ax, 5.2, 0.6, "codes  $p(z)$", width=1.6)

@@ -14,12 +14,13 @@ from gentools.lab.networks import mlp
 from gentools.lab.optim import adam, cosine
 from gentools.lab.plots import COLORS, LINES, MARKERS, image_grid
 from gentools.lab.randomness import generator
-from gentools.lab.stream import Stream, unit
+from gentools.lab.stream import Stream
 from gentools.lab.training import train
 from gentools.recipes import Recipe
 from gentools.recipes import gan as gan_recipe
-from gentools.recipes import vae as vae_recipe
 from gentools.recipes.conditional_gan import load, points_of
+from gentools.recipes.shared import fitting
+from gentools.recipes.shared.diagrams import Diagram, arrow, box, canvas, run_nothing
 
 LOOKS = {
     "joint KL": (COLORS["green"], LINES[0], MARKERS[0]),
@@ -545,8 +546,9 @@ def run_rows(config, seed, device):
         fit(found[name], *how)
     parts = {name: drawn(nets, x, noise) for name, nets in found.items()}
 
-    coder = vae.networks(seed, 2, config.hidden, 2, vae.Gaussian)
-    vae_recipe.fit(coder, rows, t.batch, t.steps, seed, device, config.other_rate, unit, cosine(t.steps))
+    coder = vae.networks(seed, 2, config.hidden, 2, vae.Gaussian).to(device)
+    fitting.fit(vae.step, coder, fitting.adams({"vae": coder}, config.other_rate), rows, 2, batch=t.batch, steps=t.steps,
+                seed=seed, device=device, schedule=cosine(t.steps))  # fmt: skip
     with torch.no_grad():
         mean, log_variance = coder["encoder"](x.to(device))
         code = vae.sample(mean, log_variance, noise[:, 1].to(device))
@@ -723,8 +725,7 @@ def verdict_digits(summary):
 
 
 def draw_pairs(results, config):
-    fig, ax = vae_recipe._canvas(8.0, 3.0, (-0.2, 10.8), (-0.4, 3.8))
-    box, arrow = vae_recipe._box, vae_recipe._arrow
+    fig, ax = canvas((8.0, 3.0), (-0.2, 10.8), (-0.4, 3.8))
     for x, start, end, net, color, joint in (
         (0.9, ("data\n$x \\sim \\tilde{p}(x)$", 0.4), ("code\n$z$", 3.0), "E", "blue", "$P(x,z)$"),
         (9.7, ("prior\n$z \\sim q(z)$", 3.0), ("sample\n$x$", 0.4), "G", "green", "$Q(x,z)$"),
@@ -881,8 +882,8 @@ RECIPES = {
         alt="A diagram. Left, data x pass the encoder E upward to a code z, and both form a pair of P. Right, a draw z "
         "of the prior passes the generator G downward to a sample x, and both form a pair of Q. Both kinds of pairs go "
         "to the discriminator D in the middle.",
-        run=vae_recipe.run_diagram,
+        run=run_nothing,
         draw=draw_pairs,
-        **exact(vae_recipe.Diagram()),
+        **exact(Diagram()),
     ),
 }

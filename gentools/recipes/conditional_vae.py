@@ -16,7 +16,9 @@ from gentools.lab.randomness import generator
 from gentools.lab.stream import Stream, binarize, unit
 from gentools.lab.training import train
 from gentools.recipes import Recipe
-from gentools.recipes.vae import CLASS_COLORS, pictures, test_bits
+from gentools.recipes.shared.drawing import CLASS_COLORS
+from gentools.recipes.shared.pictures import held_out_bits as test_bits
+from gentools.recipes.shared.pictures import labeled as pictures
 
 CLASSES = 10
 LOOKS = {

@@ -20,7 +20,7 @@ from gentools.lab.randomness import generator
 from gentools.lab.stream import Stream
 from gentools.lab.training import train
 from gentools.recipes import Recipe
-from gentools.recipes import vae as vae_recipes
+from gentools.recipes.shared.pictures import labeled
 
 PUBLIC = {"mnist": data.mnist, "fashion_mnist": data.fashion_mnist}
 FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
@@ -57,7 +57,7 @@ PHOTOS = Training("faces64.zip", 64, width=64, latent=100, steps=15_000, rate=2e
 def pictures(name, split, size):
     """Images uint8 (n, c, h, w) and labels (n,), or None for labels where there are none. Digits are 8x8, or enlarged."""
     if name == "digits":
-        images, labels = vae_recipes.pictures("digits", split)
+        images, labels = labeled("digits", split)
         return images.repeat_interleave(size // 8, 2).repeat_interleave(size // 8, 3), labels
     if name in PUBLIC:
         return PUBLIC[name](split)

@@ -4,11 +4,14 @@ results: one {"numbers": {name: float}, "arrays": {name: tensor}} per seed. Noth
 is imported when something is drawn.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 
 from gentools.lab.plots import COLORS, LINES, MARKERS, image_grid
+
+CLASS_COLORS = (*COLORS.values(), "0.55", "#7F3C00")  # of the ten classes of digits
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,14 @@ def sheet(ax, images, title="", columns=10, most=255):
     """
     image_grid(ax, images, columns=columns, vmax=most, interpolation="hanning" if images.shape[-1] > 32 else "nearest")
     ax.set_title(title)
+
+
+def picture_rows(figure, rows):
+    """Rows of small pictures with their titles: {title: images (n, d) with d = side * side values in [0, 1]}."""
+    for ax, (title, images) in zip(figure.subplots(len(rows), 1), rows.items(), strict=True):
+        side = math.isqrt(images.shape[1])
+        image_grid(ax, images.reshape(-1, side, side), columns=len(images))
+        ax.set_title(title, loc="left", fontsize=10, pad=2)
 
 
 # Marks and legends
