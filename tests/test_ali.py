@@ -17,6 +17,7 @@ from gentools.lab.optim import adam
 from gentools.lab.stream import Stream
 from gentools.lab.training import train
 from gentools.recipes import ali as recipe_module
+from gentools.recipes import ali_digits, ali_games
 
 seeds = st.integers(0, 10**6)
 BIG = torch.tensor([-1e4, -50.0, -2.0, 0.0, 2.0, 50.0, 1e4])
@@ -53,20 +54,24 @@ def test_no_discriminator_of_pairs_beats_the_best(seed):
 def test_chapter_9_says_what_its_records_hold():
     """Rates that differ between arms, the edge of the grid, and the two clusters of the density form."""
     rows = records.load("9.7")["config"]
-    assert (rows["rate"], rows["other_rate"], rows["training"]["steps"], rows["inverse_steps"]) == (
-        3e-3,
-        1e-3,
-        12_000,
-        4000,
-    )
-    tried, chosen = records.load("9.4")["config"]["rates"], dict(records.load("9.5")["config"]["rates"])
-    assert set(chosen.values()) == {max(tried)}  # every loss chose the edge
+    assert (rows["learning_rate"], rows["other_learning_rate"]) == (3e-3, 1e-3)
+    assert (rows["training"]["steps"], rows["inverse_steps"]) == (12_000, 4000)
+    caption = recipes.find("9.7").caption
+    assert "ALI and the encoder found afterwards at learning rate 0.003, the GAN, its inverse and the VAE at" in caption
+    tried, chosen = (records.load(id)["config"]["learning_rates"] for id in ("9.4", "9.5"))
+    assert {rate for _, rate in chosen} == {max(tried)}  # every loss chose the edge
+    assert records.load("9.4")["verdict"].endswith("Every best rate is an end of the range that was tried.")
     numbers = records.load("9.5")["numbers"]
     few, far = ([i for i, v in enumerate(numbers[f"joint KL: {what}"]) if bad(v)] for what, bad in (
         ("modes", lambda v: v <= 5), ("codes to prior", lambda v: v >= 10)))  # fmt: skip
     assert few == far and len(few) == 5
     for other in ("joint KL, logit", "minimax", "swapped"):
         assert min(numbers[f"{other}: modes"]) > 5 and max(numbers[f"{other}: codes to prior"]) < 10
+    for id in ("9.5", "9.6"):
+        numbers = records.load(id)["numbers"]
+        for name in {name.split(": ")[0] for name in numbers}:
+            left = [float(value >= 10) for value in numbers[f"{name}: codes to prior"]]
+            assert numbers[f"{name}: codes have left the prior"] == left
 
 
 DIVERGENCES = {  # what each player descends: of the encoder, of the generator
@@ -139,7 +144,7 @@ def test_an_exact_step_is_a_step_along_the_gradient(seed):
 
 
 def test_games_played_together_are_games_played_alone():
-    w, p, q = recipe_module.random_games(3, 4, 5, 0)
+    w, p, q = ali_games.random_games(3, 4, 5, 0)
     together = ali.exact_step(w, p, q, ali.LOSSES["joint KL"], 2.0)
     for i in range(5):
         one = worlds.joint_world(w.p_x[i], p[i], w.q_z[i], q[i])
@@ -149,7 +154,7 @@ def test_games_played_together_are_games_played_alone():
 
 @pytest.mark.parametrize("name", ali.LOSSES)
 def test_the_exact_game_ends_at_the_solution_or_away_from_it(name):
-    w, p, q = recipe_module.random_games(4, 4, 3, 1)
+    w, p, q = ali_games.random_games(4, 4, 3, 1)
     for _ in range(1500):
         p, q = ali.exact_step(w, p, q, ali.LOSSES[name], 8.0)
     left = torch.vmap(ali.divergence)(w.p_x[:, :, None] * p, w.q_z[:, None] * q)
@@ -181,7 +186,7 @@ def test_local_factors_agree_with_a_simulation(name):
     joint = joint / joint.sum()
     start = 1e-12 if name == "truncated" else 1e-4
     noise = torch.randn(2, 3, 3, generator=rng).double()
-    got = recipe_module.measured_factor(joint, ali.LOSSES[name], recipe_module.Speed(), start, noise)
+    got = ali_games.measured_factor(joint, ali.LOSSES[name], ali_games.Speed(), start, noise)
     found = ali.local_factors(joint, ali.LOSSES[name], 1.0)
     want = found[-1] if name == "truncated" else found[found < 1 - 1e-6][-1]
     assert float(got) == pytest.approx(float(want), abs=2e-2)
@@ -378,14 +383,14 @@ def test_digit_networks_and_autoencoder():
     nets = ali.image_networks(0, pixels=64, latent=5, width=16)
     opts = {name: adam(net.parameters(), 1e-3) for name, net in nets.items()}
     images = data.digits()[0][:200]
-    stream = Stream(images, 32, (3, 5), noise=recipe_module.uniform)
+    stream = Stream(images, 32, (3, 5), noise=ali_digits.uniform)
     z = stream.noise(0, 0)
     assert z.min() >= -1 and z.max() <= 1 and z.std() == pytest.approx(3**-0.5, abs=0.05)
     train(ali.step, nets, opts, stream, 5, 0)
     history = train(ali.autoencoder_step, nets, opts, stream, 100, 0)
     losses = history["reconstruction"]
     assert losses[-10:].mean() < losses[:10].mean()
-    assert recipe_module.codes(nets, images).shape == (200, 5)
+    assert ali_digits.codes(nets, images).shape == (200, 5)
 
 
 def test_a_run_is_repeatable():
@@ -436,7 +441,7 @@ def test_the_critic_tells_joints_apart_only_where_they_differ():
 
 def test_nearest_labels_by_hand():
     x, labels = torch.tensor([[0.0, 0.0], [1.0, 1.0], [5.0, 5.0]]), torch.tensor([3, 4, 5])
-    found = recipe_module.nearest_label(x, labels, torch.tensor([[0.1, 0.2], [4.0, 4.0], [0.9, 1.2]]))
+    found = ali_digits.nearest_label(x, labels, torch.tensor([[0.1, 0.2], [4.0, 4.0], [0.9, 1.2]]))
     assert found.tolist() == [3, 5, 4]
 
 
@@ -444,33 +449,56 @@ def summary_of(values):
     return {name: records.summarize(v) for name, v in values.items()}
 
 
-def test_verdict_of_the_comparison_can_say_either_outcome():
-    def results(truncated, rival):
-        return summary_of(
-            {
-                f"{name}: {what}": (truncated if name == "truncated" else rival)[what]
-                for name in ("truncated", "minimax", "swapped", "joint KL")
-                for what in recipe_module.WHAT
-            }
-        )
+GOOD = {
+    "modes": [25.0, 25, 24],
+    "high-quality share": [0.9, 0.91, 0.92],
+    "reconstruction error": [0.1, 0.11, 0.1],
+    "codes to prior": [0.1, 0.1, 0.11],
+    "joint mismatch": [0.1, 0.11, 0.12],
+    "codes have left the prior": [0.0, 0, 0],
+}
+BAD = {
+    "modes": [1.0, 2, 1],
+    "high-quality share": [0.1, 0.11, 0.12],
+    "reconstruction error": [5.1, 5.2, 5.3],
+    "codes to prior": [900.0, 901, 902],
+    "joint mismatch": [0.69, 0.69, 0.68],
+    "codes have left the prior": [1.0, 1, 1],
+}
 
-    good = {
-        "modes": [25.0, 25, 24],
-        "high-quality share": [0.9, 0.91, 0.92],
-        "reconstruction error": [0.1, 0.11, 0.1],
-        "codes to prior": [0.1, 0.1, 0.11],
-        "joint mismatch": [0.1, 0.11, 0.12],
-    }
-    bad = {
-        "modes": [1.0, 2, 1],
-        "high-quality share": [0.1, 0.11, 0.12],
-        "reconstruction error": [5.1, 5.2, 5.3],
-        "codes to prior": [900.0, 901, 902],
-        "joint mismatch": [0.69, 0.69, 0.68],
-    }
-    assert "worse in modes" in recipe_module.verdict_compare(results(bad, good))
-    assert "better in modes" in recipe_module.verdict_compare(results(good, bad))
-    assert "not separated in modes" in recipe_module.verdict_compare(results(good, good))
+
+def compared(**runs):
+    """The verdict on three losses and one repaired form, each with the scores of its runs."""
+    names = {"truncated": "truncated", "minimax": "minimax", "swapped": "swapped", "repaired": "joint KL"}
+    found = {f"{names[key]}: {what}": values for key, scores in runs.items() for what, values in scores.items()}
+    return recipe_module.verdict_compare(summary_of(found))
+
+
+def test_verdict_of_the_comparison_can_say_either_outcome():
+    lost = compared(truncated=BAD, minimax=GOOD, swapped=GOOD, repaired=GOOD)
+    assert "is refuted. Against minimax worse in modes" in lost and "3 of 3 runs of truncated" in lost
+    won = compared(truncated=GOOD, minimax=BAD, swapped=BAD, repaired=GOOD)
+    assert "not refuted. Against minimax better in modes" in won and "joint KL, repaired" not in won.split(". ")[0]
+    assert "not separated in modes" in compared(truncated=GOOD, minimax=GOOD, swapped=GOOD, repaired=GOOD)
+
+
+def test_runs_of_two_kinds_are_counted_and_no_mean_of_them_is_compared():
+    split = GOOD | {"codes to prior": [0.1, 90.0, 95.0], "codes have left the prior": [0.0, 1, 1]}
+    text = compared(truncated=BAD, minimax=GOOD, swapped=GOOD, repaired=split)
+    assert "in 2 of 3 runs of joint KL, 3 of 3 runs of truncated, 0 of 3 runs of minimax and 0 of 3" in text
+    assert text.endswith("Joint KL, repaired: its runs are of two kinds, and no mean is compared.")
+
+
+def test_the_edge_of_the_rates_is_named_where_a_loss_chose_it():
+    def said(*mismatches):
+        rates = zip((3e-4, 1e-3, 3e-3), mismatches, strict=True)
+        names = {recipe_module.rate_name("minimax", rate): [value, value + 0.01] for rate, value in rates}
+        return recipe_module.verdict_rates(summary_of(names))
+
+    assert said(0.5, 0.4, 0.3) == (
+        "Best rate by mean joint mismatch: minimax 0.003. Every best rate is an end of the range that was tried."
+    )
+    assert "minimax 0.001. But for minimax every" in said(0.5, 0.3, 0.4)
 
 
 @pytest.mark.parametrize("id", ["9.1", "9.2", "9.3"])
