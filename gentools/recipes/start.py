@@ -11,6 +11,7 @@ from gentools.lab.divergences import kl
 from gentools.lab.plots import COLORS, MARKERS
 from gentools.lab.randomness import generator
 from gentools.recipes import Recipe
+from gentools.recipes.shared import diagrams, drawing, verdicts
 
 # 0.1: the map. Chapter: (column, row, chapters it needs)
 
@@ -36,48 +37,48 @@ PLACES = {
 }
 
 
+WIDTH, HEIGHT = 1.5, 0.74  # of a box
+ACROSS, DOWN = 2.25, 0.95  # from one column or row to the next
+
+
 @dataclass(frozen=True)
 class Map:
+    """The chapters of the course."""
+
     titles: tuple = tuple(chapter.title for chapter in CHAPTERS)
-    written: tuple = tuple(chapter.number for chapter in CHAPTERS if chapter.written)
+    written: tuple = tuple(chapter.number for chapter in CHAPTERS if chapter.written)  # their numbers
 
 
-def run_map(config, seed, device):
-    """A drawing has no numbers."""
-    return {"numbers": {}, "arrays": {}}
+def place(number):
+    """Where the box of a chapter is centered."""
+    column, row, _ = PLACES[number]
+    return ACROSS * column, -DOWN * row
+
+
+def draw_chapter(ax, number, title, solid):
+    """The box of a chapter, and an arrow from each chapter that it needs. solid: is it written?"""
+    from matplotlib.patches import Rectangle
+
+    x, y = place(number)
+    color = COLORS["blue"] if solid else "0.55"
+    for a, b in map(place, PLACES[number][2]):
+        if a == x:
+            start, end = (a, b - HEIGHT / 2), (x, y + HEIGHT / 2)
+        else:
+            start, end = (a + WIDTH / 2, b), (x - WIDTH / 2, y)
+        ax.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": color, "lw": 1.2})
+    how = dict(fc="#e5f1f9" if solid else "white", ec=color, lw=1.3, ls="-" if solid else (0, (4, 3)))
+    ax.add_patch(Rectangle((x - WIDTH / 2, y - HEIGHT / 2), WIDTH, HEIGHT, **how))
+    text = f"{number}  " + "\n".join(textwrap.wrap(title, 14))
+    ax.text(x, y, text, ha="center", va="center", fontsize=10, color="black" if solid else "0.35", linespacing=1.05)
 
 
 def draw_map(results, config):
-    import matplotlib.pyplot as plt
-
-    fig, ax = plt.subplots(figsize=(8.4, 4.6))
-    width, height, across, down = 1.5, 0.74, 2.25, 0.95
-
-    def place(number):
-        column, row, _ = PLACES[number]
-        return across * column, -down * row
-
-    for number, (_, _, needs) in PLACES.items():
-        title = "\n".join(textwrap.wrap(config.titles[number], 14))
-        x, y = place(number)
-        color = COLORS["blue"] if number in config.written else "0.55"
-        for before in needs:
-            a, b = place(before)
-            start, end = (
-                ((a, b - height / 2), (x, y + height / 2)) if a == x else ((a + width / 2, b), (x - width / 2, y))
-            )
-            ax.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": color, "lw": 1.2})
-        solid = number in config.written
-        box = plt.Rectangle(
-            (x - width / 2, y - height / 2), width, height,
-            facecolor="white" if not solid else "#e5f1f9", edgecolor=color, lw=1.3, ls="-" if solid else (0, (4, 3)),
-        )  # fmt: skip
-        ax.add_patch(box)
-        ax.text(
-            x, y, f"{number}  {title}", ha="center", va="center", fontsize=10,
-            color="black" if solid else "0.35", linespacing=1.05,
-        )  # fmt: skip
-    ax.set(xlim=(-0.85, 3 * across + 0.85), ylim=(-5.3 * down - 0.5, 0.5))
+    """A box for each chapter, from left to right, and arrows from what it needs."""
+    fig, ax = drawing.panels(size=(8.4, 4.6))
+    for number in PLACES:
+        draw_chapter(ax, number, config.titles[number], number in config.written)
+    ax.set(xlim=(-0.85, 3 * ACROSS + 0.85), ylim=(-5.3 * DOWN - 0.5, 0.5))
     ax.axis("off")
     return fig
 
@@ -104,10 +105,12 @@ def build(parameters):
 
 @dataclass(frozen=True)
 class Bag:
-    weights: tuple = (0.6, 0.4)
-    heads: tuple = (0.8, 0.3)
+    """The bag that the reports come from, and the descent that looks for it."""
+
+    weights: tuple = (0.6, 0.4)  # shares of the coins in the bag
+    heads: tuple = (0.8, 0.3)  # their chances of heads
     steps: int = 1500
-    rate: float = 0.05
+    learning_rate: float = 0.05  # of Adam
 
 
 def run_bag(config, seed, device):
@@ -116,11 +119,11 @@ def run_bag(config, seed, device):
     rng = generator(seed, "bag")
     shapes = ((2,), (2,), (TOSSES + 1, 2))
     parameters = [torch.randn(shape, generator=rng, dtype=torch.float64).requires_grad_() for shape in shapes]
-    optimizer = torch.optim.Adam(parameters, config.rate)
+    optimizer = torch.optim.Adam(parameters, config.learning_rate)
     curves, before = [], None
     for _ in range(config.steps + 1):
-        weights, heads, encoder = build(parameters)
-        p_joint, q_joint = joint_kl.joints(p_x, encoder, weights, decoder(heads))
+        weights, heads, encoder = build(parameters)  # (2,), (2,), (4, 2)
+        p_joint, q_joint = joint_kl.joints(p_x, encoder, weights, decoder(heads))  # (4, 2) each
         loss = kl(p_joint, q_joint)
         curves.append(torch.stack([loss, kl(p_x, q_joint.sum(1)), joint_kl.gap(p_joint, q_joint)]).detach())
         before = q_joint.sum(1).detach() if before is None else before
@@ -135,15 +138,15 @@ def run_bag(config, seed, device):
         "chance of heads, second coin": heads[order[1]],
         "weight of the first coin": weights[order[0]],
     }
-    arrays = {"curves": torch.stack(curves), "p_x": p_x, "before": before, "after": q_joint.sum(1).detach()}
+    curves = torch.stack(curves)  # (steps + 1, 3)
+    arrays = {"curves": curves, "p_x": p_x, "before": before, "after": q_joint.sum(1).detach()}
     return {"numbers": {name: value.detach() for name, value in numbers.items()}, "arrays": arrays}
 
 
 def draw_bag(results, config):
-    import matplotlib.pyplot as plt
-
+    """The joint KL and its two parts (steps + 1, 3), and the probabilities (4,) of the reports before and after."""
     a = results[0]["arrays"]
-    fig, (left, right) = plt.subplots(1, 2, figsize=(8.2, 3.2), width_ratios=(1.4, 1))
+    fig, (left, right) = drawing.panels(1, 2, (8.2, 3.2), width_ratios=(1.4, 1))
     names = ("joint KL", "marginal KL", "gap")
     for curve, name, color in zip(a["curves"].T, names, ("black", "blue", "orange"), strict=True):
         left.loglog(1 + torch.arange(len(curve)), curve.clamp(min=1e-12), color=COLORS[color], label=name)
@@ -159,14 +162,16 @@ def draw_bag(results, config):
 
 
 def verdict_bag(summary):
+    """Whether every start ends at the reports, and the chances of heads that it finds."""
     end = summary["joint KL at the end"]
-    first, second = summary["chance of heads, first coin"], summary["chance of heads, second coin"]
-    fitted = (
-        "every start ends below a millionth of a nat" if end["max"] < 1e-6 else "some start is still above 1e-6 nats"
-    )
-    spread = max(first["max"] - first["min"], second["max"] - second["min"])
-    agree = "in every start" if spread < 0.005 else "on average"
-    return f"{fitted}; the coins' chances of heads come out as {first['mean']:.2f} and {second['mean']:.2f} {agree}."
+    coins = [summary[f"chance of heads, {which} coin"] for which in ("first", "second")]
+    if not verdicts.finished(end):
+        return "no run finished."
+    lowest = verdicts.always_below(end, 1e-6)
+    fitted = "every start ends below a millionth of a nat" if lowest else "some start does not end below 1e-6 nats"
+    agree = "in every start" if max(coin["max"] - coin["min"] for coin in coins) < 0.005 else "on average"
+    first, second = (verdicts.mean(coin, ".2f") for coin in coins)
+    return f"{fitted}; the coins' chances of heads come out as {first} and {second} {agree}."
 
 
 RECIPES = {
@@ -177,10 +182,7 @@ RECIPES = {
         alt="A graph of boxes with chapter numbers. From the KL of two joints arrows lead to EM, VAE, GAN and autoregressive "
         "models; from the VAE to the conditional VAE, diffusion and AAE; from the GAN to AAE, ALI, DCGAN and the "
         "regularized GAN; and on to conditional GAN, WGAN-GP, AGE and alpha-GAN.",
-        run=run_map,
-        draw=draw_map,
-        quick=Map(),
-        full=Map(),
+        run=diagrams.run_nothing, draw=draw_map, full=Map(),
     ),
     "0.2": Recipe(
         title="Two coins in a bag",
@@ -188,11 +190,6 @@ RECIPES = {
         "the model's probabilities of the reports before and after.",
         alt="Left, three falling curves on logarithmic axes; the joint KL is on top and all end near zero. Right, four gray "
         "bars with squares off their tops and circles exactly on them.",
-        run=run_bag,
-        draw=draw_bag,
-        quick=Bag(steps=1000),
-        full=Bag(),
-        seeds=tuple(range(5)),
-        verdict=verdict_bag,
+        run=run_bag, draw=draw_bag, quick=Bag(steps=1000), full=Bag(), seeds=tuple(range(5)), verdict=verdict_bag,
     ),
-}
+}  # fmt: skip
