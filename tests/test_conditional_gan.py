@@ -20,6 +20,7 @@ from gentools.lab.optim import adam
 from gentools.lab.stream import Stream
 from gentools.lab.training import train
 from gentools.recipes import conditional_gan as recipe_module
+from gentools.recipes.shared import fitting
 
 seeds = st.integers(0, 10**6)
 
@@ -227,46 +228,29 @@ def test_samples_depend_on_the_class_only_where_it_is_seen():
         assert torch.equal(cgan.sample(nets, z, one), cgan.sample(nets, z, two)) is same
 
 
-def test_training_repeats_and_resumes_bit_for_bit(tmp_path, monkeypatch):
+def test_training_repeats_and_resumes_bit_for_bit(tmp_path, monkeypatch, capsys):
     t = recipe_module.Training(steps=30, width=8, points=200)
     rows, component = data.ring(200, 0)
 
-    def run(steps):
-        nets = cgan.networks(1, [2, 8, 2], [2, 8, 1], cgan.one_hot(8), cgan.one_hot(8))
-        part = dataclasses.replace(t, steps=steps)
-        return recipe_module.fit(nets, rows, component, part, 1, "cpu", "test")[0]
-
-    whole = run(30)
-    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), run(30).parameters(), strict=True))
-    monkeypatch.setenv("GENTOOLS_CHECKPOINTS", str(tmp_path))
-    monkeypatch.setattr(recipe_module, "train", stopped(train, 12))
-    with pytest.raises(KeyboardInterrupt):
-        run(30)
-    monkeypatch.setattr(recipe_module, "train", train_every(train, 5))
-    resumed = run(30)
-    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
-
-
-def train_every(train, every):
-    return lambda *args, **named: train(*args, save_every=every, **named)
-
-
-def stopped(train, at):
-    """`train` that is killed in step `at`."""
-
-    def killed(step, *args, **named):
-        calls = []
-
-        def counting(*inner):
-            calls.append(1)
-            if len(calls) > at:
+    def run(stop=math.inf):
+        def watch(done):
+            if done > stop:
                 raise KeyboardInterrupt
-            return step(*inner)
+            return {"seen": done}
 
-        counting.__qualname__ = repr(step)
-        return train(counting, *args, save_every=5, **named)
+        nets = cgan.networks(1, [2, 8, 2], [2, 8, 1], cgan.one_hot(8), cgan.one_hot(8))
+        recipe_module.train_cgan(nets, rows, component, t, 1, "cpu", watch=watch, log_every=5, save_every=5)
+        return nets
 
-    return killed
+    whole = run()
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), run().parameters(), strict=True))
+    monkeypatch.setenv("GENTOOLS_CHECKPOINTS", str(tmp_path))
+    monkeypatch.setattr(fitting, "LONG", 1)
+    with pytest.raises(KeyboardInterrupt):
+        run(stop=12)
+    resumed = run()
+    assert "resumed after 10 steps" in capsys.readouterr().out
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
 
 
 def test_the_class_is_learned_on_a_line():
@@ -302,7 +286,7 @@ def little_data(monkeypatch):
 
     judge = recipe_module.train_judge
     monkeypatch.setattr(recipe_module.data, "mnist", pictures)
-    monkeypatch.setattr(recipe_module, "train_judge", lambda x, c, k, seed: judge(x, c, k, seed, steps=20))
+    monkeypatch.setattr(recipe_module, "train_judge", functools.partial(judge, steps=20))
     monkeypatch.setattr(recipe_module, "best_shared", functools.partial(recipe_module.best_shared, rounds=1))
 
 
@@ -323,13 +307,13 @@ def test_recipes_run_and_draw(id, scale, little_data):
 
 def test_the_unseen_combination_is_not_in_the_training_set(little_data, monkeypatch):
     fitted = []
-    original = recipe_module.fit
+    original = recipe_module.train_cgan
 
     def spy(nets, rows, c, *args, **named):
         fitted.append(c)
         return original(nets, rows, c, *args, **named)
 
-    monkeypatch.setattr(recipe_module, "fit", spy)
+    monkeypatch.setattr(recipe_module, "train_cgan", spy)
     config = tiny(recipes.find("7.5").config("cpu"))
     recipe_module.run_unseen(config, 1, "cpu")
     assert len(fitted) == 4
@@ -339,8 +323,8 @@ def test_the_unseen_combination_is_not_in_the_training_set(little_data, monkeypa
 
 def test_styles_keep_pictures_and_can_be_undone():
     x = torch.randint(256, (6, 1, 14, 14), dtype=torch.uint8)
-    for name, style in recipe_module.STYLES.items():
-        y, k = recipe_module.with_style(x, torch.arange(6), name)
+    for style in recipe_module.STYLES.values():
+        y, k = recipe_module.with_style(x, torch.arange(6), style)
         assert torch.equal(y[::2], x[::2]) and torch.equal(y[1::2], style(x)[1::2])
         assert torch.equal(k, torch.arange(6) * 2 + torch.arange(6) % 2)
         again = x
@@ -360,6 +344,8 @@ def test_verdicts_can_say_either():
 
     assert "no more often than chance" in placed(one(0.1, 0.05, 0.15), one(0.97))
     assert "nine times chance" in placed(one(0.95), one(0.97)) and "below" in placed(one(0.95), one(0.97))
+    assert "one run has no interval" in placed(records.summarize([0.3]), one(0.97))
+    assert "nine times chance" in placed(records.summarize([0.95]), one(0.97))
     assert "not told from" in placed(one(0.97, 0.9, 0.99), one(0.97)) and "off chance" in placed(one(0.3), one(0.97))
 
     names = [f"{style}, {how}: " for style in recipe_module.STYLES for how in recipe_module.CODES]
@@ -371,7 +357,7 @@ def test_verdicts_can_say_either():
             | {n + "unseen, style right": one(1.0) for n in names}
         )
 
-    assert unseen(one(0.1)).count("less than half") == 4 and unseen(one(0.9)).count(": as often (") == 4
+    assert unseen(one(0.1)).count("less than half") == 4 and unseen(one(0.9)).count(": not separated (") == 4
     assert unseen(one(0.7)).count(": less often (") == 4
 
     def ring(value):
@@ -393,7 +379,8 @@ def test_verdicts_can_say_either():
             | {f"{name}, trained: std of x": trained for name in recipe_module.DIVERGENCES}
         )
 
-    assert between(one(1.0)).count("all seeds end on that side") == 2 and "the seeds disagree" in between(one(2.2))
+    assert between(one(1.0)).count(", and all seeds end on that side") == 2
+    assert between(one(2.2)).count(", and not all seeds end on that side") == 2
 
 
 def test_the_parts_of_the_logit_by_loops():

@@ -1,5 +1,6 @@
 """Chapter 06 against torch's own layers, dense matrices, scipy and plain loops."""
 
+import dataclasses
 import inspect
 import math
 
@@ -23,6 +24,8 @@ from gentools.lab.records import summarize
 from gentools.lab.stream import Stream
 from gentools.lab.training import train
 from gentools.recipes import dcgan as experiments
+from gentools.recipes import dcgan_latent
+from gentools.recipes.shared import dcgans, fitting
 
 SIZES = (8, 16, 28, 32, 64)
 
@@ -355,7 +358,7 @@ def test_exemplars_follow_the_rule():
     rng = generator(0, "exemplars")
     probabilities = torch.softmax(6 * torch.randn(400, 3, generator=rng), 1)
     shade = torch.rand(400, generator=rng)
-    found, begins = experiments.exemplars(probabilities, shade, 0.9)
+    found, begins = dcgan_latent.exemplars(probabilities, shade, 0.9)
     for (k, kind), rows in found.items():
         assert (probabilities[rows, k] >= 0.9).all() and (rows.diff() > 0).all()
         sure = shade[probabilities[:, k] >= 0.9]
@@ -364,34 +367,46 @@ def test_exemplars_follow_the_rule():
         assert kind == "dark" or shade[rows].min() >= begins[k] - 1e-6
 
 
-def test_quick_training_is_kept_nowhere_and_own_pictures_have_no_labels(tmp_path):
-    assert experiments.folder(experiments.QUICK, 0) is None
-    code = (dcgan.step,)
-    names = {experiments.folder(experiments.Training(width=w), s, *code) for w in (8, 16) for s in (0, 1)}
-    assert len(names) == 4
+def test_own_pictures_have_no_labels(tmp_path):
     np.savez(tmp_path / "own.npz", x=np.zeros((3, 16, 16, 3), np.uint8))
-    images, labels = experiments.pictures(str(tmp_path / "own.npz"), "train", 16)
+    images, labels = dcgans.pictures(str(tmp_path / "own.npz"), "train", 16)
     assert images.shape == (3, 3, 16, 16) and labels is None
 
 
 def test_own_pictures_train_and_give_a_figure(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), np.uint8)
     np.savez(tmp_path / "own.npz", x=pixels)
-    config = experiments.Training(
-        str(tmp_path / "own.npz"), 16, width=4, latent=5, batch=8, steps=4, moments=2, evaluated=4, keep=False
-    )
-    result = experiments.run_samples(experiments.Samples(config, moments=(1, 2)), 0, "cpu")
+    config = dcgans.Training(str(tmp_path / "own.npz"), 16, width=4, latent=5, batch=8, steps=4, moments=2, evaluated=4)
+    result = experiments.run_samples(experiments.Samples(config, shown=(1, 2)), 0, "cpu")
     assert result["arrays"]["pictures"].shape == (2, 40, 3, 16, 16)
-    experiments.draw_samples([result], experiments.Samples(config, moments=(1, 2)))
+    experiments.draw_samples([result], experiments.Samples(config, shown=(1, 2)))
 
 
-SMALL = experiments.Training(
-    "digits", 8, width=4, latent=8, batch=8, steps=4, judge_steps=150, evaluated=60, moments=2, keep=False
-)
+SMALL = dcgans.Training("digits", 8, width=4, latent=8, batch=8, steps=4, judge_steps=150, evaluated=60, moments=2)
+
+
+def test_a_run_is_kept_under_what_is_trained_and_what_is_looked_at(tmp_path, monkeypatch):
+    """Short runs leave nothing. A long one is found again by the next figure, with what was seen of it."""
+    monkeypatch.setenv("GENTOOLS_CHECKPOINTS", str(tmp_path))
+    dcgans.train_dcgan(SMALL, 0, "cpu")
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(fitting, "LONG", 1)
+    first = dcgans.train_dcgan(SMALL, 0, "cpu")
+    kept = len(list(tmp_path.iterdir()))
+    again = dcgans.train_dcgan(SMALL, 0, "cpu")
+    assert len(list(tmp_path.iterdir())) == kept
+    assert [w["settled"] for w in again[2].watched] == [w["settled"] for w in first[2].watched]
+    for one, other in ((first[0], again[0]), (first[1].nets, again[1].nets)):  # live and averaged weights
+        assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+    for changed in ({"evaluated": 50}, {"width": 6}):
+        dcgans.train_dcgan(dataclasses.replace(SMALL, **changed), 0, "cpu")
+    dcgans.train_dcgan(SMALL, 1, "cpu")
+    dcgans.train_dcgan(SMALL, 0, "cpu", gan.step)
+    assert len(list(tmp_path.iterdir())) == kept + 4 + 1  # four other runs, and one judge for all of them
 
 
 def test_comparisons_run_and_speak():
-    for id, config in (("6.4", experiments.Averages(SMALL)), ("6.6", experiments.Walks(SMALL))):
+    for id, config in (("6.4", experiments.Averages(SMALL)), ("6.6", dcgan_latent.Walks(SMALL))):
         recipe = recipes.find(id)
         results = [recipe.run(config, seed, "cpu") for seed in (0, 1)]
         assert all(math.isfinite(float(v)) for r in results for v in r["numbers"].values())
@@ -402,15 +417,15 @@ def test_comparisons_run_and_speak():
 
 def test_verdicts_can_say_either():
     down, none = summarize([-2.0, -2.1, -1.9]), summarize([-1.0, 1.0, 0.1])
-    assert "lowers the distance in every seed" in experiments._change(down)
-    assert "no resolved difference" in experiments._change(none)
-    assert experiments._against(none) == "is not resolved from"
+    assert "lowers the distance in every seed" in experiments.change(down)
+    assert "no resolved difference" in experiments.change(none)
+    assert dcgan_latent.against(none) == "is not resolved from"
 
 
 def test_an_untrained_generator_has_no_exemplars():
-    for run in (experiments.run_picture, experiments.run_scores):
+    for run in (dcgan_latent.run_picture, dcgan_latent.run_scores):
         with pytest.raises(ValueError, match="train longer"):
-            run(experiments.Analogies(SMALL, candidates=300), 0, "cpu")
+            run(dcgan_latent.Analogies(SMALL, candidates=300), 0, "cpu")
 
 
 def test_only_layers_without_batchnorm_have_a_bias():

@@ -153,7 +153,7 @@ def test_own_pictures_are_another_experiment(sandbox, monkeypatch, tmp_path):
     ran = []
 
     def run(config, seed, device):
-        ran.append(float(dcgan.pictures(config.training.pictures, "train", 8)[0].double().mean()))
+        ran.append(float(dcgan.pictures(config.training.data, "train", 8)[0].double().mean()))
         return {"numbers": {"mean": ran[-1]}}
 
     config = dcgan.Samples(dcgan.Training("faces64.npz", 8))

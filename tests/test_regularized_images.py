@@ -125,9 +125,7 @@ def test_own_pictures_are_scored_on_pictures_the_critic_has_not_seen(tmp_path):
 
     path = tmp_path / "own.npz"
     np.savez(path, images=np.random.default_rng(0).integers(0, 255, (40, 8, 8, 3), dtype=np.uint8))
-    config = dataclasses.replace(
-        regularized_images.QUICK, pictures=str(path), steps=20, moments=2, batch=4, critic_steps=2
-    )
+    config = dataclasses.replace(regularized_images.QUICK, data=str(path), steps=20, moments=2, batch=4, critic_steps=2)
     seen, held = regularized_images.real_pictures(config)
     assert len(seen) == 32 and len(held) == 8
     result = regularized_images.run_first(regularized_images.Compared(config), 0, "cpu")

@@ -13,7 +13,7 @@ from gentools import recipes, reproduce
 from gentools.lab import closure, records, session, trial
 from gentools.lab.chapters import CHAPTERS
 from gentools.lab.history import History
-from gentools.recipes import conditional_gan, dcgan, joint_kl, recording, reproducing
+from gentools.recipes import dcgan, joint_kl, recording, reproducing
 from gentools.recipes.shared import fitting
 
 
@@ -165,7 +165,6 @@ def tiny(id):
 def test_every_recorded_network_figure_is_reproduced_at_tiny_size(id, full, monkeypatch, capsys):
     """Trainings of two steps stand in for whole ones, so that no field of the configuration need be named steps."""
     monkeypatch.setattr(reproducing, "_affordable", lambda *_: True)
-    monkeypatch.setattr(conditional_gan, "train_judge", functools.partial(conditional_gan.train_judge, steps=2))
     monkeypatch.setenv("TQDM_DISABLE", "1")
     reproducing._forget()
     try:
@@ -203,7 +202,6 @@ def test_no_recipe_is_pinned_to_the_cpu(id, monkeypatch):
     devices = Devices()
     monkeypatch.setattr(trial, "active", devices)
     monkeypatch.setattr("gentools.lab.stream.find_device", torch.device)
-    monkeypatch.setattr(conditional_gan, "train_judge", functools.partial(conditional_gan.train_judge, steps=2))
     recipe = recipes.find(id)
     config = reproducing.override(recipe.config("quick"), **tiny(id))
     reproducing._forget()

@@ -23,9 +23,9 @@ import gentools
 from gentools import aae, ali, conditional_gan, conditional_vae, dcgan, gan, recipes, regularized_gan, vae
 from gentools.lab.networks import frozen
 from gentools.recipes import conditional_vae as labels_recipes
-from gentools.recipes import dcgan as pictures_recipes
 from gentools.recipes import regularized_gan as regularized_recipes
 from gentools.recipes import regularized_images
+from gentools.recipes.shared import judging
 
 N = 5  # rows of a batch
 CLASSES = 3
@@ -730,13 +730,11 @@ def classifier_textbook(nets, x, z):
     return {"loss": mean(losses)}
 
 
-@covers(pictures_recipes.judge_step)
+@covers(judging.judge_step)
 def test_judge():
     net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Tanh(), nn.Flatten(), nn.Linear(8, CLASSES))
     batches = [((normals(s, N, 1, 4, 4), LABELS[s]), normals(s, N, 1)) for s in (0, 1)]
-    compared(
-        pictures_recipes.judge_step, classifier_textbook, shaken(nn.ModuleDict({"judge": net})), batches, ["judge"]
-    )
+    compared(judging.judge_step, classifier_textbook, shaken(nn.ModuleDict({"judge": net})), batches, ["judge"])
 
 
 @covers(labels_recipes.classify_step)

@@ -1,64 +1,43 @@
 """Experiments of chapter 07: where the label goes, class grids on digits, and a combination that was never seen."""
 
 import functools
-import os
 from dataclasses import dataclass
-from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch.nn import Sigmoid
-from torch.nn.functional import avg_pool2d, cross_entropy
+from torch.nn.functional import avg_pool2d
 
 from gentools import conditional_gan as cgan
 from gentools import evaluation, gan
 from gentools.lab import data
 from gentools.lab.divergences import js, kl
 from gentools.lab.networks import mlp
-from gentools.lab.optim import adam, cosine
+from gentools.lab.optim import cosine
 from gentools.lab.plots import COLORS, MARKERS, image_grid
 from gentools.lab.randomness import generator
-from gentools.lab.stream import Stream
-from gentools.lab.training import train
+from gentools.lab.stream import unit
 from gentools.recipes import Recipe
+from gentools.recipes.shared import arms, drawing, judging, verdicts
+from gentools.recipes.shared.drawing import Look
+from gentools.recipes.shared.fitting import adams, fit_kept
+from gentools.recipes.shared.points import RING, score
 
 
-def fit(nets, rows, c, training, seed, device, name, loss=gan.non_saturating_loss, watch=None, every=500):
-    """Train a conditional GAN on rows with classes c. Returns networks and History.
+def train_cgan(nets, rows, c, training, seed, device, loss=gan.non_saturating_loss, **how):
+    """Train a conditional GAN, which stands on `device`, on rows (n, ...) with classes c (n,). Returns the History.
 
-    Where GENTOOLS_CHECKPOINTS names a folder, the run keeps checkpoints there under `name` and resumes after a kill.
+    how: what `train` takes besides, as watch and log_every.
     """
-    nets = nets.to(device)
-    opts = {player: adam(net.parameters(), training.rate, (0.5, 0.999)) for player, net in nets.items()}
-    stream = Stream((rows, c), training.batch, training.z_size, device=device)
-    step = functools.partial(cgan.step, generator_loss=loss)
-    kept = os.environ.get("GENTOOLS_CHECKPOINTS")
-    folder = Path(kept) / f"{name}, seed {seed}".replace(" ", "_") if kept else None
-    seen = watch and (lambda done: watch(nets, done))
-    return nets, train(
-        step,
-        nets,
-        opts,
-        stream,
-        training.steps,
-        seed,
-        watch=seen,
-        log_every=every,
-        folder=folder,
-        config={"name": name, "training": repr(training)},
-    )
+    step, opts = functools.partial(cgan.step, generator_loss=loss), adams(nets, training.learning_rate, (0.5, 0.999))
+    return fit_kept(step, nets, opts, (rows, c), training.latent, batch=training.batch, steps=training.steps,
+                    seed=seed, device=device, **how)  # fmt: skip
 
 
-def noise(n, nets, z_size, seed, *keys):
-    """n rows of z from the seed alone, on the device of the networks."""
-    z = torch.randn(n, z_size, generator=generator(seed, "evaluation", *keys))
+def noise(n, nets, latent, seed, *keys):
+    """z (n, latent) from the seed alone, on the device of the networks."""
+    z = torch.randn(n, latent, generator=generator(seed, "evaluation", *keys))
     return z.to(next(nets.parameters()).device)
-
-
-def points_of(ax, x, values, color, marker):
-    """One point per seed at place x, and a bar at their mean."""
-    spread = (torch.arange(len(values)) - (len(values) - 1) / 2) * 0.07
-    ax.plot(x + spread, values, ls="", ms=6, alpha=0.8, color=color, marker=marker)
-    ax.plot([x - 0.3, x + 0.3], [sum(values) / len(values)] * 2, color="black", lw=1.2, ls="-")
 
 
 # 7.1 A generator that cannot see the class, exactly
@@ -66,18 +45,22 @@ def points_of(ax, x, values, color, marker):
 
 @dataclass(frozen=True)
 class Training:
+    """One conditional GAN of linear layers, on points."""
+
     batch: int = 128
     steps: int = 4000
-    z_size: int = 2
-    rate: float = 1e-3
-    width: int = 64
-    points: int = 20_000
+    latent: int = 2
+    learning_rate: float = 1e-3  # of both players
+    width: int = 64  # of the two hidden layers
+    points: int = 20_000  # drawn once, to train on
 
 
 @dataclass(frozen=True)
 class Between:
+    """Two Gaussians on a line, one per class, and a generator that does not see the class."""
+
     training: Training = Training()
-    centers: tuple = (-2.0, 2.0)  # of two Gaussians of standard deviation 1, one per class
+    centers: tuple = (-2.0, 2.0)  # of the Gaussians, whose standard deviation is 1
 
 
 DIVERGENCES = {
@@ -88,8 +71,8 @@ DIVERGENCES = {
 
 
 def best_shared(divergence, p_xc, rounds=60):
-    """The q(x) that minimizes divergence(p(x,c), q(x)p(c)), by LBFGS on its logits, which starts at the marginal."""
-    logits = p_xc.sum(1).log().requires_grad_()
+    """The q(x) (n,) that minimizes divergence(p(x,c), q(x)p(c)), by LBFGS on its logits, which starts at the marginal."""
+    logits = p_xc.sum(1).log().requires_grad_()  # (n,)
     search = torch.optim.LBFGS([logits], max_iter=50, line_search_fn="strong_wolfe", tolerance_grad=1e-12)
 
     def closure():
@@ -103,36 +86,41 @@ def best_shared(divergence, p_xc, rounds=60):
     return logits.detach().softmax(0)
 
 
+def exact_between(config):
+    """Places x (561,) on the line, and the best q(x) there under three divergences, beside data and geometric mean."""
+    x = torch.linspace(-7, 7, 561, dtype=torch.float64)
+    p_xc = torch.exp(-((x[:, None] - torch.tensor(config.centers, dtype=torch.float64)) ** 2) / 2)  # (561, 2)
+    p_xc = p_xc / p_xc.sum()
+    found = {name: best_shared(divergence, p_xc) for name, divergence in DIVERGENCES.items()}
+    return x, found | {"data": p_xc.sum(1), "geometric mean": cgan.blind_generator(p_xc)[0]}
+
+
 def run_between(config, seed, device):
     """Two overlapping classes on a line: the best q(x) under three divergences, and generators trained with D(x,c)."""
-    x = torch.linspace(-7, 7, 561, dtype=torch.float64)
-    centers = torch.tensor(config.centers, dtype=torch.float64)
-    p_xc = torch.exp(-((x[:, None] - centers) ** 2) / 2)
-    p_xc = p_xc / p_xc.sum()
-    exact = {name: best_shared(d, p_xc) for name, d in DIVERGENCES.items()}
-    exact |= {"data": p_xc.sum(1), "geometric mean": cgan.blind_generator(p_xc)[0]}
+    x, exact = exact_between(config)
     arrays = {"x": x} | {f"{name} q": q for name, q in exact.items()}
-    numbers = {f"{name}, exact: std of x": ((q * x**2).sum() - (q * x).sum() ** 2).sqrt() for name, q in exact.items()}
-
+    numbers = {
+        (f"{name}, exact", "std of x"): ((q * x**2).sum() - (q * x).sum() ** 2).sqrt() for name, q in exact.items()
+    }
     t, rng = config.training, generator(seed, "between")
-    c = torch.randint(2, (t.points,), generator=rng)
-    rows = centers[c].float()[:, None] + torch.randn(t.points, 1, generator=rng)
+    c = torch.randint(2, (t.points,), generator=rng)  # (points,)
+    centers = torch.tensor(config.centers, dtype=torch.float64)
+    rows = centers[c].float()[:, None] + torch.randn(t.points, 1, generator=rng)  # (points, 1)
     for name in DIVERGENCES:
-        sizes = ([t.z_size, t.width, t.width, 1], [1, t.width, t.width, 1])
-        nets = cgan.networks(seed, *sizes, cgan.blind(2), cgan.one_hot(2))
-        nets, _ = fit(nets, rows, c, t, seed, device, f"7.1 {name}", gan.LOSSES[name])
-        made = cgan.sample(nets, noise(10_000, nets, t.z_size, seed), c[:10_000].to(device)).cpu()[:, 0]
-        arrays[f"{name} samples"] = made
-        numbers[f"{name}, trained: std of x"] = made.std()
-    return {"numbers": numbers, "arrays": arrays}
+        sizes = ([t.latent, t.width, t.width, 1], [1, t.width, t.width, 1])
+        nets = cgan.networks(seed, *sizes, cgan.blind(2), cgan.one_hot(2)).to(device)
+        train_cgan(nets, rows, c, t, seed, device, gan.LOSSES[name])
+        made = cgan.sample(nets, noise(10_000, nets, t.latent, seed), c[:10_000].to(device)).cpu()[:, 0]
+        arrays[f"{name} samples"] = made  # (10000,)
+        numbers[f"{name}, trained", "std of x"] = made.std()
+    return {"numbers": arms.named(numbers), "arrays": arrays}
 
 
 def draw_between(results, config):
-    import matplotlib.pyplot as plt
-
+    """A panel per loss: densities q (561,) and histograms of the samples (10000,) of every seed."""
     a = results[0]["arrays"]
     x, dx = a["x"], float(a["x"][1] - a["x"][0])
-    fig, axes = plt.subplots(1, 3, figsize=(8.4, 3.5), sharey=True)
+    fig, axes = drawing.panels(1, 3, (8.4, 3.5), sharey=True)
     for ax, name in zip(axes, DIVERGENCES, strict=True):
         for i, r in enumerate(results):
             made = r["arrays"][f"{name} samples"].double()
@@ -143,44 +131,55 @@ def draw_between(results, config):
         ax.plot(x, a["geometric mean q"] / dx, color=COLORS["orange"], ls="--", lw=1.4, label="geometric mean")
         ax.set(title=f"{name} loss", xlabel="x", xlim=(-6, 6), xticks=(-4, -2, 0, 2, 4))
     axes[0].set_ylabel("density")
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    drawing.legend_below(fig, axes[0], columns=4)
     return fig
 
 
 def verdict_between(summary):
-    data, middle = summary["data, exact: std of x"]["mean"], summary["geometric mean, exact: std of x"]["mean"]
+    """For each loss: is the best generator's spread nearer to the data's or to the geometric mean's, and the trained?"""
+    ends = ("data", "geometric mean")
+    exact = {name: summary[f"{name}, exact: std of x"]["mean"] for name in (*DIVERGENCES, *ends)}
+    if None in exact.values():
+        return "No run finished."
+    data_, middle = (exact[name] for name in ends)
     words = []
     for name in DIVERGENCES:
-        exact, s = summary[f"{name}, exact: std of x"]["mean"], summary[f"{name}, trained: std of x"]
-        side = "of the data" if abs(exact - data) < abs(exact - middle) else "of the geometric mean"
-        near = "all seeds end on that side" if _same_side(exact, s, (data + middle) / 2) else "the seeds disagree"
-        words.append(f"{name} loss: the best generator has a spread near that {side}, and {near}")
-    return "Class in D and not in G. " + "; ".join(words) + "."
-
-
-def _same_side(exact, s, middle):
-    return not s["failed"] and (s["max"] < middle if exact < middle else s["min"] > middle)
+        side = "of the data" if abs(exact[name] - data_) < abs(exact[name] - middle) else "of the geometric mean"
+        trained, between = summary[f"{name}, trained: std of x"], (data_ + middle) / 2
+        beyond = verdicts.always_below if exact[name] < between else verdicts.always_above
+        ending = "all seeds end on that side" if beyond(trained, between) else "not all seeds end on that side"
+        words.append(f"{name} loss: the best generator has a spread near that {side}, and {ending}")
+    return f"Class in D and not in G. {'; '.join(words)}."
 
 
 # 7.2 Four places for the label, on a ring
 
 
-PLACES = {  # which player sees the class
-    "both": (True, True),
-    "only D": (False, True),
-    "only G": (True, False),
-    "neither": (False, False),
+class Place(NamedTuple):
+    """Where the class goes: how the generator and the discriminator are told it, as functions of the number of classes."""
+
+    generator: object
+    discriminator: object
+
+
+PLACES = {
+    "both": Place(cgan.one_hot, cgan.one_hot),
+    "only D": Place(cgan.blind, cgan.one_hot),
+    "only G": Place(cgan.one_hot, cgan.blind),
+    "neither": Place(cgan.blind, cgan.blind),
 }
-LOOKS = dict(zip(PLACES, zip(("blue", "orange", "vermillion", "green"), MARKERS, strict=False), strict=True))
+LOOKS = drawing.looks({place: place.replace(" ", "\n") for place in PLACES}, ("blue", "orange", "vermillion", "green"))
 
 
 def codes(place, classes):
-    """The codes of generator and discriminator."""
-    return [cgan.one_hot(classes) if sees else cgan.blind(classes) for sees in PLACES[place]]
+    """The codes of generator and discriminator, a row per class."""
+    return [code(classes) for code in place]
 
 
 @dataclass(frozen=True)
 class Ring:
+    """Conditional GANs on the ring, with the label in four places."""
+
     training: Training = Training(steps=6000, width=128, points=50_000)
     classes: int = 4
 
@@ -188,94 +187,74 @@ class Ring:
 def run_ring(config, seed, device):
     """Eight Gaussians on a ring, opposite ones of one class: how often is the asked class what comes out?"""
     t, k = config.training, config.classes
-    rows, component = data.ring(t.points, seed)
+    rows, component = RING.draw(t.points, seed)  # (points, 2), (points,)
     numbers, arrays = {}, {}
     asked = torch.arange(k).repeat_interleave(600)
-    for place in PLACES:
-        nets = cgan.networks(seed, [t.z_size, t.width, t.width, 2], [2, t.width, t.width, 1], *codes(place, k))
-        nets, _ = fit(nets, rows, component % k, t, seed, device, f"7.2 {place}")
-        made = cgan.sample(nets, noise(len(asked), nets, t.z_size, seed), asked.to(device)).cpu()
-        nearest = torch.cdist(made, data.ring_centers()).argmin(1)
-        found = evaluation.modes(made, data.ring_centers(), data.RING_STD)
+    for name, place in PLACES.items():
+        sizes = ([t.latent, t.width, t.width, 2], [2, t.width, t.width, 1])
+        nets = cgan.networks(seed, *sizes, *codes(place, k)).to(device)
+        train_cgan(nets, rows, component % k, t, seed, device)
+        made = cgan.sample(nets, noise(len(asked), nets, t.latent, seed), asked.to(device)).cpu()  # (600 k, 2)
+        nearest, found = torch.cdist(made, RING.centers()).argmin(1), score(made, RING)
         numbers |= {
-            f"{place}: asked class": (nearest % k == asked).float().mean(),
-            f"{place}: modes": found.covered,
-            f"{place}: high-quality share": found.quality,
+            (name, "asked class"): (nearest % k == asked).float().mean(),
+            (name, "modes"): found.covered,
+            (name, "high-quality share"): found.quality,
         }
-        arrays |= {f"{place} samples": made, "asked": asked}
-    return {"numbers": numbers, "arrays": arrays}
+        arrays |= {f"{name} samples": made, "asked": asked}
+    return {"numbers": arms.named(numbers), "arrays": arrays}
 
 
 def draw_ring(results, config):
-    import matplotlib.pyplot as plt
-
+    """Samples (600 k, 2) of seed 0 for each place; below, three scores of every seed."""
     a, k = results[0]["arrays"], config.classes
-    fig, axes = plt.subplot_mosaic("aaabbbcccddd;xxxxyyyyzzzz", figsize=(8.4, 5.3), height_ratios=(1, 1.1))
-    colors = [COLORS[name] for name in ("blue", "orange", "green", "purple")]
+    fig, axes = drawing.mosaic("aaabbbcccddd;xxxxyyyyzzzz", (8.4, 5.3), height_ratios=(1, 1.1))
     for key, place in zip("abcd", PLACES, strict=True):
-        for part in range(6):  # in turns, so that no class covers the others
-            for c, color in enumerate(colors):
-                x = a[f"{place} samples"][a["asked"] == c][part::6]
-                axes[key].plot(*x.T, ls="", marker=MARKERS[c], ms=2.5, alpha=0.5, color=color)
-        for c, color in enumerate(colors):
-            axes[key].plot(*data.ring_centers()[c::k].T, ls="", marker="o", ms=13, mfc="none", mew=1.3, color=color)
-        axes[key].set(title=place, xlim=(-2.7, 2.7), ylim=(-2.7, 2.7), aspect="equal", xticks=(), yticks=())
-    chance = evaluation.chance_lines(data.ring_centers(), data.RING_STD, len(a["asked"]))
-    panels = {"x": ("asked class", 1 / k, "chance"), "y": ("modes", None, None)}
-    panels["z"] = ("high-quality share", chance["Gaussian"][1], "one Gaussian")
-    for key, (what, level, text) in panels.items():
-        ax = axes[key]
-        for x, (place, (color, marker)) in enumerate(LOOKS.items()):
-            points_of(ax, x, [float(r["numbers"][f"{place}: {what}"]) for r in results], COLORS[color], marker)
-        if level is not None:
-            ax.axhline(level, color="0.45", ls="--", lw=1.2, zorder=0)
-            ax.annotate(text, (-0.45, level), (0, 3), textcoords="offset points", color="0.3")
-        ax.set(title=what, xticks=range(4), xlim=(-0.5, 3.5), ylim=(0, 8.6) if what == "modes" else (-0.03, 1.06))
-        ax.set_xticklabels([place.replace(" ", "\n") for place in PLACES])
+        draw_classes(axes[key], a[f"{place} samples"], a["asked"], k)
+        axes[key].set_title(place)
+    chance = evaluation.chance_lines(RING.centers(), RING.std, len(a["asked"]))
+    levels = {"asked class": (1 / k, "chance"), "high-quality share": (chance["Gaussian"][1], "one Gaussian")}
+    for key, what in zip("xyz", ("asked class", "modes", "high-quality share"), strict=True):
+        names = {place: arms.name(place, what) for place in PLACES}
+        drawing.seed_columns(axes[key], results, names, LOOKS, spread=0.07)
+        if what in levels:
+            drawing.level(axes[key], *levels[what], at=0.0125, ls="--")
+        axes[key].set(title=what, ylim=(0, 8.6) if what == "modes" else (-0.03, 1.06))
     return fig
 
 
+def draw_classes(ax, samples, asked, classes):
+    """Samples (n, 2) in the color of the class that was asked for (n,), and the true modes as rings in theirs."""
+    colors = [COLORS[name] for name in ("blue", "orange", "green", "purple")]
+    for part in range(6):  # in turns, so that no class covers the others
+        for c, color in enumerate(colors):
+            ax.plot(*samples[asked == c][part::6].T, ls="", marker=MARKERS[c], ms=2.5, alpha=0.5, color=color)
+    for c, color in enumerate(colors):
+        ax.plot(*RING.centers()[c::classes].T, ls="", marker="o", ms=13, mfc="none", mew=1.3, color=color)
+    ax.set(xlim=(-2.7, 2.7), ylim=(-2.7, 2.7), aspect="equal", xticks=(), yticks=())
+
+
 def verdict_ring(summary):
-    chance, words = 0.25, []
-    for place in PLACES:
-        s = summary[f"{place}: asked class"]
-        near = abs(s["mean"] - chance) <= 0.02
-        word = (
-            "more than twice chance in every seed" if s["min"] > 2 * chance else "at chance" if near else "off chance"
-        )
-        modes, quality = (summary[f"{place}: {what}"] for what in ("modes", "high-quality share"))
-        share = f"{100 * quality['min']:.0f} to {100 * quality['max']:.0f} %"
-        found = f"{modes['min']:.0f} to {modes['max']:.0f}" if modes["min"] < modes["max"] else f"{modes['min']:.0f}"
-        words.append(f"{place}: asked class {word}, {found} modes, {share} good samples")
-    return f"Label in {'; '.join(words)}."
+    """For each place of the label: asked class against chance, modes, and share of good samples."""
+    return f"Label in {'; '.join(f'{place}: {said_of_place(summary, place)}' for place in PLACES)}."
 
 
-def _holds(s, value):
-    """Does the 95 % interval hold the value?"""
-    return s["low"] is None or s["low"] <= value <= s["high"]
+def said_of_place(summary, place, chance=0.25):
+    """What the runs with the label in one place did."""
+    asked, modes, quality = (summary[arms.name(place, w)] for w in ("asked class", "modes", "high-quality share"))
+    if not verdicts.finished(asked):
+        return "no run finished"
+    off = "at chance" if verdicts.near(asked, chance, 0.02) else "off chance"
+    word = "more than twice chance in every seed" if verdicts.always_above(asked, 2 * chance) else off
+    share = f"{100 * quality['min']:.0f} to {100 * quality['max']:.0f} %"
+    return f"asked class {word}, {verdicts.span(modes, '.0f')} modes, {share} good samples"
 
 
 # 7.3 to 7.5 Digits
 
 
-@dataclass(frozen=True)
-class Digits:
-    """One conditional GAN on digits: "digits" (8x8, linear layers), "mnist 14x14" or "mnist" (28x28), convolutional."""
-
-    images: str = "mnist 14x14"
-    batch: int = 64
-    steps: int = 4000
-    z_size: int = 32
-    rate: float = 1e-3
-    width: int = 32
-
-
-T4 = Digits("mnist", batch=128, steps=10_000, z_size=64, rate=5e-4, width=64)
-SCANS = Digits("digits", steps=4000, z_size=8, width=128)
-
-
 def load(name, split):
-    """Images, uint8 (n, 1, side, side), and classes. The scans are split 1,400 to 397, in their order."""
+    """Images, uint8 (n, 1, side, side), and classes (n,). The scans are split 1,400 to 397, in their order."""
     if name == "digits":
         part = slice(1400) if split == "train" else slice(1400, None)
         return tuple(tensor[part] for tensor in data.digits())
@@ -283,244 +262,292 @@ def load(name, split):
     return (avg_pool2d(x.float(), 2).round().to(torch.uint8) if name == "mnist 14x14" else x), c
 
 
-def make_networks(config, side, seed, code_g, code_d):
-    """Networks of the configuration, which map z (n, z_size) to images (n, 1, side, side) and those to a logit."""
-    if config.images != "digits":
-        return cgan.image_networks(seed, config.z_size, code_g, code_d, side, config.width)
-    w = config.width
-    return cgan.networks(seed, [config.z_size, w, w, side**2], [side**2, w, w, 1], code_g, code_d, Sigmoid())
+def linear_networks(config, seed, codes):
+    """z (n, latent) -> images as vectors (n, side^2) -> logits (n, 1)."""
+    w, pixels = config.width, config.data.side**2
+    return cgan.networks(seed, [config.latent, w, w, pixels], [pixels, w, w, 1], *codes, Sigmoid())
 
 
-def fit_digits(config, x, c, seed, device, name, code_g, code_d, watch=None, every=500):
-    """`fit` on images: linear networks get them as vectors."""
-    nets = make_networks(config, x.shape[-1], seed, code_g, code_d)
-    rows = x.flatten(1) if config.images == "digits" else x
-    return fit(nets, rows, c, config, seed, device, name, watch=watch, every=every)
+def image_networks(config, seed, codes):
+    """z (n, latent) -> images (n, 1, side, side) -> logits (n, 1)."""
+    return cgan.image_networks(seed, config.latent, *codes, config.data.side, config.width)
 
 
-def train_judge(x, c, classes, seed, steps=5000):
+def as_vectors(x):
+    """Images (n, 1, side, side) as linear layers take them, (n, side^2)."""
+    return x.flatten(1)
+
+
+def as_images(x):
+    """Images (n, 1, side, side) as they are."""
+    return x
+
+
+class Images(NamedTuple):
+    """Pictures by the name that `load` knows, their side, and the networks for them with what these take."""
+
+    name: str
+    side: int
+    networks: object
+    rows: object
+
+
+SCANS = Images("digits", 8, linear_networks, as_vectors)
+SMALL_MNIST = Images("mnist 14x14", 14, image_networks, as_images)
+MNIST = Images("mnist", 28, image_networks, as_images)
+
+
+@dataclass(frozen=True)
+class Digits:
+    """One conditional GAN on digits."""
+
+    data: Images = SMALL_MNIST
+    batch: int = 64
+    steps: int = 4000
+    latent: int = 32
+    learning_rate: float = 1e-3  # of both players
+    width: int = 32  # of the hidden layers, or maps of the largest one
+
+
+T4 = Digits(MNIST, batch=128, steps=10_000, latent=64, learning_rate=5e-4, width=64)
+QUICK = Digits(SCANS, steps=4000, latent=8, width=128)
+
+
+def train_judge(x, c, classes, seed, device="cpu", steps=5000):
     """A classifier of images, side^2-512-k, that no generator is trained against. Its rate falls to 0."""
     judge = mlp([x[0].numel(), 512, classes], generator=generator(seed, "judge"))
-    opt, stream, schedule = adam(judge.parameters(), 1e-3), Stream((x.flatten(1), c), 128, 1), cosine(steps)
-    for t in range(steps):
-        opt.param_groups[0]["lr"] = 1e-3 * schedule(t)
-        rows, truth = stream.batch(seed, t)
-        gan.descend(opt, cross_entropy(judge(rows), truth))
-    return judge.requires_grad_(False)
+    return judging.train_judge(judge, x.flatten(1), c, steps=steps, seed=seed, schedule=cosine(steps), device=device)
 
 
-def judged(judge, x):
-    """The classes that the judge names for images in [0, 1], on the CPU."""
-    return judge(x.cpu().flatten(1)).argmax(1)
+def right(judge, x, c):
+    """1 where the judge names class c (n,) for images in [0, 1], 0 elsewhere: floats (n,)."""
+    return (judging.named(judge, x.flatten(1)) == c).float()
 
 
-def held_out(judge, x, c):
-    """The judge's accuracy on test images, uint8."""
-    return (judged(judge, x.float() / 255) == c).float().mean()
-
-
-def class_grid(nets, config, classes, side, seed, columns=10):
+def class_grid(nets, config, classes, seed, columns=10):
     """One row per class, one column per z: images (len(classes) * columns, 1, side, side)."""
-    z = noise(columns, nets, config.z_size, seed, "grid").repeat(len(classes), 1)
+    z = noise(columns, nets, config.latent, seed, "grid").repeat(len(classes), 1)
     asked = torch.tensor(classes).repeat_interleave(columns).to(z.device)
-    return cgan.sample(nets, z, asked).cpu().reshape(-1, 1, side, side)
+    return cgan.sample(nets, z, asked).cpu().reshape(-1, 1, config.data.side, config.data.side)
 
 
 @dataclass(frozen=True)
 class Placed:
+    """Digits with the label in one place."""
+
     training: Digits
-    place: str = "both"
-    per_class: int = 200
-    every: int = 500
+    place: Place = PLACES["both"]
+    per_class: int = 200  # samples of each class that the judge sees
+    every: int = 500  # steps between evaluations
 
 
 def run_placed(config, seed, device):
     """Digits with the label in some place: the class grid, and how often a judge sees the asked class."""
     t = config.training
-    (x, c), (x_test, c_test) = load(t.images, "train"), load(t.images, "test")
-    judge, side = train_judge(x, c, 10, seed), x.shape[-1]
+    (x, c), (x_test, c_test) = load(t.data.name, "train"), load(t.data.name, "test")
+    judge, nets = train_judge(x, c, 10, seed, device), placed_model(config, seed).to(device)
     asked = torch.arange(10).repeat_interleave(config.per_class)
 
-    def right(nets):
-        z = noise(len(asked), nets, t.z_size, seed)
-        return (judged(judge, cgan.sample(nets, z, asked.to(z.device))) == asked).float()
+    def hits():
+        z = noise(len(asked), nets, t.latent, seed)
+        return right(judge, cgan.sample(nets, z, asked.to(z.device)), asked)
 
-    def watch(nets, done):
-        return {"asked class": float(right(nets).mean())}
-
-    name = f"7.3 {t.images} {config.place}"
-    nets, history = fit_digits(t, x, c, seed, device, name, *codes(config.place, 10), watch, config.every)
-    by_class = right(nets).view(10, -1).mean(1)
+    history = train_cgan(nets, t.data.rows(x), c, t, seed, device, log_every=config.every,
+                         watch=lambda done: {"asked class": float(hits().mean())},
+                         config={"watched with": repr(config)})  # fmt: skip
+    by_class = hits().view(10, -1).mean(1)  # (10,)
     numbers = {
         "asked class comes out": by_class.mean(),
         "the same, worst class": by_class.min(),
         "the same, best class": by_class.max(),
-        "judge on held-out images": held_out(judge, x_test, c_test),
+        "judge on held-out images": right(judge, unit(x_test), c_test).mean(),
     }
     arrays = {
-        "grid": class_grid(nets, t, range(10), side, seed),
+        "grid": class_grid(nets, t, range(10), seed),
         "by class": by_class,
-        "curve": torch.tensor([w["asked class"] for w in history.watched]),
+        "curve": torch.tensor([w["asked class"] for w in history.watched]),  # (evaluations,)
     }
     return {"numbers": numbers, "arrays": arrays, "nets": nets}
 
 
 def placed_model(config, seed):
-    """The networks of figure 7.3, untrained."""
-    side = {"digits": 8, "mnist 14x14": 14, "mnist": 28}[config.training.images]
-    return make_networks(config.training, side, seed, *codes(config.place, 10))
+    """The networks of figures 7.3 and 7.4, untrained."""
+    return config.training.data.networks(config.training, seed, codes(config.place, 10))
 
 
 def grid_of(ax, images, labels, columns=10):
-    """A sheet with one label per row; images (rows * columns, 1, side, side)."""
+    """A sheet with one label per row; images (rows * columns, 1, side, side) in [0, 1]."""
     image_grid(ax, images.clamp(0, 1), columns)
     side = images.shape[-1] + 1
     for row, label in enumerate(labels):
         ax.text(-side / 4, (row + 0.5) * side, label, ha="right", va="center", fontsize=10)
 
 
-def draw_placed(results, config):
-    import matplotlib.pyplot as plt
-
-    fig, axes = plt.subplots(1, 2, figsize=(8.4, 4.4), width_ratios=(1.15, 1))
+def grid_and_panel(results):
+    """Figure with the class grid (100, 1, side, side) of seed 0 on the left, and the Axes on the right."""
+    fig, axes = drawing.panels(1, 2, (8.4, 4.4), width_ratios=(1.15, 1))
     grid_of(axes[0], results[0]["arrays"]["grid"], range(10))
     axes[0].set_title("asked class by row, one z per column")
+    return fig, axes[1]
+
+
+def draw_placed(results, config):
+    """The class grid, and how often each class (10,) came out in every seed."""
+    fig, ax = grid_and_panel(results)
+    look = Look("asked class", "blue")
     for c in range(10):
-        values = [float(r["arrays"]["by class"][c]) for r in results]
-        points_of(axes[1], c, values, COLORS["blue"], "o")
-    judge = sum(float(r["numbers"]["judge on held-out images"]) for r in results) / len(results)
-    for level, text, ls, above in ((0.1, "chance", "--", 3), (judge, "judge on held-out images", ":", 14)):
-        axes[1].axhline(level, color="0.45", ls=ls, lw=1.2, zorder=0)
-        axes[1].annotate(text, (9.5, level), (0, above), textcoords="offset points", color="0.3", ha="right")
-    axes[1].set(title="the judge sees the asked class", xlabel="asked class", ylim=(0, 1.12), xticks=range(10))
+        drawing.seed_points(ax, c, [r["arrays"]["by class"][c] for r in results], look, spread=0.07)
+    judge = drawing.over_seeds(results, "judge on held-out images")
+    ax.set(title="the judge sees the asked class", xlabel="asked class", ylim=(0, 1.12), xticks=range(10))
+    drawing.level(ax, 0.1, "chance", at=0.97, ls="--", ha="right")
+    drawing.level(ax, sum(judge) / len(judge), "judge on held-out images", at=0.97, above=14, ha="right")
     return fig
 
 
 def draw_blind(results, config):
-    import matplotlib.pyplot as plt
-
-    fig, axes = plt.subplots(1, 2, figsize=(8.4, 4.4), width_ratios=(1.15, 1))
-    grid_of(axes[0], results[0]["arrays"]["grid"], range(10))
-    axes[0].set_title("asked class by row, one z per column")
+    """The class grid, and how often the asked class came out over training (evaluations,), every seed."""
+    fig, ax = grid_and_panel(results)
     for i, r in enumerate(results):
         curve = r["arrays"]["curve"]
         steps = config.every * torch.arange(1, len(curve) + 1)
-        axes[1].plot(steps, curve, color=COLORS["vermillion"], ls="-", marker=MARKERS[i % 8], ms=4, lw=1.1)
-    axes[1].axhline(0.1, color="0.45", ls="--", lw=1.2, zorder=0)
-    axes[1].annotate("chance", (steps[-1], 0.1), (0, 12), textcoords="offset points", color="0.3", ha="right")
-    axes[1].set(title="the judge sees the asked class, every seed", xlabel="step", ylim=(0, 1.03))
+        ax.plot(steps, curve, color=COLORS["vermillion"], ls="-", marker=MARKERS[i % 8], ms=4, lw=1.1)
+    drawing.level(ax, 0.1, "chance", at=0.955, ls="--", above=12, ha="right")
+    ax.set(title="the judge sees the asked class, every seed", xlabel="step", ylim=(0, 1.03))
     return fig
 
 
 def verdict_placed(summary):
-    s, judge = summary["asked class comes out"], summary["judge on held-out images"]
-    if _holds(s, 0.1):
-        return "The asked class comes out no more often than chance, one in ten: the 95 % interval holds it."
-    where = "in every seed above nine times chance" if s["min"] > 0.9 else "off chance"
-    gap = "below" if s["high"] < judge["low"] else "not told from" if s["low"] <= judge["high"] else "above"
+    """The share of the asked class against chance, and against the judge's accuracy on held-out images."""
+    asked, judge = summary["asked class comes out"], summary["judge on held-out images"]
+    if not verdicts.finished(asked):
+        return "No run finished."
+    high = verdicts.always_above(asked, 0.9)
+    if not high and not verdicts.beside(asked, 0.1):
+        held = "one run has no interval" if asked["low"] is None else "the 95 % interval holds it"
+        never = "is not told from" if asked["low"] is None else "comes out no more often than"
+        return f"The asked class {never} chance, one in ten: {held}."
+    where = "in every seed above nine times chance" if high else "off chance"
+    gap = {-1: "below", 0: "not told from", 1: "above"}[verdicts.separated(asked, judge)]
     return f"The asked class comes out {where}; the rate is {gap} the accuracy of the judge on held-out images."
 
 
 # 7.5 A class in a style in which it was never seen
 
 
-CODES = {"pair": "a vector per pair", "sum": "class + style"}
+class Code(NamedTuple):
+    """How a combination of class and style is told to the networks: in words, and as a table of 20 rows."""
+
+    words: str
+    table: object
+
+
+CODES = {
+    "pair": Code("a vector per pair", lambda: cgan.one_hot(20)),
+    "sum": Code("class + style", lambda: cgan.factored(10, 2)),
+}
 STYLES = {
     "negative": lambda x: 255 - x,
     "turned": lambda x: x.rot90(1, (2, 3)),
+}
+ARMS = [(style, how) for style in STYLES for how in CODES]
+SEEN = {
+    "seen, both right": Look("seen, both right", "blue", marker="o"),
+    "unseen, style right": Look("unseen, style right", "orange", marker="s"),
+    "unseen, both right": Look("unseen, both right", "vermillion", marker="D"),
 }
 
 
 @dataclass(frozen=True)
 class Unseen:
+    """Digits in two styles, without one of the twenty combinations."""
+
     training: Digits
     missing: tuple = (2, 3, 4, 5, 7)  # the class held out in seed 0, 1, ...
-    samples: int = 500
+    samples: int = 500  # of the combination that was never seen
 
 
 def with_style(x, c, style):
-    """Every second image in the style; combination c * 2 + s, with s = 1 for the style."""
-    s = torch.arange(len(x)) % 2
-    return torch.where(s[:, None, None, None] == 1, STYLES[style](x), x), c * 2 + s
+    """Every second image in the style, a function of images; combination c * 2 + s, with s = 1 for the style."""
+    s = torch.arange(len(x)) % 2  # (n,)
+    return torch.where(s[:, None, None, None] == 1, style(x), x), c * 2 + s
 
 
 def run_unseen(config, seed, device):
     """Two styles of ten digits, one of the twenty combinations left out of training, and then asked for."""
     t, held = config.training, config.missing[seed % len(config.missing)]
-    (x, c), (x_test, c_test) = load(t.images, "train"), load(t.images, "test")
-    side, unseen = x.shape[-1], held * 2 + 1
-    neighbors = [held * 2, (held + 1) % 10 * 2 + 1]
+    train_set, test_set = load(t.data.name, "train"), load(t.data.name, "test")
+    unseen, neighbors = held * 2 + 1, [held * 2, (held + 1) % 10 * 2 + 1]
     numbers, arrays = {}, {"held": held}
-    for style in STYLES:
-        x_all, k_all = with_style(x, c, style)
-        judge = train_judge(x_all, k_all, 20, seed)
-        x_held, k_held = with_style(x_test, c_test, style)
-        numbers[f"{style}: judge on held-out images"] = held_out(judge, x_held, k_held)
-        keep = k_all != unseen
-        for how, code in (("pair", cgan.one_hot(20)), ("sum", cgan.factored(10, 2))):
-            name = f"7.5 {t.images} {style} {how}"
-            nets, _ = fit_digits(t, x_all[keep], k_all[keep], seed, device, name, code, code)
-            seen = torch.tensor([k for k in range(20) if k != unseen]).repeat_interleave(50)
-            asked = torch.cat([seen, torch.full((config.samples,), unseen)])
-            z = noise(len(asked), nets, t.z_size, seed)
-            found = judged(judge, cgan.sample(nets, z, asked.to(z.device)))
-            share = (found[len(seen) :].bincount(minlength=20) / config.samples).view(10, 2)
-            numbers |= {
-                f"{style}, {how}: seen, both right": (found == asked)[: len(seen)].float().mean(),
-                f"{style}, {how}: unseen, both right": share[held, 1],
-                f"{style}, {how}: unseen, style right": share[:, 1].sum(),
-            }
+    for style, change in STYLES.items():
+        x, k = with_style(*train_set, change)
+        judge = train_judge(x, k, 20, seed, device)
+        x_test, k_test = with_style(*test_set, change)
+        numbers[style, "judge on held-out images"] = right(judge, unit(x_test), k_test).mean()
+        kept = k != unseen
+        for how, code in CODES.items():
+            nets = t.data.networks(t, seed, [code.table()] * 2).to(device)
+            train_cgan(nets, t.data.rows(x[kept]), k[kept], t, seed, device)
+            found, share = asked_for(nets, judge, config, unseen, seed)
+            numbers |= {((style, how), what): value for what, value in found.items()}
             arrays[f"{style} {how} share"] = share
-            arrays[f"{style} {how}"] = class_grid(nets, t, [*neighbors, unseen], side, seed, 8)
-    return {"numbers": numbers, "arrays": arrays}
+            arrays[f"{style} {how}"] = class_grid(nets, t, [*neighbors, unseen], seed, 8)
+    return {"numbers": arms.named(numbers), "arrays": arrays}
+
+
+def asked_for(nets, judge, config, unseen, seed):
+    """What the judge sees where 50 samples of each seen combination are asked for, and many of the unseen one.
+
+    Returns {what: share}, and the shares (10, 2) of class and style in the samples of the unseen combination.
+    """
+    seen = torch.tensor([k for k in range(20) if k != unseen]).repeat_interleave(50)  # (950,)
+    asked = torch.cat([seen, torch.full((config.samples,), unseen)])
+    z = noise(len(asked), nets, config.training.latent, seed)
+    found = judging.named(judge, cgan.sample(nets, z, asked.to(z.device)).flatten(1))
+    share = (found[len(seen) :].bincount(minlength=20) / config.samples).view(10, 2)
+    return {
+        "seen, both right": (found == asked)[: len(seen)].float().mean(),
+        "unseen, both right": share[unseen // 2, 1],
+        "unseen, style right": share[:, 1].sum(),
+    }, share
 
 
 def draw_unseen(results, config):
-    import matplotlib.pyplot as plt
-
-    fig, axes = plt.subplot_mosaic("ab;cd;ee", figsize=(8.4, 6.6), height_ratios=(1, 1, 1.75))
-    a = results[0]["arrays"]
+    """A sheet (24, 1, side, side) per arm, seed 0; below, what the judge sees in every seed."""
+    fig, axes = drawing.mosaic("ab;cd;ee", (8.4, 6.6), height_ratios=(1, 1, 1.75))
+    a, ax = results[0]["arrays"], axes["e"]
     held = int(a["held"])
-    arms = [(style, how) for style in STYLES for how in CODES]
-    for key, (style, how) in zip("abcd", arms, strict=True):
+    for key, (style, how) in zip("abcd", ARMS, strict=True):
         rows = (f"{held}, seen", f"{(held + 1) % 10} {style}, seen", f"{held} {style}, unseen")
         grid_of(axes[key], a[f"{style} {how}"], rows, 8)
-        axes[key].set_title(f"{style}: {CODES[how]}")
-    looks = {
-        "seen, both right": ("blue", "o"),
-        "unseen, style right": ("orange", "s"),
-        "unseen, both right": ("vermillion", "D"),
-    }
-    for x, (style, how) in enumerate(arms):
-        for i, (what, (color, marker)) in enumerate(looks.items()):
-            values = [float(r["numbers"][f"{style}, {how}: {what}"]) for r in results]
-            spread = (torch.arange(len(values)) - (len(values) - 1) / 2) * 0.04
-            at = x + 0.27 * (i - 1)
-            axes["e"].plot(at + spread, values, ls="", marker=marker, ms=6, alpha=0.8, color=COLORS[color], label=what)
-            axes["e"].plot([at - 0.11, at + 0.11], [sum(values) / len(values)] * 2, color="black", lw=1.2, ls="-")
-    axes["e"].axhline(1 / 20, color="0.45", ls="--", lw=1.2, zorder=0, label="chance, one in twenty")
-    axes["e"].set(xticks=range(4), xticklabels=[f"{style}:\n{CODES[how]}" for style, how in arms], ylim=(-0.03, 1.06))
-    axes["e"].set_title("what the judge sees, every seed")
-    handles = dict(zip(*axes["e"].get_legend_handles_labels()[::-1], strict=True))
-    fig.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4)
+        axes[key].set_title(f"{style}: {CODES[how].words}")
+    for i, (what, look) in enumerate(SEEN.items()):
+        ax.plot([], [], **look.as_points(ms=6, alpha=0.8))
+        for x, arm in enumerate(ARMS):
+            values = drawing.over_seeds(results, arms.name(arm, what))
+            drawing.seed_points(ax, x + 0.27 * (i - 1), values, look, spread=0.04, half_width=0.11)
+    ax.axhline(1 / 20, color="0.45", ls="--", lw=1.2, zorder=0, label="chance, one in twenty")
+    ax.set(xticks=range(4), xticklabels=[f"{style}:\n{CODES[how].words}" for style, how in ARMS], ylim=(-0.03, 1.06))
+    ax.set_title("what the judge sees, every seed")
+    drawing.legend_below(fig, ax, columns=4)
     return fig
 
 
 def verdict_unseen(summary):
-    words = []
-    for style in STYLES:
-        for how in CODES:
-            seen, both, styled = (
-                summary[f"{style}, {how}: {what}"]
-                for what in ("seen, both right", "unseen, both right", "unseen, style right")
-            )
-            if both["max"] < seen["min"] / 2:
-                word = "less than half as often, in every seed"
-            else:
-                word = "as often" if both["high"] >= seen["low"] else "less often"
-            shares = f"both in {100 * both['mean']:.0f} %, the style alone in {100 * styled['mean']:.0f} %"
-            words.append(f"{style}, {CODES[how]}: {word} ({shares})")
+    """For each arm: is the unseen combination right as often as seen ones, and how often is its style?"""
+    words = [f"{style}, {CODES[how].words}: {said_of_unseen(summary, (style, how))}" for style, how in ARMS]
     return f"How often the unseen combination is right, against seen ones. {'; '.join(words).capitalize()}."
+
+
+def said_of_unseen(summary, arm):
+    """What one arm did with the combination that it never saw."""
+    seen, styled, both = (summary[arms.name(arm, what)] for what in SEEN)
+    if not (verdicts.finished(seen) and verdicts.finished(both)):
+        return "no run finished"
+    half = seen | {"min": seen["min"] / 2, "max": seen["max"] / 2}
+    word = {-1: "less often", 0: "not separated", 1: "more often"}[verdicts.separated(both, seen)]
+    if verdicts.ranges_apart(both, half) == -1:
+        word = "less than half as often, in every seed"
+    return f"{word} (both in {verdicts.percent(both)}, the style alone in {verdicts.percent(styled)})"
 
 
 FIVE = tuple(range(5))
@@ -549,8 +576,8 @@ RECIPES = {
         "of the samples that are nearest to a mode of it.",
         alt="Top: four rings of samples. With the label in both players each color sits in the two rings of its color; with "
         "the label in one player or none the colors are mixed. Bottom: three panels of points. Asked class is 1 for both "
-        "and at the chance line for the others; modes and quality are lowest with the label in D only, and modes scatter "
-        "between 3 and 8 with the label in both.",
+        "and at the chance line for the others. Modes: all 8 for neither, 6 or 8 for only G, 3 to 5 for only D, scattered "
+        "from 3 to 8 for both. High-quality share: the points of all four places overlap.",
         run=run_ring,
         draw=draw_ring,
         quick=Ring(Training(steps=1500, points=20_000)),
@@ -569,7 +596,7 @@ RECIPES = {
         run=run_placed,
         draw=draw_placed,
         model=placed_model,
-        quick=Placed(SCANS),
+        quick=Placed(QUICK),
         cpu=Placed(Digits()),
         full=Placed(T4),
         seeds=FIVE,
@@ -584,9 +611,9 @@ RECIPES = {
         "training that stay close to the chance line at 0.1.",
         run=run_placed,
         draw=draw_blind,
-        quick=Placed(SCANS, "only G"),
-        cpu=Placed(Digits(), "only G"),
-        full=Placed(T4, "only G"),
+        quick=Placed(QUICK, PLACES["only G"]),
+        cpu=Placed(Digits(), PLACES["only G"]),
+        full=Placed(T4, PLACES["only G"]),
         seeds=FIVE,
         verdict=verdict_placed,
         record="cpu",
@@ -601,7 +628,7 @@ RECIPES = {
         "style. Bottom: points; seen combinations near 0.9, unseen ones near 0, the style alone between one third and 1.",
         run=run_unseen,
         draw=draw_unseen,
-        quick=Unseen(SCANS),
+        quick=Unseen(QUICK),
         cpu=Unseen(Digits(steps=3000, width=24)),
         full=Unseen(T4),
         seeds=FIVE,

@@ -27,7 +27,13 @@ from gentools.lab.seeds import run_seeds
 from gentools.lab.stream import find_device
 from gentools.recipes import ROOT, find, models, recipes, seedstore
 
-PUBLIC = ("digits", "mnist", "fashion_mnist", "cifar10")  # data with pinned contents, the same for everybody
+PUBLIC = (
+    "digits",
+    "mnist",
+    "mnist 14x14",
+    "fashion_mnist",
+    "cifar10",
+)  # data with pinned contents, the same for everybody
 
 
 def fingerprint(id, scale):
@@ -43,7 +49,7 @@ def own_pictures(config):
         value = getattr(config, field.name)
         if dataclasses.is_dataclass(value):
             found |= own_pictures(value)
-        elif field.name == "pictures" and value not in PUBLIC:
+        elif field.name == "data" and isinstance(value, str) and value not in PUBLIC:
             found.add(value)
     return found
 

@@ -16,7 +16,9 @@ from gentools.lab.plots import COLORS, LINES, MARKERS, image_grid
 from gentools.lab.stream import Stream
 from gentools.lab.training import train
 from gentools.recipes import Recipe
-from gentools.recipes import dcgan as pictures
+from gentools.recipes.shared import dcgans as pictures
+from gentools.recipes.shared.fitting import adams, fit_kept
+from gentools.recipes.shared.pictures import signed_bytes
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,10 @@ class Training(pictures.Training):
     critic_steps: int = 100
 
 
-QUICK = Training(
-    "digits", 8, latent=32, steps=80, moments=2, judge_steps=300, evaluated=297, critic_steps=20, keep=False
-)
-FULL = Training(width=64, latent=100, batch=128, steps=20_000, rate=2e-4, moments=20)
+QUICK = Training("digits", 8, latent=32, steps=80, moments=2, judge_steps=300, evaluated=297, critic_steps=20)
+FULL = Training(width=64, latent=100, batch=128, steps=20_000, learning_rate=2e-4, moments=20)
 # Su's networks and rates; his 25 epochs are 79,125 batches with two generator steps each.
-PHOTOS = Training("faces64.zip", 64, width=64, latent=100, steps=2 * 20_000, rate=2e-4, moments=20)
+PHOTOS = Training("faces64.zip", 64, width=64, latent=100, steps=2 * 20_000, learning_rate=2e-4, moments=20)
 
 
 LABELED = ("digits", "mnist", "fashion_mnist")
@@ -176,10 +176,10 @@ def critic_step(nets, opts, x, z, fakes):
 @functools.cache
 def real_pictures(config):
     """Pictures for a critic to learn from, and others to score it on: of your own pictures, the last fifth."""
-    seen, labels = pictures.pictures(config.pictures, "train", config.size)
+    seen, labels = pictures.pictures(config.data, "train", config.size)
     if labels is None:
         return seen[: -(len(seen) // 5)], seen[-(len(seen) // 5) :]
-    return seen, pictures.pictures(config.pictures, "test", config.size)[0]
+    return seen, pictures.pictures(config.data, "test", config.size)[0]
 
 
 def critic_bound(config, fakes, seed, device):
@@ -206,9 +206,9 @@ def scores(config, net, seed, device):
     found = {"critic": critic_bound(config, lambda z: dcgan.sample(net, z), seed, device)}
     images = dcgan.sample(net, pictures.noise(config, seed, config.evaluated, device=device))
     found["spread"] = spread(images) / spread(dcgan.signed(real_pictures(config)[1][: config.evaluated]))
-    if config.pictures not in LABELED:
+    if config.data not in LABELED:
         return found
-    features, probabilities = pictures.judged(pictures.judge(config, device)[0], images)
+    features, probabilities = pictures.judged(config, images, device)
     best, label = probabilities.max(1)
     share = torch.bincount(label, minlength=probabilities.shape[1]) / len(label)
     found["distance"] = evaluation.frechet(features, pictures.real_features(config, device)[0])
@@ -220,26 +220,24 @@ def fit(config, name, arm, seed, device):
 
     A run that was stopped resumes at a moment, so that the seconds stay true.
     """
-    images, _ = pictures.pictures(config.pictures, "train", config.size)
+    images, _ = pictures.pictures(config.data, "train", config.size)
     nets = networks(config, images.shape[1], seed, arm.normed).to(device, memory_format=torch.channels_last)
-    opts = {k: adam(nets[k].parameters(), config.rate, config.betas) for k in ("generator", "discriminator")}
-    z_shape = (*arm.z_axis, config.latent)
-    stream = Stream(images, config.batch * arm.batches, z_shape, prepare=dcgan.signed, device=device)
+    opts = adams(nets, dict.fromkeys(("generator", "discriminator"), config.learning_rate), config.betas)
     shown, mark = pictures.noise(config, seed, 40, "shown", device), [time.perf_counter()]
 
     def watch(done):
         seen = {
             "seconds": time.perf_counter() - mark[0],
-            "pictures": pictures.bytes_of(dcgan.sample(nets["generator"], shown)),
+            "pictures": signed_bytes(dcgan.sample(nets["generator"], shown)),
         }
         seen |= scores(config, nets["generator"], seed, device)
         mark[0] = time.perf_counter()
         return seen
 
     rounds, every = config.steps // arm.inner, config.steps // arm.inner // config.moments
-    kept = pictures.folder(config, (seed, name, arm.weights), arm.step, dcgan.Generator, dcgan.Discriminator)
-    return train(arm.bound(), nets, opts, stream, rounds, seed, folder=kept, save_every=every, log_every=every,
-                 watch=watch).watched  # fmt: skip
+    return fit_kept(arm.bound(), nets, opts, images, (*arm.z_axis, config.latent), batch=config.batch * arm.batches,
+                    steps=rounds, seed=seed, device=device, prepare=dcgan.signed, save_every=every, log_every=every,
+                    watch=watch, config={"watched with": repr(config)}).watched  # fmt: skip
 
 
 def tracks(watched, arm):

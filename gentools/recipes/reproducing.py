@@ -32,7 +32,7 @@ def reproduce(id, seeds=(0,), scale=None, device=None, folder=None, minutes=10, 
         print(f'Set the scale to "full" in the setup cell to run it here, or run `python -m gentools figures {id}`.')
         return None
     if absent := _absent(config):
-        print(f"It uses pictures of your own, and {absent}. Put them there, or name others by pictures=.")
+        print(f"It uses pictures of your own, and {absent}. Put them there, or name others by data=.")
         return None
     if str(device) != "cpu" and not recording.uses_device(recipe.run):
         print("It computes on the CPU, whatever the device: small exact sums gain nothing from a GPU.")

@@ -86,10 +86,15 @@ def over_seeds(results, name):
 
 
 def seed_points(ax, x, values, look, spread=0.05, size=6, half_width=0.3):
-    """A point per seed side by side around place x, and a bar at the mean of those that are finite."""
+    """A point per seed side by side around place x, and a bar at the mean of those that are finite.
+
+    half_width: of the bar; 0 for none.
+    """
     values = torch.as_tensor(values, dtype=torch.float64)  # (seeds,)
     beside = (torch.arange(len(values)) - (len(values) - 1) / 2) * spread
     ax.plot(x + beside, values, **look.as_points(ms=size, alpha=0.8, label=None))
+    if not half_width:
+        return
     mean = values[values.isfinite()].mean().item()
     ax.plot([x - half_width, x + half_width], [mean, mean], color="black", lw=1.2, ls="-")
 
@@ -154,11 +159,14 @@ def picture_rows(figure, rows):
 # Marks and legends
 
 
-def level(ax, value, text="", at=0.02, ls=":"):
-    """A gray horizontal line with a text on it, which begins at the share `at` of the width."""
+def level(ax, value, text="", at=0.02, ls=":", above=3, **how):
+    """A gray horizontal line with a text on it, which begins at the share `at` of the width, or ends there by ha="right".
+
+    above: points between the line and the text.
+    """
     ax.axhline(value, color="0.45", lw=1.2, ls=ls, zorder=0)
-    place = (at, value)
-    ax.annotate(text, place, (0, 3), xycoords=ax.get_yaxis_transform(), textcoords="offset points", color="0.3")
+    place = {"xycoords": ax.get_yaxis_transform(), "textcoords": "offset points"}
+    ax.annotate(text, (at, value), (0, above), **place, color="0.3", **how)
 
 
 def legend_below(fig, ax, columns=3, **how):

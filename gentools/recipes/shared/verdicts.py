@@ -40,6 +40,11 @@ def sign(effect):
     return int(effect["low"] > 0) - int(effect["high"] < 0)
 
 
+def beside(summary, value):
+    """1 if the interval of the mean lies above the value, -1 if below it, 0 if it holds the value or there is none."""
+    return separated(summary, {"low": value, "high": value})
+
+
 def order(arms, least_first=False):
     """Arms {name: summary} in groups, the best first: a list of lists of names.
 
