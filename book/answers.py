@@ -8,9 +8,11 @@ import inspect
 import re
 import string
 
-ASKS = re.compile(r'^\s*(ask|predict|check)\("(\d+\.[QE]\d+)"', re.MULTILINE)
-WAITS = re.compile(r"^(?:Question|Prediction|Exercise) \S+: (?:not answered yet|none yet|not attempted)")
-KINDS = {"ask": "Question", "predict": "Prediction", "check": "Exercise"}
+ASKS = re.compile(r'^\s*(ask|predict|outcome|check)\("(\d+\.[QE]\d+)"', re.MULTILINE)
+WAITS = re.compile(
+    r"^(?:Question|Prediction|Outcome|Exercise) \S+: (?:not answered yet|none yet|predict first|not attempted)"
+)
+KINDS = {"ask": "Question", "predict": "Prediction"}
 
 
 def answered(nb, questions, exercises):
@@ -22,14 +24,17 @@ def answered(nb, questions, exercises):
         if not asked:
             continue
         cell["outputs"] = [output for output in map(_without_waiting, cell["outputs"]) if output]
-        folds = [
-            _exercise(id, exercises[id]) if call == "check" else _question(KINDS[call], id, questions[id])
-            for call, id in asked
-        ]
+        folds = [_fold_of(call, id, questions, exercises) for call, id in asked]
         cells.append(
             {"cell_type": "markdown", "id": f"{cell['id'][:50]}-folded", "metadata": {}, "source": "\n".join(folds)}
         )
     return nb | {"cells": cells}
+
+
+def _fold_of(call, id, questions, exercises):
+    if call == "check":
+        return _exercise(id, exercises[id])
+    return _outcome(id, questions[id]) if call == "outcome" else _question(KINDS[call], id, questions[id])
 
 
 def _without_waiting(output):
@@ -47,6 +52,12 @@ def _question(kind, id, question):
         for letter, words in question.feedback.items()
     ]
     return _fold(f"{kind} {id}: what each answer is told", told)
+
+
+def _outcome(id, question):
+    return _fold(
+        f"Prediction {id}: what came out", [f"- ({question.answer}) {plain(question.feedback[question.answer])}"]
+    )
 
 
 def _exercise(id, exercise):

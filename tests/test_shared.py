@@ -20,6 +20,7 @@ from gentools.lab.randomness import generator
 from gentools.lab.records import summarize
 from gentools.lab.stream import Stream, unit
 from gentools.lab.training import train
+from gentools.recipes import recording
 from gentools.recipes.shared import arms, diagrams, drawing, fitting, judging, pictures, points, verdicts
 
 # Verdicts
@@ -34,7 +35,7 @@ def disjoint(one, other):
     ends = []
     for values in (one, other):
         values = [v for v in values if math.isfinite(v)]
-        if len(values) < 2:
+        if len(values) < 3:
             return 0
         half = stats.sem(values) * stats.t.ppf(0.975, len(values) - 1)
         ends.append((sum(values) / len(values) - half, sum(values) / len(values) + half))
@@ -50,7 +51,7 @@ def test_two_arms_are_separated_where_their_intervals_do_not_meet(one, other):
     assert found == expected or expected == 0, "intervals that touch to rounding may be either"
 
 
-@given(st.lists(st.floats(-100, 100), min_size=2, max_size=6))
+@given(st.lists(st.floats(-100, 100), min_size=3, max_size=6))
 def test_the_sign_of_an_effect_is_that_of_a_t_test(values):
     effect = summarize(values)
     p = stats.ttest_1samp(values, 0).pvalue if max(values) > min(values) else float(values[0] == 0)
@@ -77,11 +78,12 @@ def test_nothing_raises_and_every_finished_arm_has_one_place(values):
         assert not (verdicts.always_above(s, 0) and verdicts.always_below(s, 0))
 
 
-def test_one_seed_separates_nothing_and_no_seed_says_so():
-    far = summarize([100.0, 101.0])
+def test_fewer_than_three_seeds_separate_nothing_and_no_seed_says_so():
+    far = summarize([100.0, 101.0, 102.0])
     assert verdicts.separated(ONE, far) == verdicts.separated(far, ONE) == verdicts.separated(NONE, far) == 0
-    assert verdicts.sign(ONE) == verdicts.sign(NONE) == 0
-    assert verdicts.sign(summarize([2.0, 2.0])) == 1 and verdicts.sign(summarize([-2.0, -2.1])) == -1
+    assert verdicts.sign(ONE) == verdicts.sign(NONE) == verdicts.sign(summarize([2.0, 2.1])) == 0
+    assert verdicts.sign(summarize([2.0] * 3)) == 1 and verdicts.sign(summarize([-2.0, -2.1, -2.0])) == -1
+    assert verdicts.interval(summarize([2.0, 2.1])) == verdicts.span(summarize([2.0, 2.1])) == "2 to 2.1"
     assert verdicts.span(NONE) == verdicts.interval(NONE) == verdicts.mean(NONE) == "no run finished"
     assert verdicts.span(ONE) == verdicts.interval(ONE) == "3"
     assert verdicts.order({"a": NONE}) == [] and verdicts.ordered({"a": NONE}) == "no run finished"
@@ -103,10 +105,24 @@ def test_intervals_are_possible_values():
     assert share["low"] < 0 and modes["high"] > 25
     assert verdicts.interval(share, ".2f", least=0) == "0.00 to 0.10"
     assert verdicts.interval(modes, ".3g", least=0, most=25) == "23.2 to 25"
+    overlap = recording.summary_of("grid, KL: overlap", [0.0, 0.01, 0.0, 0.1])
+    assert overlap["low"] == 0 and overlap["high"] == share["high"]
+    gain = recording.summary_of("KL minus saturating: overlap", [0.0, 0.01, 0.0, 0.1])
+    assert gain == share, "a difference may be negative"
+
+
+@pytest.mark.parametrize("happened, n", [(0, 5), (5, 5), (3, 10)])
+def test_the_interval_of_an_event_is_wilsons(happened, n):
+    """The shares whose own standard error puts the observed one within 1.96 of them."""
+    found = recording.summary_of("plain: collapsed", [1.0] * happened + [0.0] * (n - happened) + [math.nan])
+    within = [p for p in torch.linspace(0, 1, 100_001).tolist()
+              if abs(happened / n - p) <= stats.norm.ppf(0.975) * math.sqrt(p * (1 - p) / n) + 1e-12]  # fmt: skip
+    assert (found["low"], found["high"]) == pytest.approx((min(within), max(within)), abs=2e-5)
+    assert found["mean"] == happened / n and found["failed"] == 1
 
 
 def test_groups_hold_what_is_not_separated_from_their_best():
-    tight = {name: summarize([m, m + 0.01]) for name, m in (("c", 1.0), ("b", 5.0), ("a", 5.005))}
+    tight = {name: summarize([m, m + 0.01, m + 0.005]) for name, m in (("c", 1.0), ("b", 5.0), ("a", 5.005))}
     assert verdicts.order(tight) == [["a", "b"], ["c"]] and verdicts.ordered(tight) == "a and b before c"
     assert verdicts.order(tight, least_first=True) == [["c"], ["b", "a"]]
     assert verdicts.listed([]) == "none" and verdicts.listed("abc") == "a, b and c"

@@ -11,6 +11,7 @@ import pytest
 from gentools import recipes
 from gentools.lab import records
 from gentools.lab.chapters import CHAPTERS
+from gentools.recipes import recording
 
 ALL = {id: recipe for chapter in CHAPTERS for id, recipe in recipes.recipes(chapter.name).items()}
 JUDGED = [id for id, recipe in ALL.items() if recipe.verdict]
@@ -45,7 +46,7 @@ def recipes_but(raising):
 def said(id, chosen):
     """The verdict of recipe `id` where `chosen` tells which numbers its seeds had, from those that are recorded."""
     numbers = records.load(id)["numbers"]
-    return ALL[id].verdict({name: records.summarize(chosen(values)) for name, values in numbers.items()})
+    return ALL[id].verdict({name: recording.summary_of(name, chosen(values)) for name, values in numbers.items()})
 
 
 def assert_sentence(text):

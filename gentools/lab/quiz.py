@@ -78,18 +78,20 @@ def predict(id, question, letter):
 
 
 def outcome(id, question, letter):
-    """Say what the experiment showed (`letter`, computed by it) and compare with the reader's guess.
+    """Say what the experiment showed (`letter`, computed by it) to who has predicted it, and compare with the guess.
 
     Raises AssertionError if the experiment contradicts the registered answer: then the book is wrong.
     """
     if letter != question.answer:
         raise AssertionError(f"prediction {id}: the experiment says ({letter}), the book says ({question.answer})")
-    print(f"Outcome {id}: ({letter}). {question.feedback[letter]}")
     guess = _guesses.get(id)
-    if guess is not None and guess != letter:
-        print(f"You said ({guess}). {question.feedback[guess]}")
-    elif guess is not None:
-        print("As you predicted.")
+    if guess is None:
+        print(
+            f"Outcome {id}: predict first. Put a letter in the cell of the prediction, run it, and run this one again."
+        )
+        return
+    print(f"Outcome {id}: ({letter}). {question.feedback[letter]}")
+    print("As you predicted." if guess == letter else f"You said ({guess}). {question.feedback[guess]}")
 
 
 def guarded(exercise, answer):

@@ -7,43 +7,52 @@ their summary, device, versions, commit, seconds. Prose quotes no measured numbe
 import functools
 import json
 import math
+import textwrap
 from pathlib import Path
 
 from gentools.lab.chapters import chapter
 from gentools.lab.plots import show_png
 
+LEAST_SEEDS = 3  # for an interval; two points say more by themselves
 
-def summarize(values):
-    """Mean with a 95 % Student interval, median, extremes; values that are not finite are counted as failures.
 
-    values: one number per seed. The interval is None for fewer than two finite values.
+def summarize(values, least=-math.inf, most=math.inf):
+    """Mean with a 95 % interval, median, extremes; values that are not finite are counted as failures.
+
+    values: one number per seed. The interval is Student's, cut at what the number can be at all, least and most. Fewer
+    than three finite values have none.
     """
     import numpy as np
     from scipy import stats
 
     finite = np.array([v for v in values if math.isfinite(v)], dtype=float)
-    summary = {"n": len(values), "failed": len(values) - len(finite)}
-    if len(finite) == 0:
-        return summary | {
-            "mean": None,
-            "low": None,
-            "high": None,
-            "median": None,
-            "min": None,
-            "max": None,
-        }
-    summary |= {
-        "mean": finite.mean(),
-        "median": np.median(finite),
-        "min": finite.min(),
-        "max": finite.max(),
-    }
     low = high = None
-    if len(finite) > 1:
+    if len(finite) >= LEAST_SEEDS:
         half = stats.t.ppf(0.975, len(finite) - 1) * finite.std(ddof=1) / math.sqrt(len(finite))
-        low, high = finite.mean() - half, finite.mean() + half
-    summary |= {"low": low, "high": high}
-    return {k: v if v is None or isinstance(v, int) else float(v) for k, v in summary.items()}
+        low, high = max(finite.mean() - half, least), min(finite.mean() + half, most)
+    return _summary(values, finite, low, high)
+
+
+def summarize_events(values):
+    """The same for something that happened in a run, 1, or did not, 0: the interval is that of Wilson (1927) for a share."""
+    import numpy as np
+    from scipy import stats
+
+    finite = np.array([v for v in values if math.isfinite(v)], dtype=float)
+    low = high = None
+    if len(finite) >= LEAST_SEEDS:
+        low, high = stats.binomtest(round(finite.sum()), len(finite)).proportion_ci(method="wilson")
+    return _summary(values, finite, low, high)
+
+
+def _summary(values, finite, low, high):
+    """The summary as plain numbers; all but the counts are None where no run ended in a finite number."""
+    import numpy as np
+
+    found = {"n": len(values), "failed": len(values) - len(finite)}
+    some = {"mean": finite.mean, "median": lambda: np.median(finite), "min": finite.min, "max": finite.max}
+    found |= {name: float(function()) if len(finite) else None for name, function in some.items()}
+    return found | {"low": None if low is None else float(low), "high": None if high is None else float(high)}
 
 
 def folder():
@@ -112,7 +121,7 @@ def _number(x):
 
 
 def report(id, *parts):
-    """Print the numbers of recorded figure `id`, with 95 % interval and range over the seeds, and the verdict.
+    """Print the numbers of recorded figure `id`, with 95 % interval and range over the seeds, its settings, the verdict.
 
     parts: only the numbers whose names begin with one of these texts, a table each. Raises ValueError if none does.
     """
@@ -126,8 +135,29 @@ def report(id, *parts):
         if part:
             print(part.strip())
         _table(chosen, len(record["seeds"]))
+    if settings := ", ".join(each.replace(" ", "\0") for each in _settings(record["config"])):  # none is broken in two
+        print(textwrap.fill(f"Settings: {settings}.", 110, break_on_hyphens=False).replace("\0", " "))
     if record["verdict"]:
         print(f"Verdict: {record['verdict']}")
+
+
+def _settings(config):
+    """Every setting of a recorded configuration as "name value"; what stands inside of others comes after them."""
+    inner = {name: value for name, value in config.items() if isinstance(value, dict)}
+    for name, value in config.items():
+        if name not in inner:
+            yield f"{name.replace('_', ' ')} {_setting(value)}"
+    for value in inner.values():
+        yield from _settings(value)
+
+
+def _setting(value):
+    """A recorded value as text: functions by their last name, lists with their entries between brackets."""
+    if isinstance(value, list):
+        return f"({', '.join(map(_setting, value))})"
+    if isinstance(value, str):
+        return value.rpartition(".")[2] if value.startswith("gentools.") else value
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else f"{value}"
 
 
 def _table(summary, seeds):
@@ -141,12 +171,7 @@ def _table(summary, seeds):
 def _cells(s):
     """What one row of a report says: mean, interval, range; one number where all seeds agree."""
     failed = f", {s['failed']} failed" if s["failed"] else ""
-    if s["n"] < 2 or s["low"] is None:
-        return _number(s["mean"]), "", failed.removeprefix(", ")
     if s["min"] == s["max"]:
-        return _number(s["mean"]), "in every seed", failed.removeprefix(", ")
-    return (
-        _number(s["mean"]),
-        f"{_number(s['low'])} to {_number(s['high'])}",
-        (f"{_number(s['min'])} to {_number(s['max'])}{failed}"),
-    )
+        return _number(s["mean"]), "in every seed" if s["n"] > 1 else "", failed.removeprefix(", ")
+    interval = "" if s["low"] is None else f"{_number(s['low'])} to {_number(s['high'])}"
+    return _number(s["mean"]), interval, f"{_number(s['min'])} to {_number(s['max'])}{failed}"

@@ -26,6 +26,7 @@ from gentools.lab.pictures import located
 from gentools.lab.seeds import run_seeds
 from gentools.lab.stream import find_device
 from gentools.recipes import ROOT, find, models, recipes, seedstore
+from gentools.recipes.shared import scores
 
 PUBLIC = (
     "digits",
@@ -156,10 +157,16 @@ def device_name(device):
     return torch.cuda.get_device_name() if str(device).startswith("cuda") else str(device)
 
 
+def summary_of(name, values):
+    """The summary of one number over the seeds, with an interval of values that the number can have."""
+    ends = scores.possible(name)
+    return records.summarize_events(values) if ends == scores.YES_OR_NO else records.summarize(values, *ends)
+
+
 def record_of(id, scale, seeds, results):
     """The record of figure `id` as a dict: what made it, every number of every seed, their summary, the verdict."""
     recipe, names = find(id), results[0]["numbers"]
-    summary = {k: records.summarize([r["numbers"][k] for r in results]) for k in names}
+    summary = {k: summary_of(k, [r["numbers"][k] for r in results]) for k in names}
     named = [r["machine"] for r in results]  # where the seeds were computed, which need not be where it is drawn
     data = data_digest(recipe.config(scale))
     model = _model(id, results)

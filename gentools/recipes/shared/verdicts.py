@@ -1,6 +1,6 @@
 """What a verdict may conclude: use these in every `verdict(summary)`, and compare no intervals by hand.
 
-They work on summaries (`lab.records.summarize`): mean with a 95 % Student interval over the seeds, extremes, number of
+They work on summaries (`lab.records.summarize`): mean with a 95 % interval over three seeds or more, extremes, number of
 seeds `n` and how many of them `failed`. None of them raises with one seed, which has no interval, or where every run
 failed, which leaves no mean: then nothing is separated, nothing is resolved, and the text says so.
 """
@@ -113,11 +113,13 @@ def span(summary, form=".3g", unit=""):
 
 
 def interval(summary, form=".3g", unit="", least=-math.inf, most=math.inf):
-    """The 95 % interval of the mean as text; of one seed its value. least, most: what the number can be at all."""
-    if summary["mean"] is None:
-        return "no run finished"
-    low, high = (summary["mean"] if summary[end] is None else summary[end] for end in ("low", "high"))
-    low, high = (min(max(end, least), most) for end in (low, high))
+    """The 95 % interval of the mean as text; of fewer than three seeds their `span`.
+
+    least, most: what the number can be at all, where `shared.scores` does not know it by its name.
+    """
+    if summary["low"] is None:
+        return span(summary, form, unit)
+    low, high = (min(max(summary[end], least), most) for end in ("low", "high"))
     return _from_to(low, high, form, unit) + _and_failed(summary)
 
 

@@ -1,0 +1,35 @@
+"""What the numbers of figures can be at all, so that no interval holds impossible values: a share above 1, a distance below 0.
+
+A score is known by the end of its recorded name, after the arm: "grid, KL: overlap" is an overlap. Name a new score here
+if it has an end; one that is not named may be any number.
+"""
+
+import math
+
+YES_OR_NO = "yes or no"  # 1 where something happened, 0 where it did not
+SHARE, POSITIVE, ANY = (0.0, 1.0), (0.0, math.inf), (-math.inf, math.inf)
+
+POSSIBLE = {
+    **dict.fromkeys(("collapsed", "the two components separated"), YES_OR_NO),
+    **dict.fromkeys(("high-quality share", "high-quality share halfway", "overlap", "overlap, equal seconds"), SHARE),
+    **dict.fromkeys(("asked class", "asked class comes out", "the same, worst class", "the same, best class"), SHARE),
+    **dict.fromkeys(("seen, both right", "unseen, both right", "unseen, style right", "sure"), SHARE),
+    **dict.fromkeys(("right class", "right class and bright", "nearest neighbor right", "label by Bayes' rule"), SHARE),
+    **dict.fromkeys(("samples of the class asked for", "transfers of the class asked for"), SHARE),
+    **dict.fromkeys(("accuracy on held-out images", "judge on held-out images", "right on held-out pictures"), SHARE),
+    **dict.fromkeys(("codes in the part of their class", "share of restarts that collapse without a floor"), SHARE),
+    **dict.fromkeys(("modes", "modes, any sample", "modes, good samples", "classes", "seconds"), POSITIVE),
+    **dict.fromkeys(("codes to prior", "energy distance", "marginal KL", "KL(p(z)||q(z))", "I(x;z)"), POSITIVE),
+    **dict.fromkeys(("spread", "spread, first moment", "loss of the discriminator", "discriminator loss"), POSITIVE),
+    **dict.fromkeys(("critic", "critic, a quarter of the steps", "critic, equal seconds"), (-math.inf, math.log(2))),
+}
+BEGINNINGS = ("distance", "largest angle", "largest gap", "largest shortfall")  # of names of numbers from 0 on
+
+
+def possible(name):
+    """The least and the largest value that the number of that recorded name can have, or YES_OR_NO."""
+    what = name.rpartition(": ")[2]
+    difference = " minus " in name
+    if difference or (what not in POSSIBLE and not what.startswith(BEGINNINGS)):
+        return ANY
+    return POSSIBLE.get(what, POSITIVE)
