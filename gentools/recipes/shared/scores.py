@@ -10,7 +10,7 @@ YES_OR_NO = "yes or no"  # 1 where something happened, 0 where it did not
 SHARE, POSITIVE, ANY = (0.0, 1.0), (0.0, math.inf), (-math.inf, math.inf)
 
 POSSIBLE = {
-    **dict.fromkeys(("collapsed", "the two components separated"), YES_OR_NO),
+    **dict.fromkeys(("collapsed", "the two components separated", "codes have left the prior"), YES_OR_NO),
     **dict.fromkeys(("high-quality share", "high-quality share halfway", "overlap", "overlap, equal seconds"), SHARE),
     **dict.fromkeys(("asked class", "asked class comes out", "the same, worst class", "the same, best class"), SHARE),
     **dict.fromkeys(("seen, both right", "unseen, both right", "unseen, style right", "sure"), SHARE),
@@ -22,6 +22,7 @@ POSSIBLE = {
     **dict.fromkeys(("codes to prior", "energy distance", "marginal KL", "KL(p(z)||q(z))", "I(x;z)"), POSITIVE),
     **dict.fromkeys(("spread", "spread, first moment", "loss of the discriminator", "discriminator loss"), POSITIVE),
     **dict.fromkeys(("critic", "critic, a quarter of the steps", "critic, equal seconds"), (-math.inf, math.log(2))),
+    "joint mismatch": (-math.inf, math.log(2)),
 }
 BEGINNINGS = ("distance", "largest angle", "largest gap", "largest shortfall")  # of names of numbers from 0 on
 
