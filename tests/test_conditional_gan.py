@@ -20,6 +20,7 @@ from gentools.lab.optim import adam
 from gentools.lab.stream import Stream
 from gentools.lab.training import train
 from gentools.recipes import conditional_gan as recipe_module
+from gentools.recipes import conditional_points as points_module
 from gentools.recipes.shared import fitting
 
 seeds = st.integers(0, 10**6)
@@ -78,11 +79,11 @@ def test_blind_generator_beats_a_search(seed):
     np.testing.assert_allclose(torch.softmax(torch.from_numpy(found.x), 0), best, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", recipe_module.DIVERGENCES)
+@pytest.mark.parametrize("name", points_module.DIVERGENCES)
 def test_best_shared_generator_is_stationary(name):
     p, _, _ = tables(3)
-    divergence = recipe_module.DIVERGENCES[name]
-    q = recipe_module.best_shared(divergence, p)
+    divergence = points_module.DIVERGENCES[name]
+    q = points_module.best_shared(divergence, p)
     slope = gan.gradient(lambda q: divergence(p, q[:, None] * p.sum(0)), q)
     assert slope.abs().max() < 1e-5
 
@@ -229,7 +230,7 @@ def test_samples_depend_on_the_class_only_where_it_is_seen():
 
 
 def test_training_repeats_and_resumes_bit_for_bit(tmp_path, monkeypatch, capsys):
-    t = recipe_module.Training(steps=30, width=8, points=200)
+    t = points_module.Training(steps=30, width=8, points=200)
     rows, component = data.ring(200, 0)
 
     def run(stop=math.inf):
@@ -239,7 +240,7 @@ def test_training_repeats_and_resumes_bit_for_bit(tmp_path, monkeypatch, capsys)
             return {"seen": done}
 
         nets = cgan.networks(1, [2, 8, 2], [2, 8, 1], cgan.one_hot(8), cgan.one_hot(8))
-        recipe_module.train_cgan(nets, rows, component, t, 1, "cpu", watch=watch, log_every=5, save_every=5)
+        points_module.train_cgan(nets, rows, component, t, 1, "cpu", watch=watch, log_every=5, save_every=5)
         return nets
 
     whole = run()
@@ -287,7 +288,7 @@ def little_data(monkeypatch):
     judge = recipe_module.train_judge
     monkeypatch.setattr(recipe_module.data, "mnist", pictures)
     monkeypatch.setattr(recipe_module, "train_judge", functools.partial(judge, steps=20))
-    monkeypatch.setattr(recipe_module, "best_shared", functools.partial(recipe_module.best_shared, rounds=1))
+    monkeypatch.setattr(points_module, "best_shared", functools.partial(points_module.best_shared, rounds=1))
 
 
 @pytest.mark.parametrize("id", ["7.1", "7.2", "7.3", "7.4", "7.5"])
@@ -361,10 +362,10 @@ def test_verdicts_can_say_either():
     assert unseen(one(0.7)).count(": less often (") == 4
 
     def ring(value):
-        return recipe_module.verdict_ring(
+        return points_module.verdict_ring(
             {
                 f"{place}: {what}": value
-                for place in recipe_module.PLACES
+                for place in points_module.PLACES
                 for what in ("asked class", "modes", "high-quality share")
             }
         )
@@ -374,9 +375,9 @@ def test_verdicts_can_say_either():
 
     def between(trained):
         exact = {"saturating": 2.2, "non-saturating": 0.8, "KL": 1.0, "data": 2.2, "geometric mean": 1.0}
-        return recipe_module.verdict_between(
+        return points_module.verdict_between(
             {f"{name}, exact: std of x": one(v) for name, v in exact.items()}
-            | {f"{name}, trained: std of x": trained for name in recipe_module.DIVERGENCES}
+            | {f"{name}, trained: std of x": trained for name in points_module.DIVERGENCES}
         )
 
     assert between(one(1.0)).count(", and all seeds end on that side") == 2

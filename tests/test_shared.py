@@ -91,6 +91,12 @@ def test_fewer_than_three_seeds_separate_nothing_and_no_seed_says_so():
     assert verdicts.count(NONE) == 0 and verdicts.count(summarize([1.0, 0.0, math.nan])) == 1
 
 
+def test_a_mean_lies_beside_a_value_where_its_interval_leaves_it_out():
+    values = summarize([1.0, 2.0, 3.0])  # 2 -+ 2.48
+    assert [verdicts.beside(values, at) for at in (-0.5, -0.4, 2, 4.4, 4.5)] == [1, 0, 0, 0, -1]
+    assert verdicts.beside(ONE, 9) == verdicts.beside(NONE, 9) == 0
+
+
 def test_what_failed_is_counted_and_forbids_a_claim_about_every_seed():
     some = summarize([5.0, 6.0, math.nan])
     assert verdicts.always_above(summarize([5.0, 6.0]), 4) and not verdicts.always_above(some, 4)

@@ -293,9 +293,7 @@ RECIPES = {
         "doubles the side and halves the number of maps; the discriminator does the reverse.",
         alt="Two rows of blocks. Top, the generator: from z, blocks that grow in height and become thinner, 1024 maps of "
         "4 x 4 to 3 maps of 64 x 64. Bottom, the discriminator: the same in reverse, ending in a logit.",
-        run=run_shapes,
-        draw=draw_shapes,
-        full=Shapes(),
+        run=run_shapes, draw=draw_shapes, full=Shapes(),
     ),
     "6.2": Recipe(
         title="How many inputs reach each output pixel",
@@ -303,9 +301,7 @@ RECIPES = {
         "collects as many inputs as its neighbors. With 3 and 5 the counts form a checkerboard.",
         alt="Three tables of counts. Kernel 3: rows 1 2 1 2 and 2 4 2 4 alternate. Kernel 4: every entry is 4. Kernel 5: "
         "entries 4, 6 and 9 alternate like a checkerboard.",
-        run=run_overlap,
-        draw=draw_overlap,
-        full=Overlap(),
+        run=run_overlap, draw=draw_overlap, full=Overlap(),
     ),
     "6.3": Recipe(
         title="Samples over training",
@@ -313,12 +309,8 @@ RECIPES = {
         f"data. {dcgan_latent.SHARED}",
         alt="Sheets of small pictures at growing numbers of steps. Early ones are smeared, later ones show shirts, trousers, "
         "dresses, shoes and bags; the last sheet shows the data.",
-        run=run_samples,
-        draw=draw_samples,
-        quick=Samples(QUICK, shown=(1, 2, 4)),
-        cpu=Samples(Training(), shown=(1, 2, 4, 7, 10)),
-        full=Samples(FULL),
-        record="cpu",
+        run=run_samples, draw=draw_samples, quick=Samples(QUICK, shown=(1, 2, 4)),
+        cpu=Samples(Training(), shown=(1, 2, 4, 7, 10)), full=Samples(FULL), record="cpu",
     ),
     "6.4": Recipe(
         title="Averaged weights, on and off",
@@ -326,15 +318,8 @@ RECIPES = {
         f"training, and pictures of the same z. {NO_GPU}",
         alt="Left: two sheets of the same garments, from weights as they are and from averaged ones. Right: curves of the "
         "distance over the steps for three ways to take the weights: averaged ones start far above, and all end close together.",
-        run=run_averages,
-        model=averages_model,
-        draw=draw_averages,
-        quick=Averages(QUICK),
-        cpu=Averages(Training()),
-        full=Averages(FULL),
-        seeds=tuple(range(5)),
-        verdict=verdict_averages,
-        record="cpu",
+        run=run_averages, model=averages_model, draw=draw_averages, quick=Averages(QUICK), cpu=Averages(Training()),
+        full=Averages(FULL), seeds=tuple(range(5)), verdict=verdict_averages, record="cpu",
     ),
     "6.5": Recipe(
         title="Real and fake in one batch",
@@ -342,16 +327,10 @@ RECIPES = {
         f"discriminator which half it looks at, and the generator meets another discriminator. {NO_GPU}",
         alt="Top: rough garments with two batches, gray noise with one batch. Bottom: with two batches both losses stay "
         "near 1; with one batch both fall to 0.",
-        run=run_one_batch,
-        draw=draw_one_batch,
-        quick=OneBatch(
-            dataclasses.replace(QUICK, size=16, width=16, batch=32, steps=240, judge_steps=60, evaluated=100)
-        ),
-        cpu=OneBatch(Training(width=16, steps=1000)),
-        full=OneBatch(dataclasses.replace(FULL, steps=3000)),
-        seeds=tuple(range(5)),
-        verdict=verdict_one_batch,
-        record="cpu",
+        run=run_one_batch, draw=draw_one_batch,
+        quick=OneBatch(dataclasses.replace(QUICK, size=16, width=16, batch=32, steps=240, judge_steps=60, evaluated=100)),
+        cpu=OneBatch(Training(width=16, steps=1000)), full=OneBatch(dataclasses.replace(FULL, steps=3000)),
+        seeds=tuple(range(5)), verdict=verdict_one_batch, record="cpu",
     ),
     **dcgan_latent.RECIPES,
     "6.9": Recipe(
@@ -359,9 +338,6 @@ RECIPES = {
         caption="64x64 faces, 64 maps: eight fixed z, seen through the averaged generator at several moments of one run. All "
         "faces are generated. Recorded on a GPU, with 12,788 photographs of Labeled Faces in the Wild.",
         alt="Four sheets of small generated faces at growing numbers of steps.",
-        run=run_samples,
-        draw=draw_samples,
-        quick=Samples(QUICK, shown=(1, 2, 4)),
-        full=Samples(PHOTOS),
+        run=run_samples, draw=draw_samples, quick=Samples(QUICK, shown=(1, 2, 4)), full=Samples(PHOTOS),
     ),
-}
+}  # fmt: skip

@@ -313,14 +313,8 @@ RECIPES = {
         f"distance of 2,500 halfway pictures from held-out ones. {SHARED}",
         alt="Left: rows of garments that change step by step into others; in the cross-fade rows both garments show through "
         "each other. Right: points for the distance at the ends and halfway along the three walks.",
-        run=run_walks,
-        draw=draw_walks,
-        quick=Walks(QUICK),
-        cpu=Walks(Training()),
-        full=Walks(FULL),
-        seeds=tuple(range(5)),
-        verdict=verdict_walks,
-        record="cpu",
+        run=run_walks, draw=draw_walks, quick=Walks(QUICK), cpu=Walks(Training()), full=Walks(FULL),
+        seeds=tuple(range(5)), verdict=verdict_walks, record="cpu",
     ),
     "6.7": Recipe(
         title="Arithmetic with three exemplars",
@@ -329,12 +323,9 @@ RECIPES = {
         f"the same arithmetic on pixels. {SHARED}",
         alt="Two examples. Rows of three exemplars and the picture of their mean, then a 3 x 3 sheet of nine nearly equal clean "
         "results in z, then the result in pixels, where the outline of the first garment shines through.",
-        run=run_picture,
-        draw=draw_picture,
-        quick=Analogies(QUICK, candidates=4000, trials=1, names=tuple("0123456789")),
-        cpu=Analogies(Training()),
-        full=Analogies(FULL),
-        record="cpu",
+        run=run_picture, draw=draw_picture,
+        quick=Analogies(QUICK, candidates=4000, trials=1, names=tuple("0123456789")), cpu=Analogies(Training()),
+        full=Analogies(FULL), record="cpu",
     ),
     "6.8": Recipe(
         title="Arithmetic, scored",
@@ -342,13 +333,8 @@ RECIPES = {
         f"picture is as bright as the brightest quarter of B. {SHARED}",
         alt="Two panels of points for four ways to do the arithmetic: three exemplars, one, one shortened, three in pixels. A "
         "dashed line shows what any z scores.",
-        run=run_scores,
-        draw=draw_scores,
-        quick=Analogies(QUICK, candidates=4000, trials=1, names=tuple("0123456789")),
-        cpu=Analogies(Training()),
-        full=Analogies(FULL),
-        seeds=tuple(range(5)),
-        verdict=verdict_scores,
-        record="cpu",
+        run=run_scores, draw=draw_scores,
+        quick=Analogies(QUICK, candidates=4000, trials=1, names=tuple("0123456789")), cpu=Analogies(Training()),
+        full=Analogies(FULL), seeds=tuple(range(5)), verdict=verdict_scores, record="cpu",
     ),
-}
+}  # fmt: skip

@@ -28,13 +28,8 @@ from gentools.lab.stream import find_device
 from gentools.recipes import ROOT, find, models, recipes, seedstore
 from gentools.recipes.shared import scores
 
-PUBLIC = (
-    "digits",
-    "mnist",
-    "mnist 14x14",
-    "fashion_mnist",
-    "cifar10",
-)  # data with pinned contents, the same for everybody
+# data with pinned contents, the same for everybody
+PUBLIC = ("digits", "mnist", "mnist 14x14", "fashion_mnist", "cifar10")
 
 
 def fingerprint(id, scale):

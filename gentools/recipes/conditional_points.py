@@ -1,0 +1,270 @@
+"""Experiments of chapter 07 on points: a generator that does not see the class, and four places for the label."""
+
+import functools
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from gentools import conditional_gan as cgan
+from gentools import evaluation, gan
+from gentools.lab.divergences import js, kl
+from gentools.lab.plots import COLORS, MARKERS
+from gentools.lab.randomness import generator
+from gentools.recipes import Recipe
+from gentools.recipes.shared import arms, drawing, verdicts
+from gentools.recipes.shared.fitting import adams, fit_kept
+from gentools.recipes.shared.points import RING, score
+
+
+def train_cgan(nets, rows, c, training, seed, device, loss=gan.non_saturating_loss, **how):
+    """Train a conditional GAN, which stands on `device`, on rows (n, ...) with classes c (n,). Returns the History.
+
+    how: what `train` takes besides, as watch and log_every.
+    """
+    step, opts = functools.partial(cgan.step, generator_loss=loss), adams(nets, training.learning_rate, (0.5, 0.999))
+    return fit_kept(step, nets, opts, (rows, c), training.latent, batch=training.batch, steps=training.steps,
+                    seed=seed, device=device, **how)  # fmt: skip
+
+
+def noise(n, nets, latent, seed, *keys):
+    """z (n, latent) from the seed alone, on the device of the networks."""
+    z = torch.randn(n, latent, generator=generator(seed, "evaluation", *keys))
+    return z.to(next(nets.parameters()).device)
+
+
+# 7.1 A generator that cannot see the class, exactly
+
+
+@dataclass(frozen=True)
+class Training:
+    """One conditional GAN of linear layers, on points."""
+
+    batch: int = 128
+    steps: int = 4000
+    latent: int = 2
+    learning_rate: float = 1e-3  # of both players
+    width: int = 64  # of the two hidden layers
+    points: int = 20_000  # drawn once, to train on
+
+
+@dataclass(frozen=True)
+class Between:
+    """Two Gaussians on a line, one per class, and a generator that does not see the class."""
+
+    training: Training = Training()
+    centers: tuple = (-2.0, 2.0)  # of the Gaussians, whose standard deviation is 1
+
+
+DIVERGENCES = {
+    "saturating": lambda p, q: 2 * js(p, q),
+    "non-saturating": lambda p, q: 2 * kl((p + q) / 2, p),
+    "KL": lambda p, q: kl(q, p),
+}
+
+
+def best_shared(divergence, p_xc, rounds=60):
+    """The q(x) (n,) that minimizes divergence(p(x,c), q(x)p(c)), by LBFGS on its logits, which starts at the marginal."""
+    logits = p_xc.sum(1).log().requires_grad_()  # (n,)
+    search = torch.optim.LBFGS([logits], max_iter=50, line_search_fn="strong_wolfe", tolerance_grad=1e-12)
+
+    def closure():
+        search.zero_grad()
+        value = divergence(p_xc, logits.softmax(0)[:, None] * p_xc.sum(0))
+        value.backward()
+        return value
+
+    for _ in range(rounds):
+        search.step(closure)
+    return logits.detach().softmax(0)
+
+
+def exact_between(config):
+    """Places x (561,) on the line, and the best q(x) there under three divergences, beside data and geometric mean."""
+    x = torch.linspace(-7, 7, 561, dtype=torch.float64)
+    p_xc = torch.exp(-((x[:, None] - torch.tensor(config.centers, dtype=torch.float64)) ** 2) / 2)  # (561, 2)
+    p_xc = p_xc / p_xc.sum()
+    found = {name: best_shared(divergence, p_xc) for name, divergence in DIVERGENCES.items()}
+    return x, found | {"data": p_xc.sum(1), "geometric mean": cgan.blind_generator(p_xc)[0]}
+
+
+def run_between(config, seed, device):
+    """Two overlapping classes on a line: the best q(x) under three divergences, and generators trained with D(x,c)."""
+    x, exact = exact_between(config)
+    arrays = {"x": x} | {f"{name} q": q for name, q in exact.items()}
+    numbers = {
+        (f"{name}, exact", "std of x"): ((q * x**2).sum() - (q * x).sum() ** 2).sqrt() for name, q in exact.items()
+    }
+    t, rng = config.training, generator(seed, "between")
+    c = torch.randint(2, (t.points,), generator=rng)  # (points,)
+    centers = torch.tensor(config.centers, dtype=torch.float64)
+    rows = centers[c].float()[:, None] + torch.randn(t.points, 1, generator=rng)  # (points, 1)
+    for name in DIVERGENCES:
+        sizes = ([t.latent, t.width, t.width, 1], [1, t.width, t.width, 1])
+        nets = cgan.networks(seed, *sizes, cgan.blind(2), cgan.one_hot(2)).to(device)
+        train_cgan(nets, rows, c, t, seed, device, gan.LOSSES[name])
+        made = cgan.sample(nets, noise(10_000, nets, t.latent, seed), c[:10_000].to(device)).cpu()[:, 0]
+        arrays[f"{name} samples"] = made  # (10000,)
+        numbers[f"{name}, trained", "std of x"] = made.std()
+    return {"numbers": arms.named(numbers), "arrays": arrays}
+
+
+def draw_between(results, config):
+    """A panel per loss: densities q (561,) and histograms of the samples (10000,) of every seed."""
+    a = results[0]["arrays"]
+    x, dx = a["x"], float(a["x"][1] - a["x"][0])
+    fig, axes = drawing.panels(1, 3, (8.4, 3.5), sharey=True)
+    for ax, name in zip(axes, DIVERGENCES, strict=True):
+        for i, r in enumerate(results):
+            made = r["arrays"][f"{name} samples"].double()
+            height = torch.histc(made, 70, -7, 7) / len(made) / 0.2
+            ax.stairs(height, torch.linspace(-7, 7, 71), color=COLORS["sky"], lw=0.9, label=None if i else "trained")
+        ax.plot(x, a["data q"] / dx, color="black", ls=":", label="data, both classes")
+        ax.plot(x, a[f"{name} q"] / dx, color=COLORS["blue"], ls="-", label="best possible")
+        ax.plot(x, a["geometric mean q"] / dx, color=COLORS["orange"], ls="--", lw=1.4, label="geometric mean")
+        ax.set(title=f"{name} loss", xlabel="x", xlim=(-6, 6), xticks=(-4, -2, 0, 2, 4))
+    axes[0].set_ylabel("density")
+    drawing.legend_below(fig, axes[0], columns=4)
+    return fig
+
+
+def verdict_between(summary):
+    """For each loss: is the best generator's spread nearer to the data's or to the geometric mean's, and the trained?"""
+    ends = ("data", "geometric mean")
+    exact = {name: summary[f"{name}, exact: std of x"]["mean"] for name in (*DIVERGENCES, *ends)}
+    if None in exact.values():
+        return "No run finished."
+    data_, middle = (exact[name] for name in ends)
+    words = []
+    for name in DIVERGENCES:
+        side = "of the data" if abs(exact[name] - data_) < abs(exact[name] - middle) else "of the geometric mean"
+        trained, between = summary[f"{name}, trained: std of x"], (data_ + middle) / 2
+        beyond = verdicts.always_below if exact[name] < between else verdicts.always_above
+        ending = "all seeds end on that side" if beyond(trained, between) else "not all seeds end on that side"
+        words.append(f"{name} loss: the best generator has a spread near that {side}, and {ending}")
+    return f"Class in D and not in G. {'; '.join(words)}."
+
+
+# 7.2 Four places for the label, on a ring
+
+
+class Place(NamedTuple):
+    """Where the class goes: how the generator and the discriminator are told it, as functions of the number of classes."""
+
+    generator: object
+    discriminator: object
+
+
+PLACES = {
+    "both": Place(cgan.one_hot, cgan.one_hot),
+    "only D": Place(cgan.blind, cgan.one_hot),
+    "only G": Place(cgan.one_hot, cgan.blind),
+    "neither": Place(cgan.blind, cgan.blind),
+}
+LOOKS = drawing.looks({place: place.replace(" ", "\n") for place in PLACES}, ("blue", "orange", "vermillion", "green"))
+
+
+def codes(place, classes):
+    """The codes of generator and discriminator, a row per class."""
+    return [code(classes) for code in place]
+
+
+@dataclass(frozen=True)
+class Ring:
+    """Conditional GANs on the ring, with the label in four places."""
+
+    training: Training = Training(steps=6000, width=128, points=50_000)
+    classes: int = 4
+
+
+def run_ring(config, seed, device):
+    """Eight Gaussians on a ring, opposite ones of one class: how often is the asked class what comes out?"""
+    t, k = config.training, config.classes
+    rows, component = RING.draw(t.points, seed)  # (points, 2), (points,)
+    numbers, arrays = {}, {}
+    asked = torch.arange(k).repeat_interleave(600)
+    for name, place in PLACES.items():
+        sizes = ([t.latent, t.width, t.width, 2], [2, t.width, t.width, 1])
+        nets = cgan.networks(seed, *sizes, *codes(place, k)).to(device)
+        train_cgan(nets, rows, component % k, t, seed, device)
+        made = cgan.sample(nets, noise(len(asked), nets, t.latent, seed), asked.to(device)).cpu()  # (600 k, 2)
+        nearest, found = torch.cdist(made, RING.centers()).argmin(1), score(made, RING)
+        numbers |= {
+            (name, "asked class"): (nearest % k == asked).float().mean(),
+            (name, "modes"): found.covered,
+            (name, "high-quality share"): found.quality,
+        }
+        arrays |= {f"{name} samples": made, "asked": asked}
+    return {"numbers": arms.named(numbers), "arrays": arrays}
+
+
+def draw_ring(results, config):
+    """Samples (600 k, 2) of seed 0 for each place; below, three scores of every seed."""
+    a, k = results[0]["arrays"], config.classes
+    fig, axes = drawing.mosaic("aaabbbcccddd;xxxxyyyyzzzz", (8.4, 5.3), height_ratios=(1, 1.1))
+    for key, place in zip("abcd", PLACES, strict=True):
+        draw_classes(axes[key], a[f"{place} samples"], a["asked"], k)
+        axes[key].set_title(place)
+    chance = evaluation.chance_lines(RING.centers(), RING.std, len(a["asked"]))
+    levels = {"asked class": (1 / k, "chance"), "high-quality share": (chance["Gaussian"][1], "one Gaussian")}
+    for key, what in zip("xyz", ("asked class", "modes", "high-quality share"), strict=True):
+        names = {place: arms.name(place, what) for place in PLACES}
+        drawing.seed_columns(axes[key], results, names, LOOKS, spread=0.07)
+        if what in levels:
+            drawing.level(axes[key], *levels[what], at=0.0125, ls="--")
+        axes[key].set(title=what, ylim=(0, 8.6) if what == "modes" else (-0.03, 1.06))
+    return fig
+
+
+def draw_classes(ax, samples, asked, classes):
+    """Samples (n, 2) in the color of the class that was asked for (n,), and the true modes as rings in theirs."""
+    colors = [COLORS[name] for name in ("blue", "orange", "green", "purple")]
+    for part in range(6):  # in turns, so that no class covers the others
+        for c, color in enumerate(colors):
+            ax.plot(*samples[asked == c][part::6].T, ls="", marker=MARKERS[c], ms=2.5, alpha=0.5, color=color)
+    for c, color in enumerate(colors):
+        ax.plot(*RING.centers()[c::classes].T, ls="", marker="o", ms=13, mfc="none", mew=1.3, color=color)
+    ax.set(xlim=(-2.7, 2.7), ylim=(-2.7, 2.7), aspect="equal", xticks=(), yticks=())
+
+
+def verdict_ring(summary):
+    """For each place of the label: asked class against chance, modes, and share of good samples."""
+    return f"Label in {'; '.join(f'{place}: {said_of_place(summary, place)}' for place in PLACES)}."
+
+
+def said_of_place(summary, place, chance=0.25):
+    """What the runs with the label in one place did."""
+    asked, modes, quality = (summary[arms.name(place, w)] for w in ("asked class", "modes", "high-quality share"))
+    if not verdicts.finished(asked):
+        return "no run finished"
+    off = "at chance" if verdicts.near(asked, chance, 0.02) else "off chance"
+    word = "more than twice chance in every seed" if verdicts.always_above(asked, 2 * chance) else off
+    share = f"{100 * quality['min']:.0f} to {100 * quality['max']:.0f} %"
+    return f"asked class {word}, {verdicts.span(modes, '.0f')} modes, {share} good samples"
+
+
+RECIPES = {
+    "7.1": Recipe(
+        title="A generator that does not see the class",
+        caption="Two classes on a line, N(-2, 1) and N(2, 1). D sees the class, G does not. The best generator follows the data "
+        "only with the saturating loss. With the others it moves between the classes, with the KL loss to their geometric "
+        "mean. Steps: samples of trained generators, every seed.",
+        alt="Three panels of densities. With the saturating loss two humps over the data's two humps; with the non-saturating "
+        "loss one narrow hump in the middle; with the KL loss one hump in the middle on the geometric mean, and the trained "
+        "samples somewhat wider.",
+        run=run_between, draw=draw_between, quick=Between(Training(steps=1000)), cpu=Between(),
+        full=Between(Training(steps=20_000)), seeds=tuple(range(5)), verdict=verdict_between, record="cpu",
+    ),
+    "7.2": Recipe(
+        title="Four places for the label",
+        caption="Eight Gaussians, opposite ones of one class. Top: samples of seed 0, colored by the class that was asked for, "
+        "and the true modes as rings in the color of their class. Bottom: every seed, with means as bars. Asked class: share "
+        "of the samples that are nearest to a mode of it.",
+        alt="Top: four rings of samples. With the label in both players each color sits in the two rings of its color; with "
+        "the label in one player or none the colors are mixed. Bottom: three panels of points. Asked class is 1 for both "
+        "and at the chance line for the others. Modes: all 8 for neither, 6 or 8 for only G, 3 to 5 for only D, scattered "
+        "from 3 to 8 for both. High-quality share: the points of all four places overlap.",
+        run=run_ring, draw=draw_ring, quick=Ring(Training(steps=1500, points=20_000)), cpu=Ring(),
+        full=Ring(Training(steps=30_000, width=128)), seeds=tuple(range(5)), verdict=verdict_ring, record="cpu",
+    ),
+}  # fmt: skip
