@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from gentools import recipes
-from gentools.lab import closure
+from gentools.lab import closure, trial
 from gentools.lab.identity import identity_of
 from gentools.lab.optim import adam
 from gentools.lab.stream import Stream, unit
@@ -46,12 +46,12 @@ def fit_kept(step, nets, opts, rows, latent, *, batch, steps, seed, device, prep
 
 
 def run_folder(step, nets, opts, stream, steps, seed, how):
-    """Where a run keeps its checkpoints: named after all that decides it. None for a short run.
+    """Where a run keeps its checkpoints: named after all that decides it. None for a short run, and in a trial.
 
     What decides it: the data, the start of the networks, all settings, and the code of gentools that step and watch reach.
     It lies in the folder that GENTOOLS_CHECKPOINTS names, or in build/runs.
     """
-    if steps < LONG:
+    if steps < LONG or trial.active:
         return None
     parts = (how.get(name) for name in ("schedule", "ema", "autocast", "config"))
     identity = identity_of(step, nets, opts, stream, seed, *parts)
