@@ -92,7 +92,7 @@ def test_the_recorded_clouds_lie_farther_from_the_prior_than_its_own_draws():
     numbers = records.load("8.3")["numbers"]
     for name in ("normal", "petals"):
         noise = torch.randn(10, 2, 2000, aae.NOISE, generator=generator(1, name))
-        chance = max(abs(float(aae.energy_distance(*map(recipes.PRIORS[name], pair)))) for pair in noise)
+        chance = max(abs(float(aae.energy_distance(*map(recipes.PRIORS[name].draw, pair)))) for pair in noise)
         assert min(numbers[f"{model}, {name}: energy distance"][0] for model in ("AAE", "VAE")) > 1.5 * chance
 
 
@@ -151,7 +151,8 @@ def test_a_point_encoder_has_no_noise_and_trains():
     mean, log_variance = nets["encoder"](x)
     assert torch.equal(vae.sample(mean, log_variance, torch.randn(5, 2)), mean)
     images = (torch.rand(40, 1, 4, 4, generator=generator(1, "x")) * 255).to(torch.uint8)
-    history = recipes.fit(nets, images, 20, 0, aae.step, batch=10)
+    config = recipes.Training(hidden=(8,), batch=10, steps=20)
+    nets, history = recipes.train_aae(images, config, aae.step, 0, "cpu", noisy=False)
     assert history["reconstruction"].isfinite().all()
     assert all(p.grad is None or p.grad.isfinite().all() for p in nets.parameters())
 
@@ -196,10 +197,7 @@ def test_recipes_run_and_draw(id):
 
 def test_verdicts_can_say_either_outcome():
     def summary(table):
-        return {
-            name: {"mean": v, "min": v - 0.01, "max": v + 0.01, "low": v - 0.01, "high": v + 0.01}
-            for name, v in table.items()
-        }
+        return {name: records.summarize([v - 0.01, v, v + 0.01]) for name, v in table.items()}
 
     both = {"AAE, weight 1", "AAE, weight 10"}
     for told, near, words in ((7.0, 0.1, ("more", "farther")), (3.0, 0.01, ("less", "closer"))):

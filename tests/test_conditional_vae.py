@@ -21,6 +21,8 @@ from gentools.lab.randomness import generator
 from gentools.lab.stream import Stream
 from gentools.lab.training import train
 from gentools.recipes import conditional_vae as recipe_module
+from gentools.recipes import conditional_vae_exact
+from gentools.recipes.shared import arms
 
 ALL = pytest.mark.parametrize("name", cvae.NETWORKS)
 
@@ -193,8 +195,8 @@ def test_joint_log_weights_by_hand():
 
 
 def test_linear_data_have_the_covariances_asked_for():
-    config = recipe_module.Linear()
-    x, y = recipe_module.linear_data(config, 3)
+    config = conditional_vae_exact.Linear()
+    x, y = conditional_vae_exact.linear_data(config, 3)
     within = EmpiricalCovariance().fit((x - cvae.class_averages(x, y, 3)[y]).numpy()).covariance_
     np.testing.assert_allclose(cvae.within_covariance(x, y, 3), within, atol=1e-9)
     np.testing.assert_allclose(np.linalg.eigvalsh(within)[::-1], config.within, atol=1e-9)
@@ -275,24 +277,49 @@ def test_nats_are_those_of_log_loss():
 
 
 def test_verdicts_can_say_either():
-    def s(low, high):
-        return {"mean": (low + high) / 2, "low": low, "high": high, "min": low, "max": high}
+    def bounds(*values):
+        summary = {recipe_module.lead(name): records.summarize(values) for name in recipe_module.LABELED}
+        return recipe_module.verdict_bounds(summary)
 
-    def bounds(low, high):
-        return recipe_module.verdict_bounds(
-            {f"{n} minus VAE, without the label": s(low, high) for n in ("class means", "CVAE")}
-        )
-
-    assert bounds(-1, 1).count("not resolved") == 2
-    assert bounds(0.5, 1).count("better") == 2 and bounds(-1, -0.5).count("worse") == 2
+    assert bounds(-1, 1).count("not resolved (") == 2
+    assert bounds(0.9, 1).count("higher (") == 2 and bounds(-1, -0.9).count("lower (") == 2
+    assert not any(word in bounds(0.9, 1) for word in ("better", "worse"))
 
     def read(value):
-        keys = [f"{what}: {key} reader" for what in recipe_module.READ for key in ("linear", "nonlinear")]
-        return recipe_module.verdict_readers(
-            {k: s(value, value) for k in keys} | {"the most frequent class": s(0.11, 0.11)}
-        )
+        names = [arms.name(arm, what) for arm in recipe_module.READ for what in recipe_module.READERS]
+        summary = {name: records.summarize([value, value]) for name in names}
+        return recipe_module.verdict_readers(summary | {recipe_module.CHANCE: records.summarize([0.11, 0.11])})
 
     assert read(0.12).count("next to nothing") == 4 and read(0.95).count("all of the label") == 4
+    assert read(0.6).count("most") == 4 and read(0.3).count("some") == 4
+
+    def cheap(low, one):
+        summary = {
+            arms.name(recipe_module.weighted(name, weight), what): records.summarize([value, value])
+            for name in recipe_module.LABELED
+            for weight, value in ((0.01, low), (1.0, one))
+            for what in (recipe_module.LEAK, recipe_module.OBEYED)
+        }
+        return recipe_module.verdict_cheap(summary)
+
+    assert cheap(0.9, 0.5).count("tells more of the label, and the asked class is obeyed more, in every seed") == 2
+    assert cheap(0.5, 0.9).count("tells less of the label, and the asked class is obeyed less, in every seed") == 2
+    assert "in every seed" not in cheap(0.5, 0.5)
+
+
+def test_the_linear_verdict_names_whoever_is_off():
+    from gentools.recipes.conditional_vae_exact import KINDS, PREDICTED, RATE, SHORT, verdict_linear
+
+    def said(rate, short):
+        numbers = {RATE: rate, PREDICTED: [1.0, 1.0], SHORT: short}
+        return verdict_linear(
+            {arms.name(name, what): records.summarize(v) for name in KINDS for what, v in numbers.items()}
+        )
+
+    assert "not so close" not in said([1.0, 1.04], [0.0, 0.009])
+    assert said([1.0, 1.06], [0.0, 0.009]).count("(0.06 nats of KL and 0.009 of likelihood away)") == len(KINDS)
+    assert "in every seed: none" in said([1.0, 1.04], [0.0, 0.02])
+    assert "in every seed: none" in said([1.0, math.nan], [0.0, math.nan]), "a failed seed is not close"
 
 
 # The label that stays in the code of a linear CVAE

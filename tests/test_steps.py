@@ -22,16 +22,15 @@ from torch.nn.functional import logsigmoid
 import gentools
 from gentools import aae, ali, conditional_gan, conditional_vae, dcgan, gan, recipes, regularized_gan, vae
 from gentools.lab.networks import frozen
-from gentools.recipes import conditional_vae as labels_recipes
 from gentools.recipes import regularized_gan as regularized_recipes
-from gentools.recipes import regularized_images
+from gentools.recipes import regularized_images, shared
 from gentools.recipes.shared import judging
 
 N = 5  # rows of a batch
 CLASSES = 3
 LABELS = torch.tensor([0, 2, 1, 1, 2]), torch.tensor([1, 1, 0, 2, 0])
 RATES = {"vae": 0.03, "discriminator": 0.07, "generator": 0.11, "autoencoder": 0.05, "players": 0.13, "critic": 0.17,
-         "judge": 0.19, "classifier": 0.23}  # fmt: skip
+         "judge": 0.19}  # fmt: skip
 
 
 # The textbook's tools
@@ -720,13 +719,12 @@ def test_critic():
 
 
 def classifier_textbook(nets, x, z):
-    """The same formula for the judge of pictures and for the classifier of rows."""
-    name, net = ("judge", nets["judge"]) if isinstance(nets, nn.ModuleDict) else ("classifier", nets)
+    """The same formula for every judge: minus the log-probability of the label."""
     losses = []
     for row, y in zip(*x, strict=True):
-        scores = one(net, row if name == "judge" else row.flatten())
+        scores = one(nets["judge"], row)
         losses.append(-torch.log(torch.exp(scores[y]) / sum(torch.exp(s) for s in scores)))
-    move(mean(losses), net, name)
+    move(mean(losses), nets["judge"], "judge")
     return {"loss": mean(losses)}
 
 
@@ -737,19 +735,12 @@ def test_judge():
     compared(judging.judge_step, classifier_textbook, shaken(nn.ModuleDict({"judge": net})), batches, ["judge"])
 
 
-@covers(labels_recipes.classify_step)
-def test_classifier():
-    net = shaken(nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, CLASSES)))
-    batches = [((normals(s, N, 2, 2), LABELS[s]), normals(s, N, 1)) for s in (0, 1)]
-    compared(labels_recipes.classify_step, classifier_textbook, net, batches, ["classifier"])
-
-
 # No step without a textbook
 
 
 def modules():
-    """All modules of the chapters and of the recipes."""
-    for package in (gentools, recipes):
+    """All modules of the chapters, of the recipes and of what these share."""
+    for package in (gentools, recipes, shared):
         for found in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
             if not found.ispkg and not found.name.endswith("__main__"):
                 yield importlib.import_module(found.name)

@@ -139,6 +139,20 @@ def crosses(ax, centers, color="black", size=5):
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=(), yticks=())
 
 
+def by_class(ax, codes, labels, size=2, most=None):
+    """Codes (n, 2) as dots in the colors of their classes (n,); most: how many of each class, all where it is None."""
+    for label, color in enumerate(CLASS_COLORS):
+        ax.plot(*codes[labels == label][:most].T, ".", ms=size, color=color, label=str(label))
+
+
+def class_legend(fig):
+    """One legend for the figure, below it, of the colors of the classes."""
+    import matplotlib.pyplot as plt
+
+    entries = [plt.Line2D([], [], ls="", marker="o", ms=5, color=c, label=str(i)) for i, c in enumerate(CLASS_COLORS)]
+    fig.legend(handles=entries, loc="outside lower center", ncols=10, handletextpad=0.1, columnspacing=1.0)
+
+
 def sheet(ax, images, title="", columns=10, most=255):
     """A sheet of images (n, c, h, w), row by row; those larger than 32 pixels are drawn smaller than they are.
 
