@@ -246,11 +246,12 @@ def test_recipes_run_and_draw(id):
     from matplotlib import pyplot as plt
 
     recipe = recipes.find(id)
-    names = {f.name for f in dataclasses.fields(recipe.quick)}
+    quick = recipe.config("quick")
+    names = {f.name for f in dataclasses.fields(quick)}
     changed = {k: v for k, v in TINY.items() if k in names}
     if "steps" in changed:
         changed["steps"] = 100
-    config = dataclasses.replace(recipe.quick, **changed)
+    config = dataclasses.replace(quick, **changed)
     results = [recipe.run(config, seed, "cpu") for seed in (0, 1)]
     assert all(math.isfinite(float(v)) for r in results for v in r["numbers"].values())
     plt.close(recipe.draw(results, config))
@@ -281,8 +282,8 @@ def test_verdicts_can_say_either():
         summary = {recipe_module.lead(name): records.summarize(values) for name in recipe_module.LABELED}
         return recipe_module.verdict_bounds(summary)
 
-    assert bounds(-1, 1).count("not resolved (") == 2
-    assert bounds(0.9, 1).count("higher (") == 2 and bounds(-1, -0.9).count("lower (") == 2
+    assert bounds(-1, 1).count("not resolved (95 %") == 2 and bounds(1).count("not resolved (+1.00 nats)") == 2
+    assert bounds(0.9, 1).count("higher (95 %") == 2 and bounds(-1, -0.9).count("lower (95 %") == 2
     assert not any(word in bounds(0.9, 1) for word in ("better", "worse"))
 
     def read(value):
