@@ -282,9 +282,9 @@ def test_verdicts_can_say_either():
         summary = {recipe_module.lead(name): records.summarize(values) for name in recipe_module.LABELED}
         return recipe_module.verdict_bounds(summary)
 
-    assert bounds(-1, 1).count("not resolved (95 %") == 2 and bounds(1).count("not resolved (+1.00 nats)") == 2
-    assert bounds(0.9, 1).count("higher (95 %") == 2 and bounds(-1, -0.9).count("lower (95 %") == 2
-    assert not any(word in bounds(0.9, 1) for word in ("better", "worse"))
+    assert bounds(-1, 0, 1).count("not resolved (95 %") == 2 and bounds(1).count("not resolved (+1.00 nats)") == 2
+    assert bounds(0.9, 0.95, 1).count("higher (95 %") == 2 and bounds(-1, -0.95, -0.9).count("lower (95 %") == 2
+    assert not any(word in bounds(0.9, 0.95, 1) for word in ("better", "worse"))
 
     def read(value):
         names = [arms.name(arm, what) for arm in recipe_module.READ for what in recipe_module.READERS]
