@@ -170,6 +170,65 @@ def forces(nets, z, old, penalty_weight):
     return tie.norm() / pull.norm(), (tie @ pull) / (tie.norm() * pull.norm())
 
 
+# Other ties, and several batches per refresh
+
+
+def anchored_step(nets, opts, x, z, penalty_weight=5.0, decay=0.99):
+    """`dcgan.step` with the generator tied to its own moving average nets["anchor"], which lags: the tie always acts.
+
+    x: (n, ...), z: (n, k). After the step the weights of the anchor are decay times their own plus 1 - decay times the
+    generator's.
+    """
+    generator, discriminator, anchor = nets["generator"], nets["discriminator"], nets["anchor"]
+    fake = generator(z)
+    d_loss = gan.discriminator_loss(discriminator(x), discriminator(fake.detach()))
+    gan.descend(opts["discriminator"], d_loss)
+
+    with frozen(discriminator):
+        with torch.no_grad():
+            before = anchor(z)
+        g_loss = gan.non_saturating_loss(discriminator(fake))
+        gan.descend(opts["generator"], g_loss + penalty_weight * (fake - before).square().mean())
+    with torch.no_grad():
+        torch._foreach_lerp_(list(anchor.parameters()), list(generator.parameters()), 1 - decay)
+    return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}
+
+
+def phase(nets, opts, x, played, answered, penalty_weight):
+    """Su's second experiment: a step of D per batch, then two of G per batch, all tied to the generator before them.
+
+    x: (batches, n, ...) data; played, answered: (batches, n, k), the codes that D and G see.
+    """
+    generator, discriminator = nets["generator"], nets["discriminator"]
+    for real, codes in zip(x, played, strict=True):
+        with torch.no_grad():
+            fake = generator(codes)
+        d_loss = gan.discriminator_loss(discriminator(real), discriminator(fake))
+        gan.descend(opts["discriminator"], d_loss)
+
+    with frozen(discriminator):
+        with torch.no_grad():
+            old = [generator(codes) for codes in answered]
+        for codes, before in zip(answered, old, strict=True):
+            for _ in range(2):
+                fake = generator(codes)
+                g_loss = gan.non_saturating_loss(discriminator(fake))
+                gan.descend(opts["generator"], g_loss + penalty_weight * (fake - before).square().mean())
+    return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}
+
+
+def recorded_phase(nets, opts, x, z, penalty_weight, batches=5):
+    """`phase` in which G answers on the codes that D saw. x: (batches * n, ...), z: (batches * n, 2, k)."""
+    codes = z[:, 0].unflatten(0, (batches, -1))  # (batches, n, k)
+    return phase(nets, opts, x.unflatten(0, (batches, -1)), codes, codes, penalty_weight)
+
+
+def fresh_phase(nets, opts, x, z, penalty_weight, batches=5):
+    """`phase` in which G answers on codes of its own. x: (batches * n, ...), z: (batches * n, 2, k)."""
+    played, answered = z.unflatten(0, (batches, -1)).unbind(2)  # (batches, n, k) each
+    return phase(nets, opts, x.unflatten(0, (batches, -1)), played, answered, penalty_weight)
+
+
 # Collapse, by a rule fixed before any run
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import functools
 import math
 
 import pytest
@@ -31,7 +32,7 @@ def weights(nets):
 def test_r1_shrinks_a_linear_discriminator_by_its_gradient():
     """For logits w.x + b the penalty is gamma/2 |w|^2, so one step of descent subtracts rate * gamma * w more."""
     ends = []
-    for step in (dcgan.step, lambda *a: regularized_images.r1_step(*a, gamma=0.7)):
+    for step in (dcgan.step, functools.partial(gan.penalized_step, penalty_weight=0.7)):
         nets, _ = plane()
         torch.manual_seed(0)
         nets["discriminator"] = nn.Sequential(nn.Linear(2, 1), nn.Flatten(0)).double()
@@ -48,7 +49,7 @@ def test_anchor_is_a_moving_average_that_ties_from_the_second_step_on():
         nets, opts = plane()
         before = weights(nets["anchor"])
         for _ in range(2):
-            regularized_images.anchored_step(nets, opts, batch(8, 2), batch(8, 2), weight, decay=0.9)
+            regularized_gan.anchored_step(nets, opts, batch(8, 2), batch(8, 2), weight, decay=0.9)
             moved = 0.9 * before + 0.1 * weights(nets["generator"])
             assert torch.allclose(weights(nets["anchor"]), moved, atol=1e-14)
             before = moved
@@ -60,7 +61,7 @@ def test_anchor_is_a_moving_average_that_ties_from_the_second_step_on():
     assert torch.allclose(weights(nets["generator"]), runs[1], atol=1e-14)
 
 
-@pytest.mark.parametrize("step", [regularized_images.recorded_phase, regularized_images.fresh_phase])
+@pytest.mark.parametrize("step", [regularized_gan.recorded_phase, regularized_gan.fresh_phase])
 def test_phase_by_hand(step):
     x, z = batch(6, 2), batch(6, 2, 2)
     ours, opts = plane()
@@ -71,7 +72,7 @@ def test_phase_by_hand(step):
     for rows in (slice(0, 3), slice(3, 6)):
         fake = g(z[rows, 0]).detach()
         descend(d, -torch.sigmoid(d(x[rows])).log().mean() - (1 - torch.sigmoid(d(fake))).log().mean())
-    answered = z[:, 0 if step is regularized_images.recorded_phase else 1]
+    answered = z[:, 0 if step is regularized_gan.recorded_phase else 1]
     old = g(answered).detach()
     for rows in (slice(0, 3), slice(3, 6)):
         for _ in range(2):
@@ -181,7 +182,5 @@ def test_generator_loss_is_the_non_saturating_one():
     d, g = nets["discriminator"], nets["generator"]
     z = batch(8, 2)
     later = copy.deepcopy(nets)
-    loss = regularized_images.anchored_step(
-        later, {k: torch.optim.SGD(later[k].parameters(), lr=0.0) for k in opts}, z, z
-    )
+    loss = regularized_gan.anchored_step(later, {k: torch.optim.SGD(later[k].parameters(), lr=0.0) for k in opts}, z, z)
     assert torch.isclose(loss["generator"], gan.non_saturating_loss(d(g(z))))

@@ -23,13 +23,13 @@ import gentools
 from gentools import aae, ali, conditional_gan, conditional_vae, dcgan, gan, recipes, regularized_gan, vae
 from gentools.lab.networks import frozen
 from gentools.recipes import regularized_gan as regularized_recipes
-from gentools.recipes import regularized_images, shared
+from gentools.recipes import shared
 from gentools.recipes.shared import judging
 
 N = 5  # rows of a batch
 CLASSES = 3
 LABELS = torch.tensor([0, 2, 1, 1, 2]), torch.tensor([1, 1, 0, 2, 0])
-RATES = {"vae": 0.03, "discriminator": 0.07, "generator": 0.11, "autoencoder": 0.05, "players": 0.13, "critic": 0.17,
+RATES = {"vae": 0.03, "discriminator": 0.07, "generator": 0.11, "autoencoder": 0.05, "players": 0.13,
          "judge": 0.19}  # fmt: skip
 
 
@@ -361,10 +361,10 @@ def test_dcgan(name):
     compared(step, textbook, convolutional(), pictures(1), TURNS)
 
 
-@covers(regularized_images.r1_step)
+@covers(gan.penalized_step)
 @pytest.mark.parametrize("gamma", [10.0, 0.7])
 def test_pictures_with_r1(gamma):
-    step = regularized_images.r1_step if gamma == 10 else functools.partial(regularized_images.r1_step, gamma=gamma)
+    step = functools.partial(gan.penalized_step, penalty_weight=gamma)
     compared(step, functools.partial(dcgan_textbook, gamma=gamma), convolutional(), pictures(1), TURNS, rel=1e-8)
 
 
@@ -383,12 +383,12 @@ def anchored_textbook(nets, x, z, penalty_weight, decay):
     return {"discriminator": d_loss, "generator": g_loss}
 
 
-@covers(regularized_images.anchored_step)
+@covers(regularized_gan.anchored_step)
 @pytest.mark.parametrize("settings", [None, {"penalty_weight": 0.7, "decay": 0.6}])
 def test_pictures_with_an_anchor(settings):
     nets = convolutional()
     nets["anchor"] = dcgan.generator(5, 8, latent=3, width=2).double().requires_grad_(False)
-    step = functools.partial(regularized_images.anchored_step, **settings or {})
+    step = functools.partial(regularized_gan.anchored_step, **settings or {})
     textbook = functools.partial(anchored_textbook, **settings or {"penalty_weight": 5.0, "decay": 0.99})
     compared(step, textbook, nets, pictures(5), TURNS)
 
@@ -413,11 +413,11 @@ def phase_textbook(nets, x, z, penalty_weight, batches, recorded):
     return {"discriminator": d_loss, "generator": g_loss}
 
 
-@covers(regularized_images.phase, regularized_images.recorded_phase, regularized_images.fresh_phase)
+@covers(regularized_gan.phase, regularized_gan.recorded_phase, regularized_gan.fresh_phase)
 @pytest.mark.parametrize("batches", [5, 2])
 @pytest.mark.parametrize("recorded", [True, False])
 def test_phases(recorded, batches):
-    step = regularized_images.recorded_phase if recorded else regularized_images.fresh_phase
+    step = regularized_gan.recorded_phase if recorded else regularized_gan.fresh_phase
     held = {} if batches == 5 else {"batches": batches}
     textbook = functools.partial(phase_textbook, penalty_weight=0.7, batches=batches, recorded=recorded)
     turns = ["discriminator"] * batches + ["generator"] * 2 * batches
@@ -700,22 +700,7 @@ def test_inner_forces_moves_as_the_textbook_says():
         torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-12)
 
 
-# Judges and critics
-
-
-def critic_textbook(nets, x, z):
-    loss = discriminator_loss(nets["critic"](x), nets["critic"](torch.tanh(z)))
-    move(loss, nets["critic"], "critic")
-    return {"loss": loss}
-
-
-@covers(regularized_images.critic_step)
-def test_critic():
-    nets = nn.ModuleDict({"critic": convolutional()["discriminator"]})
-    batches = [(x, normals(s, N, 1, 8, 8)) for s, (x, _) in enumerate(pictures(21))]
-    compared(
-        functools.partial(regularized_images.critic_step, fakes=torch.tanh), critic_textbook, nets, batches, ["critic"]
-    )
+# Judges
 
 
 def classifier_textbook(nets, x, z):
@@ -759,7 +744,7 @@ def is_step(value, module):
 
 def test_every_step_has_a_textbook():
     steps = {f"{m.__name__}.{name}": v for m in modules() for name, v in vars(m).items() if is_step(v, m)}
-    assert len(steps) >= 22
+    assert len(steps) >= 15
     missing = [name for name, step in steps.items() if step not in COVERED]
     assert not missing, f"write a textbook step for {missing} in tests/test_steps.py, and say @covers(...)"
 

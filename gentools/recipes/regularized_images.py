@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from gentools import dcgan, evaluation, gan, regularized_gan
-from gentools.lab.networks import frozen
 from gentools.lab.optim import adam
 from gentools.lab.plots import COLORS, LINES, MARKERS, image_grid
 from gentools.lab.stream import Stream
@@ -42,76 +41,6 @@ PHOTOS = Training("faces64.zip", 64, width=64, latent=100, steps=2 * 20_000, lea
 LABELED = ("digits", "mnist", "fashion_mnist")
 
 
-# The steps that chapter 10 does not derive
-
-
-def anchored_step(nets, opts, x, z, penalty_weight=5.0, decay=0.99):
-    """`dcgan.step` with the generator tied to its own moving average nets["anchor"], which lags: the tie always acts."""
-    generator, discriminator, anchor = nets["generator"], nets["discriminator"], nets["anchor"]
-    fake = generator(z)
-    d_loss = gan.discriminator_loss(discriminator(x), discriminator(fake.detach()))
-    gan.descend(opts["discriminator"], d_loss)
-
-    with frozen(discriminator):
-        with torch.no_grad():
-            before = anchor(z)
-        g_loss = gan.non_saturating_loss(discriminator(fake))
-        gan.descend(opts["generator"], g_loss + penalty_weight * (fake - before).square().mean())
-    with torch.no_grad():
-        torch._foreach_lerp_(list(anchor.parameters()), list(generator.parameters()), 1 - decay)
-    return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}
-
-
-def r1_step(nets, opts, x, z, gamma=10.0):
-    """`dcgan.step` with gamma/2 |gradient of the logit|^2 on real pictures (Mescheder et al. 2018, R1)."""
-    generator, discriminator = nets["generator"], nets["discriminator"]
-    fake, real = generator(z), x.detach().requires_grad_()
-    logits = discriminator(real)
-    slope = torch.autograd.grad(logits.sum(), real, create_graph=True)[0]
-    d_loss = gan.discriminator_loss(logits, discriminator(fake.detach()))
-    gan.descend(opts["discriminator"], d_loss + gamma / 2 * slope.flatten(1).square().sum(1).mean())
-
-    with frozen(discriminator):
-        g_loss = gan.non_saturating_loss(discriminator(fake))
-        gan.descend(opts["generator"], g_loss)
-    return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}
-
-
-def phase(nets, opts, x, played, answered, penalty_weight):
-    """Su's second experiment: a step of D per batch, then two of G per batch, all tied to the generator before them.
-
-    x: (batches, n, ...) pictures; played, answered: (batches, n, latent), the codes that D and G see.
-    """
-    generator, discriminator = nets["generator"], nets["discriminator"]
-    for real, codes in zip(x, played, strict=True):
-        with torch.no_grad():
-            fake = generator(codes)
-        d_loss = gan.discriminator_loss(discriminator(real), discriminator(fake))
-        gan.descend(opts["discriminator"], d_loss)
-
-    with frozen(discriminator):
-        with torch.no_grad():
-            old = [generator(codes) for codes in answered]
-        for codes, before in zip(answered, old, strict=True):
-            for _ in range(2):
-                fake = generator(codes)
-                g_loss = gan.non_saturating_loss(discriminator(fake))
-                gan.descend(opts["generator"], g_loss + penalty_weight * (fake - before).square().mean())
-    return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}
-
-
-def recorded_phase(nets, opts, x, z, penalty_weight, batches=5):
-    """`phase` in which G answers on the codes that D saw. z: (batches * n, 2, latent)."""
-    codes = z[:, 0].unflatten(0, (batches, -1))
-    return phase(nets, opts, x.unflatten(0, (batches, -1)), codes, codes, penalty_weight)
-
-
-def fresh_phase(nets, opts, x, z, penalty_weight, batches=5):
-    """`phase` in which G answers on codes of its own. z: (batches * n, 2, latent)."""
-    played, answered = z.unflatten(0, (batches, -1)).unbind(2)
-    return phase(nets, opts, x.unflatten(0, (batches, -1)), played, answered, penalty_weight)
-
-
 @dataclass(frozen=True)
 class Arm:
     """One way to train: its step, and how many generator steps and batches one call of it takes."""
@@ -140,13 +69,13 @@ SIX = {
     "1:2": _tied(0.0),
     "1:2, penalty 5": _tied(5.0),
     "1:2, penalty 500": _tied(500.0),
-    "1:1, EMA anchor": Arm(anchored_step),
-    "1:1, R1": Arm(r1_step),
+    "1:1, EMA anchor": Arm(regularized_gan.anchored_step),
+    "1:1, R1": Arm(gan.penalized_step, weights=(("penalty_weight", 10.0),)),
 }
 SECOND = {
-    "without, fresh z": _phased(fresh_phase, 0.0),
-    "without, recorded z": _phased(recorded_phase, 0.0),
-    "with, recorded z": _phased(recorded_phase, 5.0),
+    "without, fresh z": _phased(regularized_gan.fresh_phase, 0.0),
+    "without, recorded z": _phased(regularized_gan.recorded_phase, 0.0),
+    "with, recorded z": _phased(regularized_gan.recorded_phase, 5.0),
 }
 
 
@@ -166,13 +95,6 @@ def networks(config, channels, seed, normed):
     return nets
 
 
-def critic_step(nets, opts, x, z, fakes):
-    """One step of an independent discriminator against a generator that stands still."""
-    loss = gan.discriminator_loss(nets["critic"](x), nets["critic"](fakes(z)))
-    gan.descend(opts["critic"], loss)
-    return {"loss": loss.detach()}
-
-
 @functools.cache
 def real_pictures(config):
     """Pictures for a critic to learn from, and others to score it on: of your own pictures, the last fifth."""
@@ -187,13 +109,11 @@ def critic_bound(config, fakes, seed, device):
     seen, held = real_pictures(config)
     critic = dcgan.discriminator(1000 + seed, config.size, seen.shape[1], config.width).to(device)
     stream = Stream(seen, config.batch, config.latent, prepare=dcgan.signed, device=device)
-    step, opts = functools.partial(critic_step, fakes=fakes), {"critic": adam(critic.parameters(), 1e-3)}
-    train(step, nn.ModuleDict({"critic": critic}), opts, stream, config.critic_steps, 1000 + seed)
-    critic.eval()
+    steps = range(config.critic_steps)
+    batches = ((stream.batch(1000 + seed, t), fakes(stream.noise(1000 + seed, t))) for t in steps)
     real = dcgan.signed(held[: config.evaluated]).to(device)
     fake = fakes(pictures.noise(config, seed, len(real), "critic", device))
-    with torch.no_grad():
-        return float(math.log(2) - gan.discriminator_loss(critic(real), critic(fake)) / 2)
+    return evaluation.critic_bound(critic, adam(critic.parameters(), 1e-3), batches, real, fake)
 
 
 def spread(images):
