@@ -16,6 +16,8 @@ from gentools.lab import records, worlds
 from gentools.lab.divergences import js, kl
 from gentools.lab.optim import adam
 from gentools.recipes import regularized_gan as recipe_module
+from gentools.recipes import regularized_points as points_recipes
+from gentools.recipes.shared import arms
 
 seeds = st.integers(0, 10**6)
 weights = st.floats(0.05, 5)
@@ -305,8 +307,8 @@ def test_collapse_rule(covered, quality, gone):
 SMALL = {
     "10.1": {"weights": (0.3, 1.0), "starts": 20, "rounds": 400},
     "10.4": {"steps": 20},
-    "10.5": {"updates": 20, "points": 500, "moments": 2, "inner": (1, 2, 10)},
-    "10.6": {"updates": 20, "points": 500, "every": 10, "drawn": 50, "inner": (2, 5), "penalties": (0.0, 5.0)},
+    "10.5": {"steps": 20, "points": 500, "moments": 2, "inner": (1, 2, 10)},
+    "10.6": {"steps": 20, "points": 500, "every": 10, "drawn": 50, "inner": (2, 5), "penalties": (0.0, 5.0)},
 }
 
 
@@ -326,24 +328,29 @@ def test_recipes_run_and_draw(id):
 
 
 def test_fifty_arms_each_with_its_control():
-    arms = recipe_module.arms(recipe_module.Factorial())
-    assert len(arms) == 50
-    penalized = [name for name in arms if "penalty" in name]
-    assert all(recipe_module.without_penalty(name) in arms for name in penalized)
-    assert recipe_module.without_penalty("BN, fresh z, penalty 50, 5 steps") == "BN, fresh z, penalty 0, 5 steps"
+    ways = points_recipes.ways(points_recipes.Factorial())
+    assert len(set(ways)) == len({arm.key for arm in ways}) == 50
+    penalized = [arm for arm in ways if arm.penalty]
+    assert len(penalized) == 36 and all(points_recipes.without_penalty(arm) in ways for arm in penalized)
+    arm = points_recipes.Arm(True, "fresh", 50.0, 5)
+    assert points_recipes.without_penalty(arm).key == ("BN", "fresh z", "penalty 0", "5 steps")
+    assert points_recipes.plain(arm).key == ("BN", "plain")
 
 
 def test_contrasts_by_hand():
     rng, numbers = np.random.default_rng(0), {}
-    for name in recipe_module.arms(recipe_module.Factorial()):
-        numbers[f"{name}: overlap"] = list(rng.random(3))
-    record = {"numbers": numbers, "config": {"penalties": [0.0, 5.0, 50.0, 500.0]}}
-    rows = {(word, weight): mean for word, weight, mean, *_ in recipe_module.contrasts(record)}
-    want = np.mean([
-        np.subtract(numbers[f"no BN, {c} z, penalty 50, {i} steps: overlap"], numbers[f"no BN, {c} z, penalty 0, {i} steps: overlap"])
-        for c in ("recorded", "fresh") for i in (2, 5, 10)
-    ])  # fmt: skip
-    assert rows["no BN", 50.0] == pytest.approx(want, abs=1e-6)
+    config = points_recipes.Factorial(penalties=(0.0, 0.5, 50.0))
+    for arm in points_recipes.ways(config):
+        numbers[arms.name(arm.key, "overlap")] = list(rng.random(3))
+    record = {"numbers": numbers, "config": dataclasses.asdict(config)}
+    found = points_recipes.contrasts(record)
+    assert list(found) == [(normed, penalty) for normed in (True, False) for penalty in (0.5, 50.0)]
+    for penalty in ("0.5", "50"):
+        want = np.mean([
+            np.subtract(numbers[f"no BN, {c} z, penalty {penalty}, {i} steps: overlap"], numbers[f"no BN, {c} z, penalty 0, {i} steps: overlap"])
+            for c in ("recorded", "fresh") for i in (2, 5, 10)
+        ])  # fmt: skip
+        assert found[False, float(penalty)]["mean"] == pytest.approx(want, abs=1e-6)
 
 
 def test_density_flow_keeps_mass_and_pays_what_is_predicted():

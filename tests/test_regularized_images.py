@@ -155,6 +155,12 @@ def test_every_arm_takes_the_same_number_of_generator_steps():
         assert all(config.steps % (arm.inner * config.moments) == 0 for arm in regularized_images.SECOND.values())
 
 
+@pytest.mark.parametrize("arms_of", [regularized_images.SIX, regularized_images.FIRST, regularized_images.SECOND])
+def test_legends_name_the_arms(arms_of):
+    looks = regularized_images.looks_of(arms_of)
+    assert [look.label for look in looks.values()] == list(looks) == list(arms_of)
+
+
 @pytest.mark.parametrize("id", ["10.7", "10.8", "10.9", "10.10"])
 def test_recipes_run_and_draw(id):
     from matplotlib import pyplot as plt

@@ -22,7 +22,7 @@ from torch.nn.functional import logsigmoid
 import gentools
 from gentools import aae, ali, conditional_gan, conditional_vae, dcgan, gan, recipes, regularized_gan, vae
 from gentools.lab.networks import frozen
-from gentools.recipes import regularized_gan as regularized_recipes
+from gentools.recipes import regularized_points as regularized_recipes
 from gentools.recipes import shared
 from gentools.recipes.shared import judging
 

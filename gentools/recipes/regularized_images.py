@@ -3,7 +3,6 @@
 import copy
 import functools
 import math
-import time
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,34 +10,33 @@ from torch import nn
 
 from gentools import dcgan, evaluation, gan, regularized_gan
 from gentools.lab.optim import adam
-from gentools.lab.plots import COLORS, LINES, MARKERS, image_grid
+from gentools.lab.plots import LINES
 from gentools.lab.stream import Stream
-from gentools.lab.training import train
 from gentools.recipes import Recipe
+from gentools.recipes.shared import arms, drawing, verdicts
 from gentools.recipes.shared import dcgans as pictures
-from gentools.recipes.shared.fitting import adams, fit_kept
-from gentools.recipes.shared.pictures import signed_bytes
+from gentools.recipes.shared.drawing import Look
+from gentools.recipes.shared.fitting import Laps, adams, fit_kept
+from gentools.recipes.shared.pictures import PUBLIC, signed_bytes
 
 
 @dataclass(frozen=True)
 class Training(pictures.Training):
     """One DCGAN as in chapter 6, counted in generator steps, and the critic that scores it."""
 
-    width: int = 16
-    steps: int = 4000
-    moments: int = 8
+    width: int = 16  # maps of the largest layer
+    steps: int = 4000  # of the generator
+    moments: int = 8  # at which the run is looked at
     sure: float = 0.9  # probability from which on the judge counts as sure
     share: float = 0.02  # a class is covered if it has this share of the pictures
-    critic_steps: int = 100
+    critic_steps: int = 100  # of a fresh critic, at every moment
 
 
 QUICK = Training("digits", 8, latent=32, steps=80, moments=2, judge_steps=300, evaluated=297, critic_steps=20)
 FULL = Training(width=64, latent=100, batch=128, steps=20_000, learning_rate=2e-4, moments=20)
 # Su's networks and rates; his 25 epochs are 79,125 batches with two generator steps each.
 PHOTOS = Training("faces64.zip", 64, width=64, latent=100, steps=2 * 20_000, learning_rate=2e-4, moments=20)
-
-
-LABELED = ("digits", "mnist", "fashion_mnist")
+LABELED = ("digits", *PUBLIC)
 
 
 @dataclass(frozen=True)
@@ -46,22 +44,18 @@ class Arm:
     """One way to train: its step, and how many generator steps and batches one call of it takes."""
 
     step: object
-    inner: int = 1
-    batches: int = 1
-    z_axis: tuple = ()
-    normed: bool = True
-    weights: tuple = ()  # keyword arguments of the step
-
-    def bound(self):
-        return functools.partial(self.step, **dict(self.weights))
+    inner: int = 1  # generator steps in one call
+    batches: int = 1  # of pictures, in one call
+    z_axis: tuple = ()  # of the noise, before its own
+    normed: bool = True  # whether the networks have BatchNorm
 
 
 def _tied(weight):
-    return Arm(regularized_gan.recorded_step, 2, z_axis=(2,), weights=(("penalty_weight", weight),))
+    return Arm(functools.partial(regularized_gan.recorded_step, penalty_weight=weight), 2, z_axis=(2,))
 
 
 def _phased(step, weight):
-    return Arm(step, 10, batches=5, z_axis=(2,), normed=False, weights=(("penalty_weight", weight),))
+    return Arm(functools.partial(step, penalty_weight=weight), 10, batches=5, z_axis=(2,), normed=False)
 
 
 SIX = {
@@ -70,13 +64,19 @@ SIX = {
     "1:2, penalty 5": _tied(5.0),
     "1:2, penalty 500": _tied(500.0),
     "1:1, EMA anchor": Arm(regularized_gan.anchored_step),
-    "1:1, R1": Arm(gan.penalized_step, weights=(("penalty_weight", 10.0),)),
+    "1:1, R1": Arm(functools.partial(gan.penalized_step, penalty_weight=10.0)),
 }
+FIRST = {name: SIX[name] for name in ("1:2", "1:2, penalty 5")}
 SECOND = {
     "without, fresh z": _phased(regularized_gan.fresh_phase, 0.0),
     "without, recorded z": _phased(regularized_gan.recorded_phase, 0.0),
     "with, recorded z": _phased(regularized_gan.recorded_phase, 5.0),
 }
+# (one, other): compared seed by seed
+PAIRS = [(name, "1:2") for name in ("1:2, penalty 5", "1:2, penalty 500")]
+PAIRS += [(name, "1:1") for name in SIX if name != "1:1"]
+FIRST_PAIRS = [("1:2, penalty 5", "1:2")]
+SECOND_PAIRS = [("with, recorded z", other) for other in ("without, fresh z", "without, recorded z")]
 
 
 # Training and scores
@@ -135,7 +135,7 @@ def scores(config, net, seed, device):
     return found | {"classes": int((share >= config.share).sum()), "sure": float((best >= config.sure).float().mean())}
 
 
-def fit(config, name, arm, seed, device):
+def train_arm(config, arm, seed, device):
     """Train one arm. Returns what was seen at each moment: scores, seconds of training since the last one, pictures.
 
     A run that was stopped resumes at a moment, so that the seconds stay true.
@@ -143,19 +143,15 @@ def fit(config, name, arm, seed, device):
     images, _ = pictures.pictures(config.data, "train", config.size)
     nets = networks(config, images.shape[1], seed, arm.normed).to(device, memory_format=torch.channels_last)
     opts = adams(nets, dict.fromkeys(("generator", "discriminator"), config.learning_rate), config.betas)
-    shown, mark = pictures.noise(config, seed, 40, "shown", device), [time.perf_counter()]
+    shown, laps = pictures.noise(config, seed, 40, "shown", device), Laps()
 
     def watch(done):
-        seen = {
-            "seconds": time.perf_counter() - mark[0],
-            "pictures": signed_bytes(dcgan.sample(nets["generator"], shown)),
-        }
-        seen |= scores(config, nets["generator"], seed, device)
-        mark[0] = time.perf_counter()
-        return seen
+        with laps.stopped() as seconds:
+            seen = {"seconds": seconds, "pictures": signed_bytes(dcgan.sample(nets["generator"], shown))}
+            return seen | scores(config, nets["generator"], seed, device)
 
     rounds, every = config.steps // arm.inner, config.steps // arm.inner // config.moments
-    return fit_kept(arm.bound(), nets, opts, images, (*arm.z_axis, config.latent), batch=config.batch * arm.batches,
+    return fit_kept(arm.step, nets, opts, images, (*arm.z_axis, config.latent), batch=config.batch * arm.batches,
                     steps=rounds, seed=seed, device=device, prepare=dcgan.signed, save_every=every, log_every=every,
                     watch=watch, config={"watched with": repr(config)}).watched  # fmt: skip
 
@@ -180,118 +176,59 @@ COMPARED = [score + when for score in ("distance", "critic") for when in WHEN]
 FIRST_SPREAD = "spread, first moment"  # chosen after the runs on faces had been seen
 
 
-def fit_all(config, arms, seed, device):
-    """What `fit` returns for every arm, by name."""
-    return {name: fit(config, name, arm, seed, device) for name, arm in arms.items()}
+def train_all(config, arms_of, seed, device):
+    """What `train_arm` returns for every arm, by name."""
+    return {name: train_arm(config, arm, seed, device) for name, arm in arms_of.items()}
 
 
-def compared(watched, arms, pairs):
+def gap(one, other):
+    """The name of the difference between two arms, as an arm."""
+    return f"{one} minus {other}"
+
+
+def compared(watched, arms_of, pairs):
     """Numbers and arrays of several arms of one seed: scores at the end, early, and at equal seconds.
 
-    watched: of `fit_all`. pairs: [(one, other)]; their differences are numbers too, since the arms of a seed share
+    watched: of `train_all`. pairs: [(one, other)]; their differences are numbers too, since the arms of a seed share
     their start.
     """
-    found = {name: tracks(watched[name], arm) for name, arm in arms.items()}
+    found = {name: tracks(watched[name], arm) for name, arm in arms_of.items()}
     least = min(float(track["seconds"][-1]) for track in found.values())
     numbers, arrays = {}, {}
     for name, track in found.items():
-        arrays |= {f"{name}: {what}": values for what, values in track.items()}
-        every = int(track["steps"][1] - track["steps"][0])
-        for score in ("distance", "critic"):
-            if score in track:
-                early = track[score][max(0, len(track[score]) // 4 - 1)]
-                readings = (track[score][-1], early, reading(track, score, least))
-                numbers |= {f"{name}: {score}{when}": value for when, value in zip(WHEN, readings, strict=True)}
-        for what in ("seconds", "spread", "classes", "sure"):
-            if what in track:
-                numbers[f"{name}: {what}"] = track[what][-1]
-        numbers[f"{name}: {FIRST_SPREAD}"] = track["spread"][0]
-        covered = track.get("classes", track["spread"])  # of pictures without labels, the spread stands for the modes
-        quality = track.get("sure", torch.ones_like(covered))
-        numbers[f"{name}: collapsed"] = regularized_gan.collapsed(covered.tolist(), quality.tolist(), every)
+        arrays |= {arms.name(name, what): values for what, values in track.items()}
+        numbers |= {(name, what): value for what, value in ends(track, least).items()}
     for one, other in pairs:
         for what in (*COMPARED, FIRST_SPREAD):
-            if f"{one}: {what}" in numbers:
-                numbers[f"{one} minus {other}: {what}"] = numbers[f"{one}: {what}"] - numbers[f"{other}: {what}"]
-    return {"numbers": numbers, "arrays": arrays}
+            if (one, what) in numbers:
+                numbers[gap(one, other), what] = numbers[one, what] - numbers[other, what]
+    return {"numbers": arms.named(numbers), "arrays": arrays}
 
 
-# 10.7 Six ways to train
+def ends(track, seconds):
+    """What one run comes to: scores at the end, early, and after so many seconds; whether it collapsed."""
+    numbers, every = {}, int(track["steps"][1] - track["steps"][0])
+    for score in ("distance", "critic"):
+        if score in track:
+            early = track[score][max(0, len(track[score]) // 4 - 1)]
+            readings = (track[score][-1], early, reading(track, score, seconds))
+            numbers |= {f"{score}{when}": value for when, value in zip(WHEN, readings, strict=True)}
+    numbers |= {what: track[what][-1] for what in ("seconds", "spread", "classes", "sure") if what in track}
+    numbers[FIRST_SPREAD] = track["spread"][0]
+    covered = track.get("classes", track["spread"])  # of pictures without labels, the spread stands for the modes
+    quality = track.get("sure", torch.ones_like(covered))
+    return numbers | {"collapsed": regularized_gan.collapsed(covered.tolist(), quality.tolist(), every)}
 
 
-@dataclass(frozen=True)
-class Compared:
-    training: Training
-
-
-PAIRS = [(name, "1:2") for name in ("1:2, penalty 5", "1:2, penalty 500")]
-PAIRS += [(name, "1:1") for name in SIX if name != "1:1"]
-
-
-def run_six(config, seed, device):
-    """Six arms from one start: plain, two steps on the same z with penalty 0, 5 and 500, an EMA anchor, R1."""
-    result = compared(fit_all(config.training, SIX, seed, device), SIX, PAIRS)
-    test, seen = pictures.real_features(config.training, device)
-    result["numbers"]["real training pictures: distance"] = evaluation.frechet(seen, test)
-    result["numbers"]["judge: right on held-out pictures"] = pictures.judge(config.training, device)[1]
-    return result
-
-
-LOOKS = ("black", "orange", "blue", "vermillion", "green", "purple")
-
-
-def draw_means(ax, results, names, across, up):
-    """A score of several arms over training, as the mean over the seeds."""
-    for name, color, marker, ls in zip(names, LOOKS, MARKERS, LINES, strict=False):
-        x, y = (torch.stack([r["arrays"][f"{name}: {k}"].double() for r in results]).mean(0) for k in (across, up))
-        ax.plot(x, y, lw=1.6, ms=4, label=name, color=COLORS[color], marker=marker, ls=ls)
-    ax.set_xlabel("generator steps" if across == "steps" else "seconds of training")
-
-
-def draw_seeds(ax, results, names, across, up):
-    """The same for every seed, as thin lines."""
-    for name, color in zip(names, LOOKS, strict=False):
-        for r in results:
-            x, y = (r["arrays"][f"{name}: {k}"] for k in (across, up))
-            ax.plot(x, y, lw=0.6, alpha=0.35, color=COLORS[color], ls="-")
-
-
-def draw_six(results, config):
-    import matplotlib.pyplot as plt
-
-    fig, axes = plt.subplots(2, 3, figsize=(9.0, 6.4))
-    curves = (("steps", "distance"), ("seconds", "distance"), ("steps", "critic"), ("steps", "classes"))
-    for ax, (across, up) in zip((*axes[0], axes[1, 2]), curves, strict=True):
-        draw_means(ax, results, SIX, across, up)
-    for i, name in enumerate(SIX):
-        for ax, what in zip(axes[1], ("distance", "critic"), strict=False):
-            values = [float(r["numbers"][f"{name}: {what}"]) for r in results]
-            ax.plot([i] * len(values), values, color=COLORS[LOOKS[i]], marker=MARKERS[i], ms=5, alpha=0.7, ls="")
-            ax.plot([i - 0.22, i + 0.22], [sum(values) / len(values)] * 2, color="black", lw=1.6, ls="-")
-    for ax in axes[0, :2]:
-        ax.set(yscale="log", title="distance to held-out pictures")
-        ax.set_yticks((20, 50, 100, 200, 500), ("20", "50", "100", "200", "500"))
-        ax.minorticks_off()
-    floor = float(results[0]["numbers"]["real training pictures: distance"])
-    axes[1, 0].set(title="distance at the end", ylim=(0, None))
-    axes[1, 0].axhline(floor, color="0.5", lw=1, ls=":")
-    axes[1, 0].annotate(f"real: {floor:.1f}", (-0.4, floor), (0, 3), textcoords="offset points", color="0.35")
-    axes[0, 2].set(title="critic: JS in nats, at least", ylim=(0, math.log(2)))
-    axes[1, 1].set(title="critic at the end", ylim=(0, math.log(2)))
-    axes[1, 2].set(title="classes covered, of 10", ylim=(0, 10.5))
-    for ax in axes[1, :2]:
-        ax.set_xticks(range(len(SIX)), ("1:1", "1:2", "1:2\n5", "1:2\n500", "EMA", "R1"))
-    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
-    return fig
+# What is said and drawn of several arms
 
 
 def verdict_pairs(pairs, summary):
     """In which scores one arm of each pair is better or worse; all other differences may be chance."""
     sentences = []
     for one, other in pairs:
-        gaps = {what: summary[key] for what in COMPARED if (key := f"{one} minus {other}: {what}") in summary}
-        better = [what for what, gap in gaps.items() if gap["low"] is not None and gap["high"] < 0]
-        worse = [what for what, gap in gaps.items() if gap["low"] is not None and gap["low"] > 0]
+        gaps = {what: summary[name] for what in COMPARED if (name := arms.name(gap(one, other), what)) in summary}
+        better, worse = ([what for what, s in gaps.items() if verdicts.sign(s) == way] for way in (-1, 1))
         said = [
             f"{word} in {' and '.join(found) if len(found) < len(gaps) else f'all {len(gaps)} scores'}"
             for word, found in (("better", better), ("worse", worse))
@@ -304,11 +241,85 @@ def verdict_pairs(pairs, summary):
 
 
 def collapses(names, summary):
-    return "; ".join(f"{n} {summary[f'{n}: collapsed']['mean'] * summary[f'{n}: collapsed']['n']:.0f}" for n in names)
+    """How many runs of each arm collapsed, as text."""
+    return "; ".join(f"{name} {verdicts.count(s)}" for name, s in arms.scores(summary, names, "collapsed").items())
+
+
+def looks_of(names):
+    """{arm: Look}, in the order of the arms, whose names are their labels."""
+    return drawing.looks([*names], ("black", "orange", "blue", "vermillion", "green", "purple"))
+
+
+def draw_means(ax, results, names, across, up):
+    """A score of several arms over training, as the mean over the seeds."""
+    for name, look in looks_of(names).items():
+        x, y = (torch.stack([r["arrays"][arms.name(name, k)].double() for r in results]).mean(0) for k in (across, up))
+        ax.plot(x, y, **look.as_both(lw=1.6, ms=4))
+    ax.set_xlabel("generator steps" if across == "steps" else "seconds of training")
+
+
+def draw_seeds(ax, results, names, across, up):
+    """The same for every seed, as thin lines."""
+    for name, look in looks_of(names).items():
+        for r in results:
+            x, y = (r["arrays"][arms.name(name, k)] for k in (across, up))
+            ax.plot(x, y, **look.as_line(lw=0.6, alpha=0.35, ls="-", label=None))
+
+
+# 10.7 Six ways to train
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Several arms, all trained alike."""
+
+    training: Training
+
+
+def run_six(config, seed, device):
+    """Six arms from one start: plain, two steps on the same z with penalty 0, 5 and 500, an EMA anchor, R1."""
+    result = compared(train_all(config.training, SIX, seed, device), SIX, PAIRS)
+    test, seen = pictures.real_features(config.training, device)
+    result["numbers"]["real training pictures: distance"] = evaluation.frechet(seen, test)
+    result["numbers"]["judge: right on held-out pictures"] = pictures.judge(config.training, device)[1]
+    return result
+
+
+def draw_six(results, config):
+    """Curves (moments,) of distance, critic and classes as means over the seeds, and both scores of every seed at the end."""
+    fig, axes = drawing.panels(2, 3, (9.0, 6.4))
+    curves = (("steps", "distance"), ("seconds", "distance"), ("steps", "critic"), ("steps", "classes"))
+    for ax, (across, up) in zip((*axes[0], axes[1, 2]), curves, strict=True):
+        draw_means(ax, results, SIX, across, up)
+    for ax in axes[0, :2]:
+        ax.set(yscale="log", title="distance to held-out pictures")
+        ax.set_yticks((20, 50, 100, 200, 500), ("20", "50", "100", "200", "500"))
+        ax.minorticks_off()
+    for ax, what in zip(axes[1], ("distance", "critic"), strict=False):
+        _at_the_end(ax, results, what)
+    floor = float(results[0]["numbers"]["real training pictures: distance"])
+    axes[1, 0].set(title="distance at the end", ylim=(0, None))
+    axes[1, 0].axhline(floor, color="0.5", lw=1, ls=":")
+    axes[1, 0].annotate(f"real: {floor:.1f}", (-0.4, floor), (0, 3), textcoords="offset points", color="0.35")
+    axes[0, 2].set(title="critic: JS in nats, at least", ylim=(0, math.log(2)))
+    axes[1, 1].set(title="critic at the end", ylim=(0, math.log(2)))
+    axes[1, 2].set(title="classes covered, of 10", ylim=(0, 10.5))
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    return fig
+
+
+def _at_the_end(ax, results, what):
+    """A score of the six arms side by side: every seed, and a bar at the mean."""
+    for i, (name, look) in enumerate(looks_of(SIX).items()):
+        values = drawing.over_seeds(results, arms.name(name, what))
+        ax.plot([i] * len(values), values, **look.as_points(ms=5, alpha=0.7, label=None))
+        ax.plot([i - 0.22, i + 0.22], [sum(values) / len(values)] * 2, color="black", lw=1.6, ls="-")
+    ax.set_xticks(range(len(SIX)), ("1:1", "1:2", "1:2\n5", "1:2\n500", "EMA", "R1"))
 
 
 def verdict_six(summary):
-    best = min(SIX, key=lambda name: summary[f"{name}: distance"]["mean"])
+    """`verdict_pairs`, the arm of the least distance, and how many runs collapsed."""
+    best = verdicts.best(arms.scores(summary, SIX, "distance"), least_first=True, none="none, for no run finished")
     said = verdict_pairs(PAIRS, summary)
     return f"{said} Least mean distance: {best}. Collapsed runs: {collapses(SIX, summary)}."
 
@@ -316,20 +327,19 @@ def verdict_six(summary):
 # 10.8 and 10.9 The experiments of the paper
 
 
-def sheets(config, arms, pairs, seed, device):
+def sheets(config, arms_of, pairs, seed, device):
     """What `compared` says of the arms, and pictures of the same z at every moment: uint8 (moments, 9, c, h, w)."""
-    watched = fit_all(config, arms, seed, device)
-    result = compared(watched, arms, pairs)
+    watched = train_all(config, arms_of, seed, device)
+    result = compared(watched, arms_of, pairs)
     # The runs of one record may share a GPU, whose seconds then say nothing.
-    result["numbers"] = {k: v for k, v in result["numbers"].items() if "seconds" not in k}
+    timed = {arms.name(name, what) for name in (*arms_of, *(gap(*pair) for pair in pairs)) for what in TIMED}
+    result["numbers"] = {name: value for name, value in result["numbers"].items() if name not in timed}
     for name, seen in watched.items():
-        result["arrays"][f"{name}: pictures"] = torch.stack([w["pictures"][:9] for w in seen])
+        result["arrays"][arms.name(name, "pictures")] = torch.stack([w["pictures"][:9] for w in seen])
     return result
 
 
-FIRST = {name: SIX[name] for name in ("1:2", "1:2, penalty 5")}
-FIRST_PAIRS = [("1:2, penalty 5", "1:2")]
-SECOND_PAIRS = [("with, recorded z", other) for other in ("without, fresh z", "without, recorded z")]
+TIMED = ("seconds", *(score + WHEN[2] for score in ("distance", "critic")))  # what depends on the machine
 
 
 def run_first(config, seed, device):
@@ -342,64 +352,63 @@ def run_second(config, seed, device):
     return sheets(config.training, SECOND, SECOND_PAIRS, seed, device)
 
 
-def verdict_sheets(arms, pairs, summary):
-    said = verdict_pairs(pairs, summary)
-    first = ", ".join(f"{name} {summary[f'{name}: {FIRST_SPREAD}']['mean']:.2f}" for name in arms)
-    return f"{said} Collapsed runs: {collapses(arms, summary)}. Spread at the first moment: {first}."
+def verdict_sheets(names, pairs, summary):
+    """`verdict_pairs`, how many runs collapsed, and the spread of each arm when it is first looked at."""
+    spreads = arms.scores(summary, names, FIRST_SPREAD)
+    first = ", ".join(f"{name} {verdicts.mean(s, '.2f')}" for name, s in spreads.items())
+    return f"{verdict_pairs(pairs, summary)} Collapsed runs: {collapses(names, summary)}. Spread at the first moment: {first}."
 
 
-def draw_sheets(arms, results, config):
+def draw_sheets(names, results, config):
     """A sheet per arm: rows are three moments of one run, columns fixed z. Below it the spread of every seed."""
-    import matplotlib.pyplot as plt
-
-    fig, axes = plt.subplots(2, len(arms), figsize=(2.7 * len(arms), 3.5), height_ratios=(1.7, 1), sharey="row")
+    fig, axes = drawing.panels(2, len(names), (2.7 * len(names), 3.5), height_ratios=(1.7, 1), sharey="row")
     arrays, moments = results[0]["arrays"], config.training.moments
     rows = [0, max(1, moments // 4) - 1, moments - 1]
-    for ax, below, name in zip(*axes, arms, strict=True):
-        shown = arrays[f"{name}: pictures"][rows, :4]
-        image_grid(ax, shown.flatten(0, 1), columns=shown.shape[1], vmax=255, interpolation="hanning")
-        ax.set_title(name)
+    for ax, below, name in zip(*axes, names, strict=True):
+        shown = arrays[arms.name(name, "pictures")][rows, :4]  # (3, 4, c, h, w)
+        drawing.sheet(ax, shown.flatten(0, 1), name, columns=shown.shape[1])
         side = shown.shape[-2] + 1
-        for i, step in enumerate(arrays[f"{name}: steps"][rows].tolist()):
+        for i, step in enumerate(arrays[arms.name(name, "steps")][rows].tolist()):
             at = (-3, (i + 0.5) * side)
             ax.annotate(f"{step:,.0f}", at, ha="right", va="center", fontsize=9, annotation_clip=False)
         for i, r in enumerate(results):
-            steps, spread = (r["arrays"][f"{name}: {what}"] for what in ("steps", "spread"))
-            look = dict(color="black", lw=1.6) if i == 0 else dict(color=COLORS["blue"], lw=1)
-            below.plot(steps / 1000, spread, ls=LINES[i % len(LINES)], label=f"seed {i}", **look)
+            steps, spread = (r["arrays"][arms.name(name, what)] for what in ("steps", "spread"))
+            look = Look(f"seed {i}", "blue" if i else "black", LINES[i % len(LINES)])
+            below.plot(steps / 1000, spread, **look.as_line(lw=1 if i else 1.6))
         below.set(xlabel="thousand generator steps", ylim=(0, None))
         below.axhline(1, color="0.5", lw=1, ls=":")
     axes[1, 0].set_ylabel("spread, real = 1")
-    fig.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(results))
+    drawing.legend_below(fig, axes[1, 0], columns=len(results))
     return fig
+
+
+# 10.10 The second experiment on clothes
 
 
 def run_clothes(config, seed, device):
     """Su's second experiment on labeled pictures."""
-    return compared(fit_all(config.training, SECOND, seed, device), SECOND, SECOND_PAIRS)
+    return compared(train_all(config.training, SECOND, seed, device), SECOND, SECOND_PAIRS)
 
 
 def draw_clothes(results, config):
-    import matplotlib.pyplot as plt
-
-    fig, axes = plt.subplots(1, 3, figsize=(9.0, 3.4))
+    """Spread, distance and critic (moments,) over generator steps: thin lines are seeds, the others their means."""
+    fig, axes = drawing.panels(1, 3, (9.0, 3.4))
     titles = ("spread over pictures, real = 1", "distance to held-out pictures", "critic: JS in nats, at least")
     for ax, up, title in zip(axes, ("spread", "distance", "critic"), titles, strict=True):
         draw_seeds(ax, results, SECOND, "steps", up)
         draw_means(ax, results, SECOND, "steps", up)
         ax.set(title=title, ylim=(0, None))
     axes[2].set_ylim(0, math.log(2))
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    drawing.legend_below(fig, axes[0])
     return fig
 
 
 def verdict_clothes(summary):
     """`verdict_pairs`, and whether the first spread is higher with penalty, as it was on faces."""
-    gaps = [summary[f"{one} minus {other}: {FIRST_SPREAD}"] for one, other in SECOND_PAIRS]
-    word = "is" if all(gap["low"] is not None and gap["low"] > 0 for gap in gaps) else "is not shown to be"
-    said = verdict_pairs(SECOND_PAIRS, summary)
+    higher = all(verdicts.sign(summary[arms.name(gap(*pair), FIRST_SPREAD)]) == 1 for pair in SECOND_PAIRS)
     return (
-        f"{said} Spread at the first moment {word} higher with penalty. Collapsed runs: {collapses(SECOND, summary)}."
+        f"{verdict_pairs(SECOND_PAIRS, summary)} Spread at the first moment {'is' if higher else 'is not shown to be'} "
+        f"higher with penalty. Collapsed runs: {collapses(SECOND, summary)}."
     )
 
 
@@ -411,14 +420,8 @@ RECIPES = {
         "can say. Recorded on a CPU with few maps; --scale full is the size for a GPU.",
         alt="Top: falling curves of the distance for six arms, against steps and against seconds. Bottom: points per seed of "
         "the distance at the end and of what the critic finds, for each arm.",
-        run=run_six,
-        draw=draw_six,
-        quick=Compared(QUICK),
-        cpu=Compared(Training()),
-        full=Compared(FULL),
-        seeds=tuple(range(5)),
-        verdict=verdict_six,
-        record="cpu",
+        run=run_six, draw=draw_six, quick=Compared(QUICK), cpu=Compared(Training()), full=Compared(FULL),
+        seeds=tuple(range(5)), verdict=verdict_six, record="cpu",
     ),
     "10.8": Recipe(
         title="The first experiment of the paper",
@@ -427,13 +430,8 @@ RECIPES = {
         "generated. Recorded on a GPU, with Labeled Faces in the Wild, up to 20,000 of the paper's 79,125 batches.",
         alt="Two sheets of generated faces, without and with the penalty; in both blurred in the first row and sharper below. "
         "Under them nearly flat lines of the spread.",
-        run=run_first,
-        draw=functools.partial(draw_sheets, FIRST),
-        quick=Compared(QUICK),
-        cpu=Compared(Training()),
-        full=Compared(PHOTOS),
-        seeds=tuple(range(3)),
-        verdict=functools.partial(verdict_sheets, FIRST, FIRST_PAIRS),
+        run=run_first, draw=functools.partial(draw_sheets, FIRST), quick=Compared(QUICK), cpu=Compared(Training()),
+        full=Compared(PHOTOS), seeds=tuple(range(3)), verdict=functools.partial(verdict_sheets, FIRST, FIRST_PAIRS),
     ),
     "10.9": Recipe(
         title="The second experiment of the paper",
@@ -443,12 +441,8 @@ RECIPES = {
         "faces are generated. Recorded on a GPU, with Labeled Faces in the Wild, up to 8,000 batches.",
         alt="Three sheets of generated faces: without penalty on fresh z, without penalty on recorded z, with penalty. In the "
         "first rows all nine faces of a sheet look alike; lower down they differ. Under them jagged lines of the spread.",
-        run=run_second,
-        draw=functools.partial(draw_sheets, SECOND),
-        quick=Compared(QUICK),
-        cpu=Compared(Training()),
-        full=Compared(replace(PHOTOS, steps=2 * 8_000, moments=16)),
-        seeds=tuple(range(3)),
+        run=run_second, draw=functools.partial(draw_sheets, SECOND), quick=Compared(QUICK), cpu=Compared(Training()),
+        full=Compared(replace(PHOTOS, steps=2 * 8_000, moments=16)), seeds=tuple(range(3)),
         verdict=functools.partial(verdict_sheets, SECOND, SECOND_PAIRS),
     ),
     "10.10": Recipe(
@@ -457,13 +451,7 @@ RECIPES = {
         "with penalty was seen on faces first and is tested here. Recorded on a CPU with few maps.",
         alt="Three panels over generator steps for three arms: spread over pictures, distance to held-out pictures, and what a "
         "fresh critic finds.",
-        run=run_clothes,
-        draw=draw_clothes,
-        quick=Compared(QUICK),
-        cpu=Compared(Training()),
-        full=Compared(FULL),
-        seeds=tuple(range(5)),
-        verdict=verdict_clothes,
-        record="cpu",
+        run=run_clothes, draw=draw_clothes, quick=Compared(QUICK), cpu=Compared(Training()), full=Compared(FULL),
+        seeds=tuple(range(5)), verdict=verdict_clothes, record="cpu",
     ),
-}
+}  # fmt: skip

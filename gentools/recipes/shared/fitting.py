@@ -4,8 +4,10 @@
 it needs one, builds networks and optimizers and calls these.
 """
 
+import contextlib
 import functools
 import os
+import time
 from pathlib import Path
 
 from gentools import recipes
@@ -43,6 +45,19 @@ def fit_kept(step, nets, opts, rows, latent, *, batch, steps, seed, device, prep
     stream = Stream(rows, batch, latent, prepare=prepare, device=device)
     return train(step, nets, opts, stream, steps, seed, **how,
                  folder=run_folder(step, nets, opts, stream, steps, seed, how))  # fmt: skip
+
+
+class Laps:
+    """Seconds of training alone, for a `watch`: `with laps.stopped() as passed:` tells those since the last time."""
+
+    def __init__(self):
+        self.begun = time.perf_counter()
+
+    @contextlib.contextmanager
+    def stopped(self):
+        """Yields the seconds since the last time or the start; what is done inside does not count."""
+        yield time.perf_counter() - self.begun
+        self.begun = time.perf_counter()
 
 
 def run_folder(step, nets, opts, stream, steps, seed, how):

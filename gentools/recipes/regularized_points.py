@@ -1,0 +1,336 @@
+"""Experiments of chapter 10 on points in the plane: when the penalty acts, and fifty ways to train."""
+
+import copy
+import functools
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from gentools import dcgan, gan, regularized_gan
+from gentools.lab import records
+from gentools.lab.plots import MARKERS
+from gentools.lab.randomness import generator
+from gentools.lab.stream import Stream
+from gentools.recipes import Recipe
+from gentools.recipes.shared import arms, drawing, verdicts
+from gentools.recipes.shared.drawing import Look
+from gentools.recipes.shared.fitting import Laps, adams, fit
+from gentools.recipes.shared.points import DRAWN, GRID, score
+
+WORDS = {True: "BN", False: "no BN"}  # whether the networks have BatchNorm: in names
+TITLES = {True: "with BatchNorm", False: "without BatchNorm"}  # in pictures
+
+
+# 10.5 When it acts
+
+
+@dataclass(frozen=True)
+class Acting:
+    """The 25-Gaussian grid, trained with several generator steps per refresh of the discriminator."""
+
+    steps: int = 2000  # of the generator
+    inner: tuple = (1, 2, 5, 10)  # of them per refresh
+    penalty_weight: float = 5.0
+    learning_rate: float = 1e-3
+    betas: tuple = (0.5, 0.999)  # of Adam
+    batch: int = 128
+    points: int = 100_000  # in the data
+    moments: int = 20  # at which the inner steps of one refresh are taken apart
+
+
+def run_acting(config, seed, device):
+    """Ratio and cosine of penalty and adversarial gradient at every inner step, median over the second half of a run."""
+    numbers, arrays = {}, {}
+    x = GRID.draw(config.points, seed)[0]  # (points, 2)
+    for normed, word in WORDS.items():
+        for inner in config.inner:
+            arm = (word, f"{inner} steps")
+            ratio, cosine = forces_in(config, normed, inner, x, seed, device)
+            name = ", ".join(arm)
+            arrays |= {f"{name} ratio": ratio, f"{name} cosine": cosine}
+            numbers[arm, "ratio at the first"] = ratio[0]
+            if inner > 1:
+                numbers |= {(arm, "ratio at the last"): ratio[-1], (arm, "cosine at the last"): cosine[-1]}
+    return {"numbers": arms.named(numbers), "arrays": arrays}
+
+
+def forces_in(config, normed, inner, x, seed, device):
+    """Ratios (inner,) and cosines (inner,) of one run, median over the moments of its second half."""
+    nets = regularized_gan.toy_networks(seed, normed).to(device)
+    opts = adams(nets, config.learning_rate, config.betas)
+    codes, steps = Stream(x, config.batch, (inner, 2), device=device), config.steps // inner
+
+    def watch(done):
+        apart = copy.deepcopy((nets, opts))  # the run itself goes on untouched
+        z = codes.noise(seed, done)[:, 0]  # (batch, 2)
+        return {"forces": torch.tensor(inner_forces(*apart, z, inner, config.penalty_weight))}
+
+    step = functools.partial(regularized_gan.recorded_step, penalty_weight=config.penalty_weight)
+    history = fit(step, nets, opts, x, (inner, 2), batch=config.batch, steps=steps, seed=seed, device=device,
+                  watch=watch, log_every=max(1, steps // config.moments))  # fmt: skip
+    found = torch.stack([seen["forces"] for seen in history.watched])  # (moments, inner, 2)
+    return found[len(found) // 2 :].median(0).values.T
+
+
+def inner_forces(nets, opts, z, inner, penalty_weight):
+    """[(ratio, cosine)] before each of `inner` generator steps on z (n, 2), tied to the generator before the first."""
+    with torch.no_grad():
+        old = nets["generator"](z)
+    found = []
+    for _ in range(inner):
+        found.append([float(v) for v in regularized_gan.forces(nets, z, old, penalty_weight)])
+        fake = nets["generator"](z)
+        loss = gan.non_saturating_loss(nets["discriminator"](fake)) + penalty_weight * (fake - old).square().mean()
+        gan.descend(opts["generator"], loss)
+    return found
+
+
+def draw_acting(results, config):
+    """Ratio (inner,) above and cosine (inner,) below at every inner step, a line per seed, with and without BatchNorm."""
+    fig, axes = drawing.panels(2, 2, (8.4, 5.6), sharex=True, sharey="row")
+    labels = {inner: f"{inner} per refresh" for inner in config.inner}
+    looks = drawing.looks(labels, ("black", "orange", "green", "blue"))
+    for column, (normed, word) in zip(axes.T, WORDS.items(), strict=True):
+        for inner, look in looks.items():
+            at = torch.arange(1, inner + 1)
+            for r in results:
+                ratio, cosine = (r["arrays"][f"{word}, {inner} steps {what}"] for what in ("ratio", "cosine"))
+                line = look.as_both(ms=4, lw=1, ls="-", alpha=0.8)
+                column[0].plot(at, ratio, **line | {"label": look.label if r is results[0] else None})
+                if inner > 1:
+                    column[1].plot(at[1:], cosine[1:], **line)
+        column[0].set(title=TITLES[normed])
+        column[0].set_yscale("symlog", linthresh=1e-3)
+        column[1].set(xlabel="inner step", ylim=(-1.05, 1.05), xticks=range(1, 11))
+        column[1].axhline(0, color="0.6", lw=1)
+    axes[0, 0].set_ylabel("|penalty| / |adversarial|")
+    axes[1, 0].set_ylabel("cosine")
+    axes[0, 0].legend(loc="lower right", fontsize=9)
+    return fig
+
+
+def verdict_acting(summary):
+    """Whether the penalty has no gradient at the first inner step, and how large it is at later ones."""
+
+    def ratio(word, inner, where):
+        return summary[arms.name((word, f"{inner} steps"), f"ratio at the {where}")]
+
+    firsts = [ratio(word, inner, "first") for word in WORDS.values() for inner in Acting().inner]
+    nothing = all(verdicts.always_below(s, 1e-300) for s in firsts)
+    parts = [
+        f"with {word}, {verdicts.mean(ratio(word, 2, 'last'), '.2g')} at the second of 2 steps and "
+        f"{verdicts.mean(ratio(word, 10, 'last'), '.2g')} at the tenth of 10"
+        for word in WORDS.values()
+    ]
+    return (
+        f"At the first inner step the penalty's gradient is {'exactly 0 in every run' if nothing else 'not always 0'}. "
+        f"Penalty over adversarial gradient, mean over seeds: {'; '.join(parts)}."
+    )
+
+
+# 10.6 Fifty ways to train
+
+
+@dataclass(frozen=True)
+class Factorial:
+    """The 25-Gaussian grid, trained in every combination of networks, codes, penalty and inner steps."""
+
+    steps: int = 8000  # of the generator, in every arm
+    inner: tuple = (2, 5, 10)  # of them per refresh
+    penalties: tuple = (0.0, 5.0, 50.0, 500.0)  # weights
+    learning_rate: float = 1e-3
+    betas: tuple = (0.5, 0.999)  # of Adam
+    batch: int = 128
+    points: int = 100_000  # in the data
+    every: int = 100  # generator steps between evaluations
+    drawn: int = DRAWN  # samples per evaluation
+
+
+CODES = {"recorded": regularized_gan.recorded_step, "fresh": regularized_gan.fresh_step}
+
+
+class Arm(NamedTuple):
+    """One way to train: with BatchNorm or without, and how the steps of a refresh are tied. Without codes: the plain GAN."""
+
+    normed: bool
+    codes: str | None = None  # of CODES
+    penalty: float = 0.0
+    inner: int = 1
+
+    @property
+    def key(self):
+        """The arm in the names of its numbers."""
+        if self.codes is None:
+            return WORDS[self.normed], "plain"
+        return WORDS[self.normed], f"{self.codes} z", f"penalty {self.penalty:g}", f"{self.inner} steps"
+
+    def train(self, config, x, seed, device, watch):
+        """Train it on x (points, 2); returns the networks and the History."""
+        nets = regularized_gan.toy_networks(seed, self.normed).to(device)
+        opts = adams(nets, config.learning_rate, config.betas)
+        step, latent = dcgan.step, 2
+        if self.codes is not None:
+            step, latent = functools.partial(CODES[self.codes], penalty_weight=self.penalty), (self.inner, 2)
+        return fit(step, nets, opts, x, latent, batch=config.batch, steps=config.steps // self.inner, seed=seed,
+                   device=device, watch=functools.partial(watch, nets), log_every=config.every // self.inner)  # fmt: skip
+
+
+def plain(arm):
+    """The plain GAN with the networks of this arm."""
+    return Arm(arm.normed)
+
+
+def without_penalty(arm):
+    """The arm that differs from this one in its penalty only, which is 0."""
+    return arm._replace(penalty=0.0)
+
+
+def tied(normed, penalties, inner):
+    """The arms with these networks that take several steps per refresh."""
+    return [Arm(normed, codes, penalty, n) for codes in CODES for penalty in penalties for n in inner]
+
+
+def ways(config):
+    """Every combination, and the plain GAN, once with BatchNorm and once without: a list of Arm."""
+    return [arm for normed in WORDS for arm in (Arm(normed), *tied(normed, config.penalties, config.inner))]
+
+
+def run_factorial(config, seed, device):
+    """All arms from one start per seed: modes, quality and overlap at the end, collapse by the rule, seconds.
+
+    "overlap, equal seconds" is the overlap an arm had when the quickest arm of the same seed was through.
+    """
+    x = GRID.draw(config.points, seed)[0]  # (points, 2)
+    z = torch.randn(config.drawn, 2, generator=generator(seed, "evaluation")).to(device)
+    numbers, arrays, seconds = {}, {}, {}
+    for arm in ways(config):
+        laps = Laps()
+
+        def watch(nets, done, laps=laps):
+            with laps.stopped() as passed:
+                return {"seconds": passed} | score(gan.sample(nets, z).cpu(), GRID)._asdict()
+
+        watched = arm.train(config, x, seed, device, watch).watched
+        track = {what: torch.tensor([float(seen[what]) for seen in watched]) for what in watched[0]}  # (moments,) each
+        seconds[arm] = track["seconds"].cumsum(0)
+        covered, quality, overlap = (track[what] for what in ("covered", "quality", "overlap"))
+        curves = {"modes": covered, "quality": quality, "overlap": overlap}
+        arrays |= {arms.name(arm.key, what): curve for what, curve in curves.items()}
+        gone = regularized_gan.collapsed(covered.tolist(), quality.tolist(), config.every)
+        ends = {"modes": covered[-1], "high-quality share": quality[-1], "overlap": overlap[-1], "collapsed": gone}
+        numbers |= {(arm.key, what): value for what, value in (ends | {"seconds": seconds[arm][-1]}).items()}
+    least = min(passed[-1] for passed in seconds.values())
+    for arm, passed in seconds.items():
+        overlap = arrays[arms.name(arm.key, "overlap")]
+        numbers[arm.key, "overlap, equal seconds"] = overlap[max(0, int((passed <= least).sum()) - 1)]
+    return {"numbers": arms.named(numbers), "arrays": arrays}
+
+
+SHADES = ("black", "orange", "blue", "vermillion")  # one for each penalty
+
+
+def draw_factorial(results, config):
+    """Overlap, modes and collapsed runs of every arm, by codes and inner steps, with and without BatchNorm."""
+    fig, axes = drawing.panels(3, 2, (9.0, 8.6), sharex=True, sharey="row")
+    baseline = Look("plain", "green", "--", "X")
+    looks = [Look(f"penalty {w:g}", *each) for w, *each in zip(config.penalties, SHADES, SHADES, MARKERS, strict=False)]
+    places = {(codes, n): 1 + i for i, (codes, n) in enumerate((c, n) for c in CODES for n in config.inner)}
+    for column, normed in zip(axes.T, WORDS, strict=True):
+        for ax, what in zip(column, ("overlap", "modes", "collapsed"), strict=True):
+            values = drawing.over_seeds(results, arms.name(Arm(normed).key, what))
+            _mark(ax, 0, values, what, baseline)
+            if what != "collapsed":
+                ax.axhline(sum(values) / len(values), color=baseline.rgb, lw=1, ls=baseline.line)
+            for arm in tied(normed, config.penalties, config.inner):
+                i, place = config.penalties.index(arm.penalty), places[arm.codes, arm.inner]
+                values = drawing.over_seeds(results, arms.name(arm.key, what))
+                _mark(ax, place + (i - 1.5) * 0.19, values, what, looks[i], labeled=place == 1)
+        column[0].set(title=TITLES[normed], ylim=(-0.02, 1.0))
+        column[1].set(ylim=(-0.8, 25.8))
+        column[2].set(ylim=(-0.5, len(results) + 0.5), xlabel="generator steps per refresh, and their codes")
+        ticks = ["plain", *(_tick(n, codes, config.inner) for codes in CODES for n in config.inner)]
+        column[2].set_xticks(range(len(ticks)), ticks)
+    labels = "overlap with the grid", "modes, of 25", f"collapsed, of {len(results)}"
+    for ax, label in zip(axes[:, 0], labels, strict=True):
+        ax.set_ylabel(label)
+    drawing.legend_below(fig, axes[0, 0], columns=5)
+    return fig
+
+
+def _tick(n, codes, inner):
+    """A number of inner steps, with the name of the codes under the middle one."""
+    return f"{n}\n{codes} z" if n == inner[len(inner) // 2] else str(n)
+
+
+def _mark(ax, x, values, what, look, labeled=True):
+    """Every seed and a bar at the mean; of collapses, their number."""
+    if what == "collapsed":
+        ax.plot(x, sum(values), **look.as_points(ms=6, label=None))
+        return
+    ax.plot([x] * len(values), values, **look.as_points(ms=4, alpha=0.55, label=look.label if labeled else None))
+    ax.plot([x - 0.09, x + 0.09], [sum(values) / len(values)] * 2, color="black", lw=1.6, ls="-")
+
+
+def verdict_factorial(summary):
+    """How many penalized arms are separated from their controls, and how many runs collapsed."""
+    return " ".join(_verdict_of(normed, summary) for normed in WORDS)
+
+
+def _verdict_of(normed, summary):
+    arms_of = [arm for arm in ways(Factorial()) if arm.normed == normed and arms.name(arm.key, "overlap") in summary]
+    found, gone = ({arm: summary[arms.name(arm.key, what)] for arm in arms_of} for what in ("overlap", "collapsed"))
+    penalized = [arm for arm in found if arm.penalty]
+    free = [arm for arm in found if arm.codes and not arm.penalty]
+    counts = []
+    for what, control in (("the same steps without penalty", without_penalty), ("the plain GAN", plain)):
+        signs = [verdicts.separated(found[arm], found[control(arm)]) for arm in penalized]
+        counts.append(f"above {what} in {signs.count(1)}, below in {signs.count(-1)}")
+    runs = {name: sum(verdicts.count(gone[arm]) for arm in group) for name, group in
+            (("plain", [Arm(normed)]), ("free", free), ("penalized", penalized))}  # fmt: skip
+    return (
+        f"{'With' if normed else 'Without'} BatchNorm, of {len(penalized)} arms with penalty the overlap lies "
+        f"{' and '.join(counts)}. Collapsed runs: plain {runs['plain']} of {found[Arm(normed)]['n']}, "
+        f"penalty 0 {runs['free']} in {len(free)} arms, penalized {runs['penalized']} in {len(penalized)} arms."
+    )
+
+
+def contrasts(record, what="overlap", control=without_penalty):
+    """{(with BatchNorm or not, penalty): summary}: a score of the penalized arms minus that of their controls.
+
+    record: the stored record of figure 10.6; what: "overlap", "overlap, equal seconds", "modes" or "collapsed". The
+    difference is averaged over codes and inner steps within each seed, and the interval is Student's over the seeds.
+    """
+    found, config = {}, record["config"]
+
+    def values(arm):
+        return torch.tensor(record["numbers"][arms.name(arm.key, what)])  # (seeds,)
+
+    for normed in WORDS:
+        for penalty in config["penalties"][1:]:
+            gains = [values(arm) - values(control(arm)) for arm in tied(normed, [penalty], config["inner"])]
+            found[normed, penalty] = records.summarize(torch.stack(gains).mean(0).tolist())
+    return found
+
+
+RECIPES = {
+    "10.5": Recipe(
+        title="When the penalty acts",
+        caption="Gradient of the penalty (weight 5) over that of the adversarial loss, and the cosine between them, at each "
+        "generator step, against the discriminator as the last refresh left it. 25-Gaussian grid, every seed.",
+        alt="Two panels of ratios against the inner step, with and without BatchNorm: exactly 0 at step 1, about 1 or more from then on. "
+        "Below, the cosines: on both sides of 0 with BatchNorm, close to -1 after six steps without.",
+        run=run_acting, draw=draw_acting, quick=Acting(steps=100, points=5000, moments=4), full=Acting(),
+        seeds=tuple(range(5)), verdict=verdict_acting,
+    ),
+    "10.6": Recipe(
+        title="Fifty ways to train",
+        caption="25-Gaussian grid, 8,000 generator steps in every arm, one learning rate. Top: overlap of the samples with the "
+        "modes, every seed; black bars are means, the dashed line is the plain GAN. Middle: modes covered. Bottom: runs that "
+        "collapsed by the rule stated beforehand.",
+        alt="Six panels. Top: points of overlap for seven groups of arms in four colors, with and without BatchNorm. "
+        "Middle: points of modes covered. Bottom: how many of the ten runs of each arm collapsed.",
+        run=run_factorial, draw=draw_factorial, quick=Factorial(steps=500), full=Factorial(), seeds=tuple(range(10)),
+        verdict=verdict_factorial,
+    ),
+}  # fmt: skip
