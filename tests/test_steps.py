@@ -732,13 +732,13 @@ def modules():
 
 
 def is_step(value, module):
-    """Does it move networks: a function of (nets, opts, ...) of this module, or a variant of one with settings?"""
+    """Does it move networks: a function of (nets, opts, x or z, ...) of this module, or a variant of one with settings?"""
     if isinstance(value, functools.partial):
         return is_step(value.func, module)
     return (
         inspect.isfunction(value)
         and value.__module__ == module.__name__
-        and list(inspect.signature(value).parameters)[:2] == ["nets", "opts"]
+        and list(inspect.signature(value).parameters)[:3] in (["nets", "opts", "x"], ["nets", "opts", "z"])
     )
 
 
