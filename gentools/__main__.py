@@ -253,6 +253,20 @@ def read(argv):
     return _run(root, [sys.executable, "-m", "jupyterlab", *more, str(first)])
 
 
+def house(argv):
+    """Draw which part of gentools imports which into CONTRIBUTING.md."""
+    from gentools.press import house as plan
+
+    _parser("house", house.__doc__).parse_args(argv)
+    path = _checkout() / "CONTRIBUTING.md"
+    text = plan.page(path.parent)
+    changed = text != path.read_text(encoding="utf-8")
+    if changed:
+        path.write_text(text, encoding="utf-8")
+    print(path.name, "drawn anew" if changed else "unchanged")
+    return 0
+
+
 def set_repo(argv):
     """Bring badges, setup cells, README and CITATION.cff to the address and version in pyproject.toml, or to new ones."""
     from gentools.press import publish
@@ -278,6 +292,7 @@ COMMANDS = {
     "bench": bench,
     "book": book,
     "read": read,
+    "house": house,
     "set-repo": set_repo,
 }
 

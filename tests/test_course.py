@@ -284,6 +284,7 @@ def test_without_a_checkout_the_commands_say_so(tmp_path, monkeypatch, capsys):
         "bench",
         "book",
         "read",
+        "house",
         "set-repo",
     ):
         assert commands.main([command, *(["01"] if command == "record" else [])]) == 2

@@ -20,28 +20,12 @@ import gentools
 from gentools import __main__ as commands
 from gentools.lab.chapters import CHAPTERS, chapter
 from gentools.press import notebooks
+from gentools.press.house import imports, place
 
 ROOT = notebooks.ROOT
 SOURCES = sorted((ROOT / "gentools").rglob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 NOTEBOOKS = notebooks.find(ROOT)
-
-
-def imports(tree):
-    """Dotted names that a module imports, anywhere in it: `from gentools import em` gives gentools.em."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield "a relative import"
-
-
-def place(parts):
-    """Which floor of the house a module of gentools stands on."""
-    first = parts[1] if len(parts) > 1 else ""
-    return first if first in ("lab", "press", "recipes", "exercises", "evaluation", "__main__", "") else "chapter"
 
 
 FORBIDDEN = {
