@@ -1,8 +1,4 @@
-"""Every recipe of every chapter: its verdict copes with one seed and with runs that failed, and says so.
-
-The two lists hold recipes that still raise. One that is written with `recipes.shared.verdicts` comes off them: a test that
-passes although it is listed fails.
-"""
+"""Every recipe of every chapter: its verdict copes with one seed and with runs that failed, and says so."""
 
 import math
 
@@ -16,15 +12,6 @@ from gentools.recipes import recording
 ALL = {id: recipe for chapter in CHAPTERS for id, recipe in recipes.recipes(chapter.name).items()}
 JUDGED = [id for id, recipe in ALL.items() if recipe.verdict]
 
-RAISES_WITHOUT_INTERVALS = set()
-RAISES_WITHOUT_RUNS = set()
-
-
-def recipes_but(raising):
-    """All recipes with a verdict; those of the list are expected to raise."""
-    todo = pytest.mark.xfail(strict=True, raises=TypeError)
-    return [pytest.param(id, marks=[todo] if id in raising else []) for id in JUDGED]
-
 
 def said(id, chosen):
     """The verdict of recipe `id` where `chosen` tells which numbers its seeds had, from those that are recorded."""
@@ -36,13 +23,13 @@ def assert_sentence(text):
     assert text.endswith(".") and not {"None", "nan", "inf"} & set(text.replace(",", " ").replace(".", " ").split())
 
 
-@pytest.mark.parametrize("id", recipes_but(RAISES_WITHOUT_INTERVALS))
+@pytest.mark.parametrize("id", JUDGED)
 def test_a_verdict_from_one_seed(id):
     assert_sentence(said(id, lambda values: values[:1]))
     assert_sentence(said(id, lambda values: values[:1] + [math.nan] * (len(values) - 1)))
 
 
-@pytest.mark.parametrize("id", recipes_but(RAISES_WITHOUT_RUNS))
+@pytest.mark.parametrize("id", JUDGED)
 def test_a_verdict_where_every_run_failed(id):
     assert_sentence(said(id, lambda values: [math.nan] * len(values)))
     assert_sentence(said(id, lambda values: [math.nan]))
@@ -52,7 +39,3 @@ def test_a_verdict_where_every_run_failed(id):
 def test_a_verdict_where_some_runs_failed(id):
     for lost in (0, -1):
         assert_sentence(said(id, lambda values, lost=lost: [*values[:lost], math.nan, *values[lost:][1:]]))
-
-
-def test_the_lists_name_recipes():
-    assert set(JUDGED) >= RAISES_WITHOUT_INTERVALS | RAISES_WITHOUT_RUNS
