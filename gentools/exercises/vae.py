@@ -34,8 +34,8 @@ QUESTIONS = {
         {
             "a": "Figure 3.12 shows blur with an encoder that is the posterior exactly.",
             "b": "The optimum itself can be blurred, as figure 3.12 shows, and then more steps do not help.",
-            "c": "Blur has several causes: a prior or decoder that cannot tell an overlay from a choice, a direction of KL that "
-            "covers everything, and also a bad encoder.",
+            "c": "Blur has several causes: a code and decoder that cannot leave out what lies between, a KL that charges little for "
+            "mass where there are no data, and also a bad encoder.",
         },
     ),
     "3.Q4": Question(
@@ -198,7 +198,7 @@ def _small(seed, latent=3):
 
 
 def _importance_loss(nets, x, z):
-    """Minus L_k of (3.10), averaged over the batch, from torch's own densities; z (k, n, latent)."""
+    """Minus B_s of (3.10), averaged over the batch, from torch's own densities; z (s, n, latent)."""
     mean, log_variance = nets["encoder"](x)
     encoder = torch.distributions.Normal(mean, (log_variance / 2).exp())
     code = encoder.loc + encoder.scale * z
@@ -228,12 +228,12 @@ def check_step(answer):
 
 def solve_step(nets, opts, x, z):
     mean, log_variance = nets["encoder"](x)  # (n, latent) each
-    code = vae.sample(mean, log_variance, z)  # (k, n, latent)
+    code = vae.sample(mean, log_variance, z)  # (s, n, latent)
     log_weight = (
         nets["decoder"].log_likelihood(x, code)
         + vae.log_normal(code, torch.zeros_like(code), torch.zeros_like(code))
         - vae.log_normal(code, mean, log_variance)
-    )  # (k, n)
+    )  # (s, n)
     loss = -(torch.logsumexp(log_weight, 0) - math.log(len(z))).mean()
     opts["vae"].zero_grad()
     loss.backward()
@@ -304,8 +304,8 @@ EXERCISES = {
     "3.E5": Exercise(
         check=check_step,
         hints=(
-            "Encode once, and draw the k codes of every image with z: vae.sample gives them the shape of z.",
-            "log_likelihood(x, code) gives (k, n). Add the log-density of the prior, subtract that of the encoder: these are "
+            "Encode once, and draw the s codes of every image with z: vae.sample gives them the shape of z.",
+            "log_likelihood(x, code) gives (s, n). Add the log-density of the prior, subtract that of the encoder: these are "
             "the log-weights. Then 3.E2, over dimension 0.",
             "The loss is minus the average of that over the images. The last lines are those of vae.step: zero_grad, backward, "
             "step. Return loss.detach().",
