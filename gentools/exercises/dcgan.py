@@ -72,7 +72,8 @@ QUESTIONS = {
         "c",
         {
             "a": "It gives back no input; it has the transposed matrix.",
-            "b": "A convolution with stride 1 is its own kind, flipped. Stride 2 is not undone by that.",
+            "b": "At stride 1 the transpose is a convolution with the flipped kernel. At stride 2 it enlarges, which no convolution "
+            "with that stride does.",
             "c": "Equation (6.4). The name deconvolution promises an inverse that it is not.",
         },
     ),
@@ -95,7 +96,7 @@ QUESTIONS = {
     "6.Q11": Question(
         "c",
         {
-            "a": "In chapter 5 the whole expression is a divergence of 2 KL(m||p) only for an exact D.",
+            "a": "In chapter 5 a loss tells a divergence only at the exact D, and these two players need not be near it.",
             "b": "Low losses of both sides are what figure 6.5 shows, and its pictures are shapeless.",
             "c": "Losses of a game have no common scale with quality. Look at pictures, and measure them with a judge that "
             "takes no part in the game.",
