@@ -1,8 +1,10 @@
 """Wrong answers that chapter 05's exercises must refuse, and other right ones that they must accept."""
 
 import copy
+import math
 
 import torch
+from torch.nn.functional import logsigmoid, softplus
 
 from gentools import gan
 
@@ -49,13 +51,46 @@ def implicit(theta, psi, step_size):
     return new
 
 
+def discriminator_twice(theta, psi, eta, gamma):
+    for _ in range(2):
+        psi = psi + eta * gan.discriminator_push(theta, psi, gamma)
+    return psi
+
+
+def twice_then_blind(theta, psi, eta, gamma):
+    return theta + eta * gan.minimax_push(theta, psi), discriminator_twice(theta, psi, eta, gamma)
+
+
+def long_move(theta, psi, eta, gamma):
+    psi = psi + 2 * eta * gan.discriminator_push(theta, psi, gamma)
+    return theta + eta * gan.minimax_push(theta, psi), psi
+
+
+def matrix(eta, gamma):
+    """A round of 5.E4 as a product: D moves, D moves, G moves."""
+    d = torch.tensor([[1.0, 0.0], [-eta / 2, 1 - eta * gamma]], dtype=torch.float64)
+    g = torch.tensor([[1.0, eta / 2], [0.0, 1.0]], dtype=torch.float64)
+    return g @ d @ d
+
+
+def signed(eta, gamma):
+    values = torch.linalg.eigvals(matrix(eta, gamma))
+    return values.real.max() if values.isreal().all() else values.abs().max()
+
+
 WRONG = {
     "5.E1": [
-        lambda logit: -torch.log(torch.sigmoid(logit)),  # infinite at -1e4
-        lambda logit: torch.log(1 + torch.exp(-logit)),  # overflows
-        torch.nn.functional.softplus,  # -log(1-D)
-        lambda logit: -torch.log(torch.sigmoid(logit).clamp(min=1e-8)),  # finite, and wrong
-        lambda logit: torch.nn.functional.softplus(-logit).mean(),  # one number
+        lambda real, fake: (
+            (2 * math.log(2) + (real.sigmoid().log().mean() + (1 - fake.sigmoid()).log().mean())) / 2
+        ),  # -inf
+        lambda real, fake: -gan.discriminator_loss(real, fake) / 2,  # without log 2
+        lambda real, fake: 2 * math.log(2) - gan.discriminator_loss(real, fake),  # bounds 2 JS
+        lambda real, fake: 1 - gan.discriminator_loss(real, fake) / (2 * math.log(2)),  # in bits
+        lambda real, fake: math.log(2) - gan.discriminator_loss(fake, real) / 2,  # exchanged
+        lambda real, fake: math.log(2) - softplus(torch.cat([-real, fake])).mean(),  # the larger batch weighs more
+        lambda real, fake: (
+            math.log(2) + (real.sigmoid().clamp(1e-8).log().mean() + (-fake).sigmoid().clamp(1e-8).log().mean()) / 2
+        ),  # finite, and wrong
     ],
     "5.E2": [
         lambda p, q, share: p / (p + q),  # equal shares
@@ -70,13 +105,13 @@ WRONG = {
         lambda logit: -torch.sigmoid(logit),
     ],
     "5.E4": [
-        lambda step_size: (step_size / 4, 1e6),  # no upper limit
-        lambda step_size: (step_size / 4, 2 / step_size - step_size / 8),  # that of alternating steps
-        lambda step_size: (0.0, 2 / step_size + step_size / 8),
-        lambda step_size: (step_size**2 / 4, 2 / step_size + step_size / 8),  # not divided by the step size
-        lambda step_size: (step_size / 4, 1.0),  # where the eigenvalues become real
-        lambda step_size: (2 / step_size + step_size / 8, step_size / 4),  # exchanged
-        lambda step_size: (-step_size / 4, step_size / 4),
+        lambda eta, gamma: gan.growth(gan.dirac_alternating, eta, gamma),  # one move of D
+        lambda eta, gamma: gan.growth(gan.dirac_simultaneous, eta, gamma),
+        lambda eta, gamma: gan.growth(gan.dirac_alternating, eta, gamma) ** 2,  # the whole round twice
+        lambda eta, gamma: abs(1 - eta * gamma),  # as if the pair were always complex
+        lambda eta, gamma: gan.growth(twice_then_blind, eta, gamma),  # the generator uses the old psi
+        lambda eta, gamma: gan.growth(long_move, eta, gamma),  # one move of twice the size
+        signed,  # the larger eigenvalue, not the larger modulus
     ],
     "5.E5": [
         lambda p, n: (n * p).sum(),  # mean number of good samples
@@ -100,10 +135,10 @@ WRONG = {
 }
 
 ALTERNATIVE = {
-    "5.E1": lambda logit: -torch.nn.functional.logsigmoid(logit),
+    "5.E1": lambda real, fake: (math.log(4) + logsigmoid(real).mean() + logsigmoid(-fake).mean()) / 2,
     "5.E2": lambda p, q, share: 1 / (1 + (1 / share - 1) * q / p),
     "5.E3": lambda logit: -torch.sigmoid(logit) / torch.sigmoid(-logit) + 7.0,  # a constant changes nothing
-    "5.E4": lambda step_size: [0.25 * step_size, (16 + step_size**2) / (8 * step_size)],
+    "5.E4": lambda eta, gamma: torch.linalg.eigvals(matrix(eta, gamma)).abs().max(),
     "5.E5": lambda p, n: len(p) - torch.exp(n * torch.log1p(-p)).sum(),
     "5.E6": by_copies,
     "5.E7": implicit,
