@@ -2,6 +2,7 @@
 
 import ast
 import doctest
+import json
 import os
 import re
 import shutil
@@ -273,6 +274,14 @@ def test_course_table():
         assert re.fullmatch(r"\d+ / \d+", minutes)
         for link in re.findall(r"\]\((figures/[^)]*)\)", figure):
             assert (ROOT / link).exists() and link.startswith(f"figures/{name}/")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_readme_and_chapter_name_the_same_minutes_of_reading(path):
+    title = "".join(json.loads(path.read_text())["cells"][0]["source"])
+    (minutes,) = re.findall(r"Reading (\d+) minutes", title)
+    (row,) = [line for line in README.splitlines() if f"](notebooks/{path.name})" in line and line.startswith("|")]
+    assert f"| {minutes} / " in row
 
 
 def test_readme_links_and_commands():
