@@ -28,7 +28,7 @@ def test_at_quick_scale_only_the_bill_and_the_command_are_printed(capsys, monkey
     monkeypatch.setattr(recording, "compute", lambda *_: pytest.fail("nothing runs at quick scale"))
     assert reproduce("5.6") is None
     bill, command = capsys.readouterr().out.splitlines()
-    assert "Figure 5.6, scale cpu, 1 seed: recorded with 10 seeds" in bill and "figures 5.6" in command
+    assert "Figure 5.6, scale cpu, 1 seed: recorded with 5 seeds" in bill and "figures 5.6" in command
 
 
 def test_at_full_scale_it_runs_and_is_compared_with_the_record(full, capsys):
@@ -81,7 +81,7 @@ def test_the_bill_is_measured_and_too_long_a_run_is_not_begun(full, capsys, monk
     monkeypatch.setattr(recording, "compute", lambda *_, **__: pytest.fail("it was begun"))
     assert reproduce("5.7", device="cpu", steps=10_000_000) is None
     said = capsys.readouterr().out
-    assert "2 trainings of 20,000,000 steps in all" in said and "more than 10 minutes, so it is not begun" in said
+    assert "4 trainings of 40,000,000 steps in all" in said and "more than 10 minutes, so it is not begun" in said
 
 
 def test_a_trial_counts_every_step_and_every_look_and_not_what_is_done_once(monkeypatch):
