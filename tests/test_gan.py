@@ -20,6 +20,7 @@ from gentools.lab.optim import adam
 from gentools.lab.stream import Stream
 from gentools.lab.training import train
 from gentools.recipes import gan as recipe_module
+from gentools.recipes import gan_exact
 
 seeds = st.integers(0, 10**6)
 BIG = torch.tensor([-1e4, -1e3, -50.0, 0.0, 50.0, 1e3, 1e4])
@@ -370,8 +371,8 @@ def test_best_loss_against_a_copy_of_one_mode():
 def test_the_warm_up_arrives():
     for name, loss in gan.LOSSES.items():
         rate = 0.1 if name == "KL" else 0.25
-        config = recipe_module.WarmUp(loss, learning_rate=rate, start=(-0.5, 0.6), steps=200)
-        numbers = recipe_module.run_warm_up(config, 0, "cpu")["numbers"]
+        config = gan_exact.WarmUp(loss, learning_rate=rate, start=(-0.5, 0.6), steps=200)
+        numbers = gan_exact.run_warm_up(config, 0, "cpu")["numbers"]
         assert numbers["distance of a from the data's mean"] < 0.01
         assert float(numbers["discriminator loss at the end"]) == pytest.approx(2 * math.log(2), abs=1e-3)
 
@@ -435,7 +436,7 @@ def test_scores_of_the_comparison_are_those_of_the_kept_samples():
 def test_every_way_to_play_pushes_as_it_is_drawn():
     """A step of the generator alone, read off the play, is the push that the arrows show."""
     theta, psi = torch.tensor([0.7, 0.9]).double()
-    for name, play in recipe_module.PLAYS.items():
+    for name, play in gan_exact.PLAYS.items():
         moved, after = play.step(theta, psi, 0.4, 0.0, push=play.push)
         seen = psi if "simultaneous" in name else after
         assert (moved - theta) / 0.4 == pytest.approx(float(play.push(theta, seen)))

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 import tomllib
@@ -251,6 +252,15 @@ def test_precommit_fetches_nothing():
     config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
     assert [repo["repo"] for repo in config["repos"]] == ["local"]
     assert all(hook["language"] == "system" for hook in config["repos"][0]["hooks"])
+
+
+# Length
+
+
+def test_a_file_of_recipes_is_read_at_one_sitting():
+    lengths = {path.name: len(path.read_text().splitlines()) for path in (ROOT / "gentools" / "recipes").glob("*.py")}
+    assert max(lengths.values()) <= 650, lengths
+    assert statistics.median(lengths.values()) < 450
 
 
 # README

@@ -88,6 +88,7 @@ def draw_staircase(results, config):
 
 
 def verdict_faithful(summary):
+    """Whether a half-step ever fell, and how many starts separate the two groups."""
     separated, rise = summary["the two components separated"], summary["smallest rise of a half-step"]
     if not verdicts.finished(separated):
         return "no run finished."
