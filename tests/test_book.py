@@ -177,15 +177,20 @@ def test_every_equation_and_every_figure_has_an_anchor_and_is_in_the_search(site
 
 def test_every_question_and_every_exercise_is_answered_in_a_dropdown(pages):
     for name, page in pages.items():
-        asked = {
-            id for cell in page.find_all("div", class_="cell_input") for _, id in answers.ASKS.findall(cell.get_text())
-        }
-        titles = [(re.search(r"\d+\.[QE]\d+", fold.summary.get_text()), fold) for fold in page.find_all("details")]
-        folds = {title[0]: fold for title, fold in titles if title}  # a chapter may fold other things too
-        assert asked == set(folds) and asked, name
-        assert "not answered yet" not in page.get_text() and "not attempted" not in page.get_text()
+        cells = [cell.get_text() for cell in page.find_all("div", class_="cell_input")]
+        calls = {found for cell in cells for found in answers.ASKS.findall(cell)}
+        titles = [(fold.summary.get_text(), fold) for fold in page.find_all("details")]
+        named = [(re.search(r"\d+\.[QE]\d+", title), title, fold) for title, fold in titles]
+        named = [(id[0], "what came out" in title, fold) for id, title, fold in named if id]  # others fold, too
+        folds, outcomes = ({id: fold for id, late, fold in named if late == which} for which in (False, True))
+        assert {id for call, id in calls if call != "outcome"} == set(folds) and folds, name
+        assert {id for call, id in calls if call == "outcome"} == set(outcomes), name
+        for waiting in ("not answered yet", "not attempted", "predict first"):
+            assert waiting not in page.get_text()
         for id, fold in folds.items():
             assert ("Right." in fold.get_text()) == (".Q" in id) and len(fold.find_all("li")) >= 2, id
+        for fold in outcomes.values():
+            assert "Right." not in fold.get_text() and len(fold.find_all("li")) == 1
 
 
 def test_the_download_button_gives_the_notebook_itself(site, pages):
