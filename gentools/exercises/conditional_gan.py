@@ -5,6 +5,7 @@ from torch.nn.functional import softplus
 
 from gentools import conditional_gan as cgan
 from gentools import gan
+from gentools.exercises.steps import same_players
 from gentools.lab import worlds
 from gentools.lab.quiz import Exercise, Question, Wrong
 from gentools.lab.randomness import generator
@@ -179,35 +180,20 @@ def solve_missing(means, c, s):
     return means[c, other_s] + means[other_c, s] - means[other_c, other_s]
 
 
-def _compare_steps(answer, truth):
-    """Raise Wrong unless `answer` returns the losses of `truth` and moves all weights of both players as it does.
-
-    Both get networks for points in the plane with four classes, points x (6, 2), their classes, z (6, 2) and other
-    classes, for which the sixth argument stands.
-    """
-    code = cgan.one_hot(4)
-    for seed in range(3):
-        rng, losses, weights = generator(seed, "step"), [], []
-        x, z = torch.randn(2, 6, 2, generator=rng, dtype=torch.float64)
-        c = torch.randint(4, (6,), generator=rng)
-        other = (c + torch.randint(1, 4, (6,), generator=rng)) % 4
-        for step in (truth, answer):
-            nets = cgan.networks(seed, [2, 8, 2], [2, 8, 1], code, code).double()
-            opts = {name: torch.optim.SGD(net.parameters(), 0.5) for name, net in nets.items()}
-            losses.append([float(loss) if loss.shape == () else loss for loss in step(nets, opts, x, c, z, other)])
-            weights.append(
-                {name: torch.cat([p.detach().flatten() for p in net.parameters()]) for name, net in nets.items()}
-            )
-        for name in nets:
-            if not torch.allclose(weights[0][name], weights[1][name], rtol=0, atol=1e-7):
-                raise Wrong(f"After your step the weights of the {name} are not where the step asked for moves them.")
-        for name, got, right in zip(("discriminator", "generator"), losses[1], losses[0], strict=True):
-            if isinstance(got, torch.Tensor) or abs(got - right) > 1e-7:
-                raise Wrong(f"The weights move as they should, but the loss of the {name} that you return is another.")
+def _game(seed):
+    """Players for points in the plane with four classes, their optimizers, and what a step gets: x (6, 2), classes, z
+    (6, 2), other classes."""
+    rng, code = generator(seed, "step"), cgan.one_hot(4)
+    x, z = torch.randn(2, 6, 2, generator=rng, dtype=torch.float64)
+    c = torch.randint(4, (6,), generator=rng)
+    other = (c + torch.randint(1, 4, (6,), generator=rng)) % 4
+    nets = cgan.networks(seed, [2, 8, 2], [2, 8, 1], code, code).double()
+    opts = {name: torch.optim.SGD(net.parameters(), 0.5) for name, net in nets.items()}
+    return nets, opts, (x, c, z, other)
 
 
 def check_matching(answer):
-    _compare_steps(answer, solve_matching)
+    same_players(answer, solve_matching, _game)
 
 
 def solve_matching(nets, opts, x, c, z, wrong):
@@ -223,7 +209,7 @@ def solve_matching(nets, opts, x, c, z, wrong):
 
 
 def check_mended(answer):
-    _compare_steps(answer, solve_mended)
+    same_players(answer, solve_mended, _game)
 
 
 def solve_mended(nets, opts, x, c, z, asked):

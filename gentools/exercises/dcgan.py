@@ -6,6 +6,7 @@ import torch
 from torch.nn.functional import conv1d, conv_transpose1d, interpolate
 
 from gentools import dcgan, gan
+from gentools.exercises.steps import same_players
 from gentools.lab.quiz import Exercise, Question, Wrong
 from gentools.lab.randomness import generator
 
@@ -179,35 +180,18 @@ def solve_scale(m):
     return (m / 3) ** 0.5  # by (6.12) the variance is 3 / m
 
 
-def _small(seed):
-    """Networks for 16x16 pictures with weights that are not small, six pictures and six z; all in float64."""
+def _game(seed):
+    """Players for 16x16 pictures with weights that are not small, their optimizers, six pictures and six z; in float64."""
     nets, rng = dcgan.networks(seed, size=16, latent=3, width=4).double(), generator(seed, "step")
     for p in nets.parameters():
         p.data += 0.2 * torch.randn(p.shape, generator=rng).double()
-    return nets, 2 * torch.rand(6, 1, 16, 16, generator=rng).double() - 1, torch.randn(6, 3, generator=rng).double()
-
-
-def _compare_steps(answer, truth):
-    """Raise Wrong unless `answer` returns the losses of `truth` and moves all weights of both players as it does."""
-    for seed in range(3):
-        losses, weights = [], []
-        for step in (truth, answer):
-            nets, x, z = _small(seed)
-            opts = {name: torch.optim.SGD(net.parameters(), 0.1) for name, net in nets.items()}
-            losses.append([float(loss) if loss.shape == () else loss for loss in step(nets, opts, x, z)])
-            weights.append(
-                {name: torch.cat([p.detach().flatten() for p in net.parameters()]) for name, net in nets.items()}
-            )
-        for name, moved, right in zip(nets, (weights[1][n] for n in nets), (weights[0][n] for n in nets), strict=True):
-            if not torch.allclose(moved, right, rtol=0, atol=1e-7):
-                raise Wrong(f"After your step the weights of the {name} are not where the step asked for moves them.")
-        for name, got, right in zip(("discriminator", "generator"), losses[1], losses[0], strict=True):
-            if isinstance(got, torch.Tensor) or abs(got - right) > 1e-7:
-                raise Wrong(f"The weights move as they should, but the loss of the {name} that you return is another.")
+    opts = {name: torch.optim.SGD(net.parameters(), 0.1) for name, net in nets.items()}
+    x = 2 * torch.rand(6, 1, 16, 16, generator=rng).double() - 1
+    return nets, opts, (x, torch.randn(6, 3, generator=rng).double())
 
 
 def check_two_steps(answer):
-    _compare_steps(answer, solve_two_steps)
+    same_players(answer, solve_two_steps, _game)
 
 
 def solve_two_steps(nets, opts, x, z):
@@ -222,7 +206,7 @@ def solve_two_steps(nets, opts, x, z):
 
 
 def check_mended(answer):
-    _compare_steps(answer, solve_mended)
+    same_players(answer, solve_mended, _game)
 
 
 def solve_mended(nets, opts, x, z):
