@@ -22,37 +22,37 @@ def summarize(values, least=-math.inf, most=math.inf):
     values: one number per seed. The interval is Student's, cut at what the number can be at all, least and most. Fewer
     than three finite values have none.
     """
-    import numpy as np
     from scipy import stats
 
-    finite = np.array([v for v in values if math.isfinite(v)], dtype=float)
-    low = high = None
-    if len(finite) >= LEAST_SEEDS:
+    def student(finite):
         half = stats.t.ppf(0.975, len(finite) - 1) * finite.std(ddof=1) / math.sqrt(len(finite))
-        low, high = max(finite.mean() - half, least), min(finite.mean() + half, most)
-    return _summary(values, finite, low, high)
+        return max(finite.mean() - half, least), min(finite.mean() + half, most)
+
+    return _summary(values, student)
 
 
 def summarize_events(values):
     """The same for something that happened in a run, 1, or did not, 0: the interval is that of Wilson (1927) for a share."""
-    import numpy as np
     from scipy import stats
 
-    finite = np.array([v for v in values if math.isfinite(v)], dtype=float)
-    low = high = None
-    if len(finite) >= LEAST_SEEDS:
-        low, high = stats.binomtest(round(finite.sum()), len(finite)).proportion_ci(method="wilson")
-    return _summary(values, finite, low, high)
+    def wilson(finite):
+        return stats.binomtest(round(finite.sum()), len(finite)).proportion_ci(method="wilson")
+
+    return _summary(values, wilson)
 
 
-def _summary(values, finite, low, high):
-    """The summary as plain numbers; all but the counts are None where no run ended in a finite number."""
+def _summary(values, interval):
+    """The summary as plain numbers; interval(finite values) is asked for its two ends where there are enough of them."""
     import numpy as np
 
-    found = {"n": len(values), "failed": len(values) - len(finite)}
-    some = {"mean": finite.mean, "median": lambda: np.median(finite), "min": finite.min, "max": finite.max}
-    found |= {name: float(function()) if len(finite) else None for name, function in some.items()}
-    return found | {"low": None if low is None else float(low), "high": None if high is None else float(high)}
+    finite = np.array([v for v in values if math.isfinite(v)], dtype=float)
+    found = dict.fromkeys(("mean", "median", "min", "max", "low", "high"))
+    if len(finite):
+        found |= {"mean": finite.mean(), "median": np.median(finite), "min": finite.min(), "max": finite.max()}
+    if len(finite) >= LEAST_SEEDS:
+        found["low"], found["high"] = interval(finite)
+    counts = {"n": len(values), "failed": len(values) - len(finite)}
+    return counts | {name: None if value is None else float(value) for name, value in found.items()}
 
 
 def folder():

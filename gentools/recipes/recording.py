@@ -69,11 +69,11 @@ def data_digest(config):
 # Computing
 
 
-def _identity(id, scale, seed, config=None):
-    """What a stored result must agree with before it is used; config: where it is not that of the scale."""
+def _identity(id, scale, config=None):
+    """What a stored result must agree with, beside its seed, before it is used; config: where it is not the scale's."""
     config = config or find(id).config(scale)
     mark = closure.fingerprint(find(id).run, config)
-    return {"figure": id, "scale": scale, "seed": seed, "fingerprint": mark, "data": data_digest(config)}
+    return {"figure": id, "scale": scale, "fingerprint": mark, "data": data_digest(config)}
 
 
 def _store(identity, folder=None):
@@ -84,8 +84,12 @@ def _store(identity, folder=None):
 
 def missing(id, scale, seeds, config=None, folder=None):
     """Those of the seeds whose results are not stored."""
-    store = _store(_identity(id, scale, 0, config), folder)
-    return [seed for seed in seeds if seedstore.load(store, _identity(id, scale, seed, config)) is None]
+    return _missing(_identity(id, scale, config), seeds, folder)
+
+
+def _missing(identity, seeds, folder):
+    store = _store(identity, folder)
+    return [seed for seed in seeds if seedstore.load(store, identity | {"seed": seed}) is None]
 
 
 def uses_device(run):
@@ -101,11 +105,11 @@ def uses_device(run):
     return any(node.id == "device" for node in names)
 
 
-def _run_seed(id, scale, device, store, seed, config=None):
-    """Run one seed and store its result."""
+def _run_seed(identity, device, store, seed, config=None):
+    """Run one seed of identity["figure"] and store its result."""
     torch.set_num_threads(1)
-    recipe, start = find(id), time.perf_counter()
-    result = recipe.run(config or recipe.config(scale), seed, device)
+    recipe, start = find(identity["figure"]), time.perf_counter()
+    result = recipe.run(config or recipe.config(identity["scale"]), seed, device)
     used = device if uses_device(recipe.run) else "cpu"
     stored = {
         "numbers": {k: float(v) for k, v in result["numbers"].items()},
@@ -115,7 +119,7 @@ def _run_seed(id, scale, device, store, seed, config=None):
     }
     if "nets" in result:
         stored["nets"] = {k: v.detach().cpu() for k, v in result["nets"].state_dict().items()}
-    seedstore.save(store, _identity(id, scale, seed, config), stored)
+    seedstore.save(store, identity | {"seed": seed}, stored)
 
 
 def compute(id, scale, seeds=None, device="cpu", jobs=1, config=None, folder=None):
@@ -126,17 +130,16 @@ def compute(id, scale, seeds=None, device="cpu", jobs=1, config=None, folder=Non
     """
     seeds = list(find(id).seeds if seeds is None else seeds)
     find_device(device)
-    identities = {seed: _identity(id, scale, seed, config) for seed in seeds}
-    store = _store(next(iter(identities.values())), folder)
-    todo = [seed for seed in seeds if seedstore.load(store, identities[seed]) is None]
-    task = functools.partial(_run_seed, id, scale, device, str(store), config=config)
+    identity = _identity(id, scale, config)  # its digests read code and pictures: once for all seeds
+    store, todo = _store(identity, folder), _missing(identity, seeds, folder)
+    task = functools.partial(_run_seed, identity, device, str(store), config=config)
     if jobs == 1 or len(todo) < 2:
         for seed in todo:
             task(seed)
             print(f"  {id} seed {seed} done", flush=True)
     else:
         run_seeds(task, todo, jobs=jobs)
-    return [seedstore.load(store, identities[seed]) for seed in seeds]
+    return [seedstore.load(store, identity | {"seed": seed}) for seed in seeds]
 
 
 # Writing
