@@ -147,16 +147,10 @@ def run_rates(config, seed, device):
 def draw_rates(results, config):
     """Joint mismatch against learning rate: a line through the means and a point per seed for each loss."""
     fig, ax = drawing.panels(size=(6.8, 3.6))
-    for i, name in enumerate(config.losses):
-        values = [drawing.over_seeds(results, rate_name(name, rate)) for rate in config.learning_rates]
-        x = [rate * 1.012 ** (i - 2) for rate in config.learning_rates]
-        ax.plot(x, [sum(v) / len(v) for v in values], **LOOKS[name].as_line())
-        for at, v in zip(x, values, strict=True):
-            ax.plot([at] * len(v), v, **LOOKS[name].as_points(label=None))
+    names = {name: {rate: rate_name(name, rate) for rate in config.learning_rates} for name in config.losses}
+    drawing.rate_columns(ax, results, names, LOOKS, beside=1.012)
     ax.axhline(math.log(2), color="0.45", lw=1, ls=":")
-    ax.set(xscale="log", xlabel="learning rate of all players", ylabel="joint mismatch, nats", ylim=(0, 0.75))
-    ax.set_xticks(config.learning_rates, [f"{rate:g}" for rate in config.learning_rates])
-    ax.minorticks_off()
+    ax.set(xlabel="learning rate of all players", ylabel="joint mismatch, nats", ylim=(0, 0.75))
     fig.legend(loc="outside right upper")
     return fig
 

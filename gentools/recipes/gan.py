@@ -320,15 +320,9 @@ def run_rates(config, seed, device):
 def draw_rates(results, config):
     """Overlap against learning rate: a line through the means and a point per seed for each loss."""
     fig, ax = drawing.panels(size=(6.4, 3.6))
-    for i, (name, look) in enumerate(LOOKS.items()):
-        values = [drawing.over_seeds(results, rate_name(name, rate)) for rate in config.learning_rates]
-        x = [rate * 1.05 ** (i - 1) for rate in config.learning_rates]
-        ax.plot(x, [sum(v) / len(v) for v in values], **look.as_line())
-        for at, v in zip(x, values, strict=True):
-            ax.plot([at] * len(v), v, **look.as_points(label=None))
-    ax.set(xscale="log", xlabel="learning rate of both players", ylabel="overlap with the grid", ylim=(0, 1.02))
-    ax.set_xticks(config.learning_rates, [f"{rate:g}" for rate in config.learning_rates])
-    ax.minorticks_off()
+    names = {name: {rate: rate_name(name, rate) for rate in config.learning_rates} for name in LOOKS}
+    drawing.rate_columns(ax, results, names, LOOKS, beside=1.05)
+    ax.set(xlabel="learning rate of both players", ylabel="overlap with the grid", ylim=(0, 1.02))
     ax.legend(loc="best")
     return fig
 

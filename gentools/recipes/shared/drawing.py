@@ -107,6 +107,24 @@ def seed_columns(ax, results, names, looks, **how):
     ax.set_xticklabels([looks[arm].label for arm in names])
 
 
+def rate_columns(ax, results, names, looks, beside):
+    """A number against the learning rate: for each arm a line through the means, and a point per seed.
+
+    names: {arm: {rate: name of the number}}; looks: {arm: Look}. beside: factor from one arm's places to the next's, so
+    that their points do not lie on each other.
+    """
+    for i, (arm, of_rate) in enumerate(names.items()):
+        values = [over_seeds(results, name) for name in of_rate.values()]
+        x = [rate * beside ** (i - len(names) // 2) for rate in of_rate]
+        ax.plot(x, [sum(v) / len(v) for v in values], **looks[arm].as_line())
+        for at, v in zip(x, values, strict=True):
+            ax.plot([at] * len(v), v, **looks[arm].as_points(label=None))
+    rates = [*next(iter(names.values()))]
+    ax.set_xscale("log")
+    ax.set_xticks(rates, [f"{rate:g}" for rate in rates])
+    ax.minorticks_off()
+
+
 # A curve per seed
 
 
