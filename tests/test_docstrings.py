@@ -10,7 +10,7 @@ from gentools.lab import closure
 
 ROOT = Path(closure.__file__).parents[2]
 FILES = sorted([*(ROOT / "gentools").glob("[!_]*.py"), *(ROOT / "gentools" / "lab").glob("*.py")])
-EXERCISES = sorted((ROOT / "gentools" / "exercises").glob("*.py"))
+EXERCISES = sorted((ROOT / "gentools" / "exercises").glob("[!_]*.py"))
 
 # Arguments that are tensors wherever they occur.
 TENSORS = {
@@ -59,7 +59,7 @@ def unsaid(source):
             yield f"{name} says no shape of {', '.join(sorted(taken - known))}"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*FILES, *EXERCISES], ids=lambda path: f"{path.parent.stem}-{path.stem}")
 def test_every_function_has_a_docstring_and_names_its_shapes(path):
     assert list(unsaid(path.read_text())) == []
 

@@ -121,6 +121,7 @@ def _compare(got, truth, seed, what):
 
 
 def check_least(answer):
+    """8.E1, answer(p_xz (n, m), q_z (m,)) -> (): 20 tables, at the encoder's own decoder."""
     for seed in range(20):
         w = worlds.table(seed)
         best = w.p_xz / w.p_xz.sum(0) * w.q_z  # the joint whose decoder is the encoder's own p(x|z)
@@ -128,11 +129,13 @@ def check_least(answer):
 
 
 def solve_least(p_xz, q_z):
+    """The least loss in nats () over decoders, for p_xz (n, m) and prior q_z (m,)."""
     p_z = p_xz.sum(0)
     return -(p_xz * (p_xz / p_z).log()).sum() + (p_z * (p_z / q_z).log()).sum()  # the best decoder is p(x|z)
 
 
 def check_logit(answer):
+    """8.E2, answer(p_z (m,), q_z (m,), share) -> logits (m,): 20 tables and shares."""
     for seed in range(20):
         w, share = worlds.table(seed), 0.1 + 0.04 * seed
         d = share * w.q_z / (share * w.q_z + (1 - share) * w.p_z)
@@ -140,10 +143,12 @@ def check_logit(answer):
 
 
 def solve_logit(p_z, q_z, share):
+    """The best logits (m,) if a share of what D sees are draws of the prior; p_z and q_z (m,)."""
     return (q_z / p_z).log() + math.log(share / (1 - share))  # the prior is the side with y = 1
 
 
 def check_variance(answer):
+    """8.E3, answer(weight, pixels) -> variance: three cases."""
     for weight, pixels in ((1.0, 64), (100.0, 784), (0.5, 10)):
         got = float(answer(weight, pixels))
         if abs(got - pixels / (2 * weight)) > 1e-9 * pixels:
@@ -154,10 +159,12 @@ def check_variance(answer):
 
 
 def solve_variance(weight, pixels):
+    """The decoder variance that a weight on the mean squared error over pixels stands for."""
     return pixels / (2 * weight)  # weight * sum / pixels = sum / (2 variance)
 
 
 def check_below(answer):
+    """8.E4, encoder and decoder (2, 2): probabilities, and a loss clearly below the data's entropy."""
     encoder, decoder = (torch.as_tensor(t, dtype=torch.float64) for t in answer)
     if encoder.shape != (2, 2) or decoder.shape != (2, 2):
         raise Wrong("Give two tables of two rows and two columns, x along the rows.")
@@ -172,6 +179,7 @@ def check_below(answer):
 
 
 def solve_below():
+    """Encoder and decoder (2, 2) that copy x: nothing is lost and nothing is charged."""
     return [[1.0, 0.0], [0.0, 1.0]], [
         [1.0, 0.0],
         [0.0, 1.0],
@@ -186,6 +194,7 @@ class Joined(nn.Module):
         self.net = net
 
     def forward(self, first, second):
+        """Joined rows (n, a + b) -> what the network returns for them."""
         return self.net(torch.cat([first, second], 1))
 
 
@@ -202,16 +211,19 @@ def pair_game():
 
 
 def pair_batch(t):
+    """Images (n, d), encoder noise and draws of the prior (n, k), as batch number t of 8.E5."""
     rng = generator(t, "8.E5 batch")
     noise, draw = torch.randn(2, 5, 2, generator=rng, dtype=torch.float64)
     return torch.randint(2, (5, 6), generator=rng).double(), noise, draw
 
 
 def check_pair_step(answer):
+    """8.E5, answer(nets, opts, x (n, d), noise (n, k), draw (n, k)) -> losses (): updates of both players."""
     same_updates(answer, solve_pair_step, pair_game, pair_batch, ("discriminator's loss", "autoencoder's loss"))
 
 
 def solve_pair_step(nets, opts, x, noise, draw):
+    """A step with D on pairs of x (n, d) and code; noise and draws of the prior (n, k) -> losses ()."""
     softplus, discriminator = torch.nn.functional.softplus, nets["discriminator"]
     code = nets["encoder"](x, noise)
     d_loss = softplus(-discriminator(x, draw)).mean() + softplus(discriminator(x, code.detach())).mean()
@@ -247,6 +259,7 @@ def small_run(weight):
 
 
 def check_broken(answer):
+    """8.E6, two weights (): a small run must miss the prior with the first and meet it with the second."""
     if any(weight.shape != () or weight < 0 for weight in answer):
         raise Wrong("Give two numbers that are not negative: the weight that breaks and the weight that mends.")
     broken, mended = (float(weight) for weight in answer)
@@ -268,6 +281,7 @@ def check_broken(answer):
 
 
 def solve_broken():
+    """A weight of the prior's term that breaks the run, and one that mends it."""
     return 0.01, 3.0  # too cheap to care for the prior; a few times what (8.3) charges
 
 

@@ -102,6 +102,7 @@ QUESTIONS = {
 
 
 def check_slope(answer):
+    """9.E1, answer(logit (n,)) -> (n,): also where D rounds to 0 and to 1."""
     logit = torch.tensor([-20.0, -3.0, 0.0, 2.0, 40.0, 1e4], dtype=torch.float64)
     got = torch.as_tensor(answer(logit), dtype=torch.float64)
     truth = torch.exp(-logit) * torch.sigmoid(-logit)
@@ -113,10 +114,12 @@ def check_slope(answer):
 
 
 def solve_slope(logit):
+    """The slope in (9.8), (n,), from logits (n,)."""
     return torch.exp(-logit) * torch.sigmoid(-logit)  # (1-D)/D times 1-D
 
 
 def check_forward(answer):
+    """9.E2, answer(logit (n, m)) -> (n, m): its slope for the encoder must be that of KL(P||Q) on 20 tables."""
     for seed in range(20):
         w = worlds.table(seed)
         logit = ali.best_logit(w.p_xz, w.q_xz)
@@ -130,10 +133,12 @@ def check_forward(answer):
 
 
 def solve_forward(logit):
+    """The encoder loss (n, m) that descends KL(P||Q), at the best logits (n, m)."""
     return logit  # the derivative of KL(P||Q) in P is log P/Q + 1, and a constant drops out
 
 
 def check_moment(answer):
+    """9.E3, answer(v) -> second moment, math.inf where there is none."""
     for v in (0.3, 0.9, 1.5, 1.95):
         got, truth = float(answer(v)), 1 / math.sqrt(v * (2 - v))
         if not math.isfinite(got) or abs(got - truth) > 1e-6 * truth:
@@ -145,10 +150,12 @@ def check_moment(answer):
 
 
 def solve_moment(v):
+    """The second moment of q/p between Gaussians of variances v and 1, a float."""
     return 1 / math.sqrt(v * (2 - v)) if v < 2 else math.inf
 
 
 def check_steps(answer):
+    """9.E4, answer(rho, step_size) -> steps: three cases of (9.10)."""
     for rho, step_size in ((0.0, 1.0), (0.5, 0.4), (0.99, 1.0)):
         got, truth = float(answer(rho, step_size)), math.log(0.5) / math.log(1 - step_size / 2 * (1 - rho))
         if not math.isfinite(got) or abs(got - truth) > 1e-6 * truth:
@@ -156,11 +163,13 @@ def check_steps(answer):
 
 
 def solve_steps(rho, step_size):
+    """The steps, a float, that halve a deviation, by (9.10)."""
     factor = 1 - step_size / 2 * (1 - rho)
     return math.log(0.5) / math.log(factor)
 
 
 def check_matched(answer):
+    """9.E5, answer(p_x (n,), q_z (m,)) -> p(z|x), q(x|z) (n, m): equal joints without information."""
     for seed in range(20):
         w = worlds.table(seed)
         p_z_given_x, q_x_given_z = (torch.as_tensor(part, dtype=torch.float64) for part in answer(w.p_x, w.q_z))
@@ -175,6 +184,7 @@ def check_matched(answer):
 
 
 def solve_matched(p_x, q_z):
+    """Encoder and decoder (n, m) with equal joints that tell nothing, for p_x (n,) and q_z (m,)."""
     together = p_x[:, None] * q_z
     return together / p_x[:, None], together / q_z  # p(z|x) = q(z), q(x|z) = p(x)
 
@@ -186,6 +196,7 @@ def small_game():
 
 
 def small_batch(t):
+    """Points (n, 2) and noise (n, 3, 2) of batch number t of 9.E6."""
     rng = generator(t, "9.E6")
     return (
         torch.randn(5, 2, generator=rng, dtype=torch.float64),
@@ -194,11 +205,13 @@ def small_batch(t):
 
 
 def check_together(answer):
+    """9.E6, answer(nets, opts, x (n, 2), noise (n, 3, 2)) -> three losses (): updates of all players."""
     losses = "discriminator's loss", "encoder's loss", "generator's loss"
     same_updates(answer, solve_together, small_game, small_batch, losses)
 
 
 def solve_together(nets, opts, x, noise):
+    """A step in which all players move at the old weights: x (n, 2), noise (n, 3, 2) -> losses ()."""
     softplus = torch.nn.functional.softplus
     real, fake = ali.pairs(nets, x, noise)
     p_logit, q_logit = nets["discriminator"](*real), nets["discriminator"](*fake)
@@ -214,6 +227,7 @@ def solve_together(nets, opts, x, noise):
 
 
 def check_sizes(answer):
+    """9.E7, two step sizes (): deviations of four tables grow with the first, and with the second none does."""
     if any(size.shape != () or size <= 0 for size in answer):
         raise Wrong("Give two positive numbers: the step size that breaks and the step size that mends.")
     broken, mended = (float(size) for size in answer)
@@ -233,6 +247,7 @@ def check_sizes(answer):
 
 
 def solve_sizes():
+    """A step size just above 2 and one just below."""
     return (
         2.05,
         1.95,

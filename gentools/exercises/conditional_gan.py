@@ -121,6 +121,7 @@ def _compare(got, truth, where):
 
 
 def check_shares(answer):
+    """7.E1, answer(p(x|c), q(x|c) (n, classes), p_c, q_c (classes,)) -> D (n, classes): 20 tables."""
     for seed in range(20):
         w, q_c = _labeled(seed)
         data, model = w.p_x_given_z * w.p_z, w.q_x_given_z * q_c
@@ -129,11 +130,13 @@ def check_shares(answer):
 
 
 def solve_shares(p_x_given_c, q_x_given_c, p_c, q_c):
+    """The best D (n, classes) for tables p(x|c), q(x|c) (n, classes) and shares of the classes (classes,)."""
     p_xc, q_xc = p_x_given_c * p_c, q_x_given_c * q_c  # the class is along dim 1
     return p_xc / (p_xc + q_xc)
 
 
 def check_true(answer):
+    """7.E2, answer(measured, judge, classes) -> the true accuracy: the inverse of (7.8)."""
     for true in (0.0, 0.3, 0.9, 1.0):
         for judge, classes in ((0.95, 10), (0.8, 4), (1.0, 2)):
             measured = cgan.measured_accuracy(true, judge, classes)
@@ -146,11 +149,13 @@ def check_true(answer):
 
 
 def solve_true(measured, judge, classes):
+    """The true accuracy, a float, behind a measured one, by (7.8)."""
     by_luck = (1 - judge) / (classes - 1)  # a wrong sample that the judge takes for the asked class
     return (measured - by_luck) / (judge - by_luck)
 
 
 def check_noisy(answer):
+    """7.E3, answer(p_xc (n, classes), share) -> q(x|c) (n, classes): 20 tables."""
     for seed in range(20):
         w, _ = _labeled(seed)
         share = 0.05 * seed
@@ -159,12 +164,14 @@ def check_noisy(answer):
 
 
 def solve_noisy(p_xc, share):
+    """What G learns, (n, classes), if a share of the labels in p_xc (n, classes) is drawn at random."""
     p_x, p_c = p_xc.sum(1, keepdim=True), p_xc.sum(0)
     noisy = (1 - share) * p_xc + share * p_x * p_c  # what the generator is trained on
     return noisy / noisy.sum(0)
 
 
 def check_missing(answer):
+    """7.E4, answer(means (classes, styles, d), c, s) -> (d,): tables of sums with one entry hidden."""
     for seed in range(20):
         rng = generator(seed, "missing")
         k, s, d = 3 + seed % 4, 2 + seed % 3, 1 + seed % 2
@@ -176,6 +183,7 @@ def check_missing(answer):
 
 
 def solve_missing(means, c, s):
+    """The mean (d,) of class c and style s, unseen, from means (classes, styles, d) of the others."""
     other_c, other_s = (c + 1) % means.shape[0], (s + 1) % means.shape[1]
     return means[c, other_s] + means[other_c, s] - means[other_c, other_s]
 
@@ -193,10 +201,12 @@ def _game(seed):
 
 
 def check_matching(answer):
+    """7.E5, answer(nets, opts, x (n, d), c (n,), z (n, k), wrong (n,)) -> losses (): weights of both players."""
     same_players(answer, solve_matching, _game)
 
 
 def solve_matching(nets, opts, x, c, z, wrong):
+    """A step with wrong classes as fakes: x (n, d), classes c and wrong (n,), z (n, k) -> losses ()."""
     generator, discriminator = nets["generator"], nets["discriminator"]
     fake = generator(z, c)
     real_logit, fake_logit = discriminator(x, c), discriminator(fake.detach(), c)
@@ -209,10 +219,12 @@ def solve_matching(nets, opts, x, c, z, wrong):
 
 
 def check_mended(answer):
+    """7.E6, answer(nets, opts, x (n, d), c (n,), z (n, k), asked (n,)) -> losses (): weights of both players."""
     same_players(answer, solve_mended, _game)
 
 
 def solve_mended(nets, opts, x, c, z, asked):
+    """A step in which a fake keeps the class it was asked for: x (n, d), c, asked (n,), z (n, k) -> losses ()."""
     generator, discriminator = nets["generator"], nets["discriminator"]
     fake = generator(z, asked)
     d_loss = gan.discriminator_loss(discriminator(x, c), discriminator(fake.detach(), asked))

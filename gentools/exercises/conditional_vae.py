@@ -118,6 +118,7 @@ def _compare(got, truth, what):
 
 
 def check_kl_term(answer):
+    """4.E1, answer(mean, log_variance (n, k), y (n,), means, log_variances (classes, k)) -> (n,): against (4.4)."""
     for seed in range(5):
         mean, log_variance, y, means, _ = _case(seed)
         log_variances = means.flip(0) / 2
@@ -127,11 +128,13 @@ def check_kl_term(answer):
 
 
 def solve_kl_term(mean, log_variance, y, means, log_variances):
+    """KL in nats (n,) from the prior of each row's class: mean (n, k), y (n,), means (classes, k)."""
     offset, ratio = mean - means[y], log_variance - log_variances[y]
     return (ratio.exp() + offset**2 * (-log_variances[y]).exp() - 1 - ratio).sum(1) / 2
 
 
 def check_best_priors(answer):
+    """4.E2, answer(mean, log_variance (n, k), y (n,), classes) -> means and variances (classes, k)."""
     for seed in range(5):
         mean, log_variance, y, _, _ = _case(seed)
         means, variances = answer(mean, log_variance, y, 3)
@@ -142,12 +145,14 @@ def check_best_priors(answer):
 
 
 def solve_best_priors(mean, log_variance, y, classes):
+    """The best Gaussian prior of each class, (classes, k) twice, for encoders mean, log_variance (n, k), y (n,)."""
     means = torch.stack([mean[y == c].mean(0) for c in range(classes)])
     square = (mean - means[y]) ** 2 + log_variance.exp()
     return means, torch.stack([square[y == c].mean(0) for c in range(classes)])
 
 
 def check_transfer(answer):
+    """4.E3, answer(z (n, k), y (n,), target (n,), means (classes, k)) -> codes (n, k)."""
     for seed in range(5):
         z, _, y, means, _ = _case(seed)
         target = (y + 1 + seed % 2) % 3
@@ -155,11 +160,13 @@ def check_transfer(answer):
 
 
 def solve_transfer(z, y, target, means):
+    """Codes (n, k) with the offset of z (n, k) from its class y (n,), at the mean of class target (n,)."""
     offset = z - means[y]
     return means[target] + offset
 
 
 def check_round(answer):
+    """4.E4, answer(mean (n, k), means (classes, k), shares (classes,)) -> new means and shares."""
     for seed in range(5):
         mean, _, _, means, shares = _case(seed)
         guess = conditional_vae.log_responsibilities(mean, means, shares).exp()
@@ -173,6 +180,7 @@ def check_round(answer):
 
 
 def solve_round(mean, means, shares):
+    """A round of EM on encoder means (n, k): new class means (classes, k) and shares (classes,)."""
     distance = (mean[:, None] - means).square().sum(2)  # the variances add the same to every class
     guess = torch.softmax(shares.log() - distance / 2, 1)
     return guess.T @ mean / guess.sum(0)[:, None], guess.mean(0)
@@ -190,6 +198,7 @@ def _small(seed):
 
 
 def check_step(answer):
+    """4.E5, answer(nets, opts, x (n, d), z (n, k), shares (classes,)) -> loss (): one step of SGD on (4.11)."""
     for seed in range(3):
         nets, opts, x, z, shares = _small(seed)
         label = torch.zeros(len(x), dtype=torch.long)  # no part but the prior looks at it
@@ -204,6 +213,7 @@ def check_step(answer):
 
 
 def solve_step(nets, opts, x, z, shares):
+    """One step without labels, on (4.11): images x (n, d), noise z (n, k), shares (classes,) -> loss () in nats."""
     mean, log_variance = nets["encoder"](x, None)  # (n, k); this encoder does not look at the label
     code = mean + (log_variance / 2).exp() * z
     square = (mean[:, None] - nets["prior"].means).square() + log_variance.exp()[:, None]  # (n, classes, k)

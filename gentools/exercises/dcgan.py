@@ -115,6 +115,7 @@ QUESTIONS = {
 
 
 def check_padding(answer):
+    """6.E1, answer(kernel) -> padding: a map of side 10 must become one of side 20."""
     for kernel in (2, 4, 6, 8):
         p = answer(kernel)
         side = dcgan.transposed_size(10, kernel, 2, p)
@@ -123,10 +124,12 @@ def check_padding(answer):
 
 
 def solve_padding(kernel):
+    """The padding with which a transposed convolution of stride 2 doubles every side."""
     return (kernel - 2) // 2  # 2 (n - 1) + kernel - 2 p = 2 n
 
 
 def check_fold(answer):
+    """6.E2, answer(taps (3,), factor) -> kernel (factor + 2,): torch's two convolutions must agree."""
     for seed, factor in ((0, 2), (1, 3), (2, 4)):
         rng = generator(seed, "fold")
         x, taps = torch.randn(1, 1, 5, generator=rng).double(), torch.randn(3, generator=rng).double()
@@ -141,6 +144,7 @@ def check_fold(answer):
 
 
 def solve_fold(taps, factor):
+    """The kernel (factor + 2,) of the transposed convolution that upsampling and taps (3,) make."""
     kernel = torch.zeros(factor + 2, dtype=taps.dtype)
     for shift in range(factor):  # each of the `factor` copies of a pixel adds the flipped taps, one place further
         kernel[shift : shift + 3] += taps.flip(0)
@@ -148,6 +152,7 @@ def solve_fold(taps, factor):
 
 
 def check_start(answer):
+    """6.E3, answer(average (d,), start (d,), decay, steps) -> (d,): against the weighted mean of a path."""
     for seed, decay, steps in ((0, 0.9, 3), (1, 0.99, 20), (2, 0.5, 1)):
         path = torch.randn(steps + 1, 4, generator=generator(seed, "start"), dtype=torch.float64)
         average = path[0]
@@ -163,11 +168,13 @@ def check_start(answer):
 
 
 def solve_start(average, start, decay, steps):
+    """The average (d,) without its start (d,), by (6.9)."""
     kept = decay**steps  # the weight of the start in (6.9)
     return (average - kept * start) / (1 - kept)
 
 
 def check_scale(answer):
+    """6.E4, answer(m) -> a number that restores the prior's variance."""
     for m in (1, 2, 3, 8):
         scale = float(answer(m))
         if not math.isfinite(scale) or abs(scale**2 * 3 / m - 1) > 1e-6:
@@ -177,6 +184,7 @@ def check_scale(answer):
 
 
 def solve_scale(m):
+    """The factor for the result of an arithmetic with m exemplars each, by (6.12)."""
     return (m / 3) ** 0.5  # by (6.12) the variance is 3 / m
 
 
@@ -191,10 +199,12 @@ def _game(seed):
 
 
 def check_two_steps(answer):
+    """6.E5, answer(nets, opts, x (n, ...), z (n, k)) -> two losses (): the weights of both players afterwards."""
     same_players(answer, solve_two_steps, _game)
 
 
 def solve_two_steps(nets, opts, x, z):
+    """Two steps of D on halves of x (n, ...) and z (n, k), one of G -> their losses ()."""
     generator, discriminator = nets["generator"], nets["discriminator"]
     for real, noise in zip(x.chunk(2), z.chunk(2), strict=True):
         fake = generator(noise).detach()
@@ -206,10 +216,12 @@ def solve_two_steps(nets, opts, x, z):
 
 
 def check_mended(answer):
+    """6.E6, answer(nets, opts, x (n, ...), z (n, k)) -> two losses (): the weights of both players afterwards."""
     same_players(answer, solve_mended, _game)
 
 
 def solve_mended(nets, opts, x, z):
+    """A step in which D sees data x (n, ...) and fakes of z (n, k) in one batch, in both turns -> losses ()."""
     generator, discriminator = nets["generator"], nets["discriminator"]
     fake = generator(z)
     real_logit, fake_logit = discriminator(torch.cat([x, fake.detach()])).split([len(x), len(z)])

@@ -128,6 +128,7 @@ def _resp(x, weights, means, stds):
 
 
 def check_responsibilities(answer):
+    """2.E1, answer(x (n,), weights, means, stds (K,)) -> (n, K): ten mixtures, and points far from all components."""
     for seed in range(10):
         x, *model = _mixture(seed)
         _expect("responsibilities", answer(x, *model), _resp(x, *model), f"of mixture {seed}")
@@ -136,11 +137,13 @@ def check_responsibilities(answer):
 
 
 def solve_responsibilities(x, weights, means, stds):
+    """The E-step (n, K) of a mixture on the line: x (n,), weights, means and stds (K,)."""
     log_joint = weights.log() - stds.log() - ((x[:, None] - means) / stds) ** 2 / 2  # a common constant cancels
     return torch.softmax(log_joint, 1)
 
 
 def check_m_step(answer):
+    """2.E2, answer(x (n,), resp (n, K)) -> weights (K,), means (K,), one std (): against the M-step of chapter 02."""
     for seed in range(10):
         x, *model = _mixture(seed)
         resp = _resp(x, *model)
@@ -154,6 +157,7 @@ def check_m_step(answer):
 
 
 def solve_m_step(x, resp):
+    """The M-step with one standard deviation for all components: x (n,), resp (n, K) -> (K,), (K,), ()."""
     count = resp.sum(0)
     means = x @ resp / count
     variance = (resp * (x[:, None] - means) ** 2).sum() / len(x)
@@ -167,6 +171,7 @@ def _poisson_step(x, weights, rates):
 
 
 def check_poisson(answer):
+    """2.E3, answer(x (n,), weights (K,), rates (K,)) -> new weights and rates (K,): ten sets of counts."""
     for seed in range(10):
         rng = generator(seed, "counts")
         x = torch.poisson(torch.rand(40, generator=rng, dtype=torch.float64) * 12, generator=rng)
@@ -180,6 +185,7 @@ def check_poisson(answer):
 
 
 def solve_poisson(x, weights, rates):
+    """One EM step of a mixture of Poissons: counts x (n,), weights and rates (K,) -> the new ones (K,)."""
     log_joint = weights.log() + x[:, None] * rates.log() - rates  # log x! cancels
     resp = torch.softmax(log_joint, 1)
     count = resp.sum(0)
@@ -187,6 +193,7 @@ def solve_poisson(x, weights, rates):
 
 
 def check_stuck(answer):
+    """2.E4, two starts of two means, (2, 2, 2): EM stays stuck from the first and finds the groups from the second."""
     starts = torch.as_tensor(answer, dtype=torch.float64)
     if starts.shape != (2, 2, 2):
         raise Wrong(
@@ -208,6 +215,7 @@ def check_stuck(answer):
 
 
 def solve_stuck():
+    """Two starts (2, 2, 2): equal means, which stay equal, and means that differ a little."""
     # equal components get equal responsibilities, and so stay equal for ever; a small difference grows
     return [[[3.0, 70.0], [3.0, 70.0]], [[2.5, 70.0], [3.5, 70.0]]]
 

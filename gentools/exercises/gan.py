@@ -105,6 +105,7 @@ QUESTIONS = {
 
 
 def check_bound(answer):
+    """5.E1, answer(real_logit (n,), fake_logit (m,)) -> (): against sums of single logits, huge ones too."""
     cases = (
         ([0.0, 0.0], [0.0]),
         ([2.0, -0.5, 1.0], [-3.0, 0.4]),
@@ -125,11 +126,13 @@ def _nats(logit):
 
 
 def solve_bound(real_logit, fake_logit):
+    """The lower bound of JS in nats () from logits at data (n,) and at samples (m,), by (5.5)."""
     # (5.5): half of the cross-entropy is log 2 - JS plus a KL, which is at least 0
     return math.log(2) - gan.discriminator_loss(real_logit, fake_logit) / 2
 
 
 def check_prior(answer):
+    """5.E2, answer(p_x (n,), q_x (n,), share) -> D (n,): 20 tables and shares."""
     for seed in range(20):
         w = worlds.table(seed)
         share = 0.1 + 0.04 * seed
@@ -144,11 +147,13 @@ def check_prior(answer):
 
 
 def solve_prior(p_x, q_x, share):
+    """The best discriminator (n,) if a share of all points are data; p_x and q_x (n,)."""
     joint = torch.stack([(1 - share) * q_x, share * p_x])  # q(x, y)
     return joint[1] / joint.sum(0)
 
 
 def check_likelihood(answer):
+    """5.E3, answer(logit (n,)) -> (n,): its slope in q must be that of KL(p||q) on 20 tables."""
     for seed in range(20):
         w = worlds.table(seed)
         logit = gan.best_logit(w.p_x, w.q_x)
@@ -164,10 +169,12 @@ def check_likelihood(answer):
 
 
 def solve_likelihood(logit):
+    """The generator loss (n,) that descends KL(p||q), at the best logits (n,)."""
     return -logit.exp()  # -D/(1-D), the derivative of KL(p||q) in q at D*
 
 
 def check_two_moves(answer):
+    """5.E4, answer(step_size, penalty) -> growth factor: against eigenvalues of a whole round."""
     for step_size in (0.1, 0.5, 1.0, 2.0, 3.0):
         for penalty in (0.0, 0.1, 0.5, 1.0, 3.0, 8.0):
             truth, got = float(gan.growth(_two_moves, step_size, penalty)), answer(step_size, penalty)
@@ -186,6 +193,7 @@ def _two_moves(theta, psi, step_size, penalty):
 
 
 def solve_two_moves(step_size, penalty):
+    """The growth per round, a float, if D moves twice before G, from trace and determinant."""
     keep = 1 - step_size * penalty  # what one move of D leaves of psi; then psi'' = keep^2 psi - eta/2 (1 + keep) theta
     trace = 1 + keep**2 - step_size**2 / 4 * (1 + keep)
     determinant = keep**2
@@ -194,6 +202,7 @@ def solve_two_moves(step_size, penalty):
 
 
 def check_modes(answer):
+    """5.E5, answer(probabilities (K,), n) -> (): three cases."""
     cases = ((torch.tensor([0.3, 0.2, 0.001]), 10), (torch.full((25,), 0.04), 50), (torch.tensor([0.0, 1.0]), 3))
     for probabilities, n in cases:
         got, truth = float(answer(probabilities.double(), n)), float((1 - (1 - probabilities.double()) ** n).sum())
@@ -205,11 +214,13 @@ def check_modes(answer):
 
 
 def solve_modes(probabilities, n):
+    """The mean number of modes () that n samples hit, with probabilities (K,)."""
     missed = (1 - probabilities) ** n
     return (1 - missed).sum()
 
 
 def check_at_once(answer):
+    """5.E6, answer(nets, opts, x (n, 2), z (n, 2)) -> two losses (): both players against one step of SGD."""
     for seed in range(3):
         rng = torch.Generator().manual_seed(seed)
         nets = gan.toy_networks(seed, width=8)
@@ -247,6 +258,7 @@ def _descended(nets, x, z, player):
 
 
 def solve_at_once(nets, opts, x, z):
+    """Both players move at the old weights of both: x (n, 2), z (n, 2) -> their losses before the step, ()."""
     real_logit = nets["discriminator"](x)
     fake_logit = nets["discriminator"](nets["generator"](z))
     losses = {
@@ -265,6 +277,7 @@ def solve_at_once(nets, opts, x, z):
 
 
 def check_mended(answer):
+    """5.E7, answer(theta, psi, step_size) -> the new two, (): the minimax pushes, and an end at rest."""
     for start in ((0.7, 0.0), (0.3, -0.4), (-0.5, 0.6)):
         state = torch.tensor(start, dtype=torch.float64)
         if any(part.shape for part in answer(*state, 0.4)):
@@ -284,6 +297,7 @@ def check_mended(answer):
 
 
 def solve_mended(theta, psi, step_size):
+    """A round of the extragradient method on the Dirac GAN, () each."""
     ahead = gan.dirac_simultaneous(theta, psi, step_size)  # where both would go
     return theta + step_size * gan.minimax_push(*ahead), psi + step_size * gan.discriminator_push(*ahead)
 

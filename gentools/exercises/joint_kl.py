@@ -110,6 +110,7 @@ def _two_codes(seed):
 
 
 def check_gaps(answer):
+    """1.E1, answer(p, q), tables (n, m, k) of x, z1, z2 -> two gaps (): against differences of KLs of marginals."""
     for seed in range(20):
         p, q = _two_codes(seed)
         got = answer(p, q)
@@ -123,6 +124,7 @@ def check_gaps(answer):
 
 
 def solve_gaps(p, q):
+    """The gaps of z1 given x and of z2 given x and z1, () each, for tables p and q of shape (n, m, k)."""
     p_x, q_x = p.sum((1, 2), keepdim=True), q.sum((1, 2), keepdim=True)
     p_x_z1, q_x_z1 = p.sum(2, keepdim=True), q.sum(2, keepdim=True)
     first = (p * torch.log((p_x_z1 / p_x) / (q_x_z1 / q_x))).sum()
@@ -131,6 +133,7 @@ def solve_gaps(p, q):
 
 
 def check_counterexample(answer):
+    """1.E2, two joint tables (n, m): positive, normalized, and KL(Q || P) below KL(p || q) of the marginals."""
     p, q = (torch.as_tensor(t, dtype=torch.float64) for t in answer)
     if p.shape != q.shape or p.ndim != 2:
         raise Wrong("Give two tables of the same two-dimensional shape, x along the rows.")
@@ -143,6 +146,7 @@ def check_counterexample(answer):
 
 
 def solve_counterexample():
+    """Two tables (2, 2) with equal conditionals, whose model nearly forgets the rare x."""
     p = torch.tensor([[0.495, 0.495], [0.005, 0.005]])
     q = torch.tensor([[0.4999, 0.4999], [0.0001, 0.0001]])
     return p, q  # the same conditionals, and a model that nearly forgets the rare x
@@ -154,6 +158,7 @@ def _laplace_loss(x, p, center, scale):
 
 
 def check_laplace(answer):
+    """1.E3, answer(x (n,), p (n,)) -> center and scale (): the fit may be 1e-4 nats worse than the best one."""
     for seed in range(20):
         w = worlds.line(seed)
         center, scale = answer(w.x, w.p_x)
@@ -167,11 +172,13 @@ def check_laplace(answer):
 
 
 def solve_laplace(x, p):
+    """Median and mean absolute deviation, () each, of probabilities p (n,) at points x (n,)."""
     center = x[(p.cumsum(0) < 0.5).sum()]  # the median: half of the probability lies on either side
     return center, (p * (x - center).abs()).sum()
 
 
 def check_shared(answer):
+    """1.E4, answer(precision (k, k)) -> variance and gap (): against the KL of two Gaussians."""
     for seed in range(20):
         precision = joint_kl.posterior_precision(worlds.coupled(seed).decoder, 0.5)
         k = len(precision)
@@ -188,6 +195,7 @@ def check_shared(answer):
 
 
 def solve_shared(precision):
+    """The best shared variance and the gap that it leaves in nats, () each, for a precision matrix (k, k)."""
     k = len(precision)
     variance = k / precision.trace()
     return variance, -(k * variance.log() + torch.logdet(precision)) / 2  # the trace term equals k and cancels

@@ -96,6 +96,7 @@ QUESTIONS = {
 
 
 def check_tilt(answer):
+    """10.E1, answer(q_old, average, d (n,), weight, slow) -> q (n,): against a softmax of logarithms, 20 tables."""
     for seed in range(20):
         w, weight, slow = worlds.table(seed), 0.2 + 0.2 * seed, 2.1 - 0.1 * seed
         got = answer(w.q_old, w.p_x, w.d, weight, slow)
@@ -110,6 +111,7 @@ def check_tilt(answer):
 
 
 def solve_tilt(q_old, average, d, weight, slow):
+    """The generator's answer (n,) with ties to q_old and to an average (n,), for D d (n,)."""
     q = (q_old**weight * average**slow * d) ** (1 / (weight + slow))  # the two ties as one, to their geometric mean
     return q / q.sum()
 
@@ -125,6 +127,7 @@ def _rounds(factor):
 
 
 def check_rounds(answer):
+    """10.E2, answer(weight) -> rounds that shrink a deviation a thousandfold, math.inf if none do."""
     for weight in (0.1, 0.25, 0.26, 0.3, 0.45, 0.5, 0.7, 1.0, 2.0, 5.0):
         factor = abs(regularized_gan.local_factor(weight))
         truth = _rounds(factor)
@@ -136,6 +139,7 @@ def check_rounds(answer):
 
 
 def solve_rounds(weight):
+    """Rounds, from the factor 1 - 1/(2 weight) of each."""
     factor = abs(1 - 1 / (2 * weight))
     if factor == 0:
         return 1
@@ -143,6 +147,7 @@ def solve_rounds(weight):
 
 
 def check_least(answer):
+    """10.E3, answer(q_old (n,), d (n,)) -> (): the problem's value at its solution, 20 tables."""
     for seed in range(20):
         w = worlds.table(seed)
         got = float(answer(w.q_old, w.d))
@@ -153,6 +158,7 @@ def check_least(answer):
 
 
 def solve_least(q_old, d):
+    """The least value () of the generator's problem of weight 1, for q_old (n,) and D d (n,)."""
     return -(q_old * d).sum().log()  # put q proportional to q_old D into the problem
 
 
@@ -165,15 +171,18 @@ def anchored_game():
 
 
 def anchored_batch(t):
+    """Points and noise (n, 2), weight and decay of batch number t of 10.E4."""
     x, z = torch.randn(2, 5, 2, generator=generator(t, "10.E4 batch"), dtype=torch.float64)
     return x, z, 3.0, 0.9
 
 
 def check_anchored(answer):
+    """10.E4, answer(nets, opts, x (n, 2), z (n, 2), weight, decay) -> losses (): updates of all three networks."""
     same_updates(answer, solve_anchored, anchored_game, anchored_batch, ("discriminator's loss", "generator's loss"))
 
 
 def solve_anchored(nets, opts, x, z, weight, decay):
+    """A step whose generator is tied to a slow copy of itself: x (n, 2), z (n, 2) -> losses ()."""
     softplus = torch.nn.functional.softplus
     generator, discriminator, anchor = nets["generator"], nets["discriminator"], nets["anchor"]
     fake = generator(z)
@@ -205,6 +214,7 @@ def _distance(start, rounds):
 
 
 def check_starts(answer):
+    """10.E5, two starts (3,): the exact game must not reach the data from the first, and must from the second."""
     for name, start in zip(("first", "second"), answer, strict=True):
         if start.shape != (3,):
             raise Wrong(f"Each start should be three probabilities; the shape of the {name} is {tuple(start.shape)}.")
@@ -220,6 +230,7 @@ def check_starts(answer):
 
 
 def solve_starts():
+    """Two starts (3,): one without mass on a value of the data, one with a hundredth there."""
     return (0.5, 0.5, 0.0), (0.495, 0.495, 0.01)  # zero stays zero, (10.7); a hundredth grows
 
 

@@ -115,24 +115,28 @@ def _compare(got, truth, seed):
 
 
 def check_marginal(answer):
+    """0.E1, answer(weights (K,), heads (K,)) -> q(x) (4,): 20 mixtures of coins against sums over all reports."""
     for seed in range(20):
         weights, heads = _coins(seed)
         _compare(answer(weights, heads), _reports(weights, heads), seed)
 
 
 def solve_marginal(weights, heads):
+    """q(x) (4,) of the number of heads in three tosses, from the coins' weights (K,) and chances of heads (K,)."""
     x = torch.arange(4)[:, None]
     ways = torch.tensor([1, 3, 3, 1])[:, None]  # sequences of three tosses with x heads
     return (ways * heads**x * (1 - heads) ** (3 - x)) @ weights
 
 
 def check_posterior(answer):
+    """0.E2, answer(q_xz (n, m)) -> q(z|x) (n, m): 20 tables."""
     for seed in range(20):
         w = worlds.table(seed)
         _compare(answer(w.q_xz), w.q_z_given_x, seed)
 
 
 def solve_posterior(q_xz):
+    """Bayes' rule on a table q_xz (n, m), x along the rows."""
     return q_xz / q_xz.sum(1, keepdim=True)
 
 
@@ -145,6 +149,7 @@ LETTERS = {
 
 
 def check_letters(answer):
+    """0.E3, a dict from the letters of Kingma and Welling to ours."""
     if not isinstance(answer, dict):
         raise Wrong("Give a dict from their letters to ours.")
     for theirs, ours in LETTERS.items():
@@ -155,6 +160,7 @@ def check_letters(answer):
 
 
 def solve_letters():
+    """Their letters and ours."""
     return {"q_phi(z|x)": "p(z|x)", "p_theta(x|z)": "q(x|z)", "p_theta(z)": "q(z)", "p_theta(z|x)": "q(z|x)"}
 
 

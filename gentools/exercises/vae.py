@@ -106,6 +106,7 @@ def _values(answer, *inputs):
 
 
 def check_kl_term(answer):
+    """3.E1, answer(mean (n, k), log_variance (n, k), v) -> (n,): against (3.2) in the prior's units."""
     for seed in range(10):
         rng = generator(seed, "3.E1")
         mean, log_variance = torch.randn(2, 5, 3, generator=rng, dtype=torch.float64)
@@ -122,10 +123,12 @@ def check_kl_term(answer):
 
 
 def solve_kl_term(mean, log_variance, v):
+    """KL in nats (n,) of N(mean, exp(log_variance)), both (n, k), from the prior N(0, v)."""
     return ((mean**2 + log_variance.exp()) / v - 1 - log_variance + math.log(v)).sum(1) / 2
 
 
 def check_bound(answer):
+    """3.E2, answer(log_weights (s, n)) -> (n,): also where exponentials underflow."""
     for seed, level in enumerate((0.0, -100.0, -1000.0)):
         weights = level + 3 * torch.randn(50, 4, generator=generator(seed, "3.E2"), dtype=torch.float64)
         got, truth = _values(answer, weights), vae.importance_bound(weights, 50)
@@ -140,11 +143,13 @@ def check_bound(answer):
 
 
 def solve_bound(log_weights):
+    """Log of the mean weight in nats (n,), from log-weights (s, n)."""
     largest = log_weights.max(0).values
     return largest + (log_weights - largest).exp().mean(0).log()
 
 
 def check_in_use(answer):
+    """3.E3, answer(x (n, d), latent, noise_variance) -> a whole number: ten data sets with known spectra."""
     for seed in range(10):
         rng = generator(seed, "3.E3")
         scale = torch.tensor([3.0, 2.0, 1.5, 1.0, 0.7, 0.4]).double()
@@ -162,12 +167,14 @@ def check_in_use(answer):
 
 
 def solve_in_use(x, latent, noise_variance):
+    """How many of `latent` codes the linear VAE uses on data x (n, d), by (3.6)."""
     centered = x - x.mean(0)
     eigenvalues = torch.linalg.eigvalsh(centered.T @ centered / len(x)).flip(0)
     return int((eigenvalues[:latent] > noise_variance).sum())
 
 
 def check_baseline(answer):
+    """3.E4, answer(f, mean, std) -> b (): four functions, three Gaussians, against quadrature."""
     functions = {"z squared": torch.square, "sin z": torch.sin, "exp z": torch.exp, "z + 5": lambda z: z + 5}
     for name, f in functions.items():
         for mean, std in ((0.0, 1.0), (1.0, 0.5), (-0.7, 1.2)):
@@ -187,6 +194,7 @@ def check_baseline(answer):
 
 
 def solve_baseline(f, mean, std):
+    """The constant b () that makes the score-function estimate of E f(z), z from N(mean, std^2), vary least."""
     # E (f - b)^2 noise^2 is least where E (f - b) noise^2 = 0, and E noise^2 = 1
     return vae.expectation(lambda z, noise: f(z) * noise**2, mean, std)
 
@@ -210,6 +218,7 @@ def _importance_loss(nets, x, z):
 
 
 def check_step(answer):
+    """3.E5, answer(nets, opts, x (n, d), z (s, n, latent)) -> loss (): one SGD step on the importance-weighted bound."""
     for seed in range(3):
         nets, opts, x, z = _small(seed)
         loss = _importance_loss(nets, x, z)
@@ -217,6 +226,7 @@ def check_step(answer):
 
 
 def solve_step(nets, opts, x, z):
+    """One step on the importance-weighted bound: images x (n, d), noise z (s, n, latent) -> loss () in nats."""
     mean, log_variance = nets["encoder"](x)  # (n, latent) each
     code = vae.sample(mean, log_variance, z)  # (s, n, latent)
     log_weight = (
@@ -232,6 +242,7 @@ def solve_step(nets, opts, x, z):
 
 
 def check_mend(answer):
+    """3.E6, answer(eigenvalues (d,), pixels, used) -> a KL weight that leaves `used` dimensions in use."""
     for seed in range(10):
         rng = generator(seed, "3.E6")
         pixels = int(torch.randint(9, 80, (), generator=rng))
@@ -247,6 +258,7 @@ def check_mend(answer):
 
 
 def solve_mend(eigenvalues, pixels, used):
+    """The KL weight beside a squared error averaged over pixels, halfway between two eigenvalues (d,)."""
     # loss = (1/pixels) (error / 2 + pixels weight KL): the noise variance is pixels * weight
     above = eigenvalues[used - 1] if used else 2 * eigenvalues[0]
     return (above + eigenvalues[used]) / 2 / pixels
