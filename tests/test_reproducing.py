@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import os
 import re
 import time
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from gentools import recipes, reproduce
-from gentools.lab import closure, records, session, trial
+from gentools.lab import closure, records, session, training, trial
 from gentools.lab.chapters import CHAPTERS
 from gentools.lab.history import History
 from gentools.recipes import dcgan, joint_kl, recording, reproducing
@@ -75,6 +76,32 @@ def test_runs_with_other_settings_are_kept_by_their_settings_in_a_folder_of_the_
         assert len(results) == len(seeds)
     assert runs == [(0.4, 0), (0.4, 1), (0.3, 0)]
     assert len(list(place.glob("*/seed-*.pt"))) == 3 and not (tmp_path / "build").exists()
+
+
+def test_a_long_run_that_was_cut_goes_on_from_the_readers_folder(full, tmp_path, monkeypatch, capsys):
+    """Interrupted in the middle of its one training, and called again: it resumes there, and ends as an unbroken run."""
+    place = tmp_path / "drive"
+    monkeypatch.setattr(fitting, "LONG", 1)
+    monkeypatch.setenv("GENTOOLS_CHECKPOINTS", str(tmp_path / "elsewhere"))
+    settings = dict(steps=40, width=8, scale="quick", device="cpu", minutes=None)
+    unbroken = reproduce("7.2", folder=tmp_path / "whole", **settings)
+    whole = training.train
+
+    def cut(step, nets, opts, stream, steps, *rest, **options):
+        history = whole(step, nets, opts, stream, min(steps, 20), *rest, **options)
+        if trial.active:  # a few steps that measure the bill
+            return history
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fitting, "train", cut)
+    with pytest.raises(KeyboardInterrupt):
+        reproduce("7.2", folder=place, **settings)
+    monkeypatch.setattr(fitting, "train", whole)
+    capsys.readouterr()
+    resumed = reproduce("7.2", folder=place, **settings)
+    assert "resumed after 20 steps" in capsys.readouterr().out
+    assert resumed[0]["numbers"] == unbroken[0]["numbers"] and list((place / "runs").iterdir())
+    assert not (tmp_path / "elsewhere").exists() and os.environ["GENTOOLS_CHECKPOINTS"] == str(tmp_path / "elsewhere")
 
 
 def test_the_bill_is_measured_and_too_long_a_run_is_not_begun(full, capsys, monkeypatch):

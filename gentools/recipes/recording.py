@@ -7,6 +7,7 @@ figures/, which the course ships.
 
 import argparse
 import ast
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -125,21 +126,37 @@ def _run_seed(identity, device, store, seed, config=None):
 def compute(id, scale, seeds=None, device="cpu", jobs=1, config=None, folder=None):
     """Results of figure `id` for each seed, running only those not yet stored. Returns a list in seed order.
 
-    config: another configuration than that of the scale. folder: where results are kept, by default build/records.
-    Raises ValueError if there is no such figure, scale or device.
+    config: another configuration than that of the scale. folder: where results and the checkpoints of unfinished runs are
+    kept, by default build/records and build/runs. Raises ValueError if there is no such figure, scale or device.
     """
     seeds = list(find(id).seeds if seeds is None else seeds)
     find_device(device)
     identity = _identity(id, scale, config)  # its digests read code and pictures: once for all seeds
     store, todo = _store(identity, folder), _missing(identity, seeds, folder)
     task = functools.partial(_run_seed, identity, device, str(store), config=config)
-    if jobs == 1 or len(todo) < 2:
-        for seed in todo:
-            task(seed)
-            print(f"  {id} seed {seed} done", flush=True)
-    else:
-        run_seeds(task, todo, jobs=jobs)
+    with _checkpoints_in(folder):
+        if jobs == 1 or len(todo) < 2:
+            for seed in todo:
+                task(seed)
+                print(f"  {id} seed {seed} done", flush=True)
+        else:
+            run_seeds(task, todo, jobs=jobs)
     return [seedstore.load(store, identity | {"seed": seed}) for seed in seeds]
+
+
+@contextlib.contextmanager
+def _checkpoints_in(folder):
+    """Let long runs keep their checkpoints in folder/runs meanwhile; None leaves them where they are kept otherwise."""
+    before = os.environ.get("GENTOOLS_CHECKPOINTS")
+    if folder is not None:
+        os.environ["GENTOOLS_CHECKPOINTS"] = str(Path(folder) / "runs")  # also for the processes of other seeds
+    try:
+        yield
+    finally:
+        if folder is not None and before is None:
+            del os.environ["GENTOOLS_CHECKPOINTS"]
+        elif folder is not None:
+            os.environ["GENTOOLS_CHECKPOINTS"] = before
 
 
 # Writing

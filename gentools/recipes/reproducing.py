@@ -19,8 +19,9 @@ def reproduce(id, seeds=(0,), scale=None, device=None, folder=None, minutes=10, 
     configuration, such as latent=2; the numbers of such a run are its own and are compared with none.
     In a notebook at quick scale nothing runs: the bill and the command are printed. Otherwise a few steps are tried
     first, which tells the minutes that the run will take; a run of more than `minutes` is not begun (None: any may).
-    Finished seeds are kept in `folder`, by default build/records, and the same call goes on from there, also after an
-    interruption or in another session, if the folder lies on a drive that stays.
+    Finished seeds are kept in `folder`, by default build/records, and so are checkpoints of a long training that is under
+    way. The same call goes on from there after an interruption, in another session too if the folder lies on a drive
+    that stays.
     Returns the results, one per seed, or None if nothing ran. Raises ValueError on an unknown id, scale, device or
     field, and on seeds that are none.
     """
