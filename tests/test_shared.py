@@ -107,10 +107,8 @@ def test_what_failed_is_counted_and_forbids_a_claim_about_every_seed():
 
 
 def test_intervals_are_possible_values():
-    share, modes = summarize([0.0, 0.01, 0.0, 0.1]), summarize([25.0, 25.0, 24.0])
-    assert share["low"] < 0 and modes["high"] > 25
-    assert verdicts.interval(share, ".2f", least=0) == "0.00 to 0.10"
-    assert verdicts.interval(modes, ".3g", least=0, most=25) == "23.2 to 25"
+    share = summarize([0.0, 0.01, 0.0, 0.1])
+    assert share["low"] < 0
     overlap = recording.summary_of("grid, KL: overlap", [0.0, 0.01, 0.0, 0.1])
     assert overlap["low"] == 0 and overlap["high"] == share["high"]
     gain = recording.summary_of("KL minus saturating: overlap", [0.0, 0.01, 0.0, 0.1])

@@ -5,8 +5,6 @@ seeds `n` and how many of them `failed`. None of them raises with one seed, whic
 failed, which leaves no mean: then nothing is separated, nothing is resolved, and the text says so.
 """
 
-import math
-
 
 def finished(summary):
     """How many runs ended in a finite number."""
@@ -112,15 +110,11 @@ def span(summary, form=".3g", unit=""):
     return _from_to(summary["min"], summary["max"], form, unit) + _and_failed(summary)
 
 
-def interval(summary, form=".3g", unit="", least=-math.inf, most=math.inf):
-    """The 95 % interval of the mean as text; of fewer than three seeds their `span`.
-
-    least, most: what the number can be at all, where `shared.scores` does not know it by its name.
-    """
+def interval(summary, form=".3g", unit=""):
+    """The 95 % interval of the mean as text; of fewer than three seeds their `span`."""
     if summary["low"] is None:
         return span(summary, form, unit)
-    low, high = (min(max(summary[end], least), most) for end in ("low", "high"))
-    return _from_to(low, high, form, unit) + _and_failed(summary)
+    return _from_to(summary["low"], summary["high"], form, unit) + _and_failed(summary)
 
 
 def _from_to(low, high, form, unit):
