@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn.functional import logsigmoid
 
 import gentools
-from gentools import aae, ali, conditional_gan, conditional_vae, dcgan, gan, recipes, regularized_gan, vae
+from gentools import aae, ali, alpha_gan, conditional_gan, conditional_vae, dcgan, gan, recipes, regularized_gan, vae
 from gentools.lab.networks import frozen
 from gentools.recipes import regularized_points as regularized_recipes
 from gentools.recipes import shared
@@ -29,7 +29,7 @@ from gentools.recipes.shared import judging
 N = 5  # rows of a batch
 CLASSES = 3
 LABELS = torch.tensor([0, 2, 1, 1, 2]), torch.tensor([1, 1, 0, 2, 0])
-RATES = {"vae": 0.03, "discriminator": 0.07, "generator": 0.11, "autoencoder": 0.05, "players": 0.13,
+RATES = {"vae": 0.03, "discriminator": 0.07, "code discriminator": 0.17, "generator": 0.11, "autoencoder": 0.05, "players": 0.13,
          "judge": 0.19}  # fmt: skip
 
 
@@ -98,7 +98,7 @@ def discriminator_loss(real, fake):
 def owned(name, nets):
     """The networks that the optimizer of this name moves."""
     if name == "autoencoder":
-        return nets["encoder"], nets["decoder"]
+        return nets["encoder"], nets["decoder" if "decoder" in nets else "generator"]
     return [nets] if name in ("vae", "classifier") else [nets[name]]
 
 
@@ -721,6 +721,45 @@ def test_judge():
 
 
 # No step without a textbook
+
+
+# Chapter 14
+
+
+def alpha_textbook(nets, x, z, weight):
+    def d(point):
+        return nets["discriminator"](point)[0]
+
+    def c(code):
+        return nets["code discriminator"](code)[0]
+
+    codes, rebuilt, made = [], [], []
+    for row, (noise, draw) in zip(x, z, strict=True):
+        m, v = nets["encoder"].net(row).split(2)
+        codes.append(m + torch.sqrt(torch.exp(v)) * noise)
+        rebuilt.append(nets["generator"](codes[-1]))
+        made.append(nets["generator"](draw))
+    d_loss = discriminator_loss([d(row) for row in x], [d(point.detach()) for point in rebuilt + made])
+    c_loss = discriminator_loss([c(draw) for _, draw in z], [c(code.detach()) for code in codes])
+    move(d_loss, nets["discriminator"], "discriminator")
+    move(c_loss, nets["code discriminator"], "code discriminator")
+
+    lost = mean([abs(a - b) for row, point in zip(x, rebuilt, strict=True) for a, b in zip(row, point, strict=True)])
+    lost = lost * x.shape[1]
+    ratio = GENERATOR_LOSSES["KL"]
+    passed = ratio([d(point) for point in rebuilt]) + ratio([d(p) for p in made]) + ratio([c(code) for code in codes])
+    move(weight * lost + passed, nn.ModuleList([nets["encoder"], nets["generator"]]), "autoencoder")
+    return {"discriminator": d_loss, "code discriminator": c_loss, "reconstruction": lost, "passed": passed}
+
+
+@covers(alpha_gan.step)
+@pytest.mark.parametrize("weight", [None, 2.5])
+def test_alpha_gan(weight):
+    nets = shaken(alpha_gan.networks(0, 3, (4,), 2))
+    step = functools.partial(alpha_gan.step, **{} if weight is None else {"reconstruction_weight": weight})
+    batches = [(normals(s, N, 3), normals(s + 10, N, 2, 2)) for s in (1, 2)]
+    textbook = functools.partial(alpha_textbook, weight=1.0 if weight is None else weight)
+    compared(step, textbook, nets, batches, ["discriminator", "code discriminator", "autoencoder"])
 
 
 def modules():

@@ -1,0 +1,136 @@
+"""Chapter 14: a VAE whose two intractable terms are read off discriminators. alpha-GAN (Rosca et al. 2017).
+
+The generator draws x from q(x|z), and so makes two laws of x: q(x) from the prior and rho(x) from the codes of the data,
+the reconstructions. l(x|z) is the density behind the reconstruction error, Laplace for an absolute and Gaussian for a
+squared one. D(x) is the probability of "data" beside samples and reconstructions, C(z) that of "prior" beside codes.
+Tables are float64 with x along dim 0 and z along dim 1. Shapes: p_joint, q_joint, likelihood and q_x_given_z (n, k), q_z
+(k,), p_x, q_x and rho_x (n,), data x (n, ...), noise z (n, 2, k). Divergences are in nats, 0-d.
+"""
+
+import torch
+from torch import nn
+
+from gentools import gan, vae
+from gentools.gan import descend, discriminator_loss, kl_loss
+from gentools.lab.divergences import cross_entropy, js, kl
+from gentools.lab.networks import frozen, mlp
+from gentools.lab.randomness import generator
+from gentools.lab.shapes import positive, same_shape
+
+# The joints, exactly
+
+
+def laws(p_joint, q_x_given_z, q_z):
+    """What the generator makes of the prior and of the codes of the data: q(x) and rho(x), each (n,). (14.1)"""
+    same_shape(p_joint=p_joint, q_x_given_z=q_x_given_z)
+    return q_x_given_z @ q_z, q_x_given_z @ p_joint.sum(0)
+
+
+def synthetic(p_joint, q_joint):
+    """E_P log q(x|z)/p(x) in nats: the likelihood term as a ratio, which a discriminator of pairs would estimate. (14.2)"""
+    same_shape(p_joint=p_joint, q_joint=q_joint)
+    p_x, q_x_given_z = p_joint.sum(1, keepdim=True), q_joint / q_joint.sum(0)
+    return (p_joint * (q_x_given_z / p_x).log()).sum()
+
+
+def objective(p_joint, likelihood, q_x_given_z, q_z):
+    """E_P[-log l(x|z)] + KL(rho || p) + KL(q || p) + KL(p(z) || q(z)): alpha-GAN with a D for each law. (14.5)"""
+    p_x = p_joint.sum(1)
+    q_x, rho_x = laws(p_joint, q_x_given_z, q_z)
+    return cross_entropy(p_joint, likelihood) + kl(rho_x, p_x) + kl(q_x, p_x) + kl(p_joint.sum(0), q_z)
+
+
+def shared_objective(p_joint, likelihood, q_x_given_z, q_z):
+    """The same where one D judges both laws, each counted half: 2 KL((q + rho)/2 || p) in place of the two. (14.6)"""
+    p_x = p_joint.sum(1)
+    q_x, rho_x = laws(p_joint, q_x_given_z, q_z)
+    return cross_entropy(p_joint, likelihood) + 2 * kl((q_x + rho_x) / 2, p_x) + kl(p_joint.sum(0), q_z)
+
+
+def shared_logit(p_x, q_x, rho_x):
+    """The best logit of one D that sees data, samples and reconstructions 2 : 1 : 1, (n,): log p/((q + rho)/2). (14.4)"""
+    return gan.best_logit(p_x, (q_x + rho_x) / 2)
+
+
+def blind(q_x, rho_x):
+    """2 JS(q, rho) in nats: by how much two discriminators charge more than a shared one. (14.6)"""
+    return 2 * js(q_x, rho_x)
+
+
+# What the reconstruction error costs, on Gaussians
+
+
+def squared_error_scale(correlation, strength):
+    """std(q)/std(p) that squared error leaves beside ratio terms, for p(z) = q(z) and corr(x, z) = correlation. (14.8)
+
+    strength: 2 * weight * variance of the data / number of ratio terms, >= 0. The positive root of
+    g^2 (strength + 1) - strength * correlation * g - 1 = 0: 1 without reconstruction, the correlation with nothing else.
+    """
+    if not (strength >= 0 and 0 <= correlation <= 1):
+        raise ValueError(f"expected strength >= 0 and a correlation in [0, 1], not {strength} and {correlation}")
+    slope = strength * correlation
+    return (slope + (slope**2 + 4 * (strength + 1)) ** 0.5) / (2 * (strength + 1))
+
+
+def bend(ratio):
+    """(r - 1 - log r)/2, the KL of N(0, r) from N(0, 1). Any shape."""
+    positive(ratio=ratio)
+    return (ratio - 1 - ratio.log()) / 2
+
+
+def linear_objective(decoder, encoder, variance, noise_variance, on_samples=1.0, on_reconstructions=1.0):
+    """`objective` on one axis: data N(0, variance), code encoder * x, and x = decoder * z + noise is what D sees. (14.9)
+
+    All 0-d or broadcast together; the weights stand before KL(q || p) and KL(rho || p). Both 0: the adversarial
+    autoencoder.
+    """
+    code = encoder**2 * variance
+    lost = (1 - decoder * encoder) ** 2 * variance / noise_variance
+    likelihood = ((2 * torch.pi * noise_variance).log() + lost) / 2
+    samples, rebuilt = ((decoder**2 * c + noise_variance) / variance for c in (torch.ones_like(code), code))
+    return likelihood + on_samples * bend(samples) + on_reconstructions * bend(rebuilt) + bend(code)
+
+
+# Networks and their step
+
+
+def networks(seed, pixels=2, hidden=(128, 128), latent=2):
+    """For vectors (n, pixels): a Gaussian "encoder", "generator", "discriminator" and "code discriminator", with ReLU."""
+    inner = list(hidden)
+    sizes = {
+        "generator": [latent, *inner[::-1], pixels],
+        "discriminator": [pixels, *inner, 1],
+        "code discriminator": [latent, *inner, 1],
+    }
+    nets = {name: mlp(size, generator=generator(seed, name)) for name, size in sizes.items()}
+    return nn.ModuleDict({"encoder": vae.networks(seed, pixels, hidden, latent)["encoder"], **nets})
+
+
+def step(nets, opts, x, z, reconstruction_weight=1.0):
+    """Both discriminators, then encoder and generator together on one loss. (14.7)
+
+    x: data (n, d). z: noise (n, 2, k), for the codes and for draws of the prior. opts: "discriminator", "code
+    discriminator", and "autoencoder" for encoder and generator. The error is absolute, summed over d.
+    """
+    noise, draw = z.unbind(1)  # (n, k) each
+    discriminator, code_discriminator = nets["discriminator"], nets["code discriminator"]
+    code = vae.sample(*nets["encoder"](x), noise)  # (n, k)
+    rebuilt, made = nets["generator"](torch.cat([code, draw])).chunk(2)  # (n, d) each
+    fakes = torch.cat([rebuilt, made])
+    d_loss = discriminator_loss(discriminator(x), discriminator(fakes.detach()))
+    descend(opts["discriminator"], d_loss)
+    c_loss = discriminator_loss(code_discriminator(draw), code_discriminator(code.detach()))
+    descend(opts["code discriminator"], c_loss)
+
+    with frozen(discriminator), frozen(code_discriminator):
+        lost = (x - rebuilt).abs().flatten(1).sum(1).mean()
+        passed = 2 * kl_loss(discriminator(fakes)) + kl_loss(code_discriminator(code))
+        descend(opts["autoencoder"], reconstruction_weight * lost + passed)
+    return {name: loss.detach() for name, loss in
+            {"discriminator": d_loss, "code discriminator": c_loss, "reconstruction": lost, "passed": passed}.items()}  # fmt: skip
+
+
+@torch.no_grad()
+def rebuilt(nets, x, noise):
+    """Reconstructions (n, d) of x (n, d) from one code each; noise (n, k)."""
+    return nets["generator"](vae.sample(*nets["encoder"](x), noise))

@@ -1,0 +1,151 @@
+"""Chapter 14 against plain sums, numerical optima, the closed forms of chapters 3 and 8, and autograd at the best D."""
+
+import math
+
+import pytest
+import torch
+
+from gentools import alpha_gan, gan, vae
+from gentools.lab import worlds
+from gentools.lab.divergences import entropy, js, kl, mutual_information
+from gentools.lab.randomness import generator
+
+TABLES = range(50)
+
+
+def world(seed):
+    """A table with a likelihood (n, k) of its own beside the generator's q(x|z)."""
+    w = worlds.table(seed)
+    w.likelihood = worlds.simplex(w.rng, *w.q_xz.shape, dim=0)
+    return w
+
+
+@pytest.mark.parametrize("seed", TABLES)
+def test_the_objective_is_the_joint_kl_without_information_and_the_marginals_again(seed):
+    w = world(seed)
+    joint = kl(w.p_xz, w.likelihood * w.q_z)
+    q_x, rho_x = alpha_gan.laws(w.p_xz, w.q_x_given_z, w.q_z)
+    whole = joint - mutual_information(w.p_xz) + entropy(w.p_x) + kl(rho_x, w.p_x) + kl(q_x, w.p_x)
+    assert alpha_gan.objective(w.p_xz, w.likelihood, w.q_x_given_z, w.q_z) == pytest.approx(whole.item(), abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", TABLES)
+def test_the_synthetic_likelihood_holds_what_a_marginal_ratio_lacks(seed):
+    w = world(seed)
+    codes = (w.p_xz * (w.q_z_given_x / w.q_z).log()).sum()  # E_P log q(z|x)/q(z), by Bayes' rule
+    assert alpha_gan.synthetic(w.p_xz, w.q_xz) == pytest.approx((codes - kl(w.p_x, w.q_x)).item(), abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", TABLES)
+def test_a_shared_discriminator_overlooks_how_samples_and_reconstructions_differ(seed):
+    w = world(seed)
+    q_x, rho_x = alpha_gan.laws(w.p_xz, w.q_x_given_z, w.q_z)
+    assert torch.allclose(rho_x, torch.stack([(w.q_x_given_z[i] * w.p_z).sum() for i in range(len(w.p_x))]))
+    parts = w.p_xz, w.likelihood, w.q_x_given_z, w.q_z
+    missed = alpha_gan.objective(*parts) - alpha_gan.shared_objective(*parts)
+    assert missed == pytest.approx(alpha_gan.blind(q_x, rho_x).item(), abs=1e-12)
+    assert js(q_x, rho_x) <= js(w.q_z, w.p_z) + 1e-12, "the generator is a channel: it cannot tell its inputs better"
+
+
+def test_the_blind_spot_is_as_large_as_can_be():
+    """Samples on one half of the data and reconstructions on the other: nothing to see for one D, 2 log 2 for two."""
+    p_x = torch.full((4,), 0.25, dtype=torch.float64)
+    q_x, rho_x = (torch.tensor(t, dtype=torch.float64) for t in ([0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5]))
+    assert alpha_gan.shared_logit(p_x, q_x, rho_x).abs().max() == 0
+    assert kl(q_x, p_x) + kl(rho_x, p_x) == pytest.approx(2 * math.log(2))
+    assert alpha_gan.blind(q_x, rho_x) == pytest.approx(2 * math.log(2))
+
+
+@pytest.mark.parametrize("seed", TABLES)
+def test_at_the_best_logit_both_players_descend_the_shared_objective(seed):
+    """Gradients in the generator's and in the encoder's logits, with D and C held, against those of the formula."""
+    w = world(seed)
+    codes, pictures = w.p_z_given_x.log().requires_grad_(), w.q_x_given_z.log().requires_grad_()
+    p_xz, q_x_given_z = w.p_x[:, None] * codes.softmax(1), pictures.softmax(0)
+    q_x, rho_x = alpha_gan.laws(p_xz, q_x_given_z, w.q_z)
+    with torch.no_grad():
+        d, c = alpha_gan.shared_logit(w.p_x, q_x, rho_x), gan.best_logit(w.q_z, p_xz.sum(0))
+    read = -(p_xz * w.likelihood.log()).sum() - ((q_x + rho_x) * d).sum() - (p_xz.sum(0) * c).sum()
+    truth = alpha_gan.shared_objective(p_xz, w.likelihood, q_x_given_z, w.q_z)
+    for got, want in zip(*(torch.autograd.grad(v, (codes, pictures), retain_graph=True) for v in (read, truth))):
+        assert torch.allclose(got, want, atol=1e-12)
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.3, 0.8, 1.0])
+@pytest.mark.parametrize("strength", [0.0, 0.1, 1.0, 10.0, 1e6])
+def test_squared_error_narrows_the_model(correlation, strength):
+    """x of variance 1, G(z) = g z with z of variance 1: the loss strength (error / 2) + KL, by golden section."""
+
+    def loss(g):
+        return strength / 2 * (1 - 2 * g * correlation + g**2) + (g**2 - 1) / 2 - math.log(g)
+
+    low, high = 1e-4, 2.0
+    for _ in range(200):
+        a, b = low + 0.382 * (high - low), low + 0.618 * (high - low)
+        low, high = (low, b) if loss(a) < loss(b) else (a, high)
+    assert alpha_gan.squared_error_scale(correlation, strength) == pytest.approx(low, abs=1e-6)
+
+
+def optimum(variance, noise_variance, on_samples, on_reconstructions):
+    """decoder^2 and the variance of the code at the least `linear_objective`, by Newton's method from the AAE's answer."""
+    at = torch.tensor([variance**0.5, variance**-0.5], dtype=torch.float64)
+
+    def loss(at):
+        numbers = (torch.tensor(v, dtype=torch.float64) for v in (variance, noise_variance))
+        return alpha_gan.linear_objective(*at, *numbers, on_samples, on_reconstructions)
+
+    for _ in range(50):
+        slope = torch.autograd.functional.jacobian(loss, at)
+        at = at - torch.linalg.solve(torch.autograd.functional.hessian(loss, at), slope)
+    assert slope.abs().max() < 1e-9
+    return float(at[0] ** 2), float(at[1] ** 2 * variance)
+
+
+@pytest.mark.parametrize("variance", [0.2, 0.6, 2.0])
+def test_without_the_ratio_terms_no_axis_collapses_where_the_vae_drops_it(variance):
+    """The adversarial autoencoder's w^2 is the data's variance; the VAE's is that minus the noise, or 0 (chapter 3)."""
+    square, code = optimum(variance, 1.0, 0.0, 0.0)
+    assert (square, code) == pytest.approx((variance, 1.0))
+    vae_square, _ = vae.ppca(torch.tensor([variance, 0.1]).double(), torch.eye(2).double(), 1, 1.0)
+    assert float((vae_square**2).sum()) == pytest.approx(max(variance - 1.0, 0.0), abs=1e-12)
+
+
+@pytest.mark.parametrize("on_samples, share", [(0.0, 1.0), (1.0, 0.5), (3.0, 0.25)])
+@pytest.mark.parametrize("on_reconstructions", [0.0, 1.0])
+def test_what_is_left_of_the_noise_in_the_models_variance(on_samples, share, on_reconstructions):
+    """To first order 1/(1 + a) of the noise variance, whatever the weight of the reconstructions."""
+    variance, noise = 2.0, 2e-4
+    square, _ = optimum(variance, noise, on_samples, on_reconstructions)
+    assert (square + noise - variance) / noise == pytest.approx(share, abs=1e-3)
+
+
+def test_a_law_is_learned_on_the_line():
+    """Data N(3, 1/4) in one dimension: after 1,500 steps mean and deviation of samples and reconstructions are close."""
+    rng = generator(0, "alpha line")
+    nets = alpha_gan.networks(0, pixels=1, hidden=(32,), latent=1)
+    groups = {
+        "discriminator": nets["discriminator"].parameters(),
+        "code discriminator": nets["code discriminator"].parameters(),
+        "autoencoder": [*nets["encoder"].parameters(), *nets["generator"].parameters()],
+    }
+    opts = {name: torch.optim.Adam(weights, 2e-3, betas=(0.5, 0.9)) for name, weights in groups.items()}
+    for _ in range(1500):
+        x = 3 + torch.randn(128, 1, generator=rng) / 2
+        metrics = alpha_gan.step(nets, opts, x, torch.randn(128, 2, 1, generator=rng))
+    assert all(value.shape == () for value in metrics.values())
+    x = 3 + torch.randn(4000, 1, generator=rng) / 2
+    for made in (
+        nets["generator"](torch.randn(4000, 1, generator=rng)),
+        alpha_gan.rebuilt(nets, x, torch.randn_like(x)),
+    ):
+        assert float(made.mean()) == pytest.approx(3, abs=0.25)
+        assert float(made.std()) == pytest.approx(0.5, abs=0.2)
+
+
+def test_wrong_input_is_refused():
+    with pytest.raises(ValueError, match="p_joint"):
+        alpha_gan.laws(torch.ones(2, 3) / 6, torch.ones(3, 2) / 3, torch.ones(2) / 2)
+    with pytest.raises(ValueError, match="strength"):
+        alpha_gan.squared_error_scale(0.5, -1.0)
+    with pytest.raises(ValueError, match="correlation"):
+        alpha_gan.squared_error_scale(1.5, 1.0)
