@@ -264,10 +264,10 @@ def test_a_reader_finds_what_is_there_and_nothing_where_nothing_is():
     y = torch.arange(2000) % 10
     rng = generator(0, "reader")
     rows = torch.nn.functional.one_hot(y, 10).float() + 0.1 * torch.randn(2000, 10, generator=rng)
-    linear, nonlinear, nats = recipe_module.readers(rows, y, rows, y, 1000, 0)
+    linear, nonlinear, nats = recipe_module.readers(rows, y, rows, y, 1000, 0, "cpu")
     assert linear > 0.97 and nonlinear > 0.97 and nats > 2.0
     noise, fresh = torch.randn(2, 2000, 10, generator=rng)
-    linear, nonlinear, nats = recipe_module.readers(noise, y, fresh, y, 50, 0)
+    linear, nonlinear, nats = recipe_module.readers(noise, y, fresh, y, 50, 0, "cpu")
     assert linear < 0.15 and nonlinear < 0.15 and nats < 0.02
 
 

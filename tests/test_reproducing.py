@@ -147,7 +147,7 @@ def test_a_recipe_that_wants_the_readers_pictures_says_so(full, capsys, monkeypa
 
 def test_which_recipes_use_a_device():
     used = {id for id in ALL if recording.uses_device(recipes.find(id).run)}
-    assert used == {*NETWORKS} - {*CPU}
+    assert used == {*NETWORKS}
 
 
 def test_what_is_no_seeds_is_refused():
@@ -219,10 +219,6 @@ class Devices:
         return history
 
 
-CPU = ("4.2",)  # linear networks and their closed forms: `reproduce` says that they compute on the CPU
-JUDGED_ON_CPU = ("4.5", "4.6", "4.7")  # the networks go to the device; the classifier that judges them stays
-
-
 @pytest.mark.parametrize("id", NETWORKS)
 def test_no_recipe_is_pinned_to_the_cpu(id, monkeypatch):
     """On a device that exists in name alone all networks and data meet, until a number would have to be read."""
@@ -240,9 +236,4 @@ def test_no_recipe_is_pinned_to_the_cpu(id, monkeypatch):
     finally:
         reproducing._forget()
     places = {place for seen in devices.seen for place in seen}
-    if id in CPU:
-        assert places == {"cpu"} and not recording.uses_device(recipe.run)
-    elif id in JUDGED_ON_CPU:
-        assert {"meta"} in devices.seen
-    else:
-        assert places == {"meta"}
+    assert places == {"meta"}

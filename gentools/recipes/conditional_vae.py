@@ -49,11 +49,11 @@ def right(logits, y):
     return (logits.argmax(1) == y).double().mean()
 
 
-def train_reader(rows, y, hidden, steps, seed, learning_rate=2e-3):
-    """A classifier of rows (n, d) with labels (n,), trained on the CPU with Adam and a cosine schedule."""
+def train_reader(rows, y, hidden, steps, seed, device, learning_rate=2e-3):
+    """A classifier of rows (n, d) with labels (n,), trained on the device with Adam and a cosine schedule."""
     net = mlp([rows.shape[1], *hidden, CLASSES], generator=generator(seed, "classifier"))
     return judging.train_judge(net, rows, y, steps=steps, seed=seed, learning_rate=learning_rate,
-                               batch=min(500, len(rows)), schedule=cosine(steps))  # fmt: skip
+                               batch=min(500, len(rows)), schedule=cosine(steps), device=device)  # fmt: skip
 
 
 # 4.3, 4.5 and 4.6 Three networks on the same images
@@ -217,10 +217,10 @@ def verdict_bounds(summary):
 
 
 @functools.cache
-def judge(data, steps):
+def judge(data, steps, device):
     """A classifier of gray images as rows (n, d), trained on the training set; and its accuracy on the test set."""
     images, labels = labeled(data, "train")
-    net = train_reader(images.flatten(1), labels, (400,), steps, 0, learning_rate=1e-3)
+    net = train_reader(images.flatten(1), labels, (400,), steps, 0, device, learning_rate=1e-3)
     test, y = labeled(data, "test")
     return net, judging.accuracy(net, unit(test).flatten(1), y)
 
@@ -260,7 +260,7 @@ SCORES = {  # of figure 4.5: a word for each in its verdict
 
 def run_grids(config, seed, device):
     """Samples of every class and transfers of held-out images, judged by a classifier and by ink and slant."""
-    net, known = judge(config.data, config.judge_steps)
+    net, known = judge(config.data, config.judge_steps, device)
     images, y = labeled(config.data, "test")
     images, y = images[:2000], y[:2000]
     x, shape = held_out_bits(images), images.shape[2:]
@@ -314,11 +314,11 @@ READERS = {
 NATS, CHANCE = "nats of the label", "the most frequent class"
 
 
-def readers(rows, y, test_rows, test_y, steps, seed):
+def readers(rows, y, test_rows, test_y, steps, seed, device):
     """Accuracy of a linear and a small nonlinear classifier of codes (n, k), and the nats of the label the better finds."""
     found = []
     for hidden in ((), (128,)):
-        logits = train_reader(rows, y, hidden, steps, seed)(test_rows)  # (n, classes)
+        logits = train_reader(rows, y, hidden, steps, seed, device)(test_rows.to(device)).cpu()  # (n, classes)
         found.append((right(logits, test_y), cross_entropy(logits, test_y)))
     nats = cvae.label_entropy(test_y, CLASSES)[0] - min(loss for _, loss in found)
     return found[0][0], found[1][0], nats
@@ -339,7 +339,7 @@ def run_readers(config, seed, device):
         rows = [cvae.offsets(nets, x, t, noise_of(seed, len(x), config.latent)) for x, t in sets]  # (n, k) each
         if what == "code":
             rows = [nets["prior"](t).detach() + offset for offset, (_, t) in zip(rows, sets, strict=True)]
-        found = readers(rows[0], y, rows[1], test_y, config.reader_steps, seed)
+        found = readers(rows[0], y, rows[1], test_y, config.reader_steps, seed, device)
         numbers |= {((name, what), score): value for score, value in zip((*READERS, NATS), found, strict=True)}
     return {"numbers": arms.named(numbers) | {CHANCE: test_y.bincount().max() / len(test_y)}, "arrays": {}}
 
@@ -473,12 +473,12 @@ def weighted(name, weight):
 def run_cheap(config, seed, device):
     """The weight of the KL term lowered: does the offset still leave the label alone, and is the label still obeyed?"""
     rows, (_, y) = labeled(config.data, "train"), labeled(config.data, "test")
-    (net, _), sets = judge(config.data, config.judge_steps), reader_sets(config.data)
+    (net, _), sets = judge(config.data, config.judge_steps, device), reader_sets(config.data)
     numbers, found = {}, []
     for name, weight in itertools.product(LABELED, config.weights):
         nets, _ = train_model(name, rows, config.latent, config, config.learning_rate, seed, device, weight)
         seen, new = (cvae.offsets(nets, x, t, noise_of(seed, len(x), config.latent)) for x, t in sets)  # (n, k)
-        _, read, _ = readers(seen, rows[1], new, y, config.reader_steps, seed)
+        _, read, _ = readers(seen, rows[1], new, y, config.reader_steps, seed, device)
         x = sets[1][0][:1000]
         moved = transfers(nets, x, y[:1000], noise_of(seed, len(x), config.latent))  # (1000, classes, d)
         obeyed = followed(net, moved, y[:1000])

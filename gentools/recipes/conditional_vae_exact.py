@@ -1,5 +1,6 @@
 """Experiments of chapter 04 that have exact answers: who sees the label, and linear models on data in three classes."""
 
+import copy
 import functools
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -131,8 +132,12 @@ def linear_data(config, seed):
 
 @torch.no_grad()
 def linear_state(nets, x, y, latent, noise, best, done=None):
-    """Nats by which linear networks fall short of the best likelihood of x (n, d), and the length of their class means."""
+    """Nats by which linear networks fall short of the best likelihood of x (n, d), and the length of their class means.
+
+    x, y, noise and best are on the CPU, in double precision; the networks may be elsewhere.
+    """
     classes = torch.arange(3)
+    nets = copy.deepcopy(nets).cpu()
     centers = cvae.decode(nets, torch.zeros(3, latent), classes).double()  # (3, d)
     w = nets["decoder"].part.net[0].weight[:, :latent].double()  # (d, k)
     means = nets["prior"](classes).double().expand(3, latent)
@@ -142,7 +147,7 @@ def linear_state(nets, x, y, latent, noise, best, done=None):
 
 @torch.no_grad()
 def linear_rates(nets, x, y):
-    """Nats of the KL term per code dimension (k,), the largest first."""
+    """Nats of the KL term per code dimension (k,), the largest first. nets, rows x (n, d) and labels y (n,): on the CPU."""
     mean, log_variance = nets["encoder"](x, y)
     mean = mean - nets["prior"](y)
     return diagonal_gaussian_kl(mean[..., None], log_variance[..., None]).mean(0).sort(descending=True).values
@@ -156,14 +161,14 @@ def run_linear(config, seed, device):
     decoder = functools.partial(vae.Gaussian, noise_variance=config.noise_variance, learn=False)
     arrays, numbers = {"within": within, "total": total}, {}
     for name, kind in KINDS.items():
-        nets = kind.networks(seed, x.shape[1], (), config.latent, decoder=decoder)
+        nets = kind.networks(seed, x.shape[1], (), config.latent, decoder=decoder).to(device)
         eigenvalues = within if kind.told else total
         best = vae.ppca_log_likelihood(eigenvalues, config.latent, noise)
         state = functools.partial(linear_state, nets, x, y, config.latent, noise, best)
         history = fit(cvae.step, nets, {"vae": adam(nets.parameters(), config.learning_rate)}, (x.float(), y),
-                      config.latent, batch=config.batch, steps=config.steps, seed=seed, device="cpu",
+                      config.latent, batch=config.batch, steps=config.steps, seed=seed, device=device,
                       schedule=schedule(config.steps), watch=state, log_every=config.steps // 100)  # fmt: skip
-        rates, predicted = linear_rates(nets, x.float(), y), vae.rates(eigenvalues[: config.latent], noise)
+        rates, predicted = linear_rates(nets.cpu(), x.float(), y), vae.rates(eigenvalues[: config.latent], noise)
         arrays |= {f"{name}: rates": rates, f"{name}: predicted": predicted}
         for key in ("distance", "means"):
             arrays[f"{name}: {key}"] = torch.tensor([seen[key] for seen in history.watched])
