@@ -190,22 +190,13 @@ def run_plane(config, seed, device):
     return {"numbers": numbers, "arrays": arrays, "nets": nets}
 
 
-def apart(places, least=0.62):
-    """Places (n, 2) for labels: near the given ones, but no two closer than `least`."""
-    places = torch.stack(places)
-    for _ in range(100):
-        away = places[:, None] - places
-        distance = away.norm(dim=-1, keepdim=True).clamp_min(1e-6)
-        places = places + (away / distance * (least - distance).clamp_min(0)).sum(1) / 4
-    return places
-
-
 def draw_plane(results, config):
     """Codes (n, 2) of seed 0, colored by class; what the decoder draws at the quantiles (side * side, h, w)."""
     a = results[0]["arrays"]
     fig, axes = drawing.panels(1, 2, (7.9, 4.05), width_ratios=(1.08, 1))
     classes = [a["codes"][a["labels"] == digit] for digit in range(10)]
-    for digit, (codes, place) in enumerate(zip(classes, apart([c.median(0).values for c in classes]), strict=True)):
+    places = drawing.apart(torch.stack([codes.median(0).values for codes in classes]), 0.62)  # (10, 2)
+    for digit, (codes, place) in enumerate(zip(classes, places, strict=True)):
         axes[0].plot(*codes.T, ".", ms=2, color=CLASS_COLORS[digit])
         axes[0].text(*place, str(digit), fontsize=12, weight="bold", ha="center", va="center",
                      bbox=dict(boxstyle="circle,pad=0.15", fc="white", ec=CLASS_COLORS[digit], lw=1.5))  # fmt: skip
@@ -345,23 +336,6 @@ def fit_likelihood(config, images, seed, device):
     fit_bits(nets, adams({"vae": nets}, config.learning_rate), images, config, steps=steps, seed=seed, device=device,
              schedule=cosine(steps, warmup=min(200, steps // 10)))  # fmt: skip
     return nets.to("cpu")
-
-
-def tune_likelihood(config, rates, seeds, epochs, device="cpu"):
-    """The tuning bill of figure 3.10: short runs on 50,000 training images, the bound on the 10,000 others."""
-    images = labeled(config.data, "train")[0]
-    order = torch.randperm(len(images), generator=generator(0, "validation"))
-    held_out = len(images) // 6
-    x, found = binarize(images[order[:held_out]], generator(0, "validation bits")), []
-    for rate in rates:
-        short, bounds = dataclasses.replace(config, epochs=epochs, learning_rate=rate), []
-        for seed in seeds:
-            nets = fit_likelihood(short, images[order[held_out:]], seed, device)
-            noise = torch.randn(held_out, config.latent, generator=generator(seed, "validation noise"))
-            likelihood, kl = vae.elbo_terms(nets, x, noise)
-            bounds.append(round(float((likelihood - kl).mean()), 2))
-        found.append((rate, *bounds))
-    return tuple(found)
 
 
 def weights_of(nets, x, samples, seed):

@@ -163,6 +163,15 @@ def by_class(ax, codes, labels, size=2, most=None):
         ax.plot(*codes[labels == label][:most].T, ".", ms=size, color=color, label=str(label))
 
 
+def apart(places, least):
+    """Places (n, 2) for labels: near the given ones, but no two closer than `least`."""
+    for _ in range(100):
+        away = places[:, None] - places
+        distance = away.norm(dim=-1, keepdim=True).clamp_min(1e-6)
+        places = places + (away / distance * (least - distance).clamp_min(0)).sum(1) / 4
+    return places
+
+
 def class_legend(fig):
     """One legend for the figure, below it, of the colors of the classes."""
     import matplotlib.pyplot as plt
