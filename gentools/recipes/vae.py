@@ -522,7 +522,8 @@ RECIPES = {
     "3.7": Recipe(
         title="More code dimensions",
         caption="The bound against training images seen, for 3 to 20 code dimensions (one hidden layer of 500 tanh units, "
-        "Adagrad 0.02, batches of 100, dynamic binarization). After Kingma and Welling, figure 2, to 600,000 images.",
+        "Adagrad 0.02, batches of 100, dynamic binarization). After Kingma and Welling, figure 2, to 600,000 images. With 3 "
+        "dimensions the first points lie below the lower edge.",
         alt="Four panels with rising curves of the bound, training and held-out images nearly on top of each other. More "
         "dimensions end higher.",
         run=run_growth, draw=draw_growth, quick=Growth(data="digits", hidden=100, steps=600, evaluated=297), full=Growth(),
@@ -530,8 +531,8 @@ RECIPES = {
     ),
     "3.10": Recipe(
         title="From the bound to the likelihood",
-        caption="The bound with k importance samples per image, for the 784-400-20 network trained for 60 epochs on "
-        "dynamically binarized MNIST. k = 1 is the ELBO. Horizontal lines: a published network on fixed binarization. Right: "
+        caption="The bound (3.10) with k importance samples per image, which the text calls s, for the 784-400-20 network trained for "
+        "60 epochs on dynamically binarized MNIST. k = 1 is the ELBO. Horizontal lines: a published network on fixed binarization. Right: "
         "pixel probabilities at codes drawn from the prior.",
         alt="Five nearly identical rising curves of the bound against the number of samples on a logarithmic axis, leveling off "
         "to the right; two horizontal lines for published values lie below them. Right, forty digits, most of them readable.",
