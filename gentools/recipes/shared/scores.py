@@ -22,6 +22,7 @@ POSSIBLE = {
     **dict.fromkeys(("codes to prior", "energy distance", "marginal KL", "KL(p(z)||q(z))", "I(x;z)"), POSITIVE),
     **dict.fromkeys(("spread", "spread, first moment", "loss of the discriminator", "discriminator loss"), POSITIVE),
     **dict.fromkeys(("critic", "critic, a quarter of the steps", "critic, equal seconds"), (-math.inf, math.log(2))),
+    **dict.fromkeys(("cosine at the last", "mean cosine"), (-1.0, 1.0)),
     "joint mismatch": (-math.inf, math.log(2)),
 }
 BEGINNINGS = ("distance", "largest angle", "largest gap", "largest shortfall")  # of names of numbers from 0 on
