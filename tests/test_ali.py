@@ -503,9 +503,12 @@ def test_the_edge_of_the_rates_is_named_where_a_loss_chose_it():
 
 def test_the_verdict_of_the_rows_names_the_models_whose_share_still_moves():
     names = [f"{model}: {what}" for model in ("ALI", "GAN") for what in ("modes, any sample", "modes, good samples")]
-    values = dict.fromkeys(names, [20.0, 21, 22])
+    values = {name: [20.0, 21, 22] for name in names}
     values |= {f"{model}: high-quality share": [0.6, 0.61, 0.62] for model in ("ALI", "GAN")}
-    halfway = {"ALI: high-quality share halfway": [0.3, 0.31, 0.32], "GAN: high-quality share halfway": [0.59, 0.6, 0.63]}
+    halfway = {
+        "ALI: high-quality share halfway": [0.3, 0.31, 0.32],
+        "GAN: high-quality share halfway": [0.59, 0.6, 0.63],
+    }
     said = recipe_module.verdict_rows(summary_of(values | halfway))
     assert said.endswith("moves in the second half of training with ALI.")
     assert "high-quality share halfway: ALI is below the GAN" in said
