@@ -12,6 +12,7 @@ from gentools.lab import data, records
 from gentools.lab.chapters import CHAPTERS, chapter
 from gentools.lab.download import data_folder
 from gentools.recipes import models
+from gentools.recipes.conditional_gan import load
 from gentools.recipes.shared.pictures import held_out_bits
 
 ALL = {id: recipe for each in CHAPTERS for id, recipe in recipes.recipes(each.name).items()}
@@ -41,6 +42,15 @@ def test_a_stored_autoencoder_has_the_recorded_bound(id):
     latent = nets["decoder"].net[0].in_features
     likelihood, kl = vae.elbo_terms(nets, x, torch.randn(len(x), latent, generator=torch.Generator().manual_seed(1)))
     assert float((likelihood - kl).mean()) == pytest.approx(records.load(id)["numbers"]["held out: ELBO"][0], abs=0.5)
+
+
+@pytest.mark.skipif(data_folder() is None, reason="needs the MNIST files in GENTOOLS_DATA")
+def test_the_stored_encoder_and_generator_have_the_recorded_reconstructions():
+    nets = gentools.trained("9.8", device="cpu")["players"]
+    x = load("mnist 14x14", "test")[0].flatten(1) / 255
+    with torch.no_grad():
+        error = (nets["generator"](nets["encoder"](x, None)) - x).norm(dim=1).mean()
+    assert float(error) == pytest.approx(records.load("9.8")["numbers"]["BiGAN: reconstruction error"][0], abs=0.02)
 
 
 def test_a_stored_generator_makes_other_pictures_of_other_classes_and_noise():

@@ -222,11 +222,15 @@ def unskilled():
 
 
 def draw_compare(results, config):
-    """A panel per score: every seed of every loss, beside what lacks skill."""
+    """A panel per score: every seed of every loss, beside what lacks skill; no mean where runs are of two kinds."""
     fig, axes = drawing.panels(2, 3, (8.4, 6.2))
     names, lines = [name for name, _ in config.learning_rates], unskilled()
+    split = {name for name in names if len(set(drawing.over_seeds(results, arms.name(name, LOST)))) > 1}
     for ax, what in zip(axes.flat, WHAT, strict=False):
-        drawing.seed_columns(ax, results, {name: arms.name(name, what) for name in names}, LOOKS, spread=0.07)
+        for i, name in enumerate(names):
+            values = drawing.over_seeds(results, arms.name(name, what))
+            drawing.seed_points(ax, i, values, LOOKS[name], spread=0.07, half_width=0 if name in split else 0.3)
+        ax.set(xticks=range(len(names)), xlim=(-0.5, len(names) - 0.5))
         for (line, value), ls in zip(lines.get(what, {}).items(), ("-", "--", ":"), strict=False):
             ax.axhline(value, color="0.45", ls=ls, lw=1.2, zorder=0, label=line)
         ax.set(title=what, xticklabels=[SHORT[name] for name in names])
@@ -435,8 +439,9 @@ RECIPES = ali_games.RECIPES | ali_digits.RECIPES | {
     "9.5": Recipe(
         title="Five losses on the grid",
         caption="25 Gaussians, the generator with noise of width 0.05, 12,000 steps on a CPU, all losses at learning rate "
-        "0.003. Each point is one trained pair. Gray lines: what the data, samplers without skill and unrelated points "
-        "score. Codes to prior: Frechet distance. Joint mismatch: an independent critic's lower bound of JS(P, Q).",
+        "0.003. Each point is one trained pair. Bars are means, left out for the density form, whose runs are of two kinds. "
+        "Gray lines: what the data, samplers without skill and unrelated points score. Codes to prior: Frechet distance. "
+        "Joint mismatch: an independent critic's lower bound of JS(P, Q). The scores are not shown to have settled.",
         alt="Five panels of points for five losses. The truncated loss has one mode, codes thousands away from the "
         "prior, and a mismatch at log 2 in every seed. The two forms of the joint KL have the lowest mean mismatch. "
         "Half of the runs of the density form have few modes and codes far from the prior, those of minimax, swapped "
@@ -448,7 +453,7 @@ RECIPES = ali_games.RECIPES | ali_digits.RECIPES | {
     "9.6": Recipe(
         title="The same without noise in the generator",
         caption="As figure 9.5, with a generator without noise, so that Q has no density, and without the logit form. "
-        "Five seeds.",
+        "Five seeds. The scores are not shown to have settled.",
         alt="Five panels of points for four losses. The truncated loss again has one mode, codes far away and a "
         "mismatch at log 2; the other three have 7 to 23 modes, codes within 7 of the prior and a mismatch from 0.27 to 0.62.",
         quick=Compare(replace(QUICK, networks=silent_networks), FOUR), cpu=Compare(Training(silent_networks), FOUR),

@@ -41,6 +41,8 @@ LOOKS = {
     "autoencoder": Look("auto-\nencoder", "orange", "", "D"),
 }
 NEIGHBOR = "nearest neighbor right"
+SIDES = {"digits": 8, "mnist 14x14": 14, "mnist": 28}  # pixels along a side of each data set
+ROWS = ("x", "BiGAN back", "autoencoder back")  # of the sheet that compares reconstructions
 
 
 class Pictures(NamedTuple):
@@ -71,9 +73,14 @@ def codes(nets, x):
     return torch.cat([encoder(part.to(device).float() / 255, None).cpu() for part in x.split(5000)])
 
 
+def untrained(config, seed):
+    """The chapter's networks for the images of a configuration as they start; those that are stored load into them."""
+    return ali.image_networks(seed, SIDES[config.data] ** 2, config.latent, config.width)
+
+
 def trained(config, x, step, steps, seed, device):
-    """The chapter's networks for images, trained with one step function, or as they start without steps."""
-    nets = ali.image_networks(seed, x[0].numel(), config.latent, config.width).to(device)
+    """The networks trained with one step function, or as they start without steps."""
+    nets = untrained(config, seed).to(device)
     if steps:  # `fitting.fit` draws normal noise, and this prior is uniform
         stream = Stream(x, config.batch, (3, config.latent), noise=uniform, device=device)
         opts = adams(nets, config.learning_rate, config.betas)
@@ -110,26 +117,30 @@ def run_digits(config, seed, device):
         if name == "BiGAN":
             rng = generator(seed, "samples")
             z = uniform(100, config.latent, generator=rng, device="cpu", dtype=torch.float32)
-            arrays["samples"] = decoder(z).detach()  # (100, pixels)
+            arrays["samples"], kept = decoder(z).detach(), nets  # (100, pixels)
     numbers["pixels", NEIGHBOR] = right(nearest_label(x.flatten(1) / 255, pictures.c, flat), pictures.c_test)
     numbers = arms.named(numbers)
     numbers["error of another test image"] = (flat - flat.roll(1, 0)).norm(dim=1).mean()
-    return {"numbers": numbers, "arrays": arrays}
+    return {"numbers": numbers, "arrays": arrays, "nets": kept}
 
 
 def draw_digits(results, config):
-    """Samples (100, pixels), images between two kinds of reconstructions (20, pixels), and the shares of every seed."""
+    """Images over two kinds of reconstructions (20, pixels), samples (100, pixels), and the shares of every seed."""
     a = results[0]["arrays"]
     side = math.isqrt(a["x"].shape[1])
-    fig, axes = drawing.panels(1, 3, (8.4, 3.3), width_ratios=(1, 1, 0.9))
-    drawing.sheet(axes[0], a["samples"].view(-1, 1, side, side), "samples of BiGAN", most=1)
-    rows = torch.stack([a[key].view(2, 10, 1, side, side) for key in ("x", "BiGAN back", "autoencoder back")], 1)
-    drawing.sheet(axes[1], rows.view(-1, 1, side, side).clamp(0, 1), "x, G(E(x)), autoencoder", most=1)
+    fig, axes = drawing.mosaic("aa;bc", (8.4, 9.2), height_ratios=(1.1, 1))
+    rows = torch.stack([a[key].view(2, 10, 1, side, side) for key in ROWS], 1)  # (2, 3, 10, 1, side, side)
+    drawing.sheet(axes["a"], rows.view(-1, 1, side, side).clamp(0, 1), most=1)
+    for i, label in enumerate(2 * ("x", "G(E(x))", "auto-\nencoder")):
+        axes["a"].annotate(
+            label, (-side / 4, (i + 0.5) * (side + 1)), ha="right", va="center", fontsize=9, annotation_clip=False
+        )
+    drawing.sheet(axes["b"], a["samples"].view(-1, 1, side, side), "samples of BiGAN", most=1)
     for i, (name, look) in enumerate(LOOKS.items()):
         shares = [100 * share for share in drawing.over_seeds(results, arms.name(name, NEIGHBOR))]
-        drawing.seed_points(axes[2], i, shares, look, spread=0.07)
-    axes[2].set(title="nearest neighbor right, %", xticks=range(len(LOOKS)))
-    axes[2].set_xticklabels([look.label for look in LOOKS.values()])
+        drawing.seed_points(axes["c"], i, shares, look, spread=0.07)
+    axes["c"].set(title="nearest neighbor right, %", xticks=range(len(LOOKS)))
+    axes["c"].set_xticklabels([look.label for look in LOOKS.values()])
     return fig
 
 
@@ -154,13 +165,13 @@ def verdict_digits(summary):
 RECIPES = {
     "9.8": Recipe(
         title="BiGAN on digits",
-        caption="MNIST averaged to 14x14, networks of width 256, 10,000 steps on a CPU. Left: samples. Middle, twice "
-        "three rows: test images, BiGAN's reconstructions, those of an autoencoder. Right: how often the nearest "
-        "neighbor among all training codes has the right label, every seed.",
-        alt="Left: a sheet of digits, many of them hard to read. Middle: digits, below them BiGAN's reconstructions, often "
-        "another digit of similar shape, and below these an autoencoder's, close to the original. Right: points "
-        "between 92 and 98 percent; the untrained network is lowest, then BiGAN, then pixels and the autoencoder.",
-        run=run_digits, draw=draw_digits, quick=Digits("digits", 20, 64, steps=600, autoencoder_steps=300),
+        caption="MNIST averaged to 14x14, networks of width 256, 10,000 steps on a CPU. Above, twice three rows: test "
+        "images, BiGAN's reconstructions, those of an autoencoder. Below: samples, and how often the nearest neighbor "
+        "among all training codes has the right label, every seed. Pictures are those of the first seed.",
+        alt="Above: digits, below them BiGAN's reconstructions, often another digit of similar shape, and below these an "
+        "autoencoder's, close to the original. Below: a sheet of digits, many of them hard to read, and points between "
+        "92 and 98 percent; the untrained network is lowest, then BiGAN, then pixels and the autoencoder.",
+        run=run_digits, model=untrained, draw=draw_digits, quick=Digits("digits", 20, 64, steps=600, autoencoder_steps=300),
         cpu=Digits(),
         full=Digits("mnist", 50, 1024, steps=187_600, autoencoder_steps=187_600, learning_rate=2e-4),
         seeds=tuple(range(5)), verdict=verdict_digits, record="cpu",
