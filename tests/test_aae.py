@@ -88,12 +88,39 @@ def test_answers_to_the_questions_vary():
     assert max(map(answers.count, "abc")) <= 0.4 * len(answers)
 
 
-def test_the_recorded_clouds_lie_farther_from_the_prior_than_its_own_draws():
-    numbers = records.load("8.3")["numbers"]
-    for name in ("normal", "petals"):
-        noise = torch.randn(10, 2, 2000, aae.NOISE, generator=generator(1, name))
-        chance = max(abs(float(aae.energy_distance(*map(recipes.PRIORS[name].draw, pair)))) for pair in noise)
-        assert min(numbers[f"{model}, {name}: energy distance"][0] for model in ("AAE", "VAE")) > 1.5 * chance
+def test_codes_that_follow_the_prior_are_at_the_distance_of_two_draws():
+    labels = torch.arange(2000) % 10
+    for name, prior in recipes.PRIORS.items():
+        chance = [recipes.two_draws(prior, seed) for seed in range(5)]
+        within = [recipes.two_draws(prior, seed, labels) for seed in range(5)]
+        assert max(map(abs, chance)) < 0.01 and max(map(abs, within)) < 0.01, name
+        turned = recipes.draws(prior, 2000, 7, (labels + 1) % 10)  # the right cloud, the wrong parts
+        assert abs(recipes.apart(turned, None, prior, 0)) < 0.01
+        if name in recipes.PARTED:
+            assert recipes.apart(turned, labels, prior, 0) > 0.1, name
+    assert recipes.round_cloud(recipes.PRIORS["petals"], 0) > 3 * max(map(abs, chance))
+
+
+def test_the_lattice_of_codes_has_equally_probable_cells_from_top_left_on():
+    z = recipes.quantiles(4)
+    x, y = z.view(4, 4, 2).unbind(2)
+    assert torch.allclose(torch.special.ndtr(x[0]), torch.tensor([0.125, 0.375, 0.625, 0.875]))
+    assert (x == x[0]).all() and (y == y[:, :1]).all() and torch.allclose(y[:, 0], -x[0], atol=1e-6)
+
+
+def test_late_change_is_that_of_the_last_quarter_and_the_words_follow_it():
+    curve = torch.tensor([8.0, 7, 6, 5, 4, 3, 2, 1])
+    numbers = recipes.at_the_end({("AAE", recipes.DISTANCE): curve, ("AAE", recipes.TOLD): curve})
+    assert numbers["AAE", recipes.DISTANCE] == 1 and numbers["AAE", recipes.since(recipes.DISTANCE)] == -2
+    assert ("AAE", recipes.since(recipes.TOLD)) not in numbers
+
+    def moved(change):
+        table = {recipes.DISTANCE: [0.9, 1.0, 1.1], recipes.since(recipes.DISTANCE): [change] * 3}
+        return recipes.moved(
+            {f"AAE: {what}": records.summarize(v) for what, v in table.items()}, "AAE", recipes.DISTANCE
+        )
+
+    assert (moved(0.01), moved(-0.5), moved(0.5)) == ("settled", "still falling", "still rising")
 
 
 def test_petals_have_the_density_that_is_stated():
@@ -152,8 +179,10 @@ def test_a_point_encoder_has_no_noise_and_trains():
     assert torch.equal(vae.sample(mean, log_variance, torch.randn(5, 2)), mean)
     images = (torch.rand(40, 1, 4, 4, generator=generator(1, "x")) * 255).to(torch.uint8)
     config = recipes.Training(hidden=(8,), batch=10, steps=20)
-    nets, history = recipes.train_aae(images, config, aae.step, 0, "cpu", noisy=False)
-    assert history["reconstruction"].isfinite().all()
+    sets = {"held out": (images.float() / 255, None)}
+    nets, curves = recipes.train_aae(images, sets, recipes.PRIORS["normal"], config, aae.step, 0, "cpu", noisy=False)
+    assert {what for _, what in curves} == {recipes.RECONSTRUCTION, recipes.DISTANCE}  # points have no density
+    assert all(len(curve) == len(recipes.steps_of(config)) and curve.isfinite().all() for curve in curves.values())
     assert all(p.grad is None or p.grad.isfinite().all() for p in nets.parameters())
 
 
@@ -186,7 +215,7 @@ def test_recipes_run_and_draw(id):
     import dataclasses
 
     recipe = recipes.RECIPES[id]
-    small = {"steps": 3, "hidden": (8,), "shown": 60, "held_out": 60, "tables": 2, "counts": (30, 40)}
+    small = {"steps": 3, "hidden": (8,), "held_out": 60, "tables": 2, "counts": (30, 40)}
     config = recipe.config("quick")
     names = {f.name for f in dataclasses.fields(config)}
     config = dataclasses.replace(config, **{k: v for k, v in small.items() if k in names})
@@ -195,16 +224,44 @@ def test_recipes_run_and_draw(id):
     assert all(math.isfinite(float(v)) for r in results for v in r["numbers"].values())
 
 
-def test_verdicts_can_say_either_outcome():
-    def summary(table):
-        return {name: records.summarize([v - 0.01, v, v + 0.01]) for name, v in table.items()}
+def summaries(numbers):
+    return {name: records.summarize([v - 0.01, v, v + 0.01]) for name, v in numbers.items()}
 
-    both = {"AAE, weight 1", "AAE, weight 10"}
-    for told, near, words in ((7.0, 0.1, ("more", "farther")), (3.0, 0.01, ("less", "closer"))):
-        numbers = {"VAE: I(x;z)": 5.0, "VAE: energy distance": 0.05}
-        numbers |= {f"{name}: I(x;z)": told for name in both} | {f"{name}: energy distance": near for name in both}
-        said = recipes.verdict_measured(summary(numbers))
-        assert all(word in said for word in words)
+
+def test_verdicts_can_say_either_outcome():
+    two = recipes.arms.name(recipes.TWO, recipes.DISTANCE)
+    late = {
+        f"{arm}: {recipes.since(what)}": 0.0 for arm in recipes.ARMS for what in ("reconstruction", "energy distance")
+    }
+    late |= {f"{arm}: reconstruction": 70.0 for arm in recipes.ARMS}
+    for told, near, words in (
+        (7.0, 0.2, ("more", "farther from", "in every seed")),
+        (3.0, 0.0, ("less", "closer", "not told")),
+    ):
+        numbers = {f"{arm}: energy distance": near for arm in recipes.ARMS} | {
+            f"{arm}: I(x;z)": told for arm in recipes.ARMS
+        }
+        numbers |= late | {"VAE: I(x;z)": 5.0, "VAE: energy distance": 0.1, two: 0.0}
+        said = recipes.verdict_measured(summaries(numbers))
+        assert all(word in said for word in words), said
+
+
+def test_the_verdict_on_shape_compares_with_two_draws_and_with_a_round_cloud():
+    def said(distance):
+        late = {
+            f"{arm}: {recipes.since(what)}": 0.0
+            for arm in recipes.SHAPES
+            for what in ("reconstruction", "energy distance")
+        }
+        numbers = late | {f"{arm}: reconstruction": 40.0 for arm in recipes.SHAPES}
+        numbers |= {f"{arm}: energy distance": distance for arm in recipes.SHAPES}
+        numbers |= {f"{recipes.ROUND}: energy distance": 0.2, f"{recipes.TWO}: energy distance": 0.0}
+        return recipes.verdict_shapes(summaries(numbers))
+
+    nearer, all_arms = f"than {recipes.ROUND} in every seed: ", "AAE, weight 1, AAE, weight 10 and VAE"
+    assert "VAE: codes farther than two draws in every seed" in said(0.1) and nearer + all_arms in said(0.1)
+    assert "VAE: codes not told from two draws" in said(0.01)
+    assert nearer + "none" in said(0.3)
 
 
 def test_the_swiss_roll_begins_and_ends_where_it_should_and_its_stretches_are_equally_long():

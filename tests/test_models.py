@@ -11,6 +11,7 @@ from gentools import dcgan, recipes, vae
 from gentools.lab import data, records
 from gentools.lab.chapters import CHAPTERS, chapter
 from gentools.lab.download import data_folder
+from gentools.recipes import aae as adversarial
 from gentools.recipes import models
 from gentools.recipes.conditional_gan import load
 from gentools.recipes.shared.pictures import held_out_bits
@@ -51,6 +52,17 @@ def test_the_stored_encoder_and_generator_have_the_recorded_reconstructions():
     with torch.no_grad():
         error = (nets["generator"](nets["encoder"](x, None)) - x).norm(dim=1).mean()
     assert float(error) == pytest.approx(records.load("9.8")["numbers"]["BiGAN: reconstruction error"][0], abs=0.02)
+
+
+@pytest.mark.skipif(data_folder() is None, reason="needs the MNIST files in GENTOOLS_DATA")
+def test_the_stored_adversarial_autoencoder_rebuilds_as_recorded():
+    config, numbers = ALL["8.6"].config("cpu"), records.load("8.6")["numbers"]
+    x, _ = adversarial.held_out(config, config.held_out)
+    nets = gentools.trained("8.6", device="cpu")
+    *_, z = adversarial.codes(nets, x, seed=0)
+    with torch.no_grad():
+        loss = torch.nn.functional.binary_cross_entropy(nets["decoder"](z), x.flatten(1), reduction="none").sum(1)
+    assert float(loss.mean()) == pytest.approx(numbers["AAE: reconstruction"][0], abs=0.5)
 
 
 def test_a_stored_generator_makes_other_pictures_of_other_classes_and_noise():

@@ -1,7 +1,8 @@
 """What the numbers of figures can be at all, so that no interval holds impossible values: a share above 1, a distance below 0.
 
 A score is known by the end of its recorded name, after the arm: "grid, KL: overlap" is an overlap. Name a new score here
-if it has an end; one that is not named may be any number.
+if it has an end; one that is not named may be any number. An estimate without bias has no end: an energy distance can be
+below 0.
 """
 
 import math
@@ -19,7 +20,7 @@ POSSIBLE = {
     **dict.fromkeys(("accuracy on held-out images", "judge on held-out images", "right on held-out pictures"), SHARE),
     **dict.fromkeys(("codes in the part of their class", "share of restarts that collapse without a floor"), SHARE),
     **dict.fromkeys(("modes", "modes, any sample", "modes, good samples", "classes", "seconds"), POSITIVE),
-    **dict.fromkeys(("codes to prior", "energy distance", "marginal KL", "KL(p(z)||q(z))", "I(x;z)"), POSITIVE),
+    **dict.fromkeys(("codes to prior", "marginal KL", "KL(p(z)||q(z))", "I(x;z)"), POSITIVE),
     **dict.fromkeys(("spread", "spread, first moment", "loss of the discriminator", "discriminator loss"), POSITIVE),
     **dict.fromkeys(("critic", "critic, a quarter of the steps", "critic, equal seconds"), (-math.inf, math.log(2))),
     **dict.fromkeys(("cosine at the last", "mean cosine"), (-1.0, 1.0)),
