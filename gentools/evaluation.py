@@ -1,6 +1,8 @@
 """How to tell whether samples are good: metrics that every comparison of the course uses.
 
-Chapter 11 is about these; earlier chapters use them as they need them. This module imports no chapter.
+Chapter 11 is about these; earlier chapters use them as they need them. This module imports no chapter. What looks at
+neighbors (precision, recall, density, coverage) is in `neighbors`, what looks at pictures (SSIM) in `similarity`.
+Shapes: x and y (n, d) are features of samples, cov (d, d), probabilities (n, k), log_weight (s, n).
 """
 
 import math
@@ -8,6 +10,8 @@ from typing import NamedTuple
 
 import torch
 from torch.nn.functional import softplus
+
+from gentools.lab.shapes import positive, same_columns, same_shape
 
 
 class Modes(NamedTuple):
@@ -138,6 +142,176 @@ def _cross_of_few(x, y):
     return torch.linalg.svdvals(a @ b.T).sum()
 
 
+def frechet_of_moments(mean_x, cov_x, mean_y, cov_y):
+    """`frechet` from means (d,) and covariances (d, d): of Gaussians that are known, or fitted to data read in parts.
+
+    By the eigenvalues of L' T L with S = L L', one triangular factor and no root of a matrix. Without such a factor (fewer
+    rows than dimensions) it takes the way of `frechet`. In float64. Raises ValueError on other shapes and NaN.
+    """
+    same_shape(mean_x=mean_x, mean_y=mean_y)
+    same_shape(cov_x=cov_x, cov_y=cov_y)
+    s, t = _covariance(cov_x=cov_x), _covariance(cov_y=cov_y)
+    factor, failed = torch.linalg.cholesky_ex(s)
+    few = bool(failed) or float(torch.diagonal(factor).min()) < 1e-7 * float(torch.diagonal(factor).max())
+    cross = _cross(s, t) if few else torch.linalg.eigvalsh(factor.T @ t @ factor).clamp_min(0).sqrt().sum()
+    distance = (mean_x.double() - mean_y.double()).square().sum() + s.trace() + t.trace() - 2 * cross
+    if not distance.isfinite():
+        raise ValueError("the means hold NaN or infinity; drop those features first")
+    return max(0.0, float(distance))
+
+
+def frechet_bias(cov_x, cov_y, n, m=math.inf):
+    """By how much `frechet` exceeds its limit on average, for n and m rows of Gaussian features. Equation (11.6).
+
+    tr S / n + tr T / m + (1/n + 1/m) (sum_ij r_i r_j / (r_i + r_j) + sum_i r_i / 2) / 2, with r_i the eigenvalues of
+    (S T)^(1/2); to first order in 1/n and 1/m. m = math.inf: against exact moments. cov_x, cov_y: S and T, (d, d).
+    """
+    same_shape(cov_x=cov_x, cov_y=cov_y)
+    positive(n=n, m=m)
+    s, t = _covariance(cov_x=cov_x), _covariance(cov_y=cov_y)
+    values, vectors = torch.linalg.eigh(s)
+    root = vectors * values.clamp_min(0).sqrt() @ vectors.T
+    r = torch.linalg.eigvalsh(root @ t @ root).clamp_min(0).sqrt()  # (d,)
+    pairs = (r[:, None] * r / (r[:, None] + r)).nan_to_num()  # (d, d); 0/0 where both are 0
+    return float(s.trace() / n + t.trace() / m + (1 / n + 1 / m) * (pairs.sum() + r.sum() / 2) / 2)
+
+
+def _covariance(**one):
+    ((name, cov),) = one.items()
+    if cov.ndim != 2 or cov.shape[0] != cov.shape[1] or not cov.isfinite().all():
+        raise ValueError(f"{name} must be a finite matrix (d, d), not of shape {tuple(cov.shape)} or with NaN")
+    return cov.double()
+
+
+def checked(least=2, **samples):
+    """The samples as float tensors (n, d), after making sure that they are comparable and finite.
+
+    least: how many rows each of them needs. Raises ValueError that names what is wrong with which of them.
+    """
+    for name, x in samples.items():
+        if x.ndim != 2:
+            raise ValueError(
+                f"{name} must have the shape (n, d), one row per sample, not {tuple(x.shape)}; flatten(1)?"
+            )
+        if len(x) < least:
+            raise ValueError(f"{name} has {len(x)} rows, and this needs at least {least}")
+        if bad := int((~x.isfinite()).any(1).sum()):
+            raise ValueError(f"{bad} of the {len(x)} rows of {name} hold NaN or infinity; count and drop them first")
+    same_columns(**samples)
+    kind = torch.float32
+    for x in samples.values():
+        kind = torch.promote_types(kind, x.dtype)
+    return tuple(x.to(kind) for x in samples.values())
+
+
+def kid(x, y, degree=3, at_once=1000):
+    """Kernel distance of features x (n, d) and y (m, d): unbiased, of either sign (Binkowski et al. 2018). Equation (11.8).
+
+    The mean of k(x, x') over pairs of different rows, the same for y, minus twice the mean of k(x, y), with the kernel
+    k(x, y) = (x.y / d + 1)^degree. Its expectation is the squared distance of all moments up to `degree`, and 0 for equal
+    ones. `at_once` rows of a kernel matrix are held at a time. Raises ValueError as `checked` does.
+    """
+    x, y = (f.double() for f in checked(x=x, y=y))
+
+    def total(a, b):
+        return sum(float(((part @ b.T) / x.shape[1] + 1).pow(degree).sum()) for part in a.split(at_once))
+
+    def among(a):
+        own = (a.square().sum(1) / x.shape[1] + 1).pow(degree).sum()
+        return (total(a, a) - float(own)) / (len(a) * (len(a) - 1))
+
+    return among(x) + among(y) - 2 * total(x, y) / (len(x) * len(y))
+
+
+def classifier_score(probabilities):
+    """exp I(y; x) from class probabilities (n, k), a row per sample: from 1 to k (Salimans et al. 2016). Equation (11.5).
+
+    1 if the classifier says the same of every sample, k if it is sure of each and all k classes are equally frequent. It
+    never looks at data. Raises ValueError unless the rows are probabilities.
+    """
+    return math.exp(_information(probabilities)[0])
+
+
+def classifier_score_bias(probabilities):
+    """By how much the log of `classifier_score` falls short on average: -E chi^2(p(y|x) || p(y)) / 2n, to first order.
+
+    probabilities (n, k). At most (k - 1) / 2n in size, where the classifier is sure of every sample. Equation (11.7).
+    """
+    _, p, share = _information(probabilities)
+    chi = ((p - share).square() / share.clamp_min(1e-300)).sum(1).mean()
+    return -float(chi) / (2 * len(p))
+
+
+def _information(probabilities):
+    """I(y; x) in nats as a float, the probabilities in float64, and their mean (k,)."""
+    (p,) = checked(probabilities=probabilities)
+    p = p.double()
+    if not ((p >= 0).all() and (p.sum(1) - 1).abs().max() < 1e-4):
+        raise ValueError("the rows must be probabilities that sum to 1; of logits take logits.softmax(1)")
+    share = p.mean(0)
+    return float(torch.xlogy(p, p).sum(1).mean() - torch.xlogy(share, share).sum()), p, share
+
+
+class Support(NamedTuple):
+    """What `birthdays` finds: pairs that coincide, the support that they suggest (1 / sum p^2), pairs in all."""
+
+    pairs: int
+    size: float
+    of: int
+
+
+def birthdays(x, radius, at_once=1000):
+    """How many of the n(n-1)/2 pairs of samples x (n, d) are closer than `radius`, and the support that this suggests.
+
+    n samples of a distribution on points of probability p have sum p^2 n(n-1)/2 coinciding pairs on average, so pairs in
+    all / pairs found estimates 1 / sum p^2. That is at most the number of points, equal to it if they are equally
+    probable, and infinite if no pair is found (Arora and Zhang 2017). Raises ValueError as `checked` does.
+    """
+    (x,) = checked(x=x)
+    positive(radius=radius)
+    near = sum(int((torch.cdist(part, x) < radius).sum()) for part in x.split(at_once)) - len(x)  # not with itself
+    found, of = near // 2, len(x) * (len(x) - 1) // 2
+    return Support(found, of / found if found else math.inf, of)
+
+
+def parzen(x, y, bandwidth, at_once=1000):
+    """Mean log density in nats of rows y (m, d) under Gaussians of width `bandwidth` around samples x (n, d).
+
+    Old papers report it as a likelihood. In many dimensions it is none: see chapter 11. ValueError as `checked` does.
+    """
+    x, y = (f.double() for f in checked(least=1, x=x, y=y))
+    positive(bandwidth=bandwidth)
+    constant = math.log(len(x)) + x.shape[1] * math.log(bandwidth * math.sqrt(2 * math.pi))
+    found = [(-torch.cdist(part, x).square() / (2 * bandwidth**2)).logsumexp(1) for part in y.split(at_once)]
+    return float(torch.cat(found).mean() - constant)
+
+
+class Likelihood(NamedTuple):
+    """What `log_likelihood` finds for every row: value in nats, its bias to first order, effective number of draws."""
+
+    value: torch.Tensor
+    bias: torch.Tensor
+    effective: torch.Tensor
+
+
+def log_likelihood(log_weight):
+    """log of the mean weight, an estimate of log q(x) from below on average (Burda et al. 2015). Equation (11.10).
+
+    log_weight (s, n): log q(x, z) / p(z|x) at s codes from p(z|x) for each of n rows. The bias is -Var(w) / (2 s mean^2),
+    with the variance of these draws: believe it only if the effective number of draws, (sum w)^2 / sum w^2, is large.
+    Raises ValueError for fewer than 2 draws and for NaN.
+    """
+    if log_weight.ndim != 2 or len(log_weight) < 2 or log_weight.isnan().any():
+        raise ValueError(
+            f"log_weight must be (s, n), s >= 2 draws for each row, without NaN: {tuple(log_weight.shape)}"
+        )
+    draws = len(log_weight)
+    value = log_weight.logsumexp(0) - math.log(draws)  # (n,)
+    relative = (log_weight - value).exp()  # (s, n), of mean 1
+    effective = draws / relative.square().mean(0)
+    return Likelihood(value, -relative.var(0) / (2 * draws), effective)
+
+
 def apart(critic, real, fake):
     """Logits of real and fake rows, each in a batch of its own: with BatchNorm they have statistics of their own."""
     return critic(real), critic(fake)
@@ -168,3 +342,45 @@ def critic_bound(critic, optimizer, batches, real, fake, logits=apart):
     critic.eval()
     with torch.no_grad():
         return float(math.log(2) - loss(real, fake) / 2)
+
+
+def slope_penalty(critic, real, fake, mix):
+    """E (|gradient of the critic| - 1)^2 between paired rows (Gulrajani et al. 2017); mix (n,) says where between them."""
+    mix = mix.reshape(-1, *[1] * (real.ndim - 1))  # (n, 1, ...)
+    between = (mix * real + (1 - mix) * fake).detach().requires_grad_()
+    (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    return (slope.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+def critic_step(nets, opts, x, z, penalty_weight=10.0):
+    """One step of an independent Wasserstein critic: nets["critic"] maps rows (n, ...) to scores (n, 1).
+
+    x: pair (real, fake) of equally many rows; z is not used. It raises E_real f - E_fake f and is held to slopes near 1.
+    Returns the gain and the penalty.
+    """
+    real, fake = x
+    critic = nets["critic"]
+    gain = critic(real).mean() - critic(fake).mean()
+    mix = torch.rand(len(real), device=real.device, dtype=real.dtype)
+    penalty = slope_penalty(critic, real, fake, mix)
+    opts["critic"].zero_grad()
+    (penalty_weight * penalty - gain).backward()
+    opts["critic"].step()
+    return {"gain": gain.detach(), "penalty": penalty.detach()}
+
+
+@torch.no_grad()
+def critic_gap(critic, real, fake, at_once=1000):
+    """E f(real) - E f(fake) of a critic f on rows that it was not trained on, (n, ...) and (m, ...), as a float.
+
+    A critic of slope at most 1 gains at most the Wasserstein distance W1 (Kantorovich, Rubinstein); a penalty keeps the
+    slope near 1 only, so compare gaps of critics trained alike, beside that of real rows (Danihelka et al. 2017).
+    """
+    critic.eval()
+    means = []
+    for name, part in (("real", real), ("fake", fake)):
+        scores = torch.cat([critic(each) for each in part.split(at_once)])
+        if not scores.isfinite().all():
+            raise ValueError(f"the critic's scores of the {name} rows hold NaN or infinity; its training failed")
+        means.append(float(scores.double().mean()))
+    return means[0] - means[1]

@@ -1,14 +1,17 @@
-"""The metrics against closed forms, numerical integration and simulation."""
+"""The metrics against closed forms, numerical integration, simulation and other libraries."""
 
 import math
 
 import numpy as np
 import pytest
 import torch
-from scipy import integrate, stats
+from scipy import integrate, linalg, stats
 
 from gentools import evaluation
 from gentools.lab import data
+from gentools.lab.divergences import mutual_information
+from gentools.lab.networks import mlp
+from gentools.lab.optim import adam
 from gentools.lab.randomness import generator
 
 SETS = {"grid": (data.grid_centers(), data.GRID_STD), "ring": (data.ring_centers(), data.RING_STD)}
@@ -170,3 +173,233 @@ def test_the_chance_line_of_a_gaussian_has_mean_and_variance_of_a_mixture_off_th
     modes, quality = evaluation.chance_lines(centers, std, 7)["Gaussian"]
     assert quality == pytest.approx(hit.sum(), rel=1e-6)
     assert modes == pytest.approx((1 - (1 - hit) ** 7).sum(), rel=1e-6)
+
+
+# What chapter 11 added
+
+
+def normal(*shape, name="x"):
+    return torch.randn(*shape, generator=generator(0, name), dtype=torch.float64)
+
+
+class Extractor(torch.nn.Module):
+    """Features for torchmetrics: pixels of 1 x d pictures, as they are."""
+
+    def __init__(self, d):
+        super().__init__()
+        self.num_features = d
+        self.unused = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, x):
+        return x.flatten(1)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_frechet_agrees_with_torchmetrics_and_with_scipy():
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    x, y = normal(400, 12) @ normal(12, 12, name="a"), 0.9 * normal(500, 12, name="y") + 0.3
+    metric = FrechetInceptionDistance(feature=Extractor(12), normalize=True, input_img_size=(1, 1, 12))
+    metric.set_dtype(torch.float64)
+    metric.update(x.reshape(-1, 1, 1, 12), real=True)
+    metric.update(y.reshape(-1, 1, 1, 12), real=False)
+    assert evaluation.frechet(x, y) == pytest.approx(float(metric.compute()), rel=1e-6)
+    s, t = np.cov(x.numpy().T), np.cov(y.numpy().T)
+    want = float((x.mean(0) - y.mean(0)).square().sum()) + np.trace(s + t - 2 * linalg.sqrtm(s @ t).real)
+    assert evaluation.frechet(x, y) == pytest.approx(want, rel=1e-10)
+    moments = [torch.as_tensor(a) for a in (x.mean(0), s, y.mean(0), t)]
+    assert evaluation.frechet_of_moments(*moments) == pytest.approx(want, rel=1e-10)
+
+
+def test_frechet_of_moments_of_singular_covariances():
+    a, b = normal(9, 3), normal(9, 4, name="b")
+    zero, s, t = torch.zeros(9).double(), a @ a.T, b @ b.T
+    want = np.trace(s + t) - 2 * np.sqrt(np.linalg.eigvals(s @ t).real.clip(1e-14)).sum()
+    assert evaluation.frechet_of_moments(zero, s, zero, t) == pytest.approx(want, rel=1e-5)
+    assert evaluation.frechet_of_moments(zero, s, zero + 1, s) == pytest.approx(9, rel=1e-5)
+    assert evaluation.frechet_of_moments(zero, 0 * s, zero, t) == pytest.approx(float(t.trace()), rel=1e-6)
+
+
+@pytest.mark.parametrize("n, m", [(300, 300), (200, 800), (250, math.inf)])
+def test_the_bias_of_frechet_by_simulation(n, m):
+    """Correlated Gaussians whose covariances do not commute; against exact moments for m = inf."""
+    d, draws = 6, 300
+    a, b = normal(d, d, name="a"), normal(d, d, name="b") + torch.eye(d).double()
+    s, t, zero = a @ a.T + torch.eye(d), b @ b.T, torch.zeros(d).double()
+    limit = evaluation.frechet_of_moments(zero, s, zero, t)
+    roots = torch.linalg.cholesky(s), torch.linalg.cholesky(t)
+    rng, found = generator(0, "bias"), []
+    for _ in range(draws):
+        x = torch.randn(n, d, generator=rng, dtype=torch.float64) @ roots[0].T
+        y = torch.randn(1 if m == math.inf else m, d, generator=rng, dtype=torch.float64) @ roots[1].T
+        pair = (zero, t) if m == math.inf else (y.mean(0), y.T.cov())
+        found.append(evaluation.frechet_of_moments(x.mean(0), x.T.cov(), *pair))
+    error = np.std(found) / math.sqrt(draws)
+    assert np.mean(found) - limit == pytest.approx(evaluation.frechet_bias(s, t, n, m), abs=4 * error + 0.02)
+
+
+def test_the_bias_of_frechet_in_closed_form():
+    eye = torch.eye(7).double()
+    assert evaluation.frechet_bias(eye, eye, 50, 50) == pytest.approx(7 * 12 / 100)
+    assert evaluation.frechet_bias(eye, eye, 50) == pytest.approx(7 * 12 / 200)
+    values = torch.tensor([3.0, 1.0, 0.2]).double()
+    pairs = sum(a * b / (a + b) for i, a in enumerate(values) for j, b in enumerate(values) if i != j)
+    one = torch.diag(values)
+    assert evaluation.frechet_bias(one, one, 40, 40) == pytest.approx(float(3 * values.sum() + pairs) / 40)
+    assert evaluation.frechet_bias(one, 0 * one, 40) == pytest.approx(4.2 / 40)  # against a point: of the mean alone
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_kid_agrees_with_torchmetrics_and_with_moments():
+    from torchmetrics.image.kid import KernelInceptionDistance
+
+    x, y = normal(150, 5), 1.3 * normal(150, 5, name="y") + 0.2
+    metric = KernelInceptionDistance(feature=Extractor(5), subsets=1, subset_size=150, normalize=True).double()
+    metric.update(x.reshape(-1, 1, 1, 5), real=True)
+    metric.update(y.reshape(-1, 1, 1, 5), real=False)
+    assert evaluation.kid(x, y, at_once=40) == pytest.approx(float(metric.compute()[0]), rel=1e-6)
+    # degree 1 sees means alone: |difference|^2 / d, where a row meets itself in neither mean
+    n, d = x.shape
+    inner = [float((f.sum(0).square().sum() - f.square().sum()) / (n * (n - 1))) for f in (x, y)]
+    want = (sum(inner) - 2 * float(x.mean(0) @ y.mean(0))) / d
+    assert evaluation.kid(x, y, degree=1) == pytest.approx(want, rel=1e-9)
+
+
+def test_kid_is_unbiased():
+    found = [evaluation.kid(*torch.randn(2, 12, 3, generator=generator(s, "kid"))) for s in range(400)]
+    assert abs(np.mean(found)) < 4 * np.std(found) / 20 and np.mean([f < 0 for f in found]) > 0.4
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_score_agrees_with_torchmetrics_and_with_tables():
+    from torchmetrics.image.inception import InceptionScore
+
+    logits = 2 * normal(300, 7)
+    metric = InceptionScore(feature=Extractor(7), splits=1).double()
+    metric.update(logits.reshape(-1, 1, 1, 7))
+    assert evaluation.classifier_score(logits.softmax(1)) == pytest.approx(float(metric.compute()[0]), rel=1e-6)
+    joint = logits.softmax(1) / 300
+    assert math.log(evaluation.classifier_score(logits.softmax(1))) == pytest.approx(float(mutual_information(joint)))
+    assert evaluation.classifier_score(torch.eye(4).repeat(3, 1)) == pytest.approx(4)
+    assert evaluation.classifier_score(torch.eye(4)[:1].expand(9, 4)) == pytest.approx(1)
+
+
+def test_the_bias_of_the_score():
+    """Sure of every sample, k equal classes: -(k - 1)/2n; and a classifier that is unsure, by simulation."""
+    rng, k, n = generator(0, "score"), 40, 400
+    sure = [torch.eye(k)[torch.randint(k, (n,), generator=rng)] for _ in range(200)]
+    found = [math.log(evaluation.classifier_score(p)) - math.log(k) for p in sure]
+    assert np.mean(found) == pytest.approx(-(k - 1) / (2 * n), rel=0.05)
+    table = (3 * normal(50, 5)).softmax(1)
+    limit = math.log(evaluation.classifier_score(table))
+    draws = [
+        math.log(evaluation.classifier_score(table[torch.randint(50, (100,), generator=rng)])) for _ in range(4000)
+    ]
+    bias = evaluation.classifier_score_bias(table.repeat(2, 1))
+    assert np.mean(draws) - limit == pytest.approx(bias, abs=4 * np.std(draws) / math.sqrt(4000) + 0.1 * abs(bias))
+
+
+def test_birthdays_by_hand_and_by_simulation():
+    x = torch.tensor([[0.0], [0.01], [5.0], [5.02], [5.01], [9.0]])
+    assert evaluation.birthdays(x, 0.1) == (4, 15 / 4, 15)
+    assert evaluation.birthdays(x, 0.001) == (0, math.inf, 15)
+    p = torch.tensor([0.5, 0.3, 0.1, 0.1])
+    drawn = torch.multinomial(p, 3000, replacement=True, generator=generator(0))[:, None].float()
+    assert evaluation.birthdays(drawn, 0.5, at_once=700).size == pytest.approx(1 / 0.36, rel=0.05)
+
+
+def test_parzen_agrees_with_scikit_learn():
+    from sklearn.neighbors import KernelDensity
+
+    x, y = normal(50, 3), normal(20, 3, name="y")
+    want = KernelDensity(bandwidth=0.3).fit(x.numpy()).score_samples(y.numpy()).mean()
+    assert evaluation.parzen(x, y, 0.3, at_once=7) == pytest.approx(want, rel=1e-10)
+
+
+def test_the_likelihood_of_a_linear_gaussian_and_its_bias():
+    """z ~ N(0, 1), x = 1.3 z + noise of variance .5: q(x) is N(0, 2.19). The proposal is a little too wide."""
+    x = torch.tensor([0.5, -1.0, 2.0]).double()
+    z = x / 1.69 + 0.7 * normal(20_000, 3)
+    joint = torch.distributions.Normal
+    log_weight = joint(0.0, 1.0).log_prob(z) + joint(1.3 * z, math.sqrt(0.5)).log_prob(x)
+    log_weight -= joint(x / 1.69, 0.7).log_prob(z)
+    exact = joint(0.0, math.sqrt(2.19)).log_prob(x)
+    found = evaluation.log_likelihood(log_weight)
+    assert (found.value - exact).abs().max() < 0.02 and (found.effective < 20_000).all()
+    groups = log_weight.reshape(1000, 20, 3)
+    seen = torch.stack([evaluation.log_likelihood(part).value for part in groups]).mean(0) - exact
+    assert torch.allclose(seen, found.bias * 1000, rtol=0.25, atol=2e-3)
+
+
+def test_log_likelihood_of_equal_weights_is_exact():
+    found = evaluation.log_likelihood(torch.full((5, 2), -900.0).double())
+    assert torch.equal(found.value, torch.full((2,), -900.0).double())
+    assert (found.bias == 0).all() and torch.allclose(found.effective, torch.full((2,), 5.0).double())
+
+
+def test_the_slope_penalty_of_a_linear_and_of_a_quadratic_critic():
+    real, fake = normal(8, 3), normal(8, 3, name="y")
+    mix = torch.linspace(0, 1, 8).double()
+    linear = torch.nn.Linear(3, 1).double()
+    want = (linear.weight.detach().norm() - 1) ** 2
+    assert float(evaluation.slope_penalty(linear, real, fake, mix).detach()) == pytest.approx(float(want))
+    lengths = (mix[:, None] * real + (1 - mix[:, None]) * fake).norm(dim=1)
+    found = evaluation.slope_penalty(lambda x: x.square().sum(1) / 2, real, fake, mix)
+    assert float(found.detach()) == pytest.approx(float((lengths - 1).square().mean()))
+
+
+def test_an_independent_critic_finds_the_distance_of_shifted_points():
+    """Two Gaussians at distance 1.5: W1 is 1.5, and a critic that is held to slope 1 gains about as much, on new rows."""
+    nets = torch.nn.ModuleDict({"critic": mlp([2, 32, 1], generator=generator(0, "critic"))})
+    opts = {"critic": adam(nets.parameters(), 3e-3)}
+
+    def rows(name, shift):
+        return torch.randn(4000, 2, generator=generator(0, name)) + torch.tensor([shift, 0.0])
+
+    real, fake = rows("real", 1.5), rows("fake", 0.0)
+    for t in range(400):
+        part = slice(64 * (t % 60), 64 * (t % 60) + 64)
+        found = evaluation.critic_step(nets, opts, (real[part], fake[part]), None)
+    assert set(found) == {"gain", "penalty"}
+    gap = evaluation.critic_gap(nets["critic"], rows("new real", 1.5), rows("new fake", 0.0))
+    assert gap == pytest.approx(1.5, abs=0.15)
+    assert evaluation.critic_gap(nets["critic"], real, real) == 0
+
+
+NAN_ROW = torch.tensor([[0.0, 1.0], [math.nan, 0.0], [2.0, 2.0]])
+GOOD = torch.tensor([[0.0, 1.0], [1.0, 0.0], [2.0, 2.0]])
+EYE = torch.eye(2).double()
+REFUSALS = {
+    "kid, NaN": (lambda: evaluation.kid(GOOD, NAN_ROW), "1 of the 3 rows of y hold NaN"),
+    "kid, one row": (lambda: evaluation.kid(GOOD[:1], GOOD), "x has 1 rows, and this needs at least 2"),
+    "kid, other length": (lambda: evaluation.kid(GOOD, torch.zeros(3, 4)), "need one length"),
+    "kid, pictures": (lambda: evaluation.kid(torch.zeros(3, 1, 4, 4), GOOD), "flatten"),
+    "score, NaN": (lambda: evaluation.classifier_score(NAN_ROW), "hold NaN"),
+    "score, logits": (lambda: evaluation.classifier_score(GOOD), "probabilities that sum to 1"),
+    "score, negative": (lambda: evaluation.classifier_score(torch.tensor([[2.0, -1.0]] * 2)), "probabilities"),
+    "bias of the score, logits": (lambda: evaluation.classifier_score_bias(GOOD), "probabilities"),
+    "birthdays, one sample": (lambda: evaluation.birthdays(GOOD[:1], 0.1), "at least 2"),
+    "birthdays, radius 0": (lambda: evaluation.birthdays(GOOD, 0.0), "radius must be positive"),
+    "parzen, bandwidth 0": (lambda: evaluation.parzen(GOOD, GOOD, 0.0), "bandwidth must be positive"),
+    "parzen, NaN": (lambda: evaluation.parzen(NAN_ROW, GOOD, 1.0), "rows of x hold NaN"),
+    "likelihood, one draw": (lambda: evaluation.log_likelihood(GOOD[:1]), "s >= 2 draws"),
+    "likelihood, NaN": (lambda: evaluation.log_likelihood(NAN_ROW), "without NaN"),
+    "moments, NaN": (lambda: evaluation.frechet_of_moments(EYE[0], EYE * math.nan, EYE[0], EYE), "cov_x must be a finite"),
+    "moments, NaN in a mean": (lambda: evaluation.frechet_of_moments(EYE[0] * math.nan, EYE, EYE[0], EYE), "means hold"),
+    "moments, shapes": (lambda: evaluation.frechet_of_moments(EYE[0], EYE, EYE[0, :1], EYE), "need one shape"),
+    "bias, n 0": (lambda: evaluation.frechet_bias(EYE, EYE, 0), "n must be positive"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_what_has_no_score_is_refused_with_a_reason(name):
+    call, message = REFUSALS[name]
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_a_critic_that_failed_is_refused():
+    critic = torch.nn.Linear(2, 1)
+    torch.nn.init.constant_(critic.weight, math.nan)
+    with pytest.raises(ValueError, match="scores of the real rows hold NaN"):
+        evaluation.critic_gap(critic, GOOD, GOOD)

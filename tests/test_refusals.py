@@ -229,6 +229,7 @@ CASES = {
     ),
     "evaluation.modes": case(evaluation.modes, {"samples": X, "centers": normal(2, D)}, ["nothing"], std=1.0),
     "evaluation.frechet": case(evaluation.frechet, {"x": X, "y": normal(N, D)}),
+    "evaluation.kid": case(evaluation.kid, {"x": X, "y": normal(N, D)}),
 }
 
 
@@ -282,6 +283,7 @@ SPREADS = {  # functions of several tensors, and why they may spread one over th
     "conditional_gan.look_up": "a code and the classes that look it up; tried below",
     "evaluation.disc_probabilities": "the density is a function",
     "evaluation.chance_lines": "centers and one std; tried below",
+    "evaluation.parzen": "two samples, each of its own size",
     "conditional_gan.networks": "two codes, one for each player",
     "ali.assemble": "networks",
 }

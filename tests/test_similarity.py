@@ -1,0 +1,89 @@
+"""Chapter 11: structural similarity against torchmetrics and cases solved by hand."""
+
+import math
+
+import pytest
+import torch
+from torch.nn.functional import avg_pool2d
+from torchmetrics.functional.image.ssim import _ssim_update
+
+from gentools import similarity
+from gentools.lab.randomness import generator
+
+
+def pictures(n=6, c=3, h=40, w=32, name="x"):
+    """Noise with some structure, in [0, 1]."""
+    rough = torch.rand(n, c, h, w, generator=generator(0, name), dtype=torch.float64)
+    return 0.5 * rough + 0.5 * rough.cumsum(-1) / rough.cumsum(-1).amax(-1, keepdim=True)
+
+
+def outside(x, y, span):
+    """SSIM and contrast-structure per pair by torchmetrics, where the window fits (it pads, and this cuts that off)."""
+    _, full = _ssim_update(x, y, data_range=span, return_full_image=True)
+    _, structure = _ssim_update(x, y, data_range=span, return_contrast_sensitivity=True)
+    return full[..., 5:-5, 5:-5].mean((1, 2, 3)), structure
+
+
+@pytest.mark.parametrize("span", [1.0, 2.0])
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 40, 32), (1, 11, 15)])
+def test_ssim_agrees_with_torchmetrics(shape, span):
+    x, y = (span * pictures(6, *shape, name=name) for name in ("x", "y"))
+    assert torch.allclose(similarity.ssim(x, y, span), outside(x, y, span)[0], atol=1e-10)
+
+
+@pytest.mark.parametrize("scales, side", [(5, 176), (3, 64), (2, 28), (1, 28)])
+def test_ms_ssim_agrees_with_the_scales_of_torchmetrics(scales, side):
+    x = pictures(3, 1, side, side)
+    y = (0.7 * x + 0.3 * pictures(3, 1, side, side, name="y")).clamp(0, 1)
+    found, a, b = torch.ones(3).double(), x, y
+    weights = similarity.SCALES[:scales]
+    for i, weight in enumerate(weights):
+        whole, structure = outside(a, b, 1.0)
+        found *= (whole if i == scales - 1 else structure) ** (weight / (1.0 if scales == 5 else sum(weights)))
+        a, b = avg_pool2d(a, 2), avg_pool2d(b, 2)
+    assert torch.allclose(similarity.ms_ssim(x, y, scales=scales), found, atol=1e-10)
+
+
+def test_pictures_solved_by_hand():
+    flat = torch.ones(1, 1, 12, 12).double()
+    assert similarity.ssim(flat, flat) == pytest.approx(1)
+    a, b, c1 = 0.25, 0.75, 1e-4  # without contrast the luminance alone is left
+    assert float(similarity.ssim(a * flat, b * flat)) == pytest.approx((2 * a * b + c1) / (a * a + b * b + c1))
+    board = (torch.arange(12)[:, None] + torch.arange(12)) % 2 * 1.0
+    opposite = similarity.ssim(board.double()[None, None], 1 - board.double()[None, None])
+    assert float(opposite) == pytest.approx(-1, abs=0.02)  # equal means, opposite structure
+
+
+@pytest.mark.parametrize("many", [64, 3])
+def test_all_pairs_is_ssim_of_every_pair(many, monkeypatch):
+    monkeypatch.setattr(similarity, "PAIRS", many)
+    x = pictures(7)
+    table = similarity.all_pairs(x)
+    want = torch.stack([similarity.ssim(x, one.expand_as(x)) for one in x])
+    assert torch.allclose(table, want, atol=1e-12) and torch.equal(table, table.T)
+    off = want[~torch.eye(7, dtype=bool)]
+    assert similarity.sameness(x) == pytest.approx(float(off.mean()))
+
+
+def test_copies_are_the_same():
+    assert similarity.sameness(pictures(1).expand(5, -1, -1, -1)) == pytest.approx(1)
+
+
+REFUSALS = {
+    "bytes": (lambda: similarity.ssim(*[torch.zeros(2, 1, 12, 12, dtype=torch.uint8)] * 2), "floating-point"),
+    "rows": (lambda: similarity.ssim(torch.zeros(2, 144), torch.zeros(2, 144)), r"\(n, c, h, w\)"),
+    "other sizes": (lambda: similarity.ssim(torch.zeros(2, 1, 12, 12), torch.zeros(2, 1, 12, 13)), "of one size"),
+    "other numbers": (lambda: similarity.ssim(torch.zeros(2, 1, 12, 12), torch.zeros(1, 1, 12, 12)), "2 and 1"),
+    "small": (lambda: similarity.all_pairs(torch.zeros(2, 1, 8, 8)), "at least 11"),
+    "small for five scales": (lambda: similarity.ms_ssim(*[torch.zeros(2, 1, 64, 64)] * 2), "at least 161"),
+    "six scales": (lambda: similarity.ms_ssim(*[torch.zeros(2, 1, 64, 64)] * 2, scales=6), "between 1 and 5"),
+    "NaN": (lambda: similarity.sameness(torch.full((2, 1, 12, 12), math.nan)), "NaN"),
+    "one picture": (lambda: similarity.sameness(torch.zeros(1, 1, 12, 12)), "two pictures at least"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_what_has_no_similarity_is_refused_with_a_reason(name):
+    call, message = REFUSALS[name]
+    with pytest.raises(ValueError, match=message):
+        call()
