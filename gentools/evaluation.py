@@ -205,7 +205,7 @@ def checked(least=2, **samples):
 
 
 def kid(x, y, degree=3, at_once=1000):
-    """Kernel distance of features x (n, d) and y (m, d): unbiased, of either sign (Binkowski et al. 2018). Equation (11.8).
+    """Kernel distance of features x (n, d) and y (m, d): unbiased, of either sign (Binkowski et al. 2018). Equation (11.5).
 
     The mean of k(x, x') over pairs of different rows, the same for y, minus twice the mean of k(x, y), with the kernel
     k(x, y) = (x.y / d + 1)^degree. Its expectation is the squared distance of all moments up to `degree`, and 0 for equal
@@ -224,7 +224,7 @@ def kid(x, y, degree=3, at_once=1000):
 
 
 def classifier_score(probabilities):
-    """exp I(y; x) from class probabilities (n, k), a row per sample: from 1 to k (Salimans et al. 2016). Equation (11.5).
+    """exp I(y; x) from class probabilities (n, k), a row per sample: from 1 to k (Salimans et al. 2016). Equation (11.2).
 
     1 if the classifier says the same of every sample, k if it is sure of each and all k classes are equally frequent. It
     never looks at data. Raises ValueError unless the rows are probabilities.
@@ -269,7 +269,8 @@ def birthdays(x, radius, at_once=1000):
     """
     (x,) = checked(x=x)
     positive(radius=radius)
-    near = sum(int((torch.cdist(part, x) < radius).sum()) for part in x.split(at_once)) - len(x)  # not with itself
+    exact = "donot_use_mm_for_euclid_dist"  # a row is at distance 0 from itself, and does not count
+    near = sum(int((torch.cdist(p, x, compute_mode=exact) < radius).sum()) for p in x.split(at_once)) - len(x)
     found, of = near // 2, len(x) * (len(x) - 1) // 2
     return Support(found, of / found if found else math.inf, of)
 
@@ -295,7 +296,7 @@ class Likelihood(NamedTuple):
 
 
 def log_likelihood(log_weight):
-    """log of the mean weight, an estimate of log q(x) from below on average (Burda et al. 2015). Equation (11.10).
+    """log of the mean weight, an estimate of log q(x) from below on average (Burda et al. 2015). Equation (11.11).
 
     log_weight (s, n): log q(x, z) / p(z|x) at s codes from p(z|x) for each of n rows. The bias is -Var(w) / (2 s mean^2),
     with the variance of these draws: believe it only if the effective number of draws, (sum w)^2 / sum w^2, is large.

@@ -303,6 +303,7 @@ def test_birthdays_by_hand_and_by_simulation():
     x = torch.tensor([[0.0], [0.01], [5.0], [5.02], [5.01], [9.0]])
     assert evaluation.birthdays(x, 0.1) == (4, 15 / 4, 15)
     assert evaluation.birthdays(x, 0.001) == (0, math.inf, 15)
+    assert evaluation.birthdays(4 * normal(300, 2).float(), 1e-6).pairs == 0  # many rows, far from the origin
     p = torch.tensor([0.5, 0.3, 0.1, 0.1])
     drawn = torch.multinomial(p, 3000, replacement=True, generator=generator(0))[:, None].float()
     assert evaluation.birthdays(drawn, 0.5, at_once=700).size == pytest.approx(1 / 0.36, rel=0.05)
