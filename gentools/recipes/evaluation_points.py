@@ -24,7 +24,7 @@ class Critic:
     """An independent Wasserstein critic: trained on validation rows and samples, read on test rows and other samples."""
 
     width: int = 64  # of each of two hidden layers
-    steps: int = 800
+    steps: int = 500
     learning_rate: float = 2e-3  # falls along a cosine
     batch: int = 128
     penalty_weight: float = 10.0
@@ -345,7 +345,7 @@ RECIPES = {
         alt="Three panels of two bands each. For the data the gap on learned rows is above zero while that on new rows lies "
         "around zero. For the other samplers both are above zero, the gap on new rows less so.",
         run=run_reading, draw=draw_reading, verdict=verdict_reading, seeds=tuple(range(5)), record="cpu",
-        quick=Reading(Critic(width=16, steps=40), moments=4, points=200), cpu=Reading(Critic(steps=1500)),
+        quick=Reading(Critic(width=16, steps=40), moments=4, points=200), cpu=Reading(Critic(steps=1200)),
         full=Reading(Critic(128, 20_000)),
     ),
 }  # fmt: skip
