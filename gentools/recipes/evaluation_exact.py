@@ -207,7 +207,7 @@ class Sampling:
     latent: int = 8
     factors: tuple = (0.3, 0.6, 0.8, 2.0)  # of the encoder's variances; 1 is the exact posterior here
     draws: tuple = (1, 4, 16, 64, 256, 1024)  # codes per picture in one estimate
-    most: int = 32_768  # codes per picture in all
+    most: int = 8192  # codes per picture in all
     rows: int = 30  # held-out pictures
 
 
