@@ -1,0 +1,298 @@
+"""Questions and exercises of chapter 11."""
+
+import torch
+from torch import nn
+
+from gentools import evaluation
+from gentools.exercises.steps import same_updates
+from gentools.lab import worlds
+from gentools.lab.divergences import kl
+from gentools.lab.networks import mlp
+from gentools.lab.quiz import Exercise, Question, Wrong
+from gentools.lab.randomness import generator
+
+QUESTIONS = {
+    "11.Q1": Question(
+        "b",
+        {
+            "a": "Features are a function of the pictures, and a function cannot add a difference that is not there.",
+            "b": "What differs in the features differs in the pictures too, and much may differ that features leave out.",
+            "c": "Only if the features forget nothing in which the two distributions differ.",
+        },
+    ),
+    "11.Q2": Question(
+        "a",
+        {
+            "a": "Training pictures are real pictures. Nothing in a distance to other real pictures tells that they are copies.",
+            "b": "They look exactly like data, because they are data.",
+            "c": "Not zero: two different sets of real pictures have different means and covariances.",
+        },
+    ),
+    "11.Q3": Question(
+        "c",
+        {
+            "a": "Each mean is right on average, its square is not.",
+            "b": "The errors of the means do not cancel; their squares add to the distance.",
+            "c": "E |mean error|^2 is added, of each side: tr S / n and tr T / n.",
+        },
+    ),
+    "11.Q4": Question(
+        "c",
+        {
+            "a": "So it should be, and so it is for large n. Here the bias of the perfect model is larger by more than its lead.",
+            "b": "The means cross at about twice this size. Below it, one side wins more often.",
+            "c": "A narrow model has smaller eigenvalues, so by (11.6) a smaller bias, and here that is more than its true distance.",
+        },
+    ),
+    "11.Q5": Question(
+        "a",
+        {
+            "a": "The samples come from the training set, and no other column looks at it (but the pairs at repetitions).",
+            "b": "The copies lie where the data lie, so most balls hold some of them.",
+            "c": "The critic compares with test rows, and a thousand copies lie nearly as close to these as fresh data do.",
+        },
+    ),
+    "11.Q6": Question(
+        "b",
+        {
+            "a": "Two starts of the same training differ in some pairs as well, but in few.",
+            "b": "What a network is trained for decides what its features keep, and that decides the ranking.",
+            "c": "Starts matter little here, the training data more.",
+        },
+    ),
+    "11.Q7": Question(
+        "b",
+        {
+            "a": "That is the score of samples that all look the same to the classifier.",
+            "b": "The classifier is sure of each picture and all k classes are equally frequent; more is not asked.",
+            "c": "No data occur in the score.",
+        },
+    ),
+    "11.Q8": Question(
+        "c",
+        {
+            "a": "That would be about k = 1 neighbor: 1 - 1/2.",
+            "b": "Between k = 2 and k = 3: each neighbor halves what is missed.",
+            "c": "Equation (11.8): close to 1 - 1/2^5, in every dimension.",
+        },
+    ),
+    "11.Q9": Question(
+        "a",
+        {
+            "a": "It learns what sets these rows apart, and two finite samples always differ.",
+            "b": "Only on rows that it was not trained on, and on average.",
+            "c": "A critic that has learned anything gains on its own rows.",
+        },
+    ),
+    "11.Q10": Question(
+        "b",
+        {
+            "a": "That is the law (11.12), and it needs a finite variance.",
+            "b": "Without a finite variance the gap falls more slowly than 1/k; figure 11.6 has such an encoder.",
+            "c": "No finite number of draws does.",
+        },
+    ),
+    "11.Q11": Question(
+        "a",
+        {
+            "a": "With one draw (11.10) is the split of chapter 1, and the second term is the gap of the ELBO.",
+            "b": "The average is over the encoder p(z|x), so it stands first.",
+            "c": "The entropy of the data is in the joint KL, and not in the gap between bound and likelihood.",
+        },
+    ),
+}
+
+
+# 11.E1 What the features do not see
+
+
+def check_unseen(answer):
+    for seed in range(20):
+        w = worlds.table(seed)
+        labels = torch.arange(len(w.p_x)) % 2
+        p_h, q_h = (torch.stack([p[labels == i].sum() for i in (0, 1)]) for p in (w.p_x, w.q_x))
+        truth, got = float(kl(w.p_x, w.q_x) - kl(p_h, q_h)), answer(w.p_x, w.q_x, labels)
+        if abs(got - truth) > 1e-8:
+            raise Wrong(
+                f"On the table of seed {seed} with features {labels.tolist()} the unseen part is {truth:.4f} nats, not {got:.4f}."
+            )
+
+
+def solve_unseen(p_x, q_x, labels):
+    total = 0.0
+    for label in labels.unique():
+        p, q = p_x[labels == label], q_x[labels == label]
+        total = total + p.sum() * kl(p / p.sum(), q / q.sum())  # p(h) KL(p(x|h) || q(x|h))
+    return total
+
+
+# 11.E2 The limit behind a biased distance
+
+
+def check_limit(answer):
+    for limit, slope, sizes in ((0.3, 40.0, (100, 200, 400)), (0.0, 7.0, (50, 60)), (2.0, -3.0, (10, 100, 1000, 5000))):
+        n = torch.tensor(sizes).double()
+        bent = torch.tensor([0.01, -0.02, 0.015, 0.0])[: len(n)] * (len(n) > 2)
+        distances = limit + slope / n + bent
+        columns = torch.stack([torch.ones_like(n), 1 / n], 1)
+        truth = float(torch.linalg.lstsq(columns, distances[:, None].double()).solution[0, 0])
+        got = answer(n, distances)
+        if abs(got - truth) > 1e-6:
+            raise Wrong(
+                f"For sizes {sizes} and distances {[round(d, 3) for d in distances.tolist()]} it is {truth:.4f}, not {got:.4f}."
+            )
+
+
+def solve_limit(n, distances):
+    u = 1 / n
+    slope = ((u - u.mean()) * (distances - distances.mean())).sum() / (u - u.mean()).square().sum()
+    return distances.mean() - slope * u.mean()  # the height of the line at 1/n = 0
+
+
+# 11.E3 An unbiased square
+
+
+def check_square(answer):
+    for seed, (n, m) in enumerate(((2, 2), (5, 3), (40, 60))):
+        rng = generator(seed, "11.E3")
+        x, y = (
+            torch.randn(rows, 3, generator=rng, dtype=torch.float64) + shift for rows, shift in ((n, 0.5), (m, 0.0))
+        )
+        truth, got = 3 * evaluation.kid(x, y, degree=1), answer(x, y)
+        if abs(got - truth) > 1e-8 * (1 + abs(truth)):
+            raise Wrong(f"For {n} and {m} rows of seed {seed} the unbiased estimate is {truth:.4f}, not {got:.4f}.")
+
+
+def solve_square(x, y):
+    biased = (x.mean(0) - y.mean(0)).square().sum()
+    return biased - x.var(0).sum() / len(x) - y.var(0).sum() / len(y)  # less the variances of the two means
+
+
+# 11.E4 The step of a critic whose penalty has one side
+
+
+def one_sided_step(nets, opts, x, z):
+    real, fake = x
+    mix = z[:, :1]
+    between = (mix * real + (1 - mix) * fake).requires_grad_()
+    (slope,) = torch.autograd.grad(nets["critic"](between).sum(), between, create_graph=True)
+    penalty = (slope.norm(dim=1) - 1).clamp_min(0).square().mean()
+    gain = nets["critic"](real).mean() - nets["critic"](fake).mean()
+    opts["critic"].zero_grad()
+    (10 * penalty - gain).backward()
+    opts["critic"].step()
+    return gain.detach(), penalty.detach()
+
+
+def _game():
+    nets = nn.ModuleDict({"critic": mlp([2, 12, 1], generator=generator(0, "11.E4"))})
+    with torch.no_grad():
+        nets["critic"][0].weight.mul_(3)  # so that some slopes lie above 1
+    return nets, {"critic": torch.optim.SGD(nets.parameters(), 0.05)}
+
+
+def _batch(t):
+    rng = generator(t, "11.E4 batch")
+    x, y = torch.randn(2, 32, 2, generator=rng)
+    return (x + 1, y), torch.rand(32, 1, generator=rng)
+
+
+def check_step(answer):
+    same_updates(answer, one_sided_step, _game, _batch, ("gain", "penalty"))
+
+
+def solve_step(nets, opts, x, z):
+    real, fake = x
+    critic, mix = nets["critic"], z[:, :1]  # (n, 1): where between the rows
+    between = (mix * real + (1 - mix) * fake).requires_grad_()
+    (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    penalty = (slope.norm(dim=1) - 1).clamp_min(0).square().mean()  # slopes below 1 cost nothing
+    gain = critic(real).mean() - critic(fake).mean()
+    opts["critic"].zero_grad()
+    (10 * penalty - gain).backward()
+    opts["critic"].step()
+    return gain.detach(), penalty.detach()
+
+
+# 11.E5 A gap without a scale, and its cure
+
+
+def check_fair(answer):
+    rng = generator(0, "11.E5")
+    real, fake = torch.randn(2, 50, 3, generator=rng, dtype=torch.float64)
+    real, between = real + 1, torch.rand(50, 1, generator=rng, dtype=torch.float64)
+    between = between * real + (1 - between) * fake
+    plane = nn.Linear(3, 1).double()
+    cases = {
+        "a linear critic": plane,
+        "a hundred times the same critic": lambda x: 100 * plane(x),
+        "a squared length": lambda x: x.square().sum(1, keepdim=True),
+    }
+    for name, critic in cases.items():
+        at = between.clone().requires_grad_()
+        (slope,) = torch.autograd.grad(critic(at).sum(), at)
+        truth = float((critic(real).mean() - critic(fake).mean()).detach()) / float(slope.norm(dim=1).max())
+        got = answer(critic, real, fake, between.clone())
+        if abs(got - truth) > 1e-6 * (1 + abs(truth)):
+            raise Wrong(f"For {name} the gap per slope is {truth:.4f}, not {got:.4f}.")
+
+
+def solve_fair(critic, real, fake, between):
+    between = between.requires_grad_()
+    (slope,) = torch.autograd.grad(critic(between).sum(), between)
+    gap = critic(real).mean() - critic(fake).mean()
+    return gap.detach() / slope.norm(dim=1).max()  # the critic divided by its slope has slopes of at most 1 there
+
+
+EXERCISES = {
+    "11.E1": Exercise(
+        check=check_unseen,
+        hints=(
+            "It is the second term of (11.1), with a feature that is a function of x.",
+            "Given h, x has the probabilities p(x) / p(h) on those x that have this feature.",
+            "For every label: take the entries of p and q with it, divide each by its sum, and weigh their KL by the sum of p.",
+        ),
+        solution=solve_unseen,
+        gives="number",
+    ),
+    "11.E2": Exercise(
+        check=check_limit,
+        hints=(
+            "By (11.6) the mean distance is a straight line in 1/n, up to smaller terms.",
+            "Where on that line is an infinite n?",
+            "Fit a line a + b/n by least squares and return a.",
+        ),
+        solution=solve_limit,
+        gives="number",
+    ),
+    "11.E3": Exercise(
+        check=check_square,
+        hints=(
+            "|mean of x - mean of y|^2 is too large on average. By how much?",
+            "E |mean of x|^2 is |E x|^2 plus the variance of the mean, tr S / n.",
+            "Subtract the sum of the variances of the coordinates (with n - 1) over n, for both sides.",
+        ),
+        solution=solve_square,
+        gives="number",
+    ),
+    "11.E4": Exercise(
+        check=check_step,
+        hints=(
+            "Begin with source(evaluation.critic_step, evaluation.slope_penalty). What has to change for slopes below 1?",
+            "max(|slope| - 1, 0)^2 in place of (|slope| - 1)^2, and mix = z in place of random numbers.",
+            "The slope needs create_graph=True, or the penalty moves nothing; clear old gradients before backward().",
+        ),
+        solution=solve_step,
+        gives=2,
+    ),
+    "11.E5": Exercise(
+        check=check_fair,
+        hints=(
+            "Without a penalty the critic can double its gap by doubling itself. Which number about it doubles as well?",
+            "W1 allows slopes of at most 1. Divide the critic by its largest slope, and it is allowed.",
+            "torch.autograd.grad(critic(between).sum(), between) gives a slope per row; take the largest norm.",
+        ),
+        solution=solve_fair,
+        gives="number",
+    ),
+}
