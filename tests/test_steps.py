@@ -20,8 +20,20 @@ from torch import nn
 from torch.nn.functional import logsigmoid
 
 import gentools
-from gentools import aae, ali, alpha_gan, conditional_gan, conditional_vae, dcgan, gan, recipes, regularized_gan, vae
-from gentools.lab.networks import frozen
+from gentools import (
+    aae,
+    ali,
+    alpha_gan,
+    conditional_gan,
+    conditional_vae,
+    dcgan,
+    evaluation,
+    gan,
+    recipes,
+    regularized_gan,
+    vae,
+)
+from gentools.lab.networks import frozen, mlp
 from gentools.recipes import regularized_points as regularized_recipes
 from gentools.recipes import shared
 from gentools.recipes.shared import judging
@@ -29,8 +41,16 @@ from gentools.recipes.shared import judging
 N = 5  # rows of a batch
 CLASSES = 3
 LABELS = torch.tensor([0, 2, 1, 1, 2]), torch.tensor([1, 1, 0, 2, 0])
-RATES = {"vae": 0.03, "discriminator": 0.07, "code discriminator": 0.17, "generator": 0.11, "autoencoder": 0.05, "players": 0.13,
-         "judge": 0.19}  # fmt: skip
+RATES = {
+    "vae": 0.03,
+    "discriminator": 0.07,
+    "code discriminator": 0.17,
+    "generator": 0.11,
+    "autoencoder": 0.05,
+    "players": 0.13,
+    "judge": 0.19,
+    "critic": 0.02,
+}
 
 
 # The textbook's tools
@@ -718,6 +738,36 @@ def test_judge():
     net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Tanh(), nn.Flatten(), nn.Linear(8, CLASSES))
     batches = [((normals(s, N, 1, 4, 4), LABELS[s]), normals(s, N, 1)) for s in (0, 1)]
     compared(judging.judge_step, classifier_textbook, shaken(nn.ModuleDict({"judge": net})), batches, ["judge"])
+
+
+# Independent critics
+
+
+@untouched("critic.2.bias")  # a constant cancels in every difference of scores
+def critic_textbook(nets, x, z, penalty_weight):
+    """A longer way to write it: row by row, with the slope of each row by itself, at random places between the pairs."""
+    torch.manual_seed(3)
+    places, critic, squares = torch.rand(N, dtype=torch.float64), nets["critic"], []
+    for real, fake, place in zip(*x, places, strict=True):
+        at = (fake + place * (real - fake)).requires_grad_()
+        (slope,) = torch.autograd.grad(one(critic, at)[0], at, create_graph=True)
+        squares.append((torch.sqrt(sum(part**2 for part in slope)) - 1) ** 2)
+    gain = mean([one(critic, row)[0] for row in x[0]]) - mean([one(critic, row)[0] for row in x[1]])
+    penalty = mean(squares)
+    move(penalty_weight * penalty - gain, critic, "critic")
+    return {"gain": gain, "penalty": penalty}
+
+
+@covers(evaluation.critic_step)
+@pytest.mark.parametrize("weight", [10.0, 0.3])
+def test_independent_critic(weight):
+    def step(nets, opts, x, z):
+        torch.manual_seed(3)
+        return evaluation.critic_step(nets, opts, x, z, weight)
+
+    nets = shaken(nn.ModuleDict({"critic": mlp([2, 6, 1])}))
+    batches = [((normals(s, N, 2), normals(s + 9, N, 2)), normals(s, N, 1)) for s in (0, 1)]
+    compared(step, functools.partial(critic_textbook, penalty_weight=weight), nets, batches, ["critic"])
 
 
 # No step without a textbook
