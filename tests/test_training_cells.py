@@ -23,6 +23,7 @@ CHAPTERS = (
     "08_aae",
     "09_ali",
     "10_regularized_gan",
+    "11_evaluation",
 )
 UNREADABLE = re.compile("cannot be called on meta|Cannot copy out of meta")  # numbers that a fake device does not have
 

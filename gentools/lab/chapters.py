@@ -33,7 +33,7 @@ CHAPTERS = (
     Chapter(8, "aae", "AAE"),
     Chapter(9, "ali", "ALI"),
     Chapter(10, "regularized_gan", "regularized GAN"),
-    Chapter(11, "evaluation", "evaluation", written=False),
+    Chapter(11, "evaluation", "evaluation"),
     Chapter(12, "wgan_gp", "WGAN-GP", written=False),
     Chapter(13, "age", "AGE", written=False),
     Chapter(14, "alpha_gan", "alpha-GAN", written=False),

@@ -192,14 +192,8 @@ def draw_networks(results, config):
             rank = order.index(row) + 1 if row else 0
             color = drawing.shade(rank / rows) if row else "white"
             ranked.fill_between([column - 0.5, column + 0.5], row - 0.5, row + 0.5, color=color, alpha=0.45, lw=0)
-            ranked.text(
-                column,
-                row,
-                f"{short(value)}  ({rank})" if row else short(value),
-                ha="center",
-                va="center",
-                fontsize=8.5,
-            )
+            text = f"{short(value / values[0])} ({rank})" if row else "1"
+            ranked.text(column, row, text, ha="center", va="center", fontsize=8.5)
     ranked.set(xlim=(-0.5, len(NETWORKS) - 0.5), ylim=(rows - 0.5, -0.5), yticks=(), xticks=range(len(NETWORKS)))
     ranked.set_xticklabels(
         [f"Fréchet, {net.removeprefix('MNIST, ')}" for net in NETWORKS], rotation=40, ha="left", fontsize=9

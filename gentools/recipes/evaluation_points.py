@@ -224,6 +224,8 @@ def short(value):
         return "–"
     if abs(value) < 0.005:
         return "0"
+    if abs(value) >= 10_000:
+        return f"{value / 1000:.0f}k"
     return f"{value:.0f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
