@@ -47,8 +47,8 @@ QUESTIONS = {
     "11.Q5": Question(
         "a",
         {
-            "a": "The samples come from the training set, and no other column looks at it (but the pairs at repetitions).",
-            "b": "The copies lie where the data lie, so most balls hold some of them.",
+            "a": "For copies it is 0. No other column looks at the training set.",
+            "b": "It falls only a little, because repetition leaves out a third of the training points.",
             "c": "The critic compares with test rows, and a thousand copies lie nearly as close to these as fresh data do.",
         },
     ),

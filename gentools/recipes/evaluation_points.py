@@ -237,6 +237,7 @@ def draw_faults(results, config):
     table(ax, results, SAMPLERS, METRICS, "the data")
     for row, name in enumerate(SAMPLERS):
         x = results[0]["arrays"][name] / 12.0  # the square of side 10 becomes less than a cell
+        x = x[(x.abs() < 0.47).all(1)]
         pictures.plot(x[:, 0], x[:, 1] + row, ".", ms=0.7, color=COLORS["blue"])
         pictures.axhline(row + 0.5, color="0.8", lw=0.6)
     pictures.set(ylim=(rows - 0.5, -0.5), xlim=(-0.5, 0.5), xticks=(), yticks=range(rows))
