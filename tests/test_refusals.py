@@ -14,6 +14,7 @@ from torch import nn
 
 from gentools import (
     aae,
+    age,
     ali,
     conditional_gan,
     conditional_vae,
@@ -180,6 +181,17 @@ CASES = {
     "aae.usual_objective": case(aae.usual_objective, {"p_joint": W.p_xz, "q_joint": W.q_xz}),
     "aae.petals": case(aae.petals, {"noise": normal(N, 3), "c": Y}),
     "aae.swiss_roll": case(aae.swiss_roll, {"noise": normal(N, 3), "c": Y}),
+    "age.pushed": case(age.pushed, {"p_x": W.p_x, "p_z_given_x": W.p_z_given_x}),
+    "age.value": case(age.value, {"p_z": P, "q_bar": Q, "q_z": OLD}),
+    "age.moment_kl": case(age.moment_kl, {"mean": normal(5), "variance": normal(5).exp()}),
+    "age.full_moment_kl": case(age.full_moment_kl, {"mean": normal(2), "cov": covariances(2)}),
+    "age.published_kl": case(age.published_kl, {"mean": normal(5), "variance": normal(5).exp()}),
+    "age.linear_value": case(
+        age.linear_value,
+        {"encoder": normal(3, 2), "p_cov": covariances(2), "q_cov": covariances(2), "shift": normal(2)},
+        ["p_cov", "q_cov", "shift"],
+    ),
+    "age.variance_ratios": case(age.variance_ratios, {"p_cov": covariances(2), "q_cov": covariances(2)}),
     "aae.split_kl_term": case(
         aae.split_kl_term, {"mean": CODE, "log_variance": CODE, "noise": NOISE}, log_prior=aae.log_normal_prior
     ),

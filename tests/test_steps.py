@@ -22,6 +22,7 @@ from torch.nn.functional import logsigmoid
 import gentools
 from gentools import (
     aae,
+    age,
     ali,
     alpha_gan,
     conditional_gan,
@@ -50,6 +51,7 @@ RATES = {
     "players": 0.13,
     "judge": 0.19,
     "critic": 0.02,
+    "encoder": 0.017,
 }
 
 
@@ -519,6 +521,45 @@ def test_aae(weight, noisy, labeled):
     step = functools.partial(aae.step, **settings, **{} if weight is None else {"weight": weight})
     textbook = functools.partial(aae_textbook, weight=1.0 if weight is None else weight, noisy=noisy, labeled=labeled)
     compared(step, textbook, nets, batches, ["discriminator", "autoencoder"])
+
+
+def age_delta(codes):
+    """Sum of (v + m^2 - 1 - log v)/2 over the numbers of the codes, each v over n - 1."""
+    total = 0.0
+    for values in zip(*codes, strict=True):
+        m = mean(values)
+        v = sum((a - m) ** 2 for a in values) / (len(values) - 1)
+        total = total + (v + m**2 - 1 - torch.log(v)) / 2
+    return total
+
+
+def age_textbook(nets, x, z, data_weight, code_weight):
+    def unit(row):
+        return row / torch.sqrt(sum(a**2 for a in row))
+
+    def encoded(row):
+        return unit(nets["encoder"].net(row))
+
+    codes = [encoded(row) for row in x]
+    v = age_delta([encoded(nets["generator"](unit(noise[0]))) for noise in z]) - age_delta(codes)
+    errors = [mean(abs(row - nets["generator"](code))) for row, code in zip(x, codes, strict=True)]
+    move(data_weight * mean(errors) - v, nets["encoder"], "encoder")
+    for i in range(1, z.shape[1]):
+        again = [encoded(nets["generator"](unit(noise[i]))) for noise in z]
+        apart = mean([1 - sum(a * b for a, b in zip(unit(noise[i]), c, strict=True)) for noise, c in zip(z, again)])
+        move(age_delta(again) + code_weight * apart, nets["generator"], "generator")
+    return {"V": v, "data error": mean(errors), "code error": apart}
+
+
+@covers(age.step)
+@pytest.mark.parametrize("draws", [2, 3])
+@pytest.mark.parametrize("weights", [None, (2.5, 1.7)])
+def test_age(weights, draws):
+    nets = shaken(age.networks(0, 4, (3,), 2))
+    batches = [(uniforms(s, N, 4), normals(s + 10, N, draws, 2)) for s in (1, 2)]
+    given = {} if weights is None else {"data_weight": weights[0], "code_weight": weights[1]}
+    textbook = functools.partial(age_textbook, **given or {"data_weight": 10.0, "code_weight": 1000.0})
+    compared(functools.partial(age.step, **given), textbook, nets, batches, ["encoder", *["generator"] * (draws - 1)])
 
 
 CENTER = torch.tensor([1.0, -0.5], dtype=torch.float64)

@@ -1,0 +1,248 @@
+"""Chapter 13: the encoder-generator game against scipy, quadrature, optimizers and simulation."""
+
+import itertools
+import math
+
+import pytest
+import scipy.linalg
+import scipy.optimize
+import scipy.special
+import scipy.stats
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gentools import age
+from gentools.lab import worlds
+from gentools.lab.divergences import expected_kl, gaussian_kl, kl
+from gentools.lab.randomness import generator
+
+# The joints
+
+
+def reversed_encoder(joint):
+    """p(x|z) as rows per code (k, n), from a joint (n, k)."""
+    return (joint / joint.sum(0)).T
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000))
+def test_the_codes_lose_what_the_joint_keeps(seed):
+    """KL(q || p) splits into the codes' divergence and what they do not tell; V differs by a term in the prior."""
+    w = worlds.table(seed)
+    p_z, q_bar = (age.pushed(law, w.p_z_given_x) for law in (w.p_x, w.q_x))
+    p_joint, q_joint = (law[:, None] * w.p_z_given_x for law in (w.p_x, w.q_x))
+    lost = expected_kl(q_bar, reversed_encoder(q_joint), reversed_encoder(p_joint))
+    assert torch.isclose(kl(w.q_x, w.p_x), kl(q_bar, p_z) + lost, atol=1e-12)
+    extra = ((q_bar - p_z) * (p_z / w.q_z).log()).sum()
+    assert torch.isclose(age.value(p_z, q_bar, w.q_z), kl(q_bar, p_z) + extra, atol=1e-12)
+
+
+# Delta
+
+
+def test_delta_is_the_divergence_of_the_fitted_gaussian():
+    codes = 3 + 2 * torch.randn(50, 3, generator=generator(0, "codes"), dtype=torch.float64)
+    mean, variance = codes.mean(0), codes.var(0)
+    exact = gaussian_kl(mean, torch.diag(variance), 0 * mean, torch.eye(3).double())
+    assert torch.isclose(age.delta(codes), exact) and torch.isclose(age.moment_kl(mean, variance), exact)
+    assert torch.isclose(age.full_moment_kl(mean, torch.diag(variance)), exact)
+    cov = codes.T.cov()
+    assert torch.isclose(age.full_moment_kl(mean, cov), gaussian_kl(mean, cov, 0 * mean, torch.eye(3).double()))
+
+
+@pytest.mark.parametrize("n", [2, 3, 8, 64])
+def test_the_floor_of_a_batch_is_what_draws_of_the_prior_score(n):
+    codes = torch.randn(20_000, n, generator=generator(n, "floor"), dtype=torch.float64)
+    variance, mean = torch.var_mean(codes, 1)
+    each = (variance + mean**2 - 1 - variance.log()) / 2
+    error = float(each.std()) / len(each) ** 0.5
+    assert float(age.batch_floor(n)) == pytest.approx(float(each.mean()), abs=5 * error)
+
+
+def test_the_floor_of_a_batch_by_quadrature_and_its_rate():
+    n = 9
+    log_mean, _ = scipy.integrate.quad(lambda s: math.log(s / (n - 1)) * scipy.stats.chi2.pdf(s, n - 1), 0, 200)
+    assert float(age.batch_floor(n)) == pytest.approx((1 / n - log_mean) / 2, abs=1e-8)
+    assert float(age.batch_floor(4000)) * 4000 == pytest.approx(1, abs=1e-3)
+    assert float(age.batch_floor(64)) == pytest.approx(0.0158, abs=1e-4)
+
+
+def test_the_published_form_doubles_the_logarithm():
+    mean, variance = torch.tensor([0.0, 0.3]).double(), torch.tensor([0.25, 2.0]).double()
+    wanted = sum((v**2 + m**2) / 2 - math.log(v) - 0.5 for m, v in zip([0.0, 0.3], [0.25, 2.0], strict=True))
+    assert float(age.published_kl(mean, variance)) == pytest.approx(wanted)
+    assert torch.isclose(age.published_kl(mean, variance), age.moment_kl(mean, variance**2))
+    one = torch.tensor([0.25]).double()
+    assert float(age.published_kl(0 * one, one)) == pytest.approx(0.9175, abs=1e-4)
+    assert float(age.moment_kl(0 * one, one)) == pytest.approx(0.3181, abs=1e-4)
+
+
+# Gaussians
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000))
+def test_no_whitening_encoder_beats_the_kl_and_one_reaches_it(seed):
+    w = worlds.gaussian(seed)
+    shift = w.q_x_mean - w.p_x_mean
+    exact = gaussian_kl(w.q_x_mean, w.q_x_cov, w.p_x_mean, w.p_x_cov)
+    _, best = age.variance_ratios(w.p_x_cov, w.q_x_cov)
+    assert torch.allclose(best @ w.p_x_cov @ best.T, torch.eye(w.n).double(), atol=1e-8)
+    assert torch.isclose(age.linear_value(best, w.p_x_cov, w.q_x_cov, shift), exact, atol=1e-8)
+    for _ in range(20):
+        turn = torch.linalg.qr(torch.randn(w.n, w.n, generator=w.rng, dtype=torch.float64)).Q
+        assert age.linear_value(turn @ best, w.p_x_cov, w.q_x_cov, shift) <= exact + 1e-9
+
+
+def test_free_rows_copy_one_direction():
+    """An optimizer over rows of unit variance under the data, against the generalized eigenvalues of scipy."""
+    w = worlds.gaussian(3, smallest=3)
+    values = scipy.linalg.eigh(w.q_x_cov.numpy(), w.p_x_cov.numpy(), eigvals_only=True)
+    assert torch.allclose(age.variance_ratios(w.p_x_cov, w.q_x_cov)[0], torch.from_numpy(values))
+    most = max(float(age.bend(torch.tensor(r))) for r in values)
+
+    def loss(flat):
+        rows = torch.from_numpy(flat).reshape(3, 3)
+        rows = rows / (rows @ w.p_x_cov * rows).sum(1, keepdim=True).sqrt()
+        return -float(age.linear_value(rows, w.p_x_cov, w.q_x_cov, torch.zeros(3).double()))
+
+    starts = torch.randn(12, 9, generator=generator(0, "starts"), dtype=torch.float64).numpy()
+    found = max(-scipy.optimize.minimize(loss, start).fun for start in starts)
+    assert found == pytest.approx(3 * most, rel=1e-4)
+
+
+def test_the_value_on_a_line_is_that_of_the_gaussians_and_has_no_best_encoder():
+    e, w, v = (torch.tensor(s).double() for s in (0.7, 1.3, 2.2))
+    zero, one = torch.zeros(1).double(), torch.eye(1).double()
+    pushed = [gaussian_kl(zero, e**2 * s * one, zero, one) for s in (w**2, v)]
+    assert torch.isclose(age.line_value(e, w, v), pushed[0] - pushed[1])
+    wide = [float(age.line_value(torch.tensor(e).double(), w=v.sqrt() * 2, v=v)) for e in (1.0, 10.0, 100.0)]
+    assert wide[0] < wide[1] < wide[2] and wide[2] > 1e4
+    narrow = [float(age.line_value(torch.tensor(e).double(), w=(v / 2).sqrt(), v=v)) for e in (1.0, 0.1, 1e-4)]
+    assert narrow[0] < narrow[1] < narrow[2] == pytest.approx(math.log(2) / 2, abs=1e-6)
+
+
+def test_the_line_game_follows_its_gradients_and_settles_where_the_laws_agree():
+    e, w = torch.tensor([0.9, 1.2]).double().requires_grad_().unbind()
+    v = torch.tensor(1.7).double()
+    slope = torch.autograd.grad(age.line_value(e, w, v), (e, w))
+    moved = age.line_simultaneous(e, w, v, 0.1)
+    assert torch.isclose(moved[0] - e, 0.1 * slope[0]) and torch.isclose(moved[1] - w, -0.1 * slope[1])
+    state = (e.detach(), w.detach())
+    for _ in range(2000):
+        state = age.line_simultaneous(*state, v, 0.05)
+    assert torch.allclose(torch.stack(state), torch.stack([v**-0.5, v**0.5]), atol=1e-8)
+    assert float(age.growth(v, 0.05)) < 1 < float(age.growth(v, 0.5))
+
+
+def test_an_event_is_seen_by_its_first_two_moments():
+    for a, b in itertools.product((0.04, 0.3, 0.5, 0.9), repeat=2):
+        high, low = math.sqrt((1 - a) / a), -math.sqrt(a / (1 - a))  # mean 0 and variance 1 under the data
+        mean = b * high + (1 - b) * low
+        variance = b * high**2 + (1 - b) * low**2 - mean**2
+        exact = age.moment_kl(torch.tensor([mean]), torch.tensor([variance]))
+        found = float(age.event_value(torch.tensor(a).double(), torch.tensor(b).double()))
+        assert found == pytest.approx(float(exact), abs=1e-5)
+        assert (found > 1e-9) == (a != b)
+    tiny = [float(age.event_value(torch.tensor(0.5).double(), torch.tensor(b).double())) for b in (1e-4, 1e-6)]
+    assert tiny[1] - tiny[0] == pytest.approx(math.log(100) / 2, abs=1e-3)  # -log(b)/2
+
+
+# The sphere
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 64])
+def test_codes_on_the_sphere_pay_for_log_variances_alone(k):
+    codes = age.on_sphere(torch.randn(400, k, generator=generator(k, "sphere"), dtype=torch.float64))
+    assert torch.allclose(codes.norm(dim=1), torch.ones(400).double())
+    variance, mean = torch.var_mean(codes, 0, correction=0)
+    paid = age.moment_kl(mean, variance)
+    assert torch.isclose(paid, (1 - k - variance.log().sum()) / 2)
+    assert paid >= k * age.sphere_floor(k) - 1e-12
+    corners = torch.cat([torch.eye(k), -torch.eye(k)]).double()
+    variance, mean = torch.var_mean(corners, 0, correction=0)
+    assert float(age.moment_kl(mean, variance)) == pytest.approx(k * age.sphere_floor(k), abs=1e-12)
+
+
+def test_the_floors_that_the_text_prints():
+    assert age.sphere_floor(64) == pytest.approx(1.587, abs=1e-3)
+    assert age.sphere_floor(128) == pytest.approx(1.930, abs=1e-3)
+    share = torch.full((128,), 1 / 128).double()
+    assert float(age.published_kl(0 * share, share)) / 128 == pytest.approx(4.352, abs=1e-3)
+
+
+# Networks
+
+
+def game(seed=0, draws=2):
+    nets = age.networks(seed, hidden=(16, 16)).double()
+    opts = {name: torch.optim.SGD(net.parameters(), 0.01) for name, net in nets.items()}
+    rng = generator(seed, "batch")
+    x = torch.randn(20, 2, generator=rng, dtype=torch.float64)
+    return nets, opts, x, torch.randn(20, draws, 3, generator=rng, dtype=torch.float64)
+
+
+def test_a_step_moves_each_player_down_its_own_loss():
+    nets, opts, x, z = game()
+    encoder, generator_ = nets["encoder"], nets["generator"]
+    first, second = z[:, 0] / z[:, 0].norm(dim=1)[:, None], z[:, 1] / z[:, 1].norm(dim=1)[:, None]
+    zero, one = torch.zeros(3).double(), torch.eye(3).double()
+
+    def fitted(codes):
+        return gaussian_kl(codes.mean(0), torch.diag(codes.var(0)), zero, one)
+
+    codes = encoder(x)
+    value = fitted(encoder(generator_(first))) - fitted(codes)
+    error = (x - generator_(codes)).abs().mean()
+    slopes = torch.autograd.grad(5 * error - value, list(encoder.parameters()))
+    wanted = [p.detach() - 0.01 * slope for p, slope in zip(encoder.parameters(), slopes, strict=True)]
+    before = [p.detach().clone() for p in generator_.parameters()]
+    found = age.step(nets, opts, x, z, data_weight=5.0, code_weight=7.0)
+    assert torch.isclose(found["V"], value) and torch.isclose(found["data error"], error)
+    assert all(torch.allclose(p, q) for p, q in zip(encoder.parameters(), wanted, strict=True))
+
+    after = [p.detach().clone() for p in generator_.parameters()]
+    with torch.no_grad():  # the generator as it was, with the encoder that has moved
+        for p, old in zip(generator_.parameters(), before, strict=True):
+            p.copy_(old)
+    again = encoder(generator_(second))
+    apart = 1 - torch.cosine_similarity(second, again).mean()
+    slopes = torch.autograd.grad(fitted(again) + 7 * apart, list(generator_.parameters()))
+    assert torch.isclose(found["code error"], apart)
+    assert all(torch.allclose(p, q - 0.01 * s) for p, q, s in zip(after, before, slopes, strict=True))
+    assert all(p.requires_grad for p in nets.parameters())
+
+
+def test_the_generator_takes_a_step_for_each_further_draw():
+    moved = []
+    for draws in (1, 2, 3):
+        nets, opts, x, z = game(draws=draws)
+        before = nets["generator"][0].weight.detach().clone()
+        if draws == 1:
+            with pytest.raises(ValueError, match="at least two draws"):
+                age.step(nets, opts, x, z)
+            continue
+        age.step(nets, opts, x, z, code_weight=0.0)
+        moved.append(float((nets["generator"][0].weight - before).norm().detach()))
+    assert moved[1] > 1.2 * moved[0] > 0
+
+
+def test_samples_and_reconstructions_pass_through_the_sphere():
+    nets = age.networks(0, pixels=6, hidden=(8,), latent=4)
+    z = torch.randn(5, 4, generator=generator(0, "z"))
+    assert torch.allclose(age.sample(nets, z), age.sample(nets, 7 * z), atol=1e-6)
+    x = torch.rand(5, 1, 2, 3, generator=generator(0, "x"))
+    assert age.rebuilt(nets, x).shape == (5, 6)
+    assert torch.allclose(nets["encoder"](x).norm(dim=1), torch.ones(5))
+
+
+def test_bad_input_is_refused():
+    with pytest.raises(ValueError, match="variance"):
+        age.delta(torch.randn(1, 3))
+    with pytest.raises(ValueError, match="at least two codes"):
+        age.batch_floor(1)
+    with pytest.raises(ValueError, match="dimension"):
+        age.sphere_floor(0)
+    with pytest.raises(ValueError, match="positive"):
+        age.moment_kl(torch.zeros(2), torch.tensor([1.0, 0.0]))
