@@ -1,0 +1,249 @@
+"""Questions and exercises of chapter 13."""
+
+import itertools
+import math
+
+import torch
+from torch import nn
+
+from gentools.exercises.steps import same_players
+from gentools.lab import worlds
+from gentools.lab.networks import mlp
+from gentools.lab.quiz import Exercise, Question, Wrong
+from gentools.lab.randomness import generator
+
+QUESTIONS = {
+    "13.Q1": Question(
+        "b",
+        {
+            "a": "The generator makes the samples. Somebody else has to find them out.",
+            "b": "It is applied to data and to samples, and the two clouds of codes are compared.",
+            "c": "Errors of reconstruction keep the two networks inverse to each other. They do not compare the two laws.",
+        },
+    ),
+    "13.Q2": Question(
+        "c",
+        {
+            "a": "Many laws share their means and covariances with the data.",
+            "b": "A wide law can have the support of the data and other variances, which a linear encoder sees.",
+            "c": "Means and variances of linear codes are made of means and covariances alone.",
+        },
+    ),
+    "13.Q3": Question(
+        "a",
+        {
+            "a": "The squares of 64 coordinates sum to 1, so their variances cannot all be near 1.",
+            "b": "Then each coordinate would have the variance 1, and the squared length of a code the mean 64.",
+            "c": "A KL divergence is never negative.",
+        },
+    ),
+    "13.Q4": Question(
+        "a",
+        {
+            "a": "The generator's own curvature, from the logarithm, draws the orbit in. Equation (13.9) has the rate.",
+            "b": "No best encoder is needed for that: both players only follow their slopes, and those lead to the cross.",
+            "c": "That is what two players do whose gains are linear. Here the generator's is curved.",
+        },
+    ),
+    "13.Q7": Question(
+        "b",
+        {
+            "a": "It grows without end only if the samples are wider than the data.",
+            "b": "The encoder shrinks every code, and the value rises toward the limit. No encoder reaches it.",
+            "c": "This is the value at the encoder that whitens the data. A smaller one gives more.",
+        },
+    ),
+    "13.Q8": Question(
+        "c",
+        {
+            "a": "The direction is the other one: the codes of samples stand first.",
+            "b": "That is what a discriminator's game gives. Here no mixture of the two laws occurs.",
+            "c": "Equation (13.6). Whitened data have the divergence 0, and the divergence of the samples' codes is left.",
+        },
+    ),
+    "13.Q9": Question(
+        "a",
+        {
+            "a": "The published value at v is the right one at v squared, and the square of 1 is 1.",
+            "b": "Set the slope of v^2/2 - log v to 0.",
+            "c": "The logarithm still goes to infinity at 0, and the square at infinity.",
+        },
+    ),
+    "13.Q10": Question(
+        "b",
+        {
+            "a": "(13.5) has none: its value grows without end or toward an encoder of 0.",
+            "b": "The discriminator's is Bayes' rule. The encoder has none inside, see (13.5), so other terms must hold it.",
+            "c": "Bayes' rule gives the discriminator one.",
+        },
+    ),
+    "13.Q11": Question(
+        "c",
+        {
+            "a": "The chain rule leaves a second term, and that is not negative.",
+            "b": "Only if the codes keep all that tells the two laws apart.",
+            "c": "By (13.1) the two differ by a mean of divergences.",
+        },
+    ),
+}
+
+
+def check_least(answer):
+    for k, radius in ((3, 1.0), (16, 4.0), (16, 2.0), (64, 20.0)):
+        variance = radius**2 / k
+        truth, got = (variance - 1 - math.log(variance)) / 2, float(answer(k, radius))
+        if abs(got - truth) > 1e-9:
+            raise Wrong(f"In {k} dimensions with radius {radius:g} it should be {truth:.4f} nats, not {got:.4f}.")
+
+
+def solve_least(k, radius):
+    variance = radius**2 / k  # equal shares of the squared length, means 0
+    return (variance - 1 - math.log(variance)) / 2
+
+
+PLACES, SHARES = torch.tensor([-2.0, -1.0, 0.0, 1.0, 2.0]).double(), torch.tensor([0.1, 0.2, 0.4, 0.2, 0.1]).double()
+
+
+def check_blind(answer):
+    q = torch.as_tensor(answer, dtype=torch.float64)
+    if q.shape != PLACES.shape:
+        raise Wrong(f"Give five probabilities, for x = -2, -1, 0, 1, 2. The shape of yours is {tuple(q.shape)}.")
+    if (q < 0).any() or abs(q.sum() - 1) > 1e-6:
+        raise Wrong("Probabilities are not negative and sum to 1.")
+    mean, variance = (q * PLACES).sum(), (q * PLACES**2).sum() - (q * PLACES).sum() ** 2
+    if abs(mean) > 1e-6 or abs(variance - 1.2) > 1e-6:
+        raise Wrong(
+            f"Your law has mean {mean:.3f} and variance {variance:.3f}; an encoder that is linear sees that. "
+            "The data have 0 and 1.2."
+        )
+    if (q - SHARES).abs().max() < 0.05:
+        raise Wrong("This is the law of the data, or nearly. Some probability should differ by at least 0.05.")
+
+
+def solve_blind():
+    return [0.15, 0.0, 0.7, 0.0, 0.15]  # the variance is 4 * 0.3, as 4 * 0.2 + 1 * 0.4
+
+
+def check_biased(answer):
+    for n in (2, 5, 16, 64):
+        half = torch.tensor((n - 1) / 2, dtype=torch.float64)
+        truth = float((math.log(n / 2) - torch.digamma(half)) / 2)
+        got = float(answer(n))
+        if abs(got - truth) > 1e-9:
+            raise Wrong(f"For n = {n} the mean is {truth:.6f} nats, not {got:.6f}.")
+
+
+def solve_biased(n):
+    # v / ((n-1)/n) is what (13.11) has: E v = (n-1)/n, E m^2 = 1/n, and log v is smaller by log n/(n-1)
+    return 0.5 * (math.log(n / 2) - torch.digamma(torch.tensor((n - 1) / 2, dtype=torch.float64)).item())
+
+
+def check_event(answer):
+    for seed in range(20):
+        w = worlds.table(seed)
+        truth, got = float(solve_event(w.p_x, w.q_x)), float(answer(w.p_x, w.q_x))
+        if abs(got - truth) > 1e-8:
+            raise Wrong(f"In world {seed} the best set gives V = {truth:.6f} nats, not {got:.6f}.")
+
+
+def solve_event(p_x, q_x):
+    found = []
+    for size in range(1, len(p_x)):
+        for chosen in itertools.combinations(range(len(p_x)), size):
+            a, b = p_x[list(chosen)].sum(), q_x[list(chosen)].sum()
+            ratio, square = b * (1 - b) / (a * (1 - a)), (b - a) ** 2 / (a * (1 - a))
+            found.append((ratio + square - 1 - ratio.log()) / 2)
+    return torch.stack(found).max().item()
+
+
+def full_game(seed):
+    """Small networks for points in the plane with two codes, an optimizer for each, and a batch."""
+    rng = generator(seed, "13.E5")
+    nets = nn.ModuleDict({"encoder": mlp([2, 8, 2], nn.Tanh, generator=rng)})
+    nets["generator"] = mlp([2, 8, 2], nn.Tanh, generator=rng)
+    nets = nets.double()
+    opts = {name: torch.optim.SGD(net.parameters(), 0.05) for name, net in nets.items()}
+    x, z = torch.randn(2, 12, 2, generator=rng, dtype=torch.float64)
+    for parameter in nets.parameters():  # gradients left over from before, which must not count
+        parameter.grad = torch.ones_like(parameter)
+    return nets, opts, (x, z)
+
+
+def check_full_step(answer):
+    same_players(answer, solve_full_step, full_game)
+
+
+def solve_full_step(nets, opts, x, z):
+    encoder, generator = nets["encoder"], nets["generator"]
+
+    def full(codes):
+        mean, cov = codes.mean(0), codes.T.cov()
+        return (cov.trace() + mean @ mean - len(mean) - torch.logdet(cov)) / 2
+
+    codes = encoder(x)
+    value = full(encoder(generator(z).detach())) - full(codes)
+    e_loss = (x - generator(codes)).square().sum(1).mean() - value
+    opts["encoder"].zero_grad()
+    e_loss.backward()
+    opts["encoder"].step()
+
+    again = encoder(generator(z))
+    g_loss = full(again) + (z - again).square().sum(1).mean()
+    opts["generator"].zero_grad()
+    g_loss.backward()
+    opts["generator"].step()
+    return e_loss, g_loss
+
+
+EXERCISES = {
+    "13.E1": Exercise(
+        check=check_least,
+        hints=(
+            "The squares of a code sum to the squared radius, so the variances plus squared means do.",
+            "The means only take away from the variances. How are logarithms of numbers with a given sum largest in sum?",
+            "All variances are radius^2/k. Put that into (v + m^2 - 1 - log v)/2.",
+        ),
+        solution=solve_least,
+        gives="number",
+    ),
+    "13.E2": Exercise(
+        check=check_blind,
+        hints=(
+            "A linear encoder sees mean and variance. Which are those of the data?",
+            "Keep the law symmetric, so that its mean stays 0. Then 8 q(2) + 2 q(1) is the variance.",
+            "Take all probability from -1 and 1, and share it between the ends and the middle.",
+        ),
+        solution=solve_blind,
+    ),
+    "13.E3": Exercise(
+        check=check_biased,
+        hints=(
+            "Follow (13.11): the means of v, of m^2 and of log v are needed.",
+            "The new variance is (n - 1)/n times the old one. What happens to its mean and to its logarithm?",
+            "E v + E m^2 = 1 exactly, so only minus half the mean of log v is left: psi((n-1)/2) + log 2/n.",
+        ),
+        solution=solve_biased,
+        gives="number",
+    ),
+    "13.E4": Exercise(
+        check=check_event,
+        hints=(
+            "There are finitely many sets. For each, a and b are two sums.",
+            "A set and its complement give the same value, and the empty set none.",
+            "itertools.combinations lists the sets of each size; put a and b of each into (13.8) and take the largest.",
+        ),
+        solution=solve_event,
+        gives="number",
+    ),
+    "13.E5": Exercise(
+        check=check_full_step,
+        hints=(
+            "Codes (n, k) have the covariance codes.T.cov(). The divergence is half of tr C + |m|^2 - k - log det C.",
+            "The encoder descends its error minus V, and V is the divergence of the samples' codes minus that of the data's.",
+            "Samples are detached in the encoder's turn. Then clear the generator's gradients, encode new samples with the "
+            "encoder as it is now, and move the generator alone.",
+        ),
+        solution=solve_full_step,
+        gives=2,
+    ),
+}
