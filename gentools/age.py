@@ -173,6 +173,13 @@ def networks(seed, pixels=2, hidden=(128, 128), latent=3):
     )
 
 
+def image_networks(seed, pixels=64, hidden=(128, 128), latent=10):
+    """`networks` whose generator ends in a sigmoid, for images with gray values in [0, 1]."""
+    nets = networks(seed, pixels, hidden, latent)
+    nets["generator"] = nn.Sequential(nets["generator"], nn.Sigmoid())
+    return nets
+
+
 def step(nets, opts, x, z, data_weight=10.0, code_weight=1000.0):
     """One step of the encoder, then one of the generator for each further draw of noise (AGE, algorithm 1).
 
@@ -195,6 +202,28 @@ def step(nets, opts, x, z, data_weight=10.0, code_weight=1000.0):
             again = encoder(generator(draw))
             code_error = 1 - (draw * again).sum(1).mean()  # both have length 1
             descend(opts["generator"], delta(again) + code_weight * code_error)
+    return {"V": v.detach(), "data error": data_error.detach(), "code error": code_error.detach()}
+
+
+def joint_step(nets, opts, x, z, data_weight=1000.0, code_weight=1000.0, value_weight=1.0):
+    """`step` in which the generator, too, descends the data error. Not the paper's: there each player has one error.
+
+    x: data (n, d). z: noise (n, 2, k), one draw for each player. value_weight: of V in both players' losses; with 0
+    there is no game, and what is left is an autoencoder of both data and codes.
+    """
+    encoder, generator = nets["encoder"], nets["generator"]
+    for_encoder, for_generator = map(on_sphere, z.unbind(1))  # (n, k) each
+    with frozen(generator):
+        codes = encoder(x)
+        v = delta(encoder(generator(for_encoder))) - delta(codes)
+        data_error = (x.flatten(1) - generator(codes)).abs().mean()
+        descend(opts["encoder"], data_weight * data_error - value_weight * v)
+
+    with frozen(encoder):
+        again = encoder(generator(for_generator))
+        code_error = 1 - (for_generator * again).sum(1).mean()
+        back = (x.flatten(1) - generator(encoder(x))).abs().mean()
+        descend(opts["generator"], value_weight * delta(again) + code_weight * code_error + data_weight * back)
     return {"V": v.detach(), "data error": data_error.detach(), "code error": code_error.detach()}
 
 

@@ -551,6 +551,36 @@ def age_textbook(nets, x, z, data_weight, code_weight):
     return {"V": v, "data error": mean(errors), "code error": apart}
 
 
+def joint_age_textbook(nets, x, z, data_weight, code_weight, value_weight):
+    def unit(row):
+        return row / torch.sqrt(sum(a**2 for a in row))
+
+    def encoded(row):
+        return unit(nets["encoder"].net(row))
+
+    def data_errors():
+        return mean([mean(abs(row - nets["generator"](encoded(row)))) for row in x])
+
+    v = age_delta([encoded(nets["generator"](unit(noise[0]))) for noise in z]) - age_delta([encoded(row) for row in x])
+    before = data_errors()
+    move(data_weight * before - value_weight * v, nets["encoder"], "encoder")
+    again = [encoded(nets["generator"](unit(noise[1]))) for noise in z]
+    apart = mean([1 - sum(a * b for a, b in zip(unit(noise[1]), c, strict=True)) for noise, c in zip(z, again)])
+    loss = value_weight * age_delta(again) + code_weight * apart + data_weight * data_errors()
+    move(loss, nets["generator"], "generator")
+    return {"V": v, "data error": before, "code error": apart}
+
+
+@covers(age.joint_step)
+@pytest.mark.parametrize("weights", [None, (2.5, 1.7, 0.6)])
+def test_joint_age(weights):
+    nets = shaken(age.networks(0, 4, (3,), 2))
+    batches = [(uniforms(s, N, 4), normals(s + 10, N, 2, 2)) for s in (1, 2)]
+    given = dict(zip(("data_weight", "code_weight", "value_weight"), weights or (1000.0, 1000.0, 1.0), strict=True))
+    step = functools.partial(age.joint_step, **given) if weights else age.joint_step
+    compared(step, functools.partial(joint_age_textbook, **given), nets, batches, ["encoder", "generator"])
+
+
 @covers(age.step)
 @pytest.mark.parametrize("draws", [2, 3])
 @pytest.mark.parametrize("weights", [None, (2.5, 1.7)])

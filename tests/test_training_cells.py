@@ -24,6 +24,7 @@ CHAPTERS = (
     "09_ali",
     "10_regularized_gan",
     "11_evaluation",
+    "13_age",
 )
 UNREADABLE = re.compile("cannot be called on meta|Cannot copy out of meta")  # numbers that a fake device does not have
 

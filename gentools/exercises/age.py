@@ -1,16 +1,21 @@
 """Questions and exercises of chapter 13."""
 
+import functools
 import itertools
 import math
 
 import torch
 from torch import nn
 
+from gentools import age
 from gentools.exercises.steps import same_players
-from gentools.lab import worlds
+from gentools.lab import data, worlds
 from gentools.lab.networks import mlp
+from gentools.lab.optim import adam
 from gentools.lab.quiz import Exercise, Question, Wrong
 from gentools.lab.randomness import generator
+from gentools.lab.stream import Stream
+from gentools.lab.training import train
 
 QUESTIONS = {
     "13.Q1": Question(
@@ -43,6 +48,22 @@ QUESTIONS = {
             "a": "The generator's own curvature, from the logarithm, draws the orbit in. Equation (13.9) has the rate.",
             "b": "No best encoder is needed for that: both players only follow their slopes, and those lead to the cross.",
             "c": "That is what two players do whose gains are linear. Here the generator's is curved.",
+        },
+    ),
+    "13.Q5": Question(
+        "a",
+        {
+            "a": "Without V nothing compares samples with data. The generator brings codes back, whatever it shows for them.",
+            "b": "The two errors are as small without V. But neither of them looks at what a sample looks like.",
+            "c": "V competes with the errors for both networks. It is also the only term that compares samples with data.",
+        },
+    ),
+    "13.Q6": Question(
+        "b",
+        {
+            "a": "For that the generator would have to jump from one tight mode to the next.",
+            "b": "The moments of the codes agree, and that is all that V asks. Threads between the modes do not show in it.",
+            "c": "On the ring the encoder does not win: the two clouds of codes have equal moments.",
         },
     ),
     "13.Q7": Question(
@@ -195,6 +216,36 @@ def solve_full_step(nets, opts, x, z):
     return e_loss, g_loss
 
 
+@functools.lru_cache(maxsize=64)
+def small_run(data_weight):
+    """V at the end, and the mean error of rebuilt images, after 300 steps of a small network on the digits."""
+    images, _ = data.digits()
+    nets = age.image_networks(0, 64, (64, 64), 6)
+    opts = {name: adam(net.parameters(), 3e-3, (0.5, 0.999)) for name, net in nets.items()}
+    step, steps = functools.partial(age.joint_step, data_weight=data_weight), 300
+    history = train(step, nets, opts, Stream(images, 64, (2, 6)), steps, 0, schedule=lambda t: 1 - t / steps)
+    x = images.float() / 255
+    return float(history["V"][-50:].mean()), float((age.rebuilt(nets, x) - x.flatten(1)).abs().mean())
+
+
+def check_broken(answer):
+    if any(weight.shape != () or weight < 0 for weight in answer):
+        raise Wrong("Give two numbers that are not negative: the weight that breaks and the weight that mends.")
+    broken, mended = (float(weight) for weight in answer)
+    _, error = small_run(broken)
+    if error < 0.2:
+        raise Wrong(f"With weight {broken:g} images are rebuilt with the mean error {error:.3f}; that is not broken.")
+    value, error = small_run(mended)
+    if error > 0.14:
+        raise Wrong(f"With weight {mended:g} images are rebuilt with the mean error {error:.3f}; 0.14 is allowed.")
+    if abs(value) > 3:
+        raise Wrong(f"With weight {mended:g} V ends at {value:.1f} nats; one player has won.")
+
+
+def solve_broken():
+    return 10.0, 1000.0  # V outweighs the error; the error outweighs V
+
+
 EXERCISES = {
     "13.E1": Exercise(
         check=check_least,
@@ -244,6 +295,16 @@ EXERCISES = {
             "encoder as it is now, and move the generator alone.",
         ),
         solution=solve_full_step,
+        gives=2,
+    ),
+    "13.E6": Exercise(
+        check=check_broken,
+        hints=(
+            "The encoder has one loss with two terms. Which of them wins if the weight is small?",
+            "V is a sum over the coordinates of a code and can be tens of nats; a mean error per pixel is at most 1.",
+            "Try the published weight, and a hundred times it.",
+        ),
+        solution=solve_broken,
         gives=2,
     ),
 }

@@ -1,197 +1,296 @@
-"""Experiments of chapter 13: the encoder-generator game on a line, what its divergence reads, and networks."""
+"""Experiments of chapter 13 with networks, on digits and on tight modes (13.4, 13.5); age_exact holds the exact ones."""
 
+import functools
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
-from gentools import age
+from gentools import age, evaluation
+from gentools.lab.networks import classifier
 from gentools.lab.randomness import generator
-from gentools.recipes import Recipe
-from gentools.recipes.shared import arms, diagrams, drawing
+from gentools.recipes import Recipe, age_exact
+from gentools.recipes.shared import arms, drawing, judging, verdicts
 from gentools.recipes.shared.drawing import Look
+from gentools.recipes.shared.fitting import adams, fit
+from gentools.recipes.shared.pictures import labeled
+from gentools.recipes.shared.points import DRAWN, RING, Points, chance, score
 
-# 13.1 One encoder, two laws
-
-
-def draw_flow():
-    """Data to codes and back, the prior to samples and their codes; the two laws of codes are compared with the prior."""
-    fig, ax = diagrams.canvas((8.4, 3.3), (-0.2, 11.2), (-2.7, 1.7))
-    diagrams.box(ax, 0.75, 0.7, "data  $x$", width=1.5)
-    diagrams.box(ax, 3.1, 0.7, "encoder\n$p(z|x)$", "blue", 1.6, 1.1)
-    diagrams.box(ax, 5.6, 0.7, "codes  $p(z)$", width=1.7)
-    diagrams.box(ax, 8.2, 0.7, "generator\n$G$", "vermillion", 1.6, 1.1)
-    diagrams.box(ax, 10.4, 0.7, "$G(E(x))$", width=1.3)
-    diagrams.box(ax, 0.75, -1.5, "prior  $q(z)$", width=1.6)
-    diagrams.box(ax, 3.1, -1.5, "generator\n$G$", "vermillion", 1.6, 1.1)
-    diagrams.box(ax, 5.6, -1.5, "samples", width=1.5)
-    diagrams.box(ax, 8.2, -1.5, "encoder\n$p(z|x)$", "blue", 1.6, 1.1)
-    diagrams.box(ax, 10.4, -1.5, "codes  $\\bar q(z)$", width=1.5)
-    for y, ends in (
-        (0.7, (1.53, 2.25, 3.95, 4.7, 6.5, 7.35, 9.05, 9.7)),
-        (-1.5, (1.6, 2.25, 3.95, 4.8, 6.4, 7.35, 9.05, 9.6)),
-    ):
-        for start, end in zip(ends[::2], ends[1::2], strict=True):
-            diagrams.arrow(ax, (start, y), (end, y))
-    ax.text(5.6, -0.42, "$V = \\Delta(\\bar q(z)) - \\Delta(p(z))$", ha="center", fontsize=12)
-    ax.text(5.6, -2.5, "The encoder raises $V$, the generator lowers it. $\\Delta$ compares codes with the prior.",
-            color="0.25", ha="center")  # fmt: skip
-    return fig
-
-
-# 13.2 The game on a line
+# 13.4 and 13.5 Networks
 
 
 @dataclass(frozen=True)
-class Line:
-    """Data N(0, v), samples w N(0, 1), code e x."""
+class Training:
+    """Encoder and generator, with an Adam each whose rate falls in a straight line to 0."""
 
-    variance: float = 1.0  # v of the data
-    ratios: tuple = (0.5, 1.0, 2.0)  # of w^2 to v, where V is drawn against the encoder
-    step_sizes: tuple = (0.05, 0.3, 0.55)  # of both players
-    steps: int = 60
-    start: tuple = (0.8, 1.2)  # e and w
-    deviation: float = 1e-6  # from the cross, where the growth is measured
+    latent: int = 10  # numbers in a code
+    hidden: tuple = (128, 128)  # widths of the hidden layers
+    batch: int = 64
+    steps: int = 1200  # of the encoder
+    learning_rate: float = 2e-3  # of both players at the start
+    betas: tuple = (0.5, 0.999)  # of Adam
+    moments: int = 8  # at which a run is looked at, equally spaced
 
 
-def run_line(config, seed, device):
-    """V against the encoder for three generators, and orbits of both players under gradient steps."""
-    v = torch.tensor(config.variance, dtype=torch.float64)
-    square = torch.logspace(-3, math.log10(4.0), 120, dtype=torch.float64)  # e^2
-    curves = [age.line_value(square.sqrt(), (ratio * v).sqrt(), v) for ratio in config.ratios]
-    numbers, arrays = {}, {"e^2": square, "V": torch.stack(curves)}  # (ratios, 120)
-    rest = torch.stack([v**-0.5, v**0.5])
-    for size in config.step_sizes:
-        orbit = _orbit(torch.tensor(config.start, dtype=torch.float64), v, size, config.steps)
-        small = _orbit(rest + config.deviation, v, size, config.steps) - rest  # (steps + 1, 2)
-        arrays[f"orbit {size:g}"] = orbit
-        seen = (small[-1].norm() / small[config.steps // 3].norm()) ** (1 / (config.steps - config.steps // 3))
-        numbers |= {
-            (f"step size {size:g}", "growth per step"): seen,
-            (f"step size {size:g}", "(13.9)"): age.growth(v, size),
+class Arm(NamedTuple):
+    """One way to train: its step, how many draws of noise a step takes for each row, and its look."""
+
+    step: object
+    draws: int
+    look: Look
+
+
+def train_age(nets, rows, arm, config, seed, device, watch):
+    """Train networks in place. Returns the History, with what watch(nets) saw."""
+    nets.to(device)
+    return fit(arm.step, nets, adams(nets, config.learning_rate, config.betas), rows, (arm.draws, config.latent),
+               batch=config.batch, steps=config.steps, seed=seed, device=device, schedule=lambda t: 1 - t / config.steps,
+               watch=lambda done: watch(nets), log_every=max(1, config.steps // config.moments))  # fmt: skip
+
+
+def noise(n, config, seed):
+    """Noise (n, latent) for evaluation, from the seed alone."""
+    return torch.randn(n, config.latent, generator=generator(seed, "evaluation"))
+
+
+def last_quarter(curve):
+    """Mean of the last quarter of a curve (n,), and at least of its last value."""
+    return curve[-max(1, len(curve) // 4) :].mean()
+
+
+def change(curve):
+    """The last value of a curve (n,) minus that after three quarters."""
+    return curve[-1] - curve[max(0, len(curve) * 3 // 4 - 1)]
+
+
+# 13.4 Digits
+
+DISTANCE, ERROR, VALUE = "distance of samples", "data error, held out", "V over the last quarter"
+CHANGE = "distance at the end minus after three quarters"
+DIGITS = {
+    "AGE": Arm(functools.partial(age.step, data_weight=1000.0), 3, Look("AGE, data\nweight 1000", "blue", "-", "o")),
+    "published weights": Arm(age.step, 3, Look("AGE, published\nweights", "vermillion", "--", "s")),
+    "both rebuild": Arm(age.joint_step, 2, Look("both rebuild,\nwith V", "green", "-.", "^")),
+    "no V": Arm(
+        functools.partial(age.joint_step, value_weight=0.0), 2, Look("both rebuild,\nno V", "purple", ":", "D")
+    ),
+    "autoencoder": Arm(
+        functools.partial(age.joint_step, value_weight=0.0, code_weight=0.0),
+        2,
+        Look("autoencoder", "black", (0, (5, 1)), "v"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Digits(Training):
+    """The digits of 8x8 pixels, and the judge of samples."""
+
+    data: str = "digits"
+    judge_steps: int = 500
+
+
+@functools.cache
+def judge(config):
+    """A small classifier, trained on the training images."""
+    images, labels = labeled(config.data, "train")
+    net = classifier(images.shape[-1], width=16, generator=generator(0, "judge"))
+    return judging.train_judge(net, images, labels, steps=config.judge_steps, seed=0)
+
+
+def features(config, rows):
+    """The judge's features (n, 64) of images (n, pixels) in [0, 1]."""
+    side = math.isqrt(rows.shape[1])
+    return judging.judged(judge(config), rows.reshape(-1, 1, side, side).cpu())[0]
+
+
+def gaussian_images(rows, n, seed):
+    """n draws (n, d) of the Gaussian with the mean and covariance of rows (m, d), cut to [0, 1]."""
+    cov = rows.double().T.cov() + 1e-9 * torch.eye(rows.shape[1]).double()
+    draws = torch.randn(n, rows.shape[1], generator=generator(seed, "gaussian images"), dtype=torch.float64)
+    return (rows.mean(0) + (draws @ torch.linalg.cholesky(cov).T).float()).clamp(0, 1)
+
+
+def run_digits(config, seed, device):
+    """Four ways to train on digits: distance of samples, held-out error and V over training, and pictures at the end."""
+    images = labeled(config.data, "train")[0]
+    test, seen = (labeled(config.data, split)[0].flatten(1) / 255 for split in ("test", "train"))  # (n, pixels)
+    z, real = noise(len(test), config, seed).to(device), features(config, test)
+    test = test.to(device)
+    numbers, arrays = {}, {"x": test[:8].cpu()}
+
+    def watch(nets):
+        drawn, back = age.sample(nets, z), age.rebuilt(nets, test)
+        return {DISTANCE: evaluation.frechet(features(config, drawn), real), ERROR: float((back - test).abs().mean())}
+
+    for name, arm in DIGITS.items():
+        nets = age.image_networks(seed, test.shape[1], config.hidden, config.latent)
+        history = train_age(nets, images, arm, config, seed, device, watch)
+        curves = {what: torch.tensor([each[what] for each in history.watched]) for what in (DISTANCE, ERROR)}
+        numbers |= {(name, what): curve[-1] for what, curve in curves.items()}
+        numbers |= {(name, VALUE): last_quarter(history["V"]), (name, CHANGE): change(curves[DISTANCE])}
+        numbers[name, "code error over the last quarter"] = last_quarter(history["code error"])
+        arrays |= {f"{name}: {what}": curve for what, curve in curves.items()}
+        arrays[f"{name}: V"] = history["V"].unflatten(0, (-1, max(1, config.steps // 60))).mean(1)
+        arrays[f"{name}: samples"], arrays[f"{name}: back"] = (
+            age.sample(nets, z[:32]).cpu(),
+            age.rebuilt(nets, test[:8]).cpu(),
+        )
+    arrays["step"] = torch.tensor([each["step"] for each in history.watched])
+    for other in ("no V", "autoencoder"):
+        numbers["distance", f"both rebuild minus {other}"] = (
+            numbers["both rebuild", DISTANCE] - numbers[other, DISTANCE]
+        )
+    numbers = arms.named(numbers)
+    rivals = {"training images": seen[: len(test)], "a Gaussian in pixels": gaussian_images(seen, len(test), seed)}
+    return {"numbers": numbers | {f"distance of {what}": evaluation.frechet(features(config, rows), real)
+                                  for what, rows in rivals.items()}, "arrays": arrays}  # fmt: skip
+
+
+def draw_digits(results, config):
+    """Above, per arm, held-out images (8, pixels), their reconstructions and samples; below, curves of every seed."""
+    a, side = results[0]["arrays"], math.isqrt(results[0]["arrays"]["x"].shape[1])
+    fig, axes = drawing.mosaic("aaabbbcccdddhhh;eeeeefffffggggg", (8.4, 6.0))
+    for key, (name, arm) in zip("abcdh", DIGITS.items(), strict=True):
+        rows = torch.cat([a["x"], a[f"{name}: back"], a[f"{name}: samples"]])  # (48, pixels)
+        drawing.sheet(axes[key], rows.reshape(-1, 1, side, side), arm.look.label, columns=8, most=1)
+        for panel, what in zip("eg", (DISTANCE, ERROR), strict=True):
+            drawing.seed_curves(axes[panel], a["step"], [r["arrays"][f"{name}: {what}"] for r in results], arm.look)
+        curves = [r["arrays"][f"{name}: V"] for r in results]
+        steps = torch.linspace(0, config.steps, len(curves[0]) + 1)[1:]
+        drawing.seed_curves(axes["f"], steps, curves, arm.look)
+    for what, at in (("training images", 0.98), ("a Gaussian in pixels", 0.98)):
+        level = drawing.over_seeds(results, f"distance of {what}")
+        drawing.level(axes["e"], sum(level) / len(level), what, at=at, ha="right")
+    axes["e"].set(title="distance of samples", xlabel="step of the encoder", yscale="log")
+    axes["f"].set(title="V, nats", xlabel="step of the encoder", yscale="symlog")
+    axes["g"].set(title="data error, held out", xlabel="step of the encoder", ylim=(0, None))
+    drawing.legend_below(fig, axes["g"], columns=5)
+    return fig
+
+
+def settled(summary, arm, score=DISTANCE, moved=CHANGE):
+    """ "settled", if the mean change over the last quarter lies within the half-width of the score's interval, and so on."""
+    found, last = (summary[arms.name(arm, what)] for what in (score, moved))
+    if None in (found["low"], last["low"]):
+        return "not known"
+    if abs(last["mean"]) <= (found["high"] - found["low"]) / 2 or not verdicts.sign(last):
+        return "settled"
+    return "still rising" if last["mean"] > 0 else "still falling"
+
+
+def verdict_digits(summary):
+    """The order of the arms, what V adds, which arms come near the data, and which have settled: a line each."""
+    distances = arms.scores(summary, DIGITS, DISTANCE)
+    gaussian = summary["distance of a Gaussian in pixels"]
+    better = [name for name, s in distances.items() if verdicts.ranges_apart(s, gaussian) == -1]
+    words = {1: "larger", 0: "not separated", -1: "smaller"}
+    gaps = [
+        words[verdicts.sign(summary[arms.name("distance", f"both rebuild minus {other}")])]
+        for other in ("no V", "autoencoder")
+    ]
+    won = [name for name, s in arms.scores(summary, DIGITS, VALUE).items() if verdicts.always_above(s, 5)]
+    return (
+        f"distance of samples, from the least: {verdicts.ordered(distances, least_first=True)};\n"
+        f"  closer to the data than a Gaussian in pixels in every seed: {verdicts.listed(better)};\n"
+        f"  distance with V and both errors, seed by seed: against no V {gaps[0]}, against the autoencoder {gaps[1]};\n"
+        f"  V above 5 nats at the end in every seed: {verdicts.listed(won)};\n"
+        f"  over the last quarter: {', '.join(f'{name} {settled(summary, name)}' for name in DIGITS)}."
+    )
+
+
+# 13.5 Tight modes
+
+SCORES = {"modes": "covered", "high-quality share": "quality"}  # names of `evaluation.Modes`
+SHARE_CHANGE = "share at the end minus after three quarters"
+TIGHT = {name: DIGITS[name] for name in ("AGE", "both rebuild")}  # the weights that digits need
+
+
+@dataclass(frozen=True)
+class Tight(Training):
+    """Eight tight Gaussians on a ring."""
+
+    data: Points = RING
+    latent: int = 3
+    steps: int = 1500
+    points: int = 100_000  # drawn once, to train on
+
+
+def run_tight(config, seed, device):
+    """Modes and quality over training, samples and reconstructions at the end."""
+    rows = config.data.draw(config.points, seed)[0]  # (points, 2)
+    z, numbers, arrays = noise(DRAWN, config, seed).to(device), {}, {}
+    x = rows[:DRAWN].to(device)
+
+    def watch(nets):
+        return score(age.sample(nets, z).cpu(), config.data)._asdict() | {
+            "error": float((age.rebuilt(nets, x) - x).abs().mean())
         }
+
+    for name, arm in TIGHT.items():
+        nets = age.networks(seed, 2, config.hidden, config.latent)
+        history = train_age(nets, rows, arm, config, seed, device, watch)
+        for what, field in SCORES.items():
+            curve = torch.tensor([float(each[field]) for each in history.watched])
+            numbers[name, what], arrays[f"{name}: {what}"] = curve[-1], curve
+        numbers[name, SHARE_CHANGE] = change(curve)
+        numbers |= {(name, "data error"): history.watched[-1]["error"], (name, VALUE): last_quarter(history["V"])}
+        arrays[f"{name}: samples"] = age.sample(nets, z).cpu()
+    arrays["step"] = torch.tensor([each["step"] for each in history.watched])
     return {"numbers": arms.named(numbers), "arrays": arrays}
 
 
-def _orbit(start, v, size, steps):
-    """Both players (steps + 1, 2), the start included."""
-    states = [start]
-    for _ in range(steps):
-        states.append(torch.stack(age.line_simultaneous(*states[-1], v, size)))
-    return torch.stack(states)
-
-
-CURVES = {0.5: Look("$w^2 = v/2$", "blue", "-"), 1.0: Look("$w^2 = v$", "black", "--"),
-          2.0: Look("$w^2 = 2v$", "vermillion", "-.")}  # fmt: skip
-ORBITS = ("blue", "green", "vermillion")
-
-
-def draw_line(results, config):
-    """Left, V (ratios, 120) against e^2. Right, orbits (steps + 1, 2) in the plane of both players."""
-    a = results[0]["arrays"]
-    fig, (left, right) = drawing.panels(1, 2, (8.4, 3.6))
-    for ratio, curve in zip(config.ratios, a["V"], strict=True):
-        left.plot(a["e^2"], curve, **CURVES[ratio].as_line())
-    drawing.level(left, math.log(2) / 2, "½ log 2", at=0.98, ha="right")
-    left.set(title="V against the encoder", xlabel="$e^2$", ylabel="V, nats", ylim=(-1.05, 1.6))
-    left.legend(loc="upper left")
-    for size, color, line in zip(config.step_sizes, ORBITS, ("-", "-", ":"), strict=True):
-        look = Look(f"step size {size:g}", color, line)
-        orbit = a[f"orbit {size:g}"]
-        right.plot(*orbit.T, **look.as_line(lw=1.1, marker=".", ms=3))
-    right.plot(config.variance**-0.5, config.variance**0.5, "k+", ms=11, mew=2)
-    right.set(title=f"both players, {config.steps} steps", xlabel="encoder $e$", ylabel="generator $w$")
-    right.legend(loc="best", fontsize=9)
+def draw_tight(results, config):
+    """Samples (2500, 2) of the first seed for both arms; scores (moments,) of every seed."""
+    fig, axes = drawing.panels(1, 4, (8.4, 2.7))
+    a, lines = results[0]["arrays"], chance(config.data)
+    for ax, (name, arm) in zip(axes, TIGHT.items(), strict=False):
+        drawing.dots(ax, a[f"{name}: samples"], arm.look.color)
+        drawing.crosses(ax, config.data.centers(), "black", size=7)
+        ax.set_title(name)
+        for panel, what in zip(axes[2:], SCORES, strict=True):
+            drawing.seed_curves(panel, a["step"], [r["arrays"][f"{name}: {what}"] for r in results], arm.look)
+    for index, (ax, top) in enumerate(zip(axes[2:], (len(config.data.centers()), 1), strict=True)):
+        drawing.level(ax, lines["uniform"][index], "uniform", at=0.98, ha="right")
+        ax.set(title=[*SCORES][index], xlabel="step", ylim=(-0.03 * top, 1.1 * top))
+    drawing.legend_below(fig, axes[3], columns=2)
     return fig
 
 
-# 13.3 What the divergence reads when all is well
+def verdict_tight(summary):
+    """Modes, good samples against a uniform sampler, and whether the shares have settled."""
+    uniform = chance(RING)["uniform"][1]
+    said = []
+    for name in TIGHT:
+        modes, share = (summary[arms.name(name, what)] for what in SCORES)
+        half = "more than half" if verdicts.always_above(share, 0.5) else "not half"
+        above = "" if verdicts.always_above(share, uniform) else "not "
+        said.append(
+            f"{name}: {verdicts.span(modes, '.0f')} of {len(RING.centers())} modes, {half} of the samples good in every seed "
+            f"({verdicts.percent(share)} on average, {above}above the uniform sampler's {100 * uniform:.1f} % in every seed), "
+            f"{settled(summary, name, 'high-quality share', SHARE_CHANGE)}"
+        )
+    return ";\n  ".join(said) + "."
 
 
-@dataclass(frozen=True)
-class Floors:
-    """The moment KL of codes that are the prior's own draws."""
-
-    dimensions: tuple = (2, 4, 8, 16, 32, 64, 128, 256)
-    sizes: tuple = (4, 8, 16, 32, 64, 128, 256)  # of a batch
-    batches: int = 4000  # per size
-    draws: int = 20_000  # on each sphere
-
-
-def run_floors(config, seed, device):
-    """Per dimension: on the sphere by both forms of the divergence, and for finite batches of normal codes."""
-    rng, true, published, batch = generator(seed, "floors"), [], [], []
-    for k in config.dimensions:
-        codes = age.on_sphere(torch.randn(config.draws, k, generator=rng, dtype=torch.float64))
-        variance, mean = torch.var_mean(codes, 0)
-        true.append(age.moment_kl(mean, variance) / k)
-        published.append(age.published_kl(mean, variance) / k)
-    for n in config.sizes:
-        codes = torch.randn(n, config.batches, generator=rng, dtype=torch.float64)
-        batch.append(age.delta(codes) / config.batches)
-    numbers = {f"sphere in {k} dimensions": age.sphere_floor(k) for k in (64, 128)}
-    numbers |= {f"batch of {n}": age.batch_floor(n) for n in (16, 64)}
-    numbers["largest distance of a measured batch from the formula"] = max(
-        abs(float(seen / age.batch_floor(n)) - 1) for seen, n in zip(batch, config.sizes, strict=True)
-    )
-    arrays = {"true": torch.stack(true), "published": torch.stack(published), "batch": torch.stack(batch)}
-    return {"numbers": numbers, "arrays": arrays}
-
-
-def draw_floors(results, config):
-    """Left, both forms (dimensions,) against the dimension; right, batches (sizes,) against their size."""
-    a = results[0]["arrays"]
-    fig, (left, right) = drawing.panels(1, 2, (8.4, 3.3))
-    true, published = Look("the KL", "blue", "-", "o"), Look("published form", "vermillion", "--", "s")
-    left.plot(
-        config.dimensions, [age.sphere_floor(k) for k in config.dimensions], **true.as_line(label="least, (13.10)")
-    )
-    left.plot(config.dimensions, a["true"], **true.as_points(label="draws of the prior"))
-    left.plot(config.dimensions, a["published"], **published.as_both(label="draws, published form"))
-    left.set(
-        title="codes on the unit sphere",
-        xlabel="dimensions k",
-        ylabel="nats per dimension",
-        xscale="log",
-        ylim=(0, 5.6),
-    )
-    left.set_xticks(config.dimensions, [str(k) for k in config.dimensions])
-    left.legend(loc="upper left")
-    exact = Look("(13.11)", "blue", "-")
-    right.loglog(config.sizes, [age.batch_floor(n) for n in config.sizes], **exact.as_line())
-    right.loglog(config.sizes, a["batch"], **exact.as_points(label="simulated"))
-    right.loglog(config.sizes, [1 / n for n in config.sizes], color="0.45", ls=":", label="1/n")
-    right.set(title="batches of normal codes", xlabel="batch size n")
-    right.set_xticks(config.sizes, [str(n) for n in config.sizes])
-    for ax in (left, right):
-        ax.minorticks_off()
-    right.legend()
-    return fig
-
-
-RECIPES = {
-    "13.1": diagrams.diagram(
-        draw_flow,
-        title="One encoder, two laws of codes",
-        caption="An adversarial generator-encoder network. The upper row holds data still where they can be rebuilt; the "
-        "lower row holds codes. Both laws of codes are compared with the prior, and the encoder alone tells them apart.",
-        alt="Two chains. Above, data pass the encoder, become codes, pass the generator and are rebuilt. Below, draws of the "
-        "prior pass the generator, become samples, and pass the encoder. Between them stands V.",
+RECIPES = age_exact.RECIPES | {
+    "13.4": Recipe(
+        title="Five ways to train on digits",
+        caption="Digits of 8x8 pixels, codes on the sphere in 10 dimensions. Above, first seed: a row of held-out images, "
+        "their reconstructions, and samples. Below, every seed: Frechet distance between samples and held-out images in the "
+        "features of a classifier, V, and the mean error per pixel of held-out reconstructions.",
+        alt="Five sheets of digits, each with held-out images, reconstructions and samples. Below, curves over the steps: with the published "
+        "weights V stays far above 0 and distance and error stay high; the others fall.",
+        run=run_digits, draw=draw_digits, verdict=verdict_digits, seeds=tuple(range(5)), full=Digits(),
+        quick=Digits(hidden=(32,), steps=60, moments=4, judge_steps=30),
     ),
-    "13.2": Recipe(
-        title="The game on a line",
-        caption="Left: V against the encoder for three generators. It has no greatest value inside: it grows without end, or "
-        "toward e = 0. Right: both players move along their gradients, from one start, toward the cross.",
-        alt="Left, three curves of V over the squared encoder: one falls from a half log two, one is flat at zero, one rises. "
-        "Right, spirals around a cross in the plane of encoder and generator.",
-        run=run_line, draw=draw_line, full=Line(),
-    ),
-    "13.3": Recipe(
-        title="What Delta reads when the codes are the prior's own",
-        caption="Left: codes on the unit sphere against a normal law; no codes on the sphere come below the line. Right: "
-        "batches of normal codes, mean of 4,000 batches.",
-        alt="Left, nats per dimension rise with the dimension, for the published form more than twice as high. Right, nats "
-        "per dimension fall like one over the size of the batch.",
-        run=run_floors, draw=draw_floors, full=Floors(),
+    "13.5": Recipe(
+        title="Eight tight modes",
+        caption="The ring of chapter 5 with codes on the sphere in 3 dimensions. Left, 2,500 samples of the first seed, and "
+        "the centers. Right, scores of every seed over training; dotted, a uniform sampler.",
+        alt="Two clouds of samples that form threads between eight crosses, and curves of modes and good samples.",
+        run=run_tight, draw=draw_tight, verdict=verdict_tight, seeds=tuple(range(5)), full=Tight(),
+        quick=Tight(hidden=(32,), steps=60, moments=4, points=2000),
     ),
 }  # fmt: skip

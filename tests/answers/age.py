@@ -99,6 +99,12 @@ WRONG = {
         full_step(mean_error=True),
         full_step(value_only=True),  # the generator forgets its divergence
     ],
+    "13.E6": [
+        (1000.0, 10.0),  # the wrong way round
+        (1000.0, 1000.0),
+        (10.0, 100.0),  # V still wins
+        (-1.0, 1000.0),
+    ],
 }
 
 ALTERNATIVE = {
@@ -107,4 +113,5 @@ ALTERNATIVE = {
     "13.E3": lambda n: -(scipy.special.digamma((n - 1) / 2) + math.log(2 / n)) / 2,
     "13.E4": every_set,
     "13.E5": full_step(),
+    "13.E6": (1.0, 10_000.0),
 }
