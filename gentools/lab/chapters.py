@@ -35,7 +35,7 @@ CHAPTERS = (
     Chapter(10, "regularized_gan", "regularized GAN"),
     Chapter(11, "evaluation", "evaluation"),
     Chapter(12, "wgan_gp", "WGAN-GP", written=False),
-    Chapter(13, "age", "AGE", written=False),
+    Chapter(13, "age", "AGE"),
     Chapter(14, "alpha_gan", "alpha-GAN", written=False),
     Chapter(15, "autoregressive", "autoregressive", written=False),
     Chapter(16, "diffusion", "diffusion", written=False),

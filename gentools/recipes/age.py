@@ -150,23 +150,30 @@ def run_digits(config, seed, device):
 
 def draw_digits(results, config):
     """Above, per arm, held-out images (8, pixels), their reconstructions and samples; below, curves of every seed."""
+    import matplotlib.pyplot as plt
+
     a, side = results[0]["arrays"], math.isqrt(results[0]["arrays"]["x"].shape[1])
-    fig, axes = drawing.mosaic("aaabbbcccdddhhh;eeeeefffffggggg", (8.4, 6.0))
-    for key, (name, arm) in zip("abcdh", DIGITS.items(), strict=True):
+    fig = plt.figure(figsize=(8.4, 5.4), layout="constrained")
+    above, below = fig.subfigures(2, 1, height_ratios=(1, 1.6))
+    far, value, error = below.subplots(1, 3)
+    for ax, (name, arm) in zip(above.subplots(1, len(DIGITS)), DIGITS.items(), strict=True):
         rows = torch.cat([a["x"], a[f"{name}: back"], a[f"{name}: samples"]])  # (48, pixels)
-        drawing.sheet(axes[key], rows.reshape(-1, 1, side, side), arm.look.label, columns=8, most=1)
-        for panel, what in zip("eg", (DISTANCE, ERROR), strict=True):
-            drawing.seed_curves(axes[panel], a["step"], [r["arrays"][f"{name}: {what}"] for r in results], arm.look)
+        drawing.sheet(ax, rows.reshape(-1, 1, side, side), arm.look.label, columns=8, most=1)
+        for panel, what in ((far, DISTANCE), (error, ERROR)):
+            drawing.seed_curves(panel, a["step"], [r["arrays"][f"{name}: {what}"] for r in results], arm.look)
         curves = [r["arrays"][f"{name}: V"] for r in results]
-        steps = torch.linspace(0, config.steps, len(curves[0]) + 1)[1:]
-        drawing.seed_curves(axes["f"], steps, curves, arm.look)
-    for what, at in (("training images", 0.98), ("a Gaussian in pixels", 0.98)):
+        drawing.seed_curves(value, torch.linspace(0, config.steps, len(curves[0]) + 1)[1:], curves, arm.look)
+    for what in ("training images", "a Gaussian in pixels"):
         level = drawing.over_seeds(results, f"distance of {what}")
-        drawing.level(axes["e"], sum(level) / len(level), what, at=at, ha="right")
-    axes["e"].set(title="distance of samples", xlabel="step of the encoder", yscale="log")
-    axes["f"].set(title="V, nats", xlabel="step of the encoder", yscale="symlog")
-    axes["g"].set(title="data error, held out", xlabel="step of the encoder", ylim=(0, None))
-    drawing.legend_below(fig, axes["g"], columns=5)
+        drawing.level(far, sum(level) / len(level), what, at=0.98, ha="right")
+    far.set(title="distance of samples", xlabel="step of the encoder", yscale="log")
+    value.set(title="V, nats", xlabel="step of the encoder")
+    value.set_yscale("symlog", linthresh=2)
+    value.set_yticks((-4, -2, 0, 2, 10, 100), ("−4", "−2", "0", "2", "10", "100"))
+    value.minorticks_off()
+    error.set(title="data error, held out", xlabel="step of the encoder", ylim=(0, None))
+    handles, labels = error.get_legend_handles_labels()
+    below.legend(handles, [text.replace("\n", " ") for text in labels], loc="outside lower center", ncols=3)
     return fig
 
 
@@ -248,7 +255,7 @@ def draw_tight(results, config):
     for ax, (name, arm) in zip(axes, TIGHT.items(), strict=False):
         drawing.dots(ax, a[f"{name}: samples"], arm.look.color)
         drawing.crosses(ax, config.data.centers(), "black", size=7)
-        ax.set_title(name)
+        ax.set(title=name, xlim=(-4, 4), ylim=(-4, 4))
         for panel, what in zip(axes[2:], SCORES, strict=True):
             drawing.seed_curves(panel, a["step"], [r["arrays"][f"{name}: {what}"] for r in results], arm.look)
     for index, (ax, top) in enumerate(zip(axes[2:], (len(config.data.centers()), 1), strict=True)):

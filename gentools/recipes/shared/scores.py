@@ -22,6 +22,7 @@ POSSIBLE = {
     **dict.fromkeys(("modes", "modes, any sample", "modes, good samples", "classes", "seconds"), POSITIVE),
     **dict.fromkeys(("codes to prior", "marginal KL", "KL(p(z)||q(z))", "I(x;z)"), POSITIVE),
     **dict.fromkeys(("spread", "spread, first moment", "loss of the discriminator", "discriminator loss"), POSITIVE),
+    **dict.fromkeys(("data error", "data error, held out", "code error over the last quarter"), POSITIVE),
     **dict.fromkeys(("critic", "critic, a quarter of the steps", "critic, equal seconds"), (-math.inf, math.log(2))),
     **dict.fromkeys(("cosine at the last", "mean cosine"), (-1.0, 1.0)),
     "joint mismatch": (-math.inf, math.log(2)),
