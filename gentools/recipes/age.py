@@ -296,7 +296,7 @@ RECIPES = age_exact.RECIPES | {
         title="Eight tight modes",
         caption="The ring of chapter 5 with codes on the sphere in 3 dimensions. Left, 2,500 samples of the first seed, and "
         "the centers. Right, scores of every seed over training; dotted, a uniform sampler.",
-        alt="Two clouds of samples that form threads between eight crosses, and curves of modes and good samples.",
+        alt="Two clouds of samples over and around eight crosses, and curves of modes and good samples, both low.",
         run=run_tight, draw=draw_tight, verdict=verdict_tight, seeds=tuple(range(5)), full=Tight(),
         quick=Tight(hidden=(32,), steps=60, moments=4, points=2000),
     ),
