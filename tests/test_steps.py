@@ -25,6 +25,7 @@ from gentools import (
     age,
     ali,
     alpha_gan,
+    autoregressive,
     conditional_gan,
     conditional_vae,
     dcgan,
@@ -52,6 +53,7 @@ RATES = {
     "judge": 0.19,
     "critic": 0.02,
     "encoder": 0.017,
+    "model": 0.17,
 }
 
 
@@ -789,6 +791,49 @@ def test_inner_forces_moves_as_the_textbook_says():
         move(loss + tie, g, "generator")
     for mine, theirs in zip(nets.parameters(), by_book.parameters(), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-12)
+
+
+# Chapter 15
+
+
+def likelihood_textbook(nets, x, z):
+    loss = mean([-bernoulli_log_likelihood(row, one(nets["model"], row)) for row in x])
+    move(loss, nets["model"], "model")
+    return {"loss": loss}
+
+
+@covers(autoregressive.step)
+def test_autoregressive():
+    net = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 4))  # the step asks for logits and for no mask
+    batches = [(uniforms(s, N, 4).round(), normals(s, N, 1)) for s in (1, 2)]
+    compared(autoregressive.step, likelihood_textbook, shaken(nn.ModuleDict({"model": net})), batches, ["model"])
+
+
+def any_order_textbook(nets, x, z):
+    """The t pixels with the smallest noise are seen, t by the normal distribution function of the last number."""
+    losses = []
+    for row, noise in zip(x, z, strict=True):
+        d = len(row)
+        t = int(d * 0.5 * (1 + math.erf(float(noise[d]) / math.sqrt(2))))
+        seen = set(sorted(range(d), key=lambda i: float(noise[i]))[:t])
+        told = torch.cat(
+            [
+                torch.stack([row[i] * (i in seen) for i in range(d)]),
+                torch.tensor([float(i in seen) for i in range(d)]).double(),
+            ]
+        )
+        logits = nets["model"].net(told)
+        lost = [-(row[i] * log_d(logits[i]) + (1 - row[i]) * log_not_d(logits[i])) for i in range(d) if i not in seen]
+        losses.append(d * mean(lost))
+    move(mean(losses), nets["model"], "model")
+    return {"loss": mean(losses)}
+
+
+@covers(autoregressive.any_order_step)
+def test_any_order():
+    nets = shaken(nn.ModuleDict({"model": autoregressive.AnyOrder(4, (3,), activation=nn.Tanh)}))
+    batches = [(uniforms(s, N, 4).round(), normals(s + 10, N, 5)) for s in (1, 2)]
+    compared(autoregressive.any_order_step, any_order_textbook, nets, batches, ["model"])
 
 
 # Judges

@@ -1,0 +1,405 @@
+"""Chapter 15: no latent variable. The KL by the chain rule over coordinates, with MADE, PixelCNN and any-order models.
+
+A table of d bits is a float64 tensor with d axes of length 2 that sums to 1; all entries are positive where conditionals
+are taken. A model of pictures maps bits x (n, ...) to logits (n, d), pixels in raster order, and `net.order` says in which
+order they are drawn: logit i depends on the pixels before i in that order and on no others. Log-likelihoods are in nats,
+one per row. Shapes: x (n, ...), log_q (k, n), noise (n, d + 1), tables p and q (2, ..., 2).
+"""
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import nn
+from torch.nn.functional import pad, relu, softplus
+
+from gentools.gan import descend
+from gentools.lab.divergences import expected_kl
+from gentools.lab.networks import fan_in, mlp
+from gentools.lab.randomness import generator
+from gentools.lab.shapes import same_shape
+
+# Tables of d bits, exactly
+
+
+def conditionals(p, order):
+    """The factors of a table (2, ..., 2) in that order: for i = 0..d-1 a pair p(prefix) (2^i,), p(x_i | prefix) (2^i, 2)."""
+    table, factors = p.permute(*order), []
+    for i in range(p.ndim):
+        joint = table.reshape(2**i, 2, -1).sum(2)  # (2^i, 2)
+        factors.append((joint.sum(1), joint / joint.sum(1, keepdim=True)))
+    return factors
+
+
+def prefix_kl(p, q, order):
+    """E_p KL(p(x_i | prefix) || q(x_i | prefix)) of every coordinate in that order, (d,). Their sum is KL(p || q). (15.2)"""
+    same_shape(p=p, q=q)
+    pairs = zip(conditionals(p, order), conditionals(q, order), strict=True)
+    return torch.stack([expected_kl(weights, rows, others) for (weights, rows), (_, others) in pairs])
+
+
+def prefix_joints(p, q):
+    """The two joints of x and its prefixes z, as tables (2^d, 2^(d-1)). Deleting coordinates fixes z once x is known.
+
+    The latent is the longest prefix, which holds all shorter ones; rows are x, columns z.
+    """
+    same_shape(p=p, q=q)
+    x = torch.arange(p.numel())
+    deleted = torch.zeros(p.numel(), p.numel() // 2, dtype=p.dtype)
+    deleted[x, x // 2] = 1  # p(z|x) = q(z|x): both bits of the last coordinate have one prefix
+    return p.reshape(-1, 1) * deleted, q.reshape(-1, 1) * deleted
+
+
+def logit_average(p, orders):
+    """What a program reports that averages logits over orders, for exact conditionals: "probabilities" (2, ..., 2).
+
+    They do not sum to 1 in general, so they are no distribution. Equation (15.6).
+    """
+    logits = torch.stack([torch.stack(_logits(p, order)) for order in orders]).mean(0)  # (d, 2, ..., 2)
+    bits = torch.stack(torch.meshgrid(*[torch.arange(2)] * p.ndim, indexing="ij"))  # (d, 2, ..., 2)
+    return torch.where(bits == 1, logits.sigmoid(), (-logits).sigmoid()).prod(0)
+
+
+def _logits(p, order):
+    """log p(x_i = 1 | before) - log p(x_i = 0 | before) of every coordinate i, each (2, ..., 2)."""
+    found = [None] * p.ndim
+    for position, i in enumerate(order):
+        later = tuple(order[position + 1 :])
+        margin = p.sum(later, keepdim=True) if later else p
+        zero, one = margin.log().unbind(i)
+        found[i] = (one - zero).unsqueeze(i).expand_as(p)
+    return found
+
+
+def in_parallel(p, blocks):
+    """The distribution (2, ..., 2) of drawing block after block by exact conditionals, a block's coordinates at once.
+
+    blocks: lists of coordinates, which together hold each coordinate once.
+    """
+    if sorted(i for block in blocks for i in block) != list(range(p.ndim)):
+        raise ValueError(f"the blocks must hold each of the {p.ndim} coordinates once; they are {blocks}")
+    q, drawn = torch.ones_like(p), []
+    for block in blocks:
+        for i in block:
+            q = q * _marginal(p, [*drawn, i]) / _marginal(p, drawn)
+        drawn += block
+    return q
+
+
+def _marginal(p, kept):
+    """The table with all other coordinates summed out, in an array with d axes."""
+    others = [i for i in range(p.ndim) if i not in kept]
+    return p.sum(others, keepdim=True) if others else p
+
+
+def marginal_entropy(p, kept):
+    """Entropy in nats of the coordinates `kept` of a table (2, ..., 2); 0 for none."""
+    margin = _marginal(p, kept)
+    return -torch.xlogy(margin, margin).sum()
+
+
+def scheduled_optimum(p, rate):
+    """Where scheduled sampling takes q(x2|x1) for a joint p (n, m), if x1 is replaced by the model's own at that rate. (15.11)
+
+    Raises ValueError for a rate outside [0, 1].
+    """
+    if not 0 <= rate <= 1:
+        raise ValueError(f"the rate is a probability, not {rate}")
+    return (1 - rate) * p / p.sum(1, keepdim=True) + rate * p.sum(0)
+
+
+# Likelihood, and one step
+
+
+def log_likelihood(net, x):
+    """log q(x) = sum_i x_i l_i - log(1 + exp l_i) in nats, exact: x bits (n, ...) -> (n,). One pass of the network."""
+    logits = net(x)
+    return torch.einsum("nd,nd->n", x.flatten(1), logits) - softplus(logits).sum(1)
+
+
+def step(nets, opts, x, z):
+    """One step on -log q(x), the cross-entropy of every pixel given the true ones before it. x: bits (n, ...); z is not used."""
+    loss = -log_likelihood(nets["model"], x).mean()
+    descend(opts["model"], loss)
+    return {"loss": loss.detach()}
+
+
+def average_orders(log_q):
+    """log of the mean likelihood over k orders, from log_q (k, n); (n,). A mixture of models is a model. (15.5)"""
+    return log_q.logsumexp(0) - math.log(len(log_q))
+
+
+# MADE (Germain et al. 2015)
+
+
+class MaskedLinear(nn.Linear):
+    """A linear layer whose weights (out, in) count only where the mask (out, in) is 1."""
+
+    def __init__(self, mask, bias=True, rng=None):
+        with torch.device("meta"):
+            super().__init__(mask.shape[1], mask.shape[0], bias)
+        self.to_empty(device="cpu")
+        self.register_buffer("mask", mask.to(self.weight.dtype), persistent=False)
+        if bias:
+            fan_in(self, rng)
+        else:
+            nn.init.zeros_(self.weight)
+
+    def forward(self, x):
+        """(n, in) -> (n, out)."""
+        return nn.functional.linear(x, self.weight * self.mask, self.bias)
+
+
+class MADE(nn.Module):
+    """Bits (n, d) or pictures of d pixels -> logits (n, d): d - hidden - d with masks, and direct links d - d.
+
+    A pixel's number is its place in `order`, 0 to d - 1. Hidden unit h has a number m(h) from 0 to d - 2; it sees pixels
+    with numbers up to m(h), and feeds outputs with greater ones. Equation (15.3). order: a permutation (d,), or raster.
+    """
+
+    def __init__(self, d, hidden, order=None, rng=None, activation=relu):
+        super().__init__()
+        order = torch.arange(d) if order is None else order
+        if d < 2 or not torch.equal(order.sort().values, torch.arange(d)):
+            raise ValueError(f"the order must be a permutation of the {d} pixels, at least 2")
+        place, units = order.argsort(), torch.arange(hidden) * (d - 1) // hidden  # (d,), (hidden,): equal shares
+        self.register_buffer("order", order, persistent=False)
+        self.activation = activation
+        self.inward = MaskedLinear(units[:, None] >= place, rng=rng)
+        self.outward = MaskedLinear(place[:, None] > units, rng=rng)
+        self.direct = MaskedLinear(place[:, None] > place, bias=False)
+
+    def forward(self, x):
+        """(n, ...) with d numbers in a row -> (n, d)."""
+        x = x.flatten(1)
+        return self.outward(self.activation(self.inward(x))) + self.direct(x)
+
+
+# PixelCNN (van den Oord et al. 2016): convolutions that see what lies before
+
+
+class MaskedConv2d(nn.Conv2d):
+    """A convolution that sees the rows above and, in its own row, what lies to the left; with `center` the pixel itself.
+
+    Without it is mask A, for the first layer; with it mask B, for all others, whose inputs have not seen the pixel.
+    """
+
+    def __init__(self, n, m, kernel, center):
+        super().__init__(n, m, kernel, padding=kernel // 2)
+        mask = torch.zeros(kernel, kernel)
+        mask[: kernel // 2] = 1
+        mask[kernel // 2, : kernel // 2 + center] = 1
+        self.register_buffer("mask", mask, persistent=False)
+
+    def forward(self, x):
+        """(n, c, h, w) -> (n, m, h, w)."""
+        return self._conv_forward(x, self.weight * self.mask, self.bias)
+
+
+class Raster(nn.Module):
+    """What models of pictures have in common: they take (n, h, w), (n, 1, h, w) or (n, h * w), and return (n, h * w)."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.size = (size, size) if isinstance(size, int) else tuple(size)
+        self.register_buffer("order", torch.arange(math.prod(self.size)), persistent=False)
+
+    def forward(self, x):
+        """Bits (n, ...) -> logits (n, h * w), pixels in raster order."""
+        return self.maps(2 * x.reshape(-1, 1, *self.size) - 1).flatten(1)  # bits as -1 and 1
+
+
+class PlainPixelCNN(Raster):
+    """`layers` masked convolutions of one stack. It never sees the pixels of a cone above to the right: the blind spot."""
+
+    def __init__(self, size, channels=16, layers=4, kernel=3):
+        super().__init__(size)
+        made = [MaskedConv2d(1, channels, kernel, center=False), nn.ReLU()]
+        for _ in range(layers - 1):
+            made += [MaskedConv2d(channels, channels, kernel, center=True), nn.ReLU()]
+        self.maps = nn.Sequential(*made, nn.Conv2d(channels, 1, 1))
+
+
+def down(x):
+    """Maps (n, c, h, w) moved down by one row, with zeros on top: row r then holds what was seen up to row r - 1."""
+    return pad(x, (0, 0, 1, 0))[:, :, :-1]
+
+
+def gate(x):
+    """tanh(a) * sigmoid(b) of the two halves a, b of the channels: (n, 2 c, h, w) -> (n, c, h, w)."""
+    a, b = x.chunk(2, 1)
+    return a.tanh() * b.sigmoid()
+
+
+class GatedLayer(nn.Module):
+    """A vertical stack that sees all rows up to its own, and a horizontal one that sees its row to the left.
+
+    The vertical stack reaches the horizontal one moved down by a row. In the first layer the horizontal stack must not see
+    its own pixel: its input is moved right by one, and there is no residual link, which would carry the pixel past it.
+    """
+
+    def __init__(self, n, channels, kernel=3, first=False):
+        super().__init__()
+        self.reach, self.first = kernel // 2, first
+        self.vertical = nn.Conv2d(n, 2 * channels, (self.reach + 1, kernel))
+        self.horizontal = nn.Conv2d(n, 2 * channels, (1, self.reach + 1))
+        self.link = nn.Conv2d(2 * channels, 2 * channels, 1)
+        self.out = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, v, h):
+        """Vertical and horizontal maps (n, c, h, w) -> both, (n, channels, h, w)."""
+        r = self.reach
+        seen_above = self.vertical(pad(v, (r, r, r, 0)))  # (n, 2 channels, h, w)
+        left = pad(h, (r + 1, -1, 0, 0) if self.first else (r, 0, 0, 0))
+        new = self.out(gate(self.horizontal(left) + self.link(down(seen_above))))
+        return gate(seen_above), new if self.first else h + new
+
+
+class GatedPixelCNN(Raster):
+    """`layers` gated layers and two 1x1 convolutions. No blind spot: it sees every pixel before its own within reach."""
+
+    def __init__(self, size, channels=32, layers=5, kernel=3):
+        super().__init__(size)
+        self.layers = nn.ModuleList(GatedLayer(channels if i else 1, channels, kernel, i == 0) for i in range(layers))
+        self.head = nn.Sequential(nn.ReLU(), nn.Conv2d(channels, channels, 1), nn.ReLU(), nn.Conv2d(channels, 1, 1))
+
+    def maps(self, x):
+        """(n, 1, h, w) -> logits (n, 1, h, w)."""
+        v = h = x
+        for layer in self.layers:
+            v, h = layer(v, h)
+        return self.head(h)
+
+
+def sees(net, x):
+    """Which logit depends on which pixel: |slope| of every logit in every pixel at a row of numbers x (d,); (d, d).
+
+    Entry (i, j) is the slope of logit i in pixel j. An autoregressive model in raster order has zeros on and above the
+    diagonal. Masks make exact zeros.
+    """
+    return torch.autograd.functional.jacobian(lambda row: net(row[None])[0], x).abs()
+
+
+def networks(seed, size=28, hidden=1024, order=None):
+    """ModuleDict with "model": a MADE for pictures of side `size`, in raster order or another (d,)."""
+    return nn.ModuleDict({"model": MADE(size * size, hidden, order, generator(seed, "made"))})
+
+
+def pixelcnn_networks(seed, size=8, channels=32, layers=5):
+    """ModuleDict with "model": a gated PixelCNN whose start depends on the seed alone."""
+    with torch.device("meta"):
+        net = GatedPixelCNN(size, channels, layers)
+    net, rng = net.to_empty(device="cpu"), generator(seed, "pixelcnn")
+    net.order = torch.arange(math.prod(net.size))
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d):
+            fan_in(layer, rng)
+    return nn.ModuleDict({"model": net})
+
+
+# Drawing
+
+
+@torch.no_grad()
+def sample(net, uniform):
+    """Bits (n, d), one pixel after the other: a pass of the whole network for each. uniform: numbers (n, d) in [0, 1].
+
+    Pixel i is 1 where uniform i lies below its probability, so the same numbers give the same pictures.
+    """
+    x = torch.zeros_like(uniform)
+    for i in net.order.tolist():
+        x[:, i] = (uniform[:, i] < net(x)[:, i].sigmoid()).to(x.dtype)
+    return x
+
+
+@torch.no_grad()
+def cached_sample(made, uniform):
+    """`sample` for a MADE, with the hidden units kept: a new pixel adds one column of weights to them.
+
+    All d pixels together then cost as much as one pass of the network. The pictures are the same.
+    """
+    columns = (made.inward.weight * made.inward.mask).T.contiguous()  # (d, hidden)
+    rows, direct = made.outward.weight * made.outward.mask, made.direct.weight * made.direct.mask  # (d, hidden), (d, d)
+    x, hidden = torch.zeros_like(uniform), made.inward.bias.repeat(len(uniform), 1)  # (n, d), (n, hidden)
+    for i in made.order.tolist():
+        logit = made.activation(hidden) @ rows[i] + x @ direct[i] + made.outward.bias[i]  # (n,)
+        x[:, i] = (uniform[:, i] < logit.sigmoid()).to(x.dtype)
+        hidden += x[:, i, None] * columns[i]
+    return x
+
+
+# Any order: one network for all conditionals (Uria et al. 2014)
+
+
+class AnyOrder(nn.Module):
+    """Bits x (n, d) and what is seen of them (n, d) -> logits (n, d) of all pixels given the seen ones."""
+
+    def __init__(self, d, hidden=(256,), rng=None, activation=nn.ReLU):
+        super().__init__()
+        self.net = mlp([2 * d, *hidden, d], activation, generator=rng)
+
+    def forward(self, x, seen):
+        """x (n, d) is read only where seen (n, d) is true."""
+        seen = seen.to(x.dtype)
+        return self.net(torch.cat([x * seen, seen], 1))
+
+
+def any_order_loss(net, x, seen):
+    """d / (d - t) times the cross-entropy of the d - t unseen pixels, in nats, (n,). x bits (n, d), seen (n, d). (15.7)
+
+    With t uniform on 0..d-1 and the seen pixels uniform among sets of t, its mean is that of -log q over all orders.
+    """
+    x, hidden = x.flatten(1), ~seen
+    same_shape(x=x, seen=seen)
+    logits = net(x, seen)
+    lost = (softplus(logits) - x * logits) * hidden  # (n, d): -log q(x_i | seen)
+    return lost.sum(1) * x.shape[1] / hidden.sum(1)
+
+
+def some_seen(noise):
+    """Standard normal noise (n, d + 1) -> seen (n, d): t pixels of each row, t uniform on 0..d-1, the set uniform."""
+    d = noise.shape[1] - 1
+    t = (torch.special.ndtr(noise[:, d]) * d).long().clamp(0, d - 1)  # (n,)
+    return places(noise[:, :d]) < t[:, None]
+
+
+def places(noise):
+    """Noise (n, d) -> the place of every pixel in a random order, a permutation of 0..d-1 in each row."""
+    return noise.argsort(1).argsort(1)
+
+
+def any_order_step(nets, opts, x, z):
+    """One step on `any_order_loss` at random sets of seen pixels. x: bits (n, ...); z: noise (n, d + 1)."""
+    loss = any_order_loss(nets["model"], x, some_seen(z)).mean()
+    descend(opts["model"], loss)
+    return {"loss": loss.detach()}
+
+
+@torch.no_grad()
+def order_log_likelihood(net, x, place):
+    """log q_o(x) of an `AnyOrder` net for bits x (n, d), if pixel i is drawn at place (n, d) in its row; (n,)."""
+    same_shape(x=x, place=place)
+    total = torch.zeros(len(x), dtype=x.dtype, device=x.device)
+    for t in range(x.shape[1]):
+        logits = net(x, place < t)
+        now = place == t  # (n, d): one pixel of each row
+        total -= ((softplus(logits) - x * logits) * now).sum(1)
+    return total
+
+
+@torch.no_grad()
+def unmask(net, uniform, place, passes):
+    """Bits (n, d) of an `AnyOrder` net in that many passes, about d / passes pixels of each row at once. (15.9)
+
+    uniform (n, d) as in `sample`; place (n, d): the order of every row. With passes = d pixels come one by one.
+    """
+    same_shape(uniform=uniform, place=place)
+    d = uniform.shape[1]
+    if not 1 <= passes <= d:
+        raise ValueError(f"passes must lie between 1 and the {d} pixels, not {passes}")
+    x = torch.zeros_like(uniform)
+    bounds = [d * k // passes for k in range(passes + 1)]
+    for low, high in pairwise(bounds):
+        drawn = (uniform < net(x, place < low).sigmoid()).to(x.dtype)
+        x = torch.where((place >= low) & (place < high), drawn, x)
+    return x

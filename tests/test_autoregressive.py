@@ -1,0 +1,394 @@
+"""Chapter 15: chain rules against enumeration, causality by gradient, samplers against the exact law, masks by hand."""
+
+import functools
+import itertools
+import math
+
+import pytest
+import torch
+from scipy import integrate
+
+from gentools import autoregressive as ar
+from gentools.lab.divergences import kl
+from gentools.lab.randomness import generator
+from gentools.lab.worlds import simplex
+
+
+def bits_table(seed, d=3):
+    return simplex(generator(seed, "bits"), 2**d).reshape((2,) * d)
+
+
+def all_bits(d):
+    """Every row of d bits, (2^d, d), the first bit the slowest."""
+    return torch.tensor(list(itertools.product((0.0, 1.0), repeat=d)), dtype=torch.float64)
+
+
+# Tables
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_the_chain_rule_holds_in_every_order(order):
+    p, q = bits_table(1), bits_table(2)
+    parts = ar.prefix_kl(p, q, order)
+    assert (parts >= 0).all() and parts.sum().item() == pytest.approx(kl(p, q).item(), abs=1e-13)
+    first = p.sum([i for i in range(3) if i != order[0]])
+    assert parts[0].item() == pytest.approx(kl(first, q.sum([i for i in range(3) if i != order[0]])).item(), abs=1e-13)
+
+
+def test_conditionals_by_counting():
+    p = bits_table(3)
+    weights, rows = ar.conditionals(p, (2, 0, 1))[1]  # p(x2), p(x0 | x2)
+    for c in (0, 1):
+        assert weights[c].item() == pytest.approx(p[:, :, c].sum().item())
+        for a in (0, 1):
+            assert rows[c, a].item() == pytest.approx((p[a, :, c].sum() / p[:, :, c].sum()).item())
+
+
+def test_deleting_a_coordinate_leaves_no_gap():
+    p, q = bits_table(4), bits_table(5)
+    p_joint, q_joint = ar.prefix_joints(p, q)
+    assert p_joint.shape == (8, 4) and kl(p_joint, q_joint).item() == pytest.approx(kl(p, q).item())
+    assert torch.allclose(p_joint.sum(0), p.sum(2).flatten())  # z is the first two bits
+    with pytest.raises(ValueError, match="one shape"):
+        ar.prefix_joints(p, bits_table(5, 2))
+
+
+@pytest.mark.parametrize("same", [0.5, 0.6, 0.9, 0.99])
+def test_two_bits_with_averaged_logits(same):
+    p = torch.tensor([[same, 1 - same], [1 - same, same]], dtype=torch.float64) / 2
+    said = ar.logit_average(p, [(0, 1), (1, 0)])
+    root = math.sqrt(same * (1 - same))
+    assert said.sum().item() == pytest.approx(2 / (1 + 2 * root))
+    assert -(p * said.log()).sum().item() == pytest.approx(-(p * p.log()).sum().item() - math.log(said.sum().item()))
+    if same == 0.9:
+        assert torch.allclose(said, torch.tensor([[0.5625, 0.0625], [0.0625, 0.5625]]).double())
+
+
+def test_one_order_averages_to_itself():
+    p = bits_table(6)
+    assert torch.allclose(ar.logit_average(p, [(1, 2, 0)]), p)
+    assert not math.isclose(ar.logit_average(p, [(1, 2, 0), (0, 1, 2)]).sum().item(), 1, abs_tol=1e-3)
+
+
+def test_drawing_in_parallel():
+    p = bits_table(7, 4)
+    assert torch.allclose(ar.in_parallel(p, [[2], [0], [3], [1]]), p)
+    independent = ar.in_parallel(p, [[0, 1, 2, 3]])
+    expected = functools.reduce(
+        lambda a, b: a[..., None] * b, [p.sum([j for j in range(4) if j != i]) for i in range(4)]
+    )
+    assert torch.allclose(independent, expected)
+    q = ar.in_parallel(p, [[1, 3], [0, 2]])
+    entropy = functools.partial(ar.marginal_entropy, p)
+    lost = entropy([1]) + entropy([3]) - entropy([1, 3])
+    lost = lost + entropy([0, 1, 3]) + entropy([1, 2, 3]) - entropy([1, 3]) - entropy([0, 1, 2, 3])
+    assert kl(p, q).item() == pytest.approx(lost.item())
+    with pytest.raises(ValueError, match="each of the 4 coordinates once"):
+        ar.in_parallel(p, [[0, 1], [1, 2, 3]])
+
+
+def test_a_chain_of_four_bits_drawn_in_parallel():
+    """Bits that flip with probability .1: one block loses 3 (log 2 - H(.1)) nats."""
+    p = torch.full((2,) * 4, 0.5, dtype=torch.float64)
+    for x in itertools.product((0, 1), repeat=4):
+        for a, b in itertools.pairwise(x):
+            p[x] *= 0.9 if a == b else 0.1
+    h = -0.9 * math.log(0.9) - 0.1 * math.log(0.1)
+    assert kl(p, ar.in_parallel(p, [[0, 1, 2, 3]])).item() == pytest.approx(3 * (math.log(2) - h))
+    assert kl(p, ar.in_parallel(p, [[0, 2], [1, 3]])).item() < kl(p, ar.in_parallel(p, [[0, 1], [2, 3]])).item()
+
+
+def test_scheduled_sampling_has_its_optimum_elsewhere():
+    p = bits_table(8, 2)
+    for rate in (0.0, 0.3, 1.0):
+        best = ar.scheduled_optimum(p, rate)
+        logits = torch.zeros(2, 2, dtype=torch.float64, requires_grad=True)
+        opt = torch.optim.LBFGS([logits], max_iter=200, tolerance_grad=1e-12, tolerance_change=1e-15)
+
+        def loss(logits=logits, rate=rate):
+            log_q = logits.log_softmax(1)
+            kept, replaced = (p * log_q).sum(), (p.sum(1)[:, None] * p.sum(0) * log_q).sum()
+            return -(1 - rate) * kept - rate * replaced
+
+        def closure(opt=opt, loss=loss):
+            opt.zero_grad()
+            value = loss()
+            value.backward()
+            return value
+
+        opt.step(closure)
+        assert torch.allclose(logits.detach().softmax(1), best, atol=1e-6)
+    with pytest.raises(ValueError, match="probability"):
+        ar.scheduled_optimum(p, 1.5)
+
+
+# MADE
+
+
+def made(d=5, hidden=16, order=None, seed=0):
+    net = ar.MADE(d, hidden, order, generator(seed, "made"), activation=torch.tanh).double()
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.normal_(generator=generator(seed, "shaken", len(parameter)))
+    return net
+
+
+@pytest.mark.parametrize("order", [None, [3, 0, 4, 2, 1]])
+@pytest.mark.parametrize("hidden", [1, 3, 16])
+def test_no_output_of_made_sees_itself_or_what_comes_later(order, hidden):
+    order = torch.arange(5) if order is None else torch.tensor(order)
+    net = made(5, hidden, order)
+    slopes = ar.sees(net, torch.rand(5, generator=generator(0, "row"), dtype=torch.float64))
+    place = order.argsort()
+    earlier = place[:, None] > place
+    assert (slopes[~earlier] == 0).all()
+    assert (slopes[earlier] != 0).all()  # and by the direct links it sees all that comes before
+
+
+def test_made_without_direct_links_still_sees_all_that_comes_before():
+    net = made(6, 32)
+    torch.nn.init.zeros_(net.direct.weight)
+    slopes = ar.sees(net, torch.rand(6, generator=generator(1, "row"), dtype=torch.float64))
+    assert ((slopes != 0) == torch.ones(6, 6).tril(-1).bool()).all()
+
+
+def test_the_mask_of_a_small_made_by_hand():
+    net = ar.MADE(3, 2)  # units with m = 0, 1
+    assert net.inward.mask.tolist() == [[1, 0, 0], [1, 1, 0]]
+    assert net.outward.mask.tolist() == [[0, 0], [1, 0], [1, 1]]
+    assert net.direct.mask.tolist() == [[0, 0, 0], [1, 0, 0], [1, 1, 0]]
+
+
+@pytest.mark.parametrize("order", [[0, 1, 1], [0, 1], [1, 2, 3]])
+def test_an_order_that_is_none_is_refused(order):
+    with pytest.raises(ValueError, match="permutation of the 3 pixels"):
+        ar.MADE(3, 4, torch.tensor(order))
+
+
+# Convolutions
+
+
+def shaken_pixelcnn(size=5, layers=3, kind="gated"):
+    net = (
+        ar.pixelcnn_networks(0, size, 6, layers)["model"] if kind == "gated" else ar.PlainPixelCNN(size, 6, layers)
+    ).double()
+    with torch.no_grad():
+        for i, parameter in enumerate(net.parameters()):
+            parameter.normal_(generator=generator(1, "shaken", i))
+    return net
+
+
+def union(net, d, rows=4):
+    """Which logit sees which pixel, at any of a few rows: a ReLU may be dead at one of them."""
+    return sum(ar.sees(net, torch.rand(d, generator=generator(s, "row"), dtype=torch.float64)) for s in range(rows)) > 0
+
+
+@pytest.mark.parametrize("layers", [1, 2, 5])
+@pytest.mark.parametrize("size", [5, 6])
+def test_the_gated_pixelcnn_is_causal_at_every_depth(size, layers):
+    seen = union(shaken_pixelcnn(size, layers), size * size)
+    assert not seen[torch.ones_like(seen).triu()].any()
+
+
+def test_the_gated_pixelcnn_has_no_blind_spot():
+    seen = union(shaken_pixelcnn(5, 5), 25)
+    assert (seen == torch.ones(25, 25).tril(-1).bool()).all()
+
+
+@pytest.mark.parametrize("layers", [1, 2, 4])
+def test_the_plain_pixelcnn_is_causal_and_blind_to_a_cone(layers):
+    size = 7
+    seen = union(shaken_pixelcnn(size, layers, "plain"), size * size, rows=12)
+    for i, j in itertools.product(range(size * size), repeat=2):
+        (r, c), (s, t) = divmod(i, size), divmod(j, size)
+        up, right = r - s, t - c
+        expected = (up == 0 and -layers <= right < 0) or (1 <= up <= layers and -layers <= right <= up)
+        assert seen[i, j] == expected, (i, j)
+
+
+def test_masks_a_and_b():
+    kept = [[1, 1, 1], [1, 0, 0], [0, 0, 0]]
+    assert ar.MaskedConv2d(1, 1, 3, center=False).mask.tolist() == kept
+    kept[1][1] = 1
+    assert ar.MaskedConv2d(1, 1, 3, center=True).mask.tolist() == kept
+
+
+def test_mask_b_in_the_first_layer_leaks_the_pixel_itself():
+    net = shaken_pixelcnn(5, 2, "plain")
+    net.maps[0].mask[1, 1] = 1
+    assert union(net, 25).diagonal().all()
+
+
+def test_a_residual_link_in_the_first_layer_leaks_the_pixel_itself():
+    net = shaken_pixelcnn(5, 2)
+    net.layers[0].first = False  # no shift to the right, and h + new
+    assert union(net, 25).diagonal().all()
+    shifted = shaken_pixelcnn(5, 2)
+    layer, forward = shifted.layers[0], shifted.layers[0].forward
+    layer.forward = lambda v, h: (lambda out: (out[0], h + out[1]))(forward(v, h))  # the shift, and a residual link
+    assert union(shifted, 25).diagonal().all()
+
+
+def test_a_vertical_stack_that_is_not_moved_down_leaks_later_pixels(monkeypatch):
+    monkeypatch.setattr(ar, "down", lambda x: x)
+    seen = union(shaken_pixelcnn(5, 2), 25)
+    assert seen[0, 0] and seen[0, 1]
+
+
+def test_pictures_come_in_any_of_three_shapes():
+    net = shaken_pixelcnn()
+    x = torch.rand(2, 5, 5, generator=generator(0, "x"), dtype=torch.float64).round()
+    assert torch.equal(net(x), net(x.flatten(1))) and torch.equal(net(x), net(x[:, None]))
+
+
+# Likelihood
+
+
+MODELS = {
+    "made": lambda: made(4, 8),
+    "made, another order": lambda: made(4, 8, torch.tensor([2, 0, 3, 1])),
+    "gated": lambda: shaken_pixelcnn(2, 2),
+    "plain": lambda: shaken_pixelcnn(2, 2, "plain"),
+}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_the_probabilities_of_all_pictures_sum_to_one(kind):
+    log_q = ar.log_likelihood(MODELS[kind](), all_bits(4))
+    assert log_q.exp().sum().item() == pytest.approx(1, abs=1e-12)
+
+
+def test_a_leak_makes_probabilities_sum_to_more_than_one():
+    net = made(4, 8)
+    net.direct.mask.fill_diagonal_(1)
+    with torch.no_grad():
+        net.direct.weight.fill_diagonal_(5.0)
+    assert ar.log_likelihood(net, 2 * all_bits(4) / 2).exp().sum().item() > 1.5
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_samples_follow_the_exact_law(kind):
+    net, n = MODELS[kind](), 40_000
+    law = ar.log_likelihood(net, all_bits(4)).exp()
+    x = ar.sample(net, torch.rand(n, 4, generator=generator(0, "uniform"), dtype=torch.float64))
+    counts = (x @ torch.tensor([8.0, 4, 2, 1]).double()).long().bincount(minlength=16).double()
+    chi = ((counts - n * law) ** 2 / (n * law).clamp(min=1e-9))[n * law > 5].sum()
+    assert chi < 45  # 15 degrees of freedom: beyond it with probability 1e-4
+
+
+def test_the_cache_changes_no_picture():
+    for order in (None, torch.randperm(12, generator=generator(0, "order"))):
+        net = made(12, 30, order)
+        uniform = torch.rand(200, 12, generator=generator(1, "uniform"), dtype=torch.float64)
+        assert torch.equal(ar.cached_sample(net, uniform), ar.sample(net, uniform))
+
+
+def test_a_step_descends_the_cross_entropy_of_every_pixel():
+    nets = torch.nn.ModuleDict({"model": made(4, 8)})
+    x = all_bits(4)
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(nets["model"](x), x, reduction="sum") / len(x)
+    opts = {"model": torch.optim.SGD(nets.parameters(), 0.01)}
+    assert ar.step(nets, opts, x.reshape(-1, 1, 2, 2), None)["loss"].item() == pytest.approx(expected.item())
+    assert -ar.log_likelihood(nets["model"], x).mean() < expected
+
+
+def test_the_mean_of_models_is_a_model():
+    orders = [torch.tensor(o) for o in ([0, 1, 2, 3], [3, 1, 0, 2], [2, 3, 1, 0])]
+    log_q = torch.stack([ar.log_likelihood(made(4, 8, o, seed), all_bits(4)) for seed, o in enumerate(orders)])
+    mixture = ar.average_orders(log_q)
+    assert mixture.exp().sum().item() == pytest.approx(1)
+    assert torch.allclose(mixture.exp(), log_q.exp().mean(0)) and (mixture >= log_q.mean(0) - 1e-12).all()
+
+
+# Any order
+
+
+def any_order(d=4, seed=0):
+    net = ar.AnyOrder(d, (12,), generator(seed, "any"), torch.nn.Tanh).double()
+    with torch.no_grad():
+        for i, parameter in enumerate(net.parameters()):
+            parameter.normal_(generator=generator(seed, "shaken", i))
+    return net
+
+
+def test_an_unseen_pixel_is_not_read():
+    net, x = any_order(), all_bits(4)
+    seen = torch.rand(16, 4, generator=generator(0, "seen")) < 0.5
+    other = torch.where(seen, x, 1 - x)
+    assert torch.equal(net(x, seen), net(other, seen))
+
+
+def orders_by_hand(net, x):
+    """log q_o(x) (24,) for one row x (4,), in every order, pixel by pixel."""
+    found = []
+    for order in itertools.permutations(range(4)):
+        seen, total = torch.zeros(1, 4, dtype=torch.bool), 0.0
+        for i in order:
+            p = net(x[None], seen)[0, i].sigmoid().item()
+            total += math.log(p if x[i] else 1 - p)
+            seen = seen.clone()
+            seen[0, i] = True
+        found.append(total)
+    return found
+
+
+def test_the_loss_over_all_sets_is_that_over_all_orders():
+    net = any_order()
+    for x in all_bits(4)[[0, 5, 14]]:
+        masks = all_bits(4)[:-1].bool()  # all but the full set
+        losses = ar.any_order_loss(net, x.expand(15, 4), masks).detach()
+        sizes = masks.sum(1)
+        average = sum(losses[sizes == t].mean() for t in range(4)) / 4
+        assert average.item() == pytest.approx(-sum(orders_by_hand(net, x)) / 24)
+
+
+def test_the_likelihood_under_an_order():
+    net, x = any_order(), all_bits(4)[9]
+    for order, truth in list(zip(itertools.permutations(range(4)), orders_by_hand(net, x), strict=True))[::5]:
+        place = torch.tensor(order).argsort()[None]
+        assert ar.order_log_likelihood(net, x[None], place).item() == pytest.approx(truth)
+
+
+def test_random_sets_have_every_size_alike_and_every_pixel_alike():
+    n = 30_000
+    seen = ar.some_seen(torch.randn(n, 5, generator=generator(0, "noise")))
+    shares = seen.sum(1).bincount(minlength=4) / n
+    assert seen.shape == (n, 4) and torch.allclose(shares, torch.full((4,), 0.25), atol=0.012)
+    assert torch.allclose(seen.double().mean(0), torch.full((4,), 0.375).double(), atol=0.012)  # E t / d
+
+
+def test_masked_diffusion_weighs_a_set_as_an_order_does():
+    """The integral of a^r (1-a)^(d-r-1), by quadrature, is 1 / ((d-r) C(d, r))."""
+    for d, r in ((4, 0), (4, 3), (7, 2)):
+        found, _ = integrate.quad(lambda a, d=d, r=r: a**r * (1 - a) ** (d - r - 1), 0, 1)
+        assert found == pytest.approx(1 / ((d - r) * math.comb(d, r)))
+
+
+def test_unmasking_one_by_one_follows_the_law_of_its_order():
+    net, n = any_order(), 40_000
+    place = torch.tensor([2, 0, 3, 1]).expand(n, 4)
+    law = ar.order_log_likelihood(net, all_bits(4), place[:16]).exp()
+    assert law.sum().item() == pytest.approx(1)
+    x = ar.unmask(net, torch.rand(n, 4, generator=generator(2, "uniform"), dtype=torch.float64), place, passes=4)
+    counts = (x @ torch.tensor([8.0, 4, 2, 1]).double()).long().bincount(minlength=16).double()
+    chi = ((counts - n * law) ** 2 / (n * law))[n * law > 5].sum()
+    assert chi < 45
+
+
+def test_unmasking_all_at_once_is_one_pass():
+    net, uniform = any_order(), torch.rand(6, 4, generator=generator(3, "uniform"), dtype=torch.float64)
+    place = ar.places(torch.randn(6, 4, generator=generator(4, "order")))
+    nothing = torch.zeros(6, 4, dtype=torch.bool)
+    expected = (uniform < net(torch.zeros_like(uniform), nothing).sigmoid()).double()
+    assert torch.equal(ar.unmask(net, uniform, place, passes=1), expected)
+    for passes in (0, 5):
+        with pytest.raises(ValueError, match="between 1 and the 4 pixels"):
+            ar.unmask(net, uniform, place, passes)
+
+
+def test_networks_depend_on_the_seed_alone():
+    torch.rand(3)
+    for make in (lambda s: ar.networks(s, 3, 8), lambda s: ar.pixelcnn_networks(s, 4, 4, 2)):
+        one, same, other = make(1), make(1), make(2)
+        assert all(map(torch.equal, one.parameters(), same.parameters()))
+        assert not all(map(torch.equal, one.parameters(), other.parameters()))
