@@ -111,10 +111,15 @@ def scheduled_optimum(p, rate):
 # Likelihood, and one step
 
 
+def bits_log_likelihood(x, logits):
+    """sum_i x_i l_i - log(1 + exp l_i) in nats of bits x (n, d) with logits (n, d); (n,)."""
+    same_shape(x=x, logits=logits)
+    return torch.einsum("nd,nd->n", x, logits) - softplus(logits).sum(1)
+
+
 def log_likelihood(net, x):
     """log q(x) = sum_i x_i l_i - log(1 + exp l_i) in nats, exact: x bits (n, ...) -> (n,). One pass of the network."""
-    logits = net(x)
-    return torch.einsum("nd,nd->n", x.flatten(1), logits) - softplus(logits).sum(1)
+    return bits_log_likelihood(x.flatten(1), net(x))
 
 
 def step(nets, opts, x, z):
@@ -376,15 +381,18 @@ def any_order_step(nets, opts, x, z):
 
 
 @torch.no_grad()
+def order_logits(net, x, place):
+    """The logit (n, d) of every pixel of bits x (n, d), given those with smaller places (n, d): d passes of the network."""
+    same_shape(x=x, place=place)
+    logits = torch.zeros_like(x)
+    for t in range(x.shape[1]):
+        logits = torch.where(place == t, net(x, place < t), logits)  # one pixel of each row
+    return logits
+
+
 def order_log_likelihood(net, x, place):
     """log q_o(x) of an `AnyOrder` net for bits x (n, d), if pixel i is drawn at place (n, d) in its row; (n,)."""
-    same_shape(x=x, place=place)
-    total = torch.zeros(len(x), dtype=x.dtype, device=x.device)
-    for t in range(x.shape[1]):
-        logits = net(x, place < t)
-        now = place == t  # (n, d): one pixel of each row
-        total -= ((softplus(logits) - x * logits) * now).sum(1)
-    return total
+    return bits_log_likelihood(x, order_logits(net, x, place))
 
 
 @torch.no_grad()

@@ -1,0 +1,482 @@
+"""Experiments of chapter 15 on binarized 8x8 digits (15.5 to 15.7), with the judge of their samples."""
+
+import dataclasses
+import functools
+import time
+from dataclasses import dataclass
+
+import torch
+
+from gentools import autoregressive as ar
+from gentools import dcgan, evaluation, vae
+from gentools.lab.networks import classifier
+from gentools.lab.optim import Average, cosine
+from gentools.lab.randomness import generator
+from gentools.lab.stream import binarize
+from gentools.recipes import Recipe
+from gentools.recipes.shared import arms, drawing, judging, verdicts
+from gentools.recipes.shared.drawing import Look
+from gentools.recipes.shared.fitting import adams, fit
+from gentools.recipes.shared.pictures import held_out_bits, labeled
+
+
+def mean_log_likelihood(net, x):
+    """Mean of log q(x) in nats over bits x (n, ...), as a float."""
+    with torch.no_grad():
+        return float(torch.cat([ar.log_likelihood(net, part) for part in x.split(1000)]).double().mean())
+
+
+def uniforms(seed, n, d):
+    """Numbers (n, d) in [0, 1] to draw pictures with, which depend on the seed alone."""
+    return torch.rand(n, d, generator=generator(seed, "draw"))
+
+
+# The judge of binary digits
+
+
+@functools.cache
+def judge(steps):
+    """A small classifier of binarized 8x8 digits, trained on other draws of the bits in every batch."""
+    net = classifier(8, generator=generator(0, "judge"))
+    return judging.train_judge(net, *labeled("digits", "train"), steps=steps, seed=0, prepare=binarize)
+
+
+def covered(real, others, k=5):
+    """Share of real features (n, d) that have a generated one, others (m, d), no farther than their k-th real neighbor.
+
+    Naeem et al. 2020, arXiv 2002.09797.
+    """
+    reach = torch.cdist(real, real).kthvalue(k + 1, 1).values  # (n,): the nearest is the row itself
+    return (torch.cdist(real, others).min(1).values <= reach).double().mean()
+
+
+def scores(bits, steps):
+    """What the judge says of bits (n, 64): share of which it is sure, coverage and distance to the held-out digits."""
+    real = judging.judged(judge(steps), held_out_bits(labeled("digits", "test")[0]))[0]
+    features, shares = judging.judged(judge(steps), bits.reshape(-1, 1, 8, 8))
+    sure = (shares.amax(1) > 0.9).double().mean()
+    return {"sure": sure, "coverage": covered(real, features), "distance": evaluation.frechet(features, real)}
+
+
+def real_scores(steps):
+    """The same of as many training digits: what a perfect model would score."""
+    images = labeled("digits", "train")[0]
+    chosen = torch.randperm(len(images), generator=generator(0, "real"))[: len(labeled("digits", "test")[0])]
+    return scores(binarize(images[chosen], generator(0, "real bits")), steps)
+
+
+# 15.5 Any order
+
+
+@dataclass(frozen=True)
+class Any:
+    """One network for all orders on binarized digits, beside a MADE in raster order."""
+
+    hidden: tuple = (192, 192)  # of the any-order network
+    made_hidden: int = 256
+    batch: int = 100
+    steps: int = 4000  # of each
+    learning_rate: float = 3e-3  # of Adam at the start; falls along half a cosine to 0
+    orders: int = 16
+    counts: tuple = (1, 2, 4, 8, 16)  # of orders that are averaged
+    passes: tuple = (1, 2, 4, 8, 16, 32, 64)  # in which a picture is drawn
+    judge_steps: int = 1000
+    moments: int = 10
+
+
+def fit_digits(step, nets, config, seed, device, latent, watch=None, steps=None):
+    """Train on digits binarized anew in every batch. Returns the History."""
+    steps = config.steps if steps is None else steps
+    return fit(step, nets, adams(nets, config.learning_rate), labeled("digits", "train")[0], latent, batch=config.batch,
+               steps=steps, seed=seed, device=device, prepare=binarize, schedule=cosine(steps), watch=watch,
+               log_every=max(1, steps // getattr(config, "moments", 10)))  # fmt: skip
+
+
+def run_any(config, seed, device):
+    """Held-out nats: single orders, likelihoods averaged, logits averaged. And samples in few and in many passes."""
+    x = held_out_bits(labeled("digits", "test")[0]).flatten(1)  # (n, 64)
+    n, d = x.shape
+    made = ar.networks(seed, 8, config.made_hidden).to(device)
+    fit_digits(ar.step, made, config, seed, device, 1)
+    net = ar.AnyOrder(d, config.hidden, generator(seed, "any order"))
+    nets = torch.nn.ModuleDict({"model": net}).to(device)
+    noise = torch.randn(n, d + 1, generator=generator(0, "watch"))
+
+    def watch(done):
+        with torch.no_grad():
+            return {"loss": ar.any_order_loss(net, x.to(device), ar.some_seen(noise).to(device)).mean().item()}
+
+    history = fit_digits(ar.any_order_step, nets, config, seed, device, d + 1, watch)
+    net, made = net.to("cpu"), made.to("cpu")
+    orders = [torch.randperm(d, generator=generator(seed, "order", i)).expand(n, d) for i in range(config.orders)]
+    logits = torch.stack([ar.order_logits(net, x, place) for place in orders])  # (orders, n, d)
+    log_q = torch.stack([ar.bits_log_likelihood(x, each) for each in logits])  # (orders, n)
+    averaged = torch.stack([ar.average_orders(log_q[:k]).mean() for k in config.counts])
+    slip = torch.stack([ar.bits_log_likelihood(x, logits[:k].mean(0)).mean() for k in config.counts])
+    losses = torch.tensor([w["loss"] for w in history.watched])
+    numbers = {
+        "MADE in raster order, nats": mean_log_likelihood(made["model"], x),
+        "one order, mean over orders, nats": log_q.mean(),
+        "one order, the best, nats": log_q.mean(1).max(),
+        f"likelihoods of {config.counts[-1]} orders averaged, nats": averaged[-1],
+        f"logits of {config.counts[-1]} orders averaged, no likelihood": slip[-1],
+        "any-order loss, change over the last quarter": losses[-1] - losses[3 * len(losses) // 4 - 1],
+    }
+    arrays = {"averaged": averaged, "slip": slip, "single": log_q.mean(1), "loss": losses}
+    place = ar.places(torch.randn(n, d, generator=generator(seed, "drawing order")))
+    drawn = {passes: ar.unmask(net, uniforms(seed, n, d), place, passes) for passes in config.passes}
+    for passes, bits in drawn.items():
+        numbers |= {f"{passes} passes: {what}": value for what, value in scores(bits, config.judge_steps).items()}
+    numbers |= {f"true digits: {what}": value for what, value in real_scores(config.judge_steps).items()}
+    arrays |= {f"{passes} passes": drawn[passes][:12].to(torch.uint8) for passes in config.passes}
+    return {"numbers": numbers, "arrays": arrays}
+
+
+def draw_any(results, config):
+    """Nats against the number of orders (counts,); distance against passes; samples (12, 64) in 1, 4 and all passes."""
+    import matplotlib.pyplot as plt
+
+    fig = plt.figure(figsize=(8.4, 5.6))
+    top, bottom = fig.subfigures(2, 1, height_ratios=(2, 1.15))
+    axes = top.subplots(1, 2)
+    for i, r in enumerate(results):
+        for key, look in (("averaged", Look("likelihoods averaged", "blue")),
+                          ("slip", Look("logits averaged (no likelihood)", "vermillion", "--", "s"))):  # fmt: skip
+            axes[0].plot(config.counts, r["arrays"][key], **look.as_both(lw=1.1, ms=4, label=None if i else look.label))
+        axes[1].plot(config.passes, [r["numbers"][f"{k} passes: distance"] for k in config.passes],
+                     **Look("samples", "blue").as_both(lw=1.1, ms=4, label=None if i else "samples"))  # fmt: skip
+    made = drawing.over_seeds(results, "MADE in raster order, nats")
+    drawing.level(axes[0], sum(made) / len(made), "MADE in raster order", at=0.98, ha="right", above=-12)
+    drawing.level(axes[1], results[0]["numbers"]["true digits: distance"], "as many true digits", at=0.98, ha="right")
+    for ax, ticks in zip(axes, (config.counts, config.passes), strict=True):
+        ax.set_xscale("log", base=2)
+        ax.set_xticks(ticks, [str(k) for k in ticks])
+        ax.minorticks_off()
+    axes[0].set(xlabel="orders averaged", ylabel="held-out digits, nats")
+    axes[0].legend(loc="best")
+    axes[1].set(xlabel="passes of the network per picture", ylabel="distance to true digits", ylim=(0, None))
+    shown = [config.passes[0], config.passes[len(config.passes) // 2], config.passes[-1]]
+    rows = {f"{k} pass{'es' if k > 1 else ''}": results[0]["arrays"][f"{k} passes"].float() for k in shown}
+    drawing.picture_rows(bottom, rows)
+    return fig
+
+
+def verdict_any(summary):
+    """What averaging gains, whether logits claim more, and what fewer passes cost: a line each."""
+    averaged = next(s for name, s in summary.items() if name.startswith("likelihoods of"))
+    slip = next(s for name, s in summary.items() if name.startswith("logits of"))
+    single = summary["one order, mean over orders, nats"]
+    made = summary["MADE in raster order, nats"]
+    distances = {name.split(": ")[0]: s for name, s in summary.items() if name.endswith("passes: distance")}
+    first, last = next(iter(distances)), list(distances)[-1]
+    gain = {1: "more", -1: "less", 0: "not separated"}
+    return (
+        f"averaged likelihoods against single orders: {gain[verdicts.separated(averaged, single)]} nats; against MADE in raster "
+        f"order: {gain[verdicts.separated(averaged, made)]}; averaged logits claim, against averaged likelihoods: "
+        f"{gain[verdicts.separated(slip, averaged)]}; distance in {first} against {last}: "
+        f"{gain[verdicts.separated(distances[first], distances[last])]}."
+    )
+
+
+# 15.6 Three families
+
+
+@dataclass(frozen=True)
+class Families:
+    """A VAE, a GAN, a MADE and a gated PixelCNN of binarized digits, of about equal CPU time but for the last."""
+
+    batch: int = 100
+    vae_hidden: int = 200
+    latent: int = 16
+    vae_steps: int = 4000
+    vae_rate: float = 3e-3
+    gan_width: int = 16  # maps of the DCGAN's largest layer
+    gan_latent: int = 32
+    gan_batch: int = 64
+    gan_betas: tuple = (0.5, 0.999)  # of Adam
+    gan_decay: float = 0.99  # of the averaged weights
+    gan_steps: int = 1500
+    gan_rate: float = 1e-3
+    made_hidden: int = 256
+    made_steps: int = 6000
+    made_rate: float = 3e-3
+    channels: int = 16
+    layers: int = 3
+    pixelcnn_batch: int = 25
+    pixelcnn_steps: int = 1000
+    pixelcnn_rate: float = 1e-2
+    importance: int = 500  # samples per picture for the VAE's likelihood
+    judge_steps: int = 1000
+    drawn: int = 297  # pictures, as many as are held out
+    moments: int = 8
+
+
+FAMILIES = {
+    "VAE": Look("VAE", "blue", "-", "o"),
+    "GAN": Look("GAN", "orange", "--", "s"),
+    "MADE": Look("MADE", "green", "-.", "^"),
+    "gated PixelCNN": Look("gated PixelCNN", "vermillion", ":", "D"),
+}
+
+
+def untrained(name, config, seed):
+    """Networks, step, optimizers, the shape of a row's noise, batch, steps, and what else `fit` takes, of one model."""
+    if name == "VAE":
+        nets = vae.networks(seed, 64, (config.vae_hidden,), config.latent)
+        opts = adams({"vae": nets}, config.vae_rate)
+        return nets, vae.step, opts, config.latent, config.batch, config.vae_steps, {}
+    if name == "GAN":
+        nets = dcgan.networks(seed, 8, 1, config.gan_latent, config.gan_width)
+        opts = adams(nets, config.gan_rate, config.gan_betas)
+        more = {"prepare": dcgan.signed, "ema": Average(nets, config.gan_decay)}
+        return nets, dcgan.step, opts, config.gan_latent, config.gan_batch, config.gan_steps, more
+    if name == "MADE":
+        nets = ar.networks(seed, 8, config.made_hidden)
+        return nets, ar.step, adams(nets, config.made_rate), 1, config.batch, config.made_steps, {}
+    nets, steps = ar.pixelcnn_networks(seed, 8, config.channels, config.layers), config.pixelcnn_steps
+    return nets, ar.step, adams(nets, config.pixelcnn_rate), 1, config.pixelcnn_batch, steps, {}
+
+
+def fit_family(name, config, seed, images, x):
+    """Train one model on images (n, 1, 8, 8). Returns its networks, CPU seconds, and nats of bits x (m, 1, 8, 8) over training."""
+    nets, step, opts, latent, batch, steps, more = untrained(name, config, seed)
+    begin, looking = time.process_time(), []
+
+    def watch(done):
+        looked = time.process_time()
+        nats = nats_of(name, nets, config, x, seed, 50)
+        looking.append(time.process_time() - looked)
+        return {} if nats is None else {"nats": nats}
+
+    history = fit(step, nets, opts, images, latent, batch=batch, steps=steps, seed=seed, device="cpu", schedule=cosine(steps),
+                  watch=watch, log_every=max(1, steps // config.moments), **({"prepare": binarize} | more))  # fmt: skip
+    spent = time.process_time() - begin - sum(looking)
+    if name == "GAN":
+        noise = torch.randn(2000, config.gan_latent, generator=generator(seed, "statistics"))
+        nets = dcgan.measure_statistics(more["ema"].nets["generator"], noise)
+    return nets, spent, [w["nats"] for w in history.watched if "nats" in w]
+
+
+@torch.no_grad()
+def drawn_by(name, nets, config, seed):
+    """Pictures of bits (drawn, 64) of a trained model. The GAN's gray levels are binarized as those of the data are."""
+    n = config.drawn
+    uniform = uniforms(seed, n, 64)
+    if name == "VAE":
+        z = torch.randn(n, config.latent, generator=generator(seed, "prior"))
+        return (uniform < nets["decoder"](z)).float()
+    if name == "GAN":
+        gray = (dcgan.sample(nets, torch.randn(n, config.gan_latent, generator=generator(seed, "prior"))) + 1) / 2
+        return (uniform < gray.flatten(1)).float()
+    return ar.cached_sample(nets["model"], uniform) if name == "MADE" else ar.sample(nets["model"], uniform)
+
+
+def nats_of(name, nets, config, x, seed, samples):
+    """Mean log-likelihood of bits x (n, 1, 8, 8): exact, for a VAE from that many importance samples, for a GAN None."""
+    if name == "GAN":
+        return None
+    if name == "VAE":
+        noise = torch.randn(samples, len(x), config.latent, generator=generator(seed, "importance"))
+        weights = torch.cat([vae.log_weights(nets, x, part) for part in noise.split(50)])  # (importance, n)
+        return float(vae.importance_bound(weights, samples).mean())
+    return mean_log_likelihood(nets["model"], x)
+
+
+def run_families(config, seed, device):
+    """Four models of the same bits: nats, milliseconds per picture, and what the judge says of their samples."""
+    images, test = (labeled("digits", split)[0] for split in ("train", "test"))
+    x, numbers, arrays = held_out_bits(test), {}, {"digits": held_out_bits(test)[:24].flatten(1)}
+    for name in FAMILIES:
+        nets, numbers[name, "seconds"], curve = fit_family(name, config, seed, images, x)
+        begin = time.process_time()
+        bits = drawn_by(name, nets, config, seed)
+        numbers[name, "ms per picture"] = 1000 * (time.process_time() - begin) / len(bits)
+        if curve:
+            numbers[name, "nats"] = nats_of(name, nets, config, x, seed, config.importance)
+            numbers[name, "nats, change over the last quarter"] = curve[-1] - curve[3 * len(curve) // 4 - 1]
+        for what, value in scores(bits, config.judge_steps).items():
+            numbers[name, what] = value
+        arrays[name] = bits[:24].to(torch.uint8)
+    for what, value in real_scores(config.judge_steps).items():
+        numbers["true digits", what] = value
+    return {"numbers": arms.named(numbers), "arrays": arrays}
+
+
+def draw_families(results, config):
+    """Four scores, a point per seed and model; below, twenty-four samples (24, 64) of each, first seed."""
+    import matplotlib.pyplot as plt
+
+    fig = plt.figure(figsize=(8.4, 6.6))
+    top, bottom = fig.subfigures(2, 1, height_ratios=(1, 1.25))
+    axes = top.subplots(1, 4)
+    titles = {"nats": "log-likelihood, nats", "ms per picture": "ms to draw a picture", "sure": "share of sure digits",
+              "coverage": "coverage"}  # fmt: skip
+    for ax, (what, title) in zip(axes, titles.items(), strict=True):
+        for place, (name, look) in enumerate(FAMILIES.items()):
+            if arms.name(name, what) in results[0]["numbers"]:
+                values = drawing.over_seeds(results, arms.name(name, what))
+                drawing.seed_points(ax, place, values, look, size=5)
+        if arms.name("true digits", what) in results[0]["numbers"]:
+            drawing.level(ax, results[0]["numbers"][arms.name("true digits", what)], "true digits", at=0.02)
+        ax.set_title(title, fontsize=10)
+        ax.set_xticks(range(len(FAMILIES)), ["VAE", "GAN", "MADE", "gated\nPixelCNN"], rotation=60, fontsize=9)
+        ax.set_xlim(-0.5, len(FAMILIES) - 0.5)
+    axes[0].annotate("none", (1, 0.5), xycoords=("data", "axes fraction"), ha="center", color="0.3", rotation=90)
+    axes[1].set_yscale("log")
+    rows = {"true digits, binarized": results[0]["arrays"]["digits"].float()}
+    drawing.picture_rows(bottom, rows | {name: results[0]["arrays"][name].float() for name in FAMILIES})
+    return fig
+
+
+def verdict_families(summary):
+    """The order of the models by each score: the best first, and what is not separated named together."""
+    said = []
+    for what, least in (
+        ("nats", False),
+        ("ms per picture", True),
+        ("sure", False),
+        ("coverage", False),
+        ("distance", True),
+    ):
+        said.append(f"{what}: {verdicts.ordered(arms.scores(summary, FAMILIES, what), least_first=least)}")
+    settled = []
+    for name in FAMILIES:
+        key = arms.name(name, "nats, change over the last quarter")
+        if key in summary:
+            settled.append(f"{name} {verdicts.mean(summary[key], '.2f')}")
+    return f"{'; '.join(said)}. Nats gained over the last quarter of the steps: {', '.join(settled)}."
+
+
+def tune_families(config, rates, seed=100):
+    """The tuning bill of figure 15.6: each model on 1,200 training digits at each rate, scored on the 300 others.
+
+    rates: {field of the configuration: rates to try}. Models with a likelihood by nats, the GAN by its distance.
+    """
+    images = labeled("digits", "train")[0]
+    order = torch.randperm(len(images), generator=generator(0, "validation"))
+    x, found = binarize(images[order[1200:]], generator(0, "validation bits")), []
+    for (field, tried), name in zip(rates.items(), FAMILIES, strict=True):
+        for rate in tried:
+            chosen = dataclasses.replace(config, **{field: rate})
+            nets, *_ = fit_family(name, chosen, seed, images[order[:1200]], x)
+            nats = nats_of(name, nets, chosen, x, seed, 50)
+            score = scores(drawn_by(name, nets, chosen, seed), config.judge_steps)["distance"] if nats is None else nats
+            found.append((name, rate, round(float(score), 2)))
+    return tuple(found)
+
+
+# 15.7 A leak
+
+
+@dataclass(frozen=True)
+class Leak:
+    """MADE on digits, once with a direct link from every pixel to its own output."""
+
+    hidden: int = 128
+    batch: int = 100
+    steps: int = 1200
+    learning_rate: float = 3e-3
+    judge_steps: int = 1000
+    moments: int = 40
+
+
+KINDS = {"as it should be": Look("as it should be", "blue"), "with a leak": Look("with a leak", "vermillion", "--")}
+
+
+def with_leak(nets):
+    """Let every output see its own pixel by the direct links: one number in the mask is wrong per pixel."""
+    nets["model"].direct.mask.fill_diagonal_(1)
+    return nets
+
+
+def run_leak(config, seed, device):
+    """The "nats" that a leak reports, what it draws, and what the test by gradient says of it."""
+    x, numbers, arrays = held_out_bits(labeled("digits", "test")[0]).to(device), {}, {}
+    for name in KINDS:
+        nets = ar.networks(seed, 8, config.hidden)
+        nets = (with_leak(nets) if name == "with a leak" else nets).to(device)
+
+        def watch(done, nets=nets):
+            return {"nats": mean_log_likelihood(nets["model"], x)}
+
+        history = fit_digits(ar.step, nets, config, seed, device, 1, watch)
+        net = nets["model"].to("cpu")
+        arrays[f"{name}: nats"] = torch.tensor([w["nats"] for w in history.watched])
+        arrays[f"{name}: step"] = torch.tensor([w["step"] for w in history.watched])
+        bits = ar.sample(net, uniforms(seed, len(x), 64))
+        arrays[f"{name}: samples"] = bits[:12].to(torch.uint8)
+        numbers[name, "reported, nats"] = arrays[f"{name}: nats"][-1]
+        numbers[name, "share of white pixels in samples"] = bits.mean()
+        numbers[name, "outputs that see themselves"] = (ar.sees(net, torch.full((64,), 0.5)).diagonal() > 0).sum()
+        numbers[name, "distance"] = scores(bits, config.judge_steps)["distance"]
+    numbers["digits", "share of white pixels"] = x.mean()
+    return {"numbers": arms.named(numbers), "arrays": arrays}
+
+
+def draw_leak(results, config):
+    """The reported nats over training, every seed; twelve samples (12, 64) of both, first seed."""
+    import matplotlib.pyplot as plt
+
+    fig = plt.figure(figsize=(8.4, 3.0))
+    left, right = fig.subfigures(1, 2, width_ratios=(1, 1.25))
+    ax = left.subplots()
+    for name, look in KINDS.items():
+        curves = [r["arrays"][f"{name}: nats"] for r in results]
+        drawing.seed_curves(ax, results[0]["arrays"][f"{name}: step"], curves, look)
+    ax.set(xlabel="step", ylabel="reported, nats")
+    ax.legend(loc="center right")
+    samples = {f"samples, {name}": results[0]["arrays"][f"{name}: samples"].float() for name in KINDS}
+    drawing.picture_rows(right, samples)
+    return fig
+
+
+def verdict_leak(summary):
+    """Whether the leak reports more, draws worse, and is found by the gradient."""
+    more = verdicts.ranges_apart(
+        *(summary[arms.name(name, "reported, nats")] for name in ("with a leak", "as it should be"))
+    )
+    worse = verdicts.ranges_apart(
+        *(summary[arms.name(name, "distance")] for name in ("with a leak", "as it should be"))
+    )
+    found = verdicts.always_above(summary["with a leak: outputs that see themselves"], 63)
+    clean = verdicts.always_below(summary["as it should be: outputs that see themselves"], 1)
+    return (
+        f"in {'every seed' if more == 1 else 'not every seed'} the leak reports more nats, and its samples lie "
+        f"{'farther from the digits in every seed' if worse == 1 else 'no farther in every seed'}; the gradient "
+        f"{'tells the two apart' if found and clean else 'does not tell the two apart'}."
+    )
+
+
+RECIPES = {
+    "15.5": Recipe(
+        title="Any order",
+        caption="One network for all orders on binarized 8x8 digits, five seeds. Left, held-out nats against the number of random "
+        "orders whose likelihoods are averaged; averaging their logits reports more, and is the likelihood of no model. Right, "
+        "the distance of samples to held-out digits against the passes in which a picture is drawn. Below, samples.",
+        alt="Left, blue curves that rise with the number of orders, red dashed ones above them, and a dotted line for MADE. Right, "
+        "the distance falls from one pass to the right, towards a dotted line for true digits. Below, three rows of binary digits: "
+        "noise in one pass, rough shapes, digits.",
+        run=run_any, draw=draw_any, seeds=tuple(range(5)), verdict=verdict_any, full=Any(),
+        quick=Any((64,), 64, steps=300, orders=4, counts=(1, 2, 4), passes=(1, 8, 64), judge_steps=200, moments=4),
+    ),
+    "15.6": Recipe(
+        title="Three families, measured",
+        caption="A VAE, a GAN and two autoregressive models of binarized 8x8 digits, five seeds. Likelihood of held-out digits (exact, "
+        "for the VAE from 500 importance samples, for the GAN none), CPU milliseconds to draw one of 297 pictures, and what a judge "
+        "of digits says: the share of samples of which it is sure, and the share of held-out digits that have a sample near them. "
+        "Below, samples of the first seed.",
+        alt="Four panels with points for four models. The autoregressive models have the highest log-likelihood and take longest to "
+        "draw. Shares and coverage lie below the dotted lines of true digits. Below, five rows of binary 8x8 digits.",
+        run=run_families, draw=draw_families, seeds=tuple(range(5)), verdict=verdict_families, full=Families(),
+        quick=Families(vae_steps=400, gan_steps=150, made_steps=400, pixelcnn_steps=30, importance=50, judge_steps=200, channels=8, layers=2),
+    ),
+    "15.7": Recipe(
+        title="A leak",
+        caption="MADE on binarized 8x8 digits, five seeds, once with one wrong number per pixel in a mask, so that every output sees "
+        "its own pixel. Left, the nats that are reported for held-out digits. Right, what the two networks draw.",
+        alt="Left, the dashed curves of the leak rise to zero at once, the others level off far below. Right, a row of digits, and a "
+        "row of pictures that are no digits.",
+        run=run_leak, draw=draw_leak, seeds=tuple(range(5)), verdict=verdict_leak, full=Leak(),
+        quick=Leak(steps=200, judge_steps=200, moments=8),
+    ),
+}  # fmt: skip
