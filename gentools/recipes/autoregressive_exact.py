@@ -24,7 +24,7 @@ class Seen:
 
     size: int = 7
     channels: int = 6
-    layers: int = 6
+    layers: int = 3
     row: int = 3  # of the pixel
     column: int = 3
     rows: int = 12  # of random numbers at which slopes are taken: a ReLU may be dead at one
@@ -39,10 +39,10 @@ def shaken(net, seed):
 
 
 def without_row(net):
-    """The slip: masks that drop the whole row of the pixel, not only the pixel and what comes after."""
-    for layer in net.modules():
-        if isinstance(layer, ar.MaskedConv2d):
-            layer.mask[layer.mask.shape[0] // 2] = 0
+    """The slip: masks B that drop the whole row of the pixel, not only what comes after it."""
+    _, *later = (layer for layer in net.modules() if isinstance(layer, ar.MaskedConv2d))
+    for layer in later:
+        layer.mask[layer.mask.shape[0] // 2] = 0
     return net
 
 
@@ -61,7 +61,7 @@ def _residual(forward, v, h):
 STACKS = {
     "plain masks": "one stack of masked\nconvolutions",
     "gated": "two stacks\n(gated PixelCNN)",
-    "row dropped": "slip: the masks drop\nthe whole row",
+    "row dropped": "slip: masks B drop\nthe whole row",
     "residual": "slip: a residual link\nin the first layer",
 }
 
@@ -101,8 +101,8 @@ def draw_seen(results, config):
             color = COLORS["vermillion"] if wrong else COLORS["blue"] if seen else "white" if place < pixel else "0.88"
             ax.add_patch(_square(c, r, fc=color, ec="0.6", lw=0.6))
         ax.add_patch(_square(config.column, config.row, fc="none", ec="black", lw=2.2))
-        ax.set(xlim=(-0.55, config.size - 0.45), ylim=(config.size - 0.45, -0.55), aspect="equal")
-        ax.set_axis_off()
+        ax.set(xlim=(-0.55, config.size - 0.45), ylim=(config.size - 0.45, -0.55), aspect="equal", xticks=(), yticks=())
+        ax.spines[:].set_visible(False)
         ax.set_title(title, fontsize=10)
     texts = {
         "seen": COLORS["blue"],
@@ -332,13 +332,13 @@ def verdict_averaged(summary):
 RECIPES = {
     "15.1": Recipe(
         title="Who sees whom",
-        caption="The pixels that the output at one place depends on, found by gradient in untrained networks with six layers on "
+        caption="The pixels that the output at one place depends on, found by gradient in untrained networks with three layers on "
         "7x7 pictures. One stack of masked convolutions is causal and blind to a cone above to the right. Two stacks see all that "
-        "came before. Two slips: masks that drop the whole row see less and let nothing through; a residual link around the first "
+        "came before. Two slips: masks B that drop the whole row lose most of what came before; a residual link around the first "
         "layer lets the pixel itself through.",
         alt="Four grids of 7x7 squares with a framed square in the middle. First, the squares above and to the left are blue but "
-        "for white ones at the upper right. Second, all squares above and to the left are blue. Third, the squares to the left in "
-        "the same row are white. Fourth, like the second, and the framed square itself is red.",
+        "for white ones at the upper right. Second, all squares above and to the left are blue. Third, only the upper "
+        "rows are blue in part, and the squares nearby are white. Fourth, like the second, and the framed square itself is red.",
         run=run_seen, draw=draw_seen, quick=Seen(rows=4), full=Seen(), verdict=verdict_seen,
     ),
     "15.3": Recipe(
