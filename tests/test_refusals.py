@@ -16,6 +16,7 @@ from gentools import (
     aae,
     age,
     ali,
+    autoregressive,
     conditional_gan,
     conditional_vae,
     dcgan,
@@ -60,6 +61,8 @@ with torch.no_grad():
     CLASS_MEANS["prior"].means.copy_(normal(3, K))
 CONDITIONAL = conditional_gan.networks(0, [K, 5, D], [D, 5, 1], normal(3, 2), normal(3, 2)).double()
 ALI = ali.toy_networks(0, 5).double()
+ANY_ORDER = autoregressive.AnyOrder(D, (5,)).double()
+PLACE = torch.tensor([[0, 1, 2], [2, 1, 0], [1, 0, 2], [0, 2, 1]])
 BIGAN = ali.toy_networks(0, 5, 0.0).double()
 BIGAN["players"]["encoder"] = ali.PlainEncoder(nn.Linear(2, 2).double())
 PAIR = {"x": normal(N, 2), "noise": normal(N, 3, 2)}
@@ -242,6 +245,16 @@ CASES = {
     "evaluation.modes": case(evaluation.modes, {"samples": X, "centers": normal(2, D)}, ["nothing"], std=1.0),
     "evaluation.frechet": case(evaluation.frechet, {"x": X, "y": normal(N, D)}),
     "evaluation.kid": case(evaluation.kid, {"x": X, "y": normal(N, D)}),
+    "autoregressive.prefix_kl": case(
+        autoregressive.prefix_kl, {"p": table(2, 2, 2), "q": table(2, 2, 2, seed=1)}, order=(0, 1, 2)
+    ),
+    "autoregressive.prefix_joints": case(
+        autoregressive.prefix_joints, {"p": table(2, 2, 2), "q": table(2, 2, 2, seed=1)}
+    ),
+    "autoregressive.bits_log_likelihood": case(autoregressive.bits_log_likelihood, {"x": X, "logits": normal(N, D)}),
+    "autoregressive.any_order_loss": case(autoregressive.any_order_loss, {"x": X, "seen": PLACE < 1}, net=ANY_ORDER),
+    "autoregressive.order_logits": case(autoregressive.order_logits, {"x": X, "place": PLACE}, net=ANY_ORDER),
+    "autoregressive.unmask": case(autoregressive.unmask, {"uniform": X, "place": PLACE}, net=ANY_ORDER, passes=2),
 }
 
 

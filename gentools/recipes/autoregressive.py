@@ -33,7 +33,13 @@ class Nats:
     hidden: int = 512  # units of the one hidden layer; direct links besides
     batch: int = 128
     epochs: int = 8
-    learning_rate: float = 2e-3  # of Adam at the start; falls along half a cosine to 0; not tuned
+    learning_rate: float = 1e-2  # of Adam at the start; falls along half a cosine to 0
+    tuning: tuple = (  # rate, nats on 10,000 held-out training pictures after 2 epochs, one run each
+        (2e-3, -114.55),
+        (5e-3, -100.13),
+        (1e-2, -95.84),
+        (2e-2, -96.32),
+    )
     moments: int = 16  # at which held-out pictures are scored, equally spaced
 
 
@@ -84,13 +90,10 @@ def draw_nats(results, config):
             a = r["arrays"]
             axes[0].plot(a["step"], a[what], **look.as_line(lw=1.2, label=None if i else look.label))
     if config.data == "mnist":
-        for (name, value), ls in zip(PUBLISHED.items(), ("--", "-.", ":"), strict=True):
-            drawing.level(axes[0], value, f"{name}: {value:.2f}", at=0.98, ls=ls, ha="right")
-        if found := chapter_three():
-            drawing.level(
-                axes[0], found["mean"], "VAE of chapter 3, 128 samples", at=0.98, ls="-", ha="right", above=-12
-            )
-        axes[0].set_ylim(-100, -77)
+        lines = PUBLISHED | ({"VAE of chapter 3": round(found["mean"], 2)} if (found := chapter_three()) else {})
+        for (name, value), ls in zip(lines.items(), ("--", "-.", ":", "-"), strict=False):
+            drawing.level(axes[0], value, f"{name}: {value:.2f}", at=0.02, ls=ls)
+        axes[0].set_ylim(-98, -77)
     axes[0].set(xlabel="step", ylabel="log-likelihood, nats")
     axes[0].legend(loc="lower right")
     drawing.sheet(axes[1], results[0]["arrays"]["samples"].reshape(-1, SIDES[config.data], SIDES[config.data]),
@@ -117,13 +120,13 @@ def verdict_nats(summary):
 RECIPES = autoregressive_exact.RECIPES | autoregressive_digits.RECIPES | {
     "15.2": Recipe(
         title="Nats on MNIST",
-        caption="MADE with 512 hidden units and direct links on dynamically binarized MNIST, 8 epochs, five seeds: the exact "
+        caption="MADE with 512 hidden units and direct links on dynamically binarized MNIST, 8 epochs, three seeds: the exact "
         "log-likelihood of all test images over training, on the bits that chapter 3 uses. Horizontal lines: the VAE of chapter "
         "3 as recorded, and values that a public collection of programs reports for dynamic binarization. Right: samples.",
         alt="Left, nearly identical rising curves of the log-likelihood over the steps, training and test images close together. "
         "They end above the line of the VAE of chapter 3 and below those of three published models. Right, forty binary digits, "
         "many of them readable.",
-        run=run_nats, draw=draw_nats, quick=Nats("digits", 128, 100, 40, 3e-3, moments=8), full=Nats(), seeds=tuple(range(5)),
+        run=run_nats, draw=draw_nats, quick=Nats("digits", 128, 100, 40, 3e-3, moments=8), full=Nats(), seeds=(0, 1, 2),
         verdict=verdict_nats,
     ),
 }  # fmt: skip
