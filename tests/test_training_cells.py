@@ -25,6 +25,7 @@ CHAPTERS = (
     "10_regularized_gan",
     "11_evaluation",
     "13_age",
+    "15_autoregressive",
 )
 UNREADABLE = re.compile("cannot be called on meta|Cannot copy out of meta")  # numbers that a fake device does not have
 

@@ -37,7 +37,7 @@ CHAPTERS = (
     Chapter(12, "wgan_gp", "WGAN-GP", written=False),
     Chapter(13, "age", "AGE"),
     Chapter(14, "alpha_gan", "alpha-GAN", written=False),
-    Chapter(15, "autoregressive", "autoregressive", written=False),
+    Chapter(15, "autoregressive", "autoregressive"),
     Chapter(16, "diffusion", "diffusion", written=False),
     Chapter(17, "one_map", "one map", written=False),
 )
