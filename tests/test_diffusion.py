@@ -1,0 +1,439 @@
+"""Chapter 16 against composed noise steps, dense Gaussian joints, quadrature, integrated equations and brute force."""
+
+import functools
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import integrate, stats
+
+from gentools import diffusion
+from gentools.lab.divergences import gaussian_entropy, gaussian_kl
+from gentools.lab.optim import adam
+from gentools.lab.randomness import generator
+from gentools.lab.stream import Stream
+from gentools.lab.training import train
+
+seeds = st.integers(0, 10**6)
+PATHS = (diffusion.straight, diffusion.cosine, diffusion.linear, diffusion.even)
+TARGETS = (diffusion.noise_target, diffusion.data_target, diffusion.velocity_target)
+
+
+def uniform(*shape, seed=0):
+    return torch.rand(*shape, generator=generator(seed, "test"), dtype=torch.float64)
+
+
+def normal(*shape, seed=0):
+    return torch.randn(*shape, generator=generator(seed, "normal"), dtype=torch.float64)
+
+
+def chain_world(seed):
+    """Data, schedule and a model that has nothing to do with them."""
+    steps = 1 + seed % 6
+    mean, variance = normal(1, seed=seed)[0], 0.1 + 3 * uniform(1, seed=seed)[0]
+    betas = 0.05 + 0.9 * uniform(steps, seed=seed + 1)
+    chain = diffusion.Chain(*normal(2, steps, seed=seed), 0.1 + uniform(steps, seed=seed + 2))
+    return mean, variance, betas, chain
+
+
+# Paths
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_slopes_of_paths_are_their_derivatives(path):
+    t = torch.linspace(0.05, 0.95, 7, dtype=torch.float64, requires_grad=True)
+    mix = path(t)
+    for value, slope in ((mix.alpha, mix.alpha_slope), (mix.sigma, mix.sigma_slope)):
+        (truth,) = torch.autograd.grad(value.sum(), t, retain_graph=True)
+        assert torch.allclose(slope, truth, atol=1e-12)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_time_of_inverts_the_log_snr(path):
+    wanted = torch.tensor([5.0, 1.0, 0.0, -3.0]).double()
+    assert torch.allclose(diffusion.log_snr(path(diffusion.time_of(path, wanted))), wanted, atol=1e-8)
+
+
+def test_the_linear_path_is_the_limit_of_the_thousand_steps():
+    kept = diffusion.kept_share(torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64))[1:]
+    t = torch.arange(1, 1001, dtype=torch.float64) / 1000
+    assert (kept.log() - 2 * diffusion.linear(t).alpha.log()).abs().max() < 0.08
+    again = diffusion.kept_share(diffusion.betas_of(diffusion.linear, 1000))[1:]
+    assert torch.allclose(again, diffusion.linear(t).alpha ** 2, rtol=1e-9)
+
+
+# Chains
+
+
+@settings(max_examples=25)
+@given(seeds)
+def test_the_encoder_by_composing_its_steps(seed):
+    mean, variance, betas, _ = chain_world(seed)
+    size = len(betas) + 1
+    lower = torch.eye(size, dtype=torch.float64)  # x = lower @ (x_0, noise_1, ..., noise_T)
+    for t, beta in enumerate(betas, 1):
+        lower[t] = (1 - beta).sqrt() * lower[t - 1]
+        lower[t, t] = beta.sqrt()
+    spread = torch.ones(size, dtype=torch.float64)
+    spread[0] = variance
+    means, covariance = diffusion.encoder_joint(mean, variance, betas)
+    assert torch.allclose(covariance, lower * spread @ lower.T, atol=1e-12)
+    assert torch.allclose(means, lower[:, 0] * mean, atol=1e-12)
+
+
+@settings(max_examples=25)
+@given(seeds)
+def test_posterior_and_exact_chain_by_conditioning_the_joint(seed):
+    mean, variance, betas, _ = chain_world(seed)
+    means, cov = diffusion.encoder_joint(mean, variance, betas)
+    exact = diffusion.exact_chain(mean, variance, betas)
+    to_data, to_noisy, narrow = diffusion.posterior(betas)
+    for t in range(1, len(betas) + 1):
+        slope = cov[t - 1, t] / cov[t, t]
+        assert torch.isclose(exact.slope[t - 1], slope)
+        assert torch.isclose(exact.offset[t - 1], means[t - 1] - slope * means[t], atol=1e-12)
+        assert torch.isclose(exact.variance[t - 1], cov[t - 1, t - 1] - slope * cov[t, t - 1])
+        if t > 1:
+            seen = cov[[0, t]][:, [0, t]]
+            weights = torch.linalg.solve(seen, cov[t - 1, [0, t]])
+            assert torch.allclose(weights, torch.stack([to_data[t - 1], to_noisy[t - 1]]), atol=1e-8)
+            assert torch.isclose(narrow[t - 1], cov[t - 1, t - 1] - weights @ cov[t - 1, [0, t]], atol=1e-8)
+    assert torch.isclose(to_data[0], torch.ones(()).double()) and to_noisy[0] == 0 and narrow[0] == 0
+
+
+@settings(max_examples=25)
+@given(seeds)
+def test_both_splits_are_the_kl_of_the_whole_joints(seed):
+    mean, variance, betas, chain = chain_world(seed)
+    whole = gaussian_kl(*diffusion.encoder_joint(mean, variance, betas), *diffusion.chain_joint(chain))
+    assert torch.isclose(diffusion.joint_terms(mean, variance, betas, chain).sum(), whole, rtol=1e-8)
+    entropy = gaussian_entropy(variance.reshape(1, 1))
+    assert torch.isclose(diffusion.bound_terms(mean, variance, betas, chain).sum(), whole + entropy, rtol=1e-8)
+
+
+def test_the_exact_chain_leaves_only_the_top():
+    betas = diffusion.betas_of(diffusion.linear, 30)
+    mean, variance = torch.tensor([0.4, 0.3]).double()
+    terms = diffusion.joint_terms(mean, variance, betas, diffusion.exact_chain(mean, variance, betas))
+    assert terms[1:].abs().max() < 1e-12 and terms[0] > 0
+
+
+def test_fixed_variances_cost_what_the_formula_says():
+    betas = diffusion.betas_of(diffusion.linear, 50)
+    mean, variance = torch.tensor([0.4, 0.3]).double()
+    exact = diffusion.exact_chain(mean, variance, betas)
+    for used in (betas, diffusion.smaller_variance(betas)):
+        terms = diffusion.joint_terms(mean, variance, betas, exact._replace(variance=used))
+        assert torch.allclose(terms[1:], diffusion.variance_cost(exact.variance, used), atol=1e-12)
+    euler = 0.5772156649015329
+    betas = diffusion.betas_of(diffusion.linear, 10**5)
+    for variance in torch.tensor([0.25, 1.0, 4.0]).double():
+        exact = diffusion.exact_chain(mean, variance, betas).variance
+        left = diffusion.variance_cost(exact, diffusion.smaller_variance(betas)).sum()
+        assert float(left) == pytest.approx(euler / 2 + (1 - math.log(2)) / 2, abs=4e-3)
+        assert diffusion.variance_cost(exact, betas).sum() < 1e-4
+
+
+def test_a_linear_denoiser_is_its_chain_and_learns_the_exact_one():
+    betas = diffusion.betas_of(diffusion.linear, 5)
+    mean, variance = torch.tensor([0.5, 0.25]).double()
+    net = diffusion.LinearDenoiser(betas)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.copy_(0.3 * normal(5, seed=parameter.numel()))
+    rows = mean + variance.sqrt() * normal(50_000, 1)
+    sampled = net(rows, normal(50_000, 5, seed=1)).mean(0)
+    assert torch.allclose(sampled, diffusion.bound_terms(mean, variance, betas, net.chain())[1:], rtol=0.02)
+    nets = torch.nn.ModuleDict({"denoiser": net})
+    opts = {"denoiser": adam(net.parameters(), 0.02)}
+    train(diffusion.chain_step, nets, opts, Stream(rows, 500, 5), 1500, 0, schedule=lambda t: 1 - t / 1500)
+    left = diffusion.joint_terms(mean, variance, betas, net.chain())[1:]
+    assert left.max() < 2e-3
+
+
+@pytest.mark.parametrize("betas", [[0.1, 1.2], [0.0, 0.5], [-0.1]])
+def test_betas_that_are_no_variances_are_refused(betas):
+    with pytest.raises(ValueError, match="variance in"):
+        diffusion.kept_share(torch.tensor(betas))
+
+
+# Targets, networks, steps
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("target", TARGETS)
+def test_parts_recover_data_and_noise(path, target):
+    x, z, t = normal(9, 3), normal(9, 3, seed=1), torch.linspace(0.1, 0.9, 9, dtype=torch.float64)
+    mix = path(t[:, None])
+    a, b = target(mix)
+    clean, noise = diffusion.parts(a * x + b * z, mix.alpha * x + mix.sigma * z, mix, target)
+    assert torch.allclose(clean, x, atol=1e-6) and torch.allclose(noise, z, atol=1e-6)
+
+
+def test_times_fill_the_interval_evenly():
+    torch.manual_seed(0)
+    t = diffusion.times(torch.zeros(100, 2))
+    assert torch.equal((t * 100).floor(), torch.arange(100.0)) and 0.2 < (t * 100).frac().mean() < 0.8
+
+
+def by_hand(net, x, z, t, path, target, *y):
+    mix = path(t[:, None])
+    a, b = target(mix)
+    return (net(mix.alpha * x + mix.sigma * z, t, *y) - (a * x + b * z)).square().mean()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_step_is_one_descent_of_the_regression(target):
+    net, again = (diffusion.PointDenoiser(0, width=8, octaves=2) for _ in range(2))
+    x, z = normal(16, 2).float(), normal(16, 2, seed=1).float()
+    torch.manual_seed(3)
+    got = diffusion.step({"denoiser": net}, {"denoiser": torch.optim.SGD(net.parameters(), 0.1)}, x, z,
+                         path=diffusion.cosine, target=target)  # fmt: skip
+    torch.manual_seed(3)
+    loss = by_hand(again, x, z, diffusion.times(x), diffusion.cosine, target)
+    loss.backward()
+    assert torch.isclose(got["loss"], loss)
+    for one, other in zip(net.parameters(), again.parameters(), strict=True):
+        assert torch.allclose(one, other - 0.1 * other.grad, atol=1e-6)
+
+
+def test_labels_are_hidden_as_often_as_asked():
+    class Spy(torch.nn.Module):
+        classes = 10
+
+        def __init__(self):
+            super().__init__()
+            self.scale, self.seen = torch.nn.Parameter(torch.ones(())), None
+
+        def forward(self, x, t, y):
+            self.seen = y
+            return self.scale * x
+
+    spy, y = Spy(), torch.arange(10).repeat(500)
+    for share in (0.0, 0.1, 1.0):
+        torch.manual_seed(0)
+        diffusion.labeled_step({"denoiser": spy}, {"denoiser": torch.optim.SGD(spy.parameters(), 0.1)},
+                               (normal(5000, 4).float(), y), normal(5000, 4, seed=1).float(),
+                               path=diffusion.cosine, target=diffusion.velocity_target, dropped=share)  # fmt: skip
+        hidden = spy.seen == 10
+        assert float(hidden.float().mean()) == pytest.approx(share, abs=0.02)
+        assert torch.equal(spy.seen[~hidden], y[~hidden])
+
+
+def test_the_labeled_network_tells_labels_apart_and_refuses_others():
+    net = diffusion.LabeledDenoiser(0, d=4, classes=3, width=16, blocks=1)
+    x, t = normal(5, 4).float(), torch.full((5,), 0.4)
+    outs = [net(x, t, torch.full((5,), label)) for label in range(4)]
+    assert all(not torch.allclose(outs[0], out) for out in outs[1:])
+    with pytest.raises(ValueError, match="labels run from 0 to 3"):
+        net(x, t, torch.full((5,), 4))
+
+
+def test_conditional_and_marginal_regression_have_one_gradient():
+    """Regression on the velocity of pairs, and on its mean given x_t, differ by a constant: three points, by quadrature."""
+    centers, weights = torch.tensor([[-1.0], [0.2], [1.5]]).double(), torch.tensor([0.3, 0.5, 0.2]).double()
+    node, share = (torch.from_numpy(a) for a in np.polynomial.hermite_e.hermegauss(80))
+    share = share / share.sum()
+    estimate = diffusion.mixture_estimate(centers, 0.0, weights, diffusion.straight)
+    for t in (0.2, 0.5, 0.8):
+        theta = torch.tensor([0.4, -0.3, 0.2]).double().requires_grad_()
+        x, z = centers.expand(3, 80), node.expand(3, 80)
+        noisy = ((1 - t) * x + t * z).reshape(-1, 1)
+        mass = (weights[:, None] * share).reshape(-1, 1)
+        guess = theta[0] + theta[1] * noisy + theta[2] * noisy.sin()
+        clean, noise = estimate(noisy, t)
+        pairs = (mass * (guess - (z - x).reshape(-1, 1)) ** 2).sum()
+        means = (mass * (guess - (noise - clean)) ** 2).sum()
+        for one, other in zip(*(torch.autograd.grad(v, theta, retain_graph=True) for v in (pairs, means)), strict=True):
+            assert torch.allclose(one, other, atol=1e-4)
+        assert pairs > means
+
+
+# Exact estimates and samplers
+
+
+@settings(max_examples=10)
+@given(seeds, st.sampled_from(PATHS), st.sampled_from([0.0, 0.4]))
+def test_mixture_estimate_by_brute_force(seed, path, std):
+    centers, weights = normal(4, 2, seed=seed), torch.softmax(normal(4, seed=seed), 0)
+    noisy, mix = normal(6, 2, seed=seed + 1), path(torch.tensor(0.5).double())
+    clean, noise = diffusion.mixture_estimate(centers, std, weights, path)(noisy, 0.5)
+    for row, got in zip(noisy, clean, strict=True):
+        total, mean = 0.0, torch.zeros(2).double()
+        for center, weight in zip(centers, weights, strict=True):
+            spread = mix.alpha**2 * std**2 + mix.sigma**2
+            mass = weight * torch.exp(-((row - mix.alpha * center) ** 2).sum() / (2 * spread))
+            mean = mean + mass * (center + mix.alpha * std**2 / spread * (row - mix.alpha * center))
+            total = total + mass
+        assert torch.allclose(got, mean / total, atol=1e-9)
+    assert torch.allclose(mix.alpha * clean + mix.sigma * noise, noisy, atol=1e-12)
+
+
+def gaussian(std, path, mean=0.0):
+    return diffusion.mixture_estimate(torch.full((1, 1), mean).double(), std, torch.ones(1).double(), path)
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("sampler", [diffusion.ddim, diffusion.heun])
+def test_deterministic_samplers_end_with_the_spread_of_the_data(path, sampler):
+    std = 0.6
+    start = torch.tensor([[1.0]]).double()
+    end = sampler(gaussian(std, path), start, diffusion.down(1000, 1 - 1e-6), path)
+    at = path(torch.tensor(1 - 1e-6).double())
+    ratio = std / (at.alpha**2 * std**2 + at.sigma**2).sqrt()  # the flow of a Gaussian scales
+    assert float(end) == pytest.approx(float(ratio), rel=4e-3 if sampler is diffusion.ddim else 5e-4)
+
+
+def test_heun_is_of_second_order_and_ddim_of_first():
+    path, std = diffusion.cosine, 2.0
+    errors = {}
+    for sampler in (diffusion.ddim, diffusion.heun):
+        errors[sampler] = [abs(float(sampler(gaussian(std, path), torch.ones(1, 1).double(), diffusion.down(n), path)) - std)
+                           for n in (40, 80)]  # fmt: skip
+    assert errors[diffusion.ddim][0] / errors[diffusion.ddim][1] == pytest.approx(2, abs=0.2)
+    assert errors[diffusion.heun][0] / errors[diffusion.heun][1] > 2.5
+    assert errors[diffusion.heun][1] < errors[diffusion.ddim][1] / 50
+
+
+def test_on_the_straight_path_ddim_is_euler():
+    estimate = diffusion.mixture_estimate(normal(5, 2), 0.3, torch.full((5,), 0.2).double(), diffusion.straight)
+    x = start = normal(7, 2, seed=3)
+    at = diffusion.down(8)
+    for t, s in pairwise(at):
+        clean, noise = estimate(x, t)
+        x = x + (s - t) * (noise - clean)
+    assert torch.allclose(diffusion.ddim(estimate, start, at, diffusion.straight), x, atol=1e-12)
+
+
+def test_ancestral_variance_on_a_gaussian_by_its_recursion():
+    """With the exact mean each step multiplies the variance by slope^2 and adds beta-tilde."""
+    path, steps, std = diffusion.linear, 12, 0.8
+    betas = diffusion.betas_of(path, steps)
+    exact = diffusion.exact_chain(torch.zeros(()).double(), torch.tensor(std**2).double(), betas)
+    narrow = diffusion.posterior(betas)[2]
+    variance = torch.ones(()).double()
+    for t in range(steps, 0, -1):
+        variance = exact.slope[t - 1] ** 2 * variance + narrow[t - 1]
+    drawn = diffusion.ancestral(gaussian(std, path), normal(50_000, 1), diffusion.down(steps), path, generator(0, "x"))
+    assert float(drawn.var()) == pytest.approx(float(variance), rel=0.03)
+    assert float(variance) < std**2  # too narrow, and with its own variances exact:
+    top = exact.variance[-1] + exact.slope[-1] ** 2
+    for t in range(steps - 1, 0, -1):
+        top = exact.slope[t - 1] ** 2 * top + exact.variance[t - 1]
+    assert float(top) == pytest.approx(std**2, rel=1e-4)
+
+
+@pytest.mark.parametrize("steps", [0, 2.5, -1])
+def test_samplers_refuse_what_is_no_number_of_steps(steps):
+    with pytest.raises(ValueError, match="whole number of steps"):
+        diffusion.down(steps)
+
+
+def test_a_sampler_of_a_training_set_returns_training_points():
+    points = normal(12, 3)
+    estimate = diffusion.mixture_estimate(points, 0.0, torch.full((12,), 1 / 12).double(), diffusion.cosine)
+    drawn = diffusion.ddim(estimate, normal(50, 3, seed=1), diffusion.down(60), diffusion.cosine)
+    distance = torch.cdist(drawn, points).min(1).values
+    assert distance.median() < 1e-5 and distance.max() < 0.1
+
+
+def test_tweedie():
+    """The estimate of the noise is minus sigma times the slope of log p(x_t)."""
+    centers, weights = normal(3, 1), torch.tensor([0.2, 0.5, 0.3]).double()
+    for path in PATHS:
+        mix = path(torch.tensor(0.6).double())
+        noisy = normal(5, 1, seed=2).requires_grad_()
+        spread = mix.alpha**2 * 0.09 + mix.sigma**2
+        log_p = torch.logsumexp(weights.log() - (noisy - mix.alpha * centers.T) ** 2 / (2 * spread), 1)
+        (slope,) = torch.autograd.grad(log_p.sum(), noisy)
+        _, noise = diffusion.mixture_estimate(centers, 0.3, weights, path)(noisy.detach(), 0.6)
+        assert torch.allclose(noise, -mix.sigma * slope, atol=1e-10)
+
+
+# The bound
+
+
+def test_the_bound_of_the_exact_model_is_close_to_the_entropy():
+    """Pixels of three levels with known probabilities: with the exact estimate the bound nearly is the code length."""
+    levels = torch.tensor([-1.0, 0.0, 1.0]).double()
+    shares = torch.tensor([0.5, 0.2, 0.3]).double()
+    rows = levels[torch.multinomial(shares, 4000, replacement=True, generator=generator(0, "pixels"))][:, None]
+    exact = diffusion.mixture_estimate(levels[:, None], 0.0, shares, diffusion.even)
+    nats = diffusion.bound(exact, rows, levels, diffusion.even, 300, generator(0, "bound")).mean()
+    truth = -(shares.log()[(rows + 1).long()]).mean()
+    assert float(nats) == pytest.approx(float(truth), abs=0.02)
+    worse = diffusion.mixture_estimate(levels[:, None], 0.0, torch.full((3,), 1 / 3).double(), diffusion.even)
+    other = diffusion.bound(worse, rows, levels, diffusion.even, 300, generator(0, "bound")).mean()
+    assert float(other) == pytest.approx(math.log(3), abs=0.02)
+
+
+# Guidance
+
+
+@pytest.mark.parametrize("mean, std, weight", [(1.0, 0.5, 3.0), (-0.7, 0.8, 1.5), (2.0, 0.3, 1.0), (1.0, 0.6, 0.2)])
+def test_guidance_by_integrating_its_equations(mean, std, weight):
+    shrunk = 1 - std**2
+
+    def ode(a, y):  # a is alpha; mean and log std
+        spread = 1 - a**2 * shrunk
+        return [weight * (mean - a * shrunk * y[0]) / spread, -weight * a * shrunk / spread]
+
+    end = integrate.solve_ivp(ode, (0, 1), [0.0, 0.0], rtol=1e-10, atol=1e-12).y[:, -1]
+    got = diffusion.guided_ode(mean, std, weight)
+    assert float(got[0]) == pytest.approx(end[0], rel=1e-7)
+    assert float(got[1]) == pytest.approx(math.exp(2 * end[1]), rel=1e-7)
+
+    def sde(a, y):
+        spread = 1 - a**2 * shrunk
+        pull = 1 / a + 2 * weight * a * shrunk / spread
+        return [-(pull - 2 / a * 0) * y[0] + 2 * weight * mean / spread, -2 * pull * y[1] + 2 / a]
+
+    end = integrate.solve_ivp(sde, (1e-6, 1), [0.0, 1.0], rtol=1e-10, atol=1e-12, method="Radau").y[:, -1]
+    got = diffusion.guided_sde(mean, std, weight)
+    assert float(got[0]) == pytest.approx(end[0], rel=1e-5) and float(got[1]) == pytest.approx(end[1], rel=1e-5)
+
+
+def test_the_three_answers_of_guidance_agree_without_it():
+    for answer in (diffusion.guided_ode, diffusion.guided_sde, diffusion.product):
+        mean, variance = answer(*torch.tensor([0.7, 0.5], dtype=torch.float64), 1.0)
+        assert float(mean) == pytest.approx(0.7, rel=1e-9) and float(variance) == pytest.approx(0.25, rel=1e-9)
+
+
+def test_guided_samplers_end_where_the_formulas_say():
+    mean, std, weight, path = 1.0, 0.5, 3.0, diffusion.even
+    estimate = diffusion.guided(gaussian(1.0, path), gaussian(std, path, mean), weight)
+    start = torch.from_numpy(stats.norm.ppf((np.arange(4000) + 0.5) / 4000))[:, None]
+    for found, (center, variance) in (
+        (diffusion.ddim(estimate, start, diffusion.down(200), path), diffusion.guided_ode(mean, std, weight)),
+        (diffusion.ancestral(estimate, start, diffusion.down(200), path, generator(0, "a")),
+         diffusion.guided_sde(mean, std, weight)),
+    ):  # fmt: skip
+        assert float(found.mean()) == pytest.approx(float(center), abs=0.03)
+        assert float(found.std()) == pytest.approx(math.sqrt(float(variance)), abs=0.02)
+
+
+def test_a_product_that_cannot_be_normalized_is_refused():
+    with pytest.raises(ValueError, match="precision must be positive"):
+        diffusion.product(torch.tensor(1.0), torch.tensor(0.5), -1.0)
+
+
+def test_training_repeats_bit_for_bit_and_learns_two_points():
+    rows = torch.tensor([[-1.0, 0.5], [1.0, -0.5]]).repeat(200, 1)
+
+    def run():
+        net = diffusion.PointDenoiser(0, width=32, hidden=2)
+        nets = torch.nn.ModuleDict({"denoiser": net})
+        step = functools.partial(diffusion.step, path=diffusion.straight, target=diffusion.velocity_target)
+        train(step, nets, {"denoiser": adam(net.parameters(), 3e-3)}, Stream(rows, 128, 2), 500, 3)
+        return net
+
+    net, again = run(), run()
+    assert all(torch.equal(a, b) for a, b in zip(net.parameters(), again.parameters(), strict=True))
+    estimate = diffusion.estimates(net, diffusion.straight, diffusion.velocity_target)
+    drawn = diffusion.heun(estimate, normal(200, 2).float(), diffusion.down(20), diffusion.straight)
+    distance = torch.cdist(drawn, rows[:2]).min(1)
+    assert distance.values.median() < 0.3 and 50 < int(distance.indices.sum()) < 150
