@@ -179,7 +179,7 @@ def bound_terms(mean, variance, betas, chain):
 
 
 def variance_cost(exact, used):
-    """What a step costs whose mean is exact and whose variance is not: (r - 1 - log r)/2 nats, r = exact/used. (16.6)"""
+    """What a step costs whose mean is exact and whose variance is not: (r - 1 - log r)/2 nats, r = exact/used. (16.7)"""
     ratio = exact / used
     return (ratio - 1 - ratio.log()) / 2
 
@@ -215,7 +215,7 @@ def chain_step(nets, opts, x, z):
     return {"loss": loss.detach()}
 
 
-# Targets: what a network is asked for. Each gives the weights of data and noise in the target, (16.9)
+# Targets: what a network is asked for. Each gives the weights of data and noise in the target, (16.10)
 
 
 def noise_target(mix):
@@ -234,7 +234,7 @@ def velocity_target(mix):
 
 
 def parts(named, noisy, mix, target):
-    """The data and the noise (n, d) that a prediction means: noisy = alpha x + sigma z and named = a x + b z, solved. (16.9)"""
+    """The data and the noise (n, d) that a prediction means: noisy = alpha x + sigma z and named = a x + b z, solved. (16.10)"""
     a, b = target(mix)
     determinant = b * mix.alpha - a * mix.sigma
     return (b * noisy - mix.sigma * named) / determinant, (mix.alpha * named - a * noisy) / determinant
@@ -348,7 +348,7 @@ def with_label(net, y):
 def mixture_estimate(centers, std, weights, path):
     """The exact estimate for data from a mixture of Gaussians N(centers[k], std^2 I); centers (k, d), weights (k,).
 
-    With std = 0 and equal weights: the optimal denoiser of a training set, a softmax over its points. (16.8)
+    With std = 0 and equal weights: the optimal denoiser of a training set, a softmax over its points. (16.9)
     """
     same_rows(centers=centers, weights=weights)
 
@@ -434,7 +434,7 @@ def ancestral(estimate, x, at, path, rng):
 
 @torch.no_grad()
 def bound(estimate, x, levels, path, draws, rng, reach=8.0):
-    """Minus the ELBO in nats of each row x (n, d) whose entries are among `levels` (k,): (n,). (16.3) in continuous time.
+    """Minus the ELBO in nats of each row x (n, d) whose entries are among `levels` (k,): (n,). (16.3) with many steps, as (16.11).
 
     The log-SNR goes from reach to -reach, `draws` random values in equal parts. rng: a torch.Generator on the device of x. The terms: the middle one
     E|noise - estimate|^2 / 2 integrated over the log-SNR, the top KL, and the level of each pixel read at the least noise.

@@ -102,7 +102,7 @@ FIXED = {
     "beta": Look("$\\sigma^2 = \\beta$", "blue", LINES[0], "o"),
     "beta-tilde": Look("$\\sigma^2 = \\tilde\\beta$", "vermillion", LINES[1], "s"),
 }
-LIMIT = 0.5772156649015329 / 2 + (1 - math.log(2)) / 2  # nats, (16.7)
+LIMIT = 0.5772156649015329 / 2 + (1 - math.log(2)) / 2  # nats, (16.8)
 
 
 @dataclass(frozen=True)
@@ -277,7 +277,7 @@ TRAINED = {
 
 
 def weight(path, target, log_snr):
-    """w in (1/2) int w E|noise error|^2 d(log-SNR), for uniform t and squared errors of a target; (n,) float64. (16.11)"""
+    """w in (1/2) int w E|noise error|^2 d(log-SNR), for uniform t and squared errors of a target; (n,) float64. (16.12)"""
     mix = path(diffusion.time_of(path, log_snr))
     a, b = target(mix)
     size = (b - a * mix.sigma / mix.alpha) ** 2  # squared error of the target per squared error of the noise
@@ -473,7 +473,7 @@ RECIPES = {
     "16.2": Recipe(
         title="What fixed reverse variances cost",
         caption="Gaussian data, exact reverse means, the linear path in T steps: nats per dimension that the joint KL keeps with "
-        "each of the two fixed variances, for four variances of the data. Dotted: the limit (16.7). Learned variances keep "
+        "each of the two fixed variances, for four variances of the data. Dotted: the limit (16.8). Learned variances keep "
         "nothing of this.",
         alt="Four panels on logarithmic axes over the number of steps. The cost of beta falls in proportion to 1/T, and for data "
         "of variance 1 is zero; the cost of beta-tilde ends at a dotted line at .442 in every panel but the first, where it "

@@ -1,0 +1,292 @@
+"""Questions and exercises of chapter 16."""
+
+import math
+
+import torch
+
+from gentools import diffusion
+from gentools.exercises.steps import one_descent
+from gentools.lab.quiz import Exercise, Question, Wrong
+from gentools.lab.randomness import generator
+
+QUESTIONS = {
+    "16.Q1": Question(
+        "b",
+        {
+            "a": "Standard deviations and variances are mixed up here: the factor 0.6 multiplies the variance by 0.36.",
+            "b": "0.36 times 1, plus 0.64. A step that keeps a share of the variance and adds the rest leaves a variance of 1.",
+            "c": "That is what is left of the old number; the noise adds to it.",
+        },
+    ),
+    "16.Q2": Question(
+        "c",
+        {
+            "a": "The most probable value minimizes how often one is wrong, not the mean square.",
+            "b": "The nearest value ignores how probable the values are.",
+            "c": "The mean square around any other value is larger by the squared distance from the conditional mean.",
+        },
+    ),
+    "16.Q3": Question(
+        "a",
+        {
+            "a": "An encoder that ignores x gives the prior for every x, and KL(p(z|x)||q(z)) is 0. That is collapse.",
+            "b": "The entropy of the data does not depend on the encoder.",
+            "c": "The KL is infinite where the encoder leaves the prior's support, and a collapsed encoder is the prior.",
+        },
+    ),
+    "16.Q4": Question(
+        "c",
+        {
+            "a": "That is what the larger variance, beta, does.",
+            "b": "The number of wrong steps grows, but all except the first few become right.",
+            "c": "The steps next to the data stay wrong by fixed factors, 2, 2, 3/2, 4/3 and so on, however many steps there are.",
+        },
+    ),
+    "16.Q5": Question(
+        "b",
+        {
+            "a": "New digits would have to come from somewhere. The optimal denoiser knows 1,500 pictures and nothing else.",
+            "b": "Its estimate is a weighted mean of the training digits, and with little noise one weight is nearly 1.",
+            "c": "With much noise its estimate is a blurred mean; the sampler ends with little noise.",
+        },
+    ),
+    "16.Q6": Question(
+        "a",
+        {
+            "a": "By (16.13) its mean goes beyond the ancestral sampler's, and both go beyond that of the product.",
+            "b": "The fresh noise of every step lets the ancestral sampler forget a part of the push.",
+            "c": "The product is what guidance is often said to sample; it is the mildest of the three.",
+        },
+    ),
+    "16.Q7": Question(
+        "a",
+        {
+            "a": "The bound's weight is (SNR ratio - 1)/2, largest next to the data; the simple loss replaces it by a constant.",
+            "b": "The bound gives little weight to the noisy end; a constant gives it more.",
+            "c": "They are equal for one weighting of the log-SNR only, the constant one.",
+        },
+    ),
+    "16.Q8": Question(
+        "b",
+        {
+            "a": "That goes the wrong way along the line, to the noise and beyond.",
+            "b": "x_t = (1-t) x + t noise and v = noise - x, so x_t - t v = x.",
+            "c": "x_t + (1-t) v is the noise.",
+        },
+    ),
+    "16.Q9": Question(
+        "c",
+        {
+            "a": "The decoder has every freedom to ignore x_t; it does not pay.",
+            "b": "The top of the chain is nearly empty of information, by design, and nothing is lost by that.",
+            "c": "At a decoder that ignores x_1 the slope is minus the covariance over the variance, and no encoder can make it 0.",
+        },
+    ),
+    "16.Q10": Question(
+        "b",
+        {
+            "a": "Those belong to steps twenty times as short; the samples come out too smooth.",
+            "b": "A long step is a step of another chain, with beta = 1 - (ratio of the kept shares), see exercise 16.E1.",
+            "c": "That is the deterministic sampler, a choice, and not what the ancestral sampler needs.",
+        },
+    ),
+    "16.Q11": Question(
+        "a",
+        {
+            "a": "As in chapter 3, a bound is a joint KL plus the entropy of the data, a constant of the data alone.",
+            "b": "log 2 belonged to the coin of chapter 5.",
+            "c": "The information that an adversarial autoencoder leaves out (chapter 8) is not left out here.",
+        },
+    ),
+}
+
+
+def betas_for(seed, steps=8):
+    return 0.02 + 0.5 * torch.rand(steps, generator=generator(seed, "exercise"), dtype=torch.float64)
+
+
+def check_strided(answer):
+    for seed, times in ((0, [2, 4, 8]), (1, [1, 5, 6]), (2, [8]), (3, [1, 2, 3, 4])):
+        betas = betas_for(seed)
+        got = answer(betas, times)
+        kept = torch.cat([torch.ones(1).double(), (1 - betas).cumprod(0)])[torch.tensor([0, *times])]
+        truth = 1 - kept[1:] / kept[:-1]
+        if got.shape != truth.shape:
+            raise Wrong(f"Return one number per stop; for the stops {times} the shape is {tuple(got.shape)}.")
+        if (got - truth).abs().max() > 1e-8:
+            at = int((got - truth).abs().argmax())
+            raise Wrong(f"For the stops {times}, number {at + 1} should be {truth[at]:.4f}, not {got[at]:.4f}.")
+
+
+def solve_strided(betas, times):
+    left = 1 - betas
+    begins = [0, *times[:-1]]
+    return torch.stack([1 - left[a:b].prod() for a, b in zip(begins, times, strict=True)])
+
+
+def check_information(answer):
+    for seed in range(4):
+        betas, variance = betas_for(seed), 0.2 + seed
+        _, cov = diffusion.encoder_joint(torch.zeros(()).double(), torch.tensor(variance).double(), betas)
+        truth = -0.5 * math.log(1 - float(cov[0, -1] ** 2 / (cov[0, 0] * cov[-1, -1])))
+        got = answer(betas, variance)
+        if abs(got - truth) > 1e-7:
+            raise Wrong(f"With variance {variance} and {len(betas)} steps it is {truth:.5f} nats, not {got:.5f}.")
+
+
+def solve_information(betas, variance):
+    kept = (1 - betas).prod()
+    return 0.5 * torch.log(1 + variance * kept / (1 - kept))  # half log of total over noise variance
+
+
+def check_clipped(answer):
+    for seed in range(4):
+        rng = generator(seed, "clipped")
+        noisy, noise = torch.randn(2, 5, 3, generator=rng, dtype=torch.float64)
+        for now, then in ((0.1, 0.3), (0.6, 0.9), (0.5, 1.0)):
+            clean = ((noisy - math.sqrt(1 - now) * noise) / math.sqrt(now)).clamp(-1, 1)
+            truth = math.sqrt(then) * clean + math.sqrt(1 - then) * (noisy - math.sqrt(now) * clean) / math.sqrt(
+                1 - now
+            )
+            got = answer(noisy, noise, now, then)
+            if got.shape != truth.shape or (got - truth).abs().max() > 1e-7:
+                raise Wrong(
+                    f"From kept share {now} to {then}: data and noise that you mix must still make up x_t. Look at what "
+                    "clipping the data does to the noise."
+                )
+
+
+def solve_clipped(noisy, noise, now, then):
+    clean = (noisy - (1 - now) ** 0.5 * noise) / now**0.5
+    clean = clean.clamp(-1, 1)
+    noise = (noisy - now**0.5 * clean) / (1 - now) ** 0.5  # again, for the clipped data
+    return then**0.5 * clean + (1 - then) ** 0.5 * noise
+
+
+def check_shared(answer):
+    for seed in range(4):
+        rng = generator(seed, "shared")
+        squares, variances, weights = torch.rand(3, 6, generator=rng, dtype=torch.float64) + 0.1
+        weights = weights / weights.sum()
+        grid = torch.linspace(0.05, 4, 4000, dtype=torch.float64)[:, None]
+        costs = (weights * ((grid / variances).log() + (variances + squares) / grid - 1)).sum(1)
+        best, got = float(grid[costs.argmin()]), answer(squares, variances, weights)
+        if abs(got - best) > 2e-3:
+            raise Wrong(f"On case {seed} a search finds the least expected KL at {best:.3f}; you return {got:.3f}.")
+
+
+def solve_shared(squares, variances, weights):
+    return (weights * (variances + squares)).sum()
+
+
+def check_step(answer):
+    betas = diffusion.betas_of(diffusion.linear, 50)
+    kept = diffusion.kept_share(betas)
+    for seed in range(3):
+        rng = generator(seed, "step")
+        x, z = (part.double() for part in torch.randn(2, 12, 2, generator=rng))
+        t = torch.randint(2, 51, (12,), generator=rng)
+        net = diffusion.PointDenoiser(seed, width=8).double()
+        mixed = kept[t].sqrt()[:, None] * x + (1 - kept[t]).sqrt()[:, None] * z
+        ratio = kept[t - 1] / (1 - kept[t - 1]) * (1 - kept[t]) / kept[t]
+        loss = ((ratio - 1) / 2 * (net(mixed, t / 50) - z).square().sum(1)).mean()
+        optimizer = torch.optim.SGD(net.parameters(), 0.1)
+        one_descent(lambda: answer(net, optimizer, x, z, t, kept), net, loss, 0.1, seed)  # noqa: B023
+
+
+def solve_step(net, optimizer, x, z, t, kept):
+    now = kept[t][:, None]
+    noisy = now.sqrt() * x + (1 - now).sqrt() * z
+    snr = kept / (1 - kept)  # infinite at t = 0, which is not asked for
+    weight = (snr[t - 1] / snr[t] - 1) / 2
+    loss = (weight * (net(noisy, t / (len(kept) - 1)) - z).square().sum(1)).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.detach()
+
+
+def check_mended(answer):
+    for steps, variance, nats in ((8, 9.0, 1e-3), (20, 0.5, 1e-4), (5, 100.0, 0.01)):
+        betas = answer(steps, variance, nats)
+        if betas.shape != (steps,) or not ((betas > 0) & (betas < 1)).all():
+            raise Wrong(f"Return {steps} numbers between 0 and 1.")
+        mean = torch.zeros((), dtype=torch.float64)
+        top = diffusion.moments(mean, variance, betas)[1][-1]
+        cost = float((top - 1 - top.log()) / 2)
+        if cost > nats:
+            raise Wrong(
+                f"With {steps} steps on data of variance {variance}, L_T is {cost:.2g} nats; {nats} are allowed."
+            )
+        chain = diffusion.exact_chain(mean, variance, betas)
+        spread = diffusion.chain_joint(chain)[1][0, 0].sqrt() / variance**0.5
+        if abs(spread - 1) > 0.05:
+            raise Wrong(f"On data of variance {variance} the samples have {spread:.3f} times the spread of the data.")
+
+
+def solve_mended(steps, variance, nats):
+    kept = 1.0
+    while (variance - 1) ** 2 * kept**2 / 4 > nats / 4 or kept > 1e-3:  # KL is about (V - 1)^2 / 4 for V near 1
+        kept /= 2
+    return torch.full((steps,), 1 - kept ** (1 / steps), dtype=torch.float64)
+
+
+EXERCISES = {
+    "16.E1": Exercise(
+        check=check_strided,
+        hints=(
+            "A jump from stop to stop is one noise step of a shorter chain. What does it keep of the variance?",
+            "Several steps keep the product of what each keeps, (16.1).",
+            "beta of a jump from s to t is 1 - kept_t / kept_s; the first jump starts at 0, where kept is 1.",
+        ),
+        solution=solve_strided,
+    ),
+    "16.E2": Exercise(
+        check=check_information,
+        hints=(
+            "x_T is a number that carries x_0 and noise, both Gaussian. Which part of its variance is signal?",
+            "The information is the entropy of x_T minus that of x_T given x_0.",
+            "It is half the logarithm of 1 + variance times the signal-to-noise ratio at T.",
+        ),
+        solution=solve_information,
+        gives="number",
+    ),
+    "16.E3": Exercise(
+        check=check_clipped,
+        hints=(
+            "Solve x_t = sqrt(now) x + sqrt(1 - now) noise for the data first, and clip.",
+            "After clipping, data and noise no longer make up x_t. One of them has to follow.",
+            "noise = (x_t - sqrt(now) clipped) / sqrt(1 - now); then mix with sqrt(then) and sqrt(1 - then).",
+        ),
+        solution=solve_clipped,
+    ),
+    "16.E4": Exercise(
+        check=check_shared,
+        hints=(
+            "Write the expected KL between the Gaussians as a function of the shared variance s. Which terms hold s?",
+            "They are log s and (variance + square)/s, averaged with the weights.",
+            "Set the derivative in s to 0: 1/s = mean/(s squared).",
+        ),
+        solution=solve_shared,
+        gives="number",
+    ),
+    "16.E5": Exercise(
+        check=check_step,
+        hints=(
+            "Each row has a step of its own: kept[t] has one number per row, and needs a second axis beside x.",
+            "The weight of row i is (SNR at t-1 / SNR at t - 1) / 2 with SNR = kept / (1 - kept).",
+            "loss = mean over rows of weight times the squared length of net(noisy, t/T) - z; zero_grad, backward, step.",
+        ),
+        solution=solve_step,
+        gives="number",
+    ),
+    "16.E6": Exercise(
+        check=check_mended,
+        hints=(
+            "The samples start at N(0, 1). What variance does x_T really have?",
+            "The variance at the top is kept * variance + 1 - kept. The larger the data, the less may be kept.",
+            "Choose what is kept at the end, small enough, and let every one of the steps keep its T-th root.",
+        ),
+        solution=solve_mended,
+    ),
+}

@@ -1,0 +1,102 @@
+"""Wrong answers that chapter 16's exercises must refuse, and other right ones that they must accept."""
+
+import torch
+
+from gentools import diffusion
+
+
+def step(net, optimizer, x, z, t, kept, weight=None, target=None, clear=True, root=True, half=0.5):
+    now = kept[t][:, None]
+    noisy = (now.sqrt() * x + (1 - now).sqrt() * z) if root else now * x + (1 - now) * z
+    ratio = kept[t - 1] * (1 - kept[t]) / (kept[t] * (1 - kept[t - 1]))
+    weight = half * (ratio - 1) if weight is None else weight
+    aim = z if target is None else x
+    loss = (weight * (net(noisy, t / (len(kept) - 1)) - aim).square().sum(1)).mean()
+    if clear:
+        optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.detach()
+
+
+def still(net, optimizer, x, z, t, kept):
+    before = [p.detach().clone() for p in net.parameters()]
+    loss = step(net, optimizer, x, z, t, kept)
+    with torch.no_grad():
+        for p, old in zip(net.parameters(), before, strict=True):
+            p.copy_(old)
+    return loss
+
+
+def clipped(noisy, noise, now, then, clip=True, again=True):
+    clean = (noisy - (1 - now) ** 0.5 * noise) / now**0.5
+    clean = clean.clamp(-1, 1) if clip else clean
+    noise = (noisy - now**0.5 * clean) / (1 - now) ** 0.5 if again else noise
+    return then**0.5 * clean + (1 - then) ** 0.5 * noise
+
+
+def rising(steps, variance, nats):
+    """Noise that grows from step to step."""
+    betas = torch.linspace(0.3, 0.9, steps, dtype=torch.float64)
+    while (1 - betas).prod() * max(variance, 1) > 1e-3 * nats**0.5:
+        betas = 1 - (1 - betas) ** 1.5
+    return betas
+
+
+WRONG = {
+    "16.E1": [
+        lambda betas, times: betas[torch.tensor(times) - 1],  # ignores the stride
+        lambda betas, times: torch.stack([betas[a:b].sum() for a, b in zip([0, *times[:-1]], times, strict=True)]),
+        lambda betas, times: 1 - (1 - betas).cumprod(0)[torch.tensor(times) - 1],  # from 0, not from the last stop
+    ],
+    "16.E2": [
+        lambda betas, variance: 0.5 * torch.log(1 + variance * (1 - betas).prod()),  # noise of variance 1
+        lambda betas, variance: torch.log(1 + variance * (1 - betas).prod() / (1 - (1 - betas).prod())),
+        lambda betas, variance: 0.5 * torch.log(1 + (1 - betas).prod() / (1 - (1 - betas).prod())),
+        lambda betas, variance: 0.0,
+    ],
+    "16.E3": [
+        lambda *a: clipped(*a, again=False),  # keeps the stale noise
+        lambda *a: clipped(*a, clip=False),
+        lambda noisy, noise, now, then: clipped(noisy, noise, now, then).clamp(-1, 1),
+    ],
+    "16.E4": [
+        lambda squares, variances, weights: (weights * variances).sum(),  # forgets the miss of the mean
+        lambda squares, variances, weights: (variances + squares).mean(),
+        lambda squares, variances, weights: 1 / (weights / (variances + squares)).sum(),
+        lambda squares, variances, weights: (weights * (variances + squares).log()).sum().exp(),
+    ],
+    "16.E5": [
+        lambda *a: step(*a, weight=1.0),  # the simple loss
+        lambda *a: step(*a, target="data"),
+        lambda *a: step(*a, clear=False),
+        lambda *a: step(*a, root=False),
+        lambda *a: step(*a, half=1.0),
+        still,
+    ],
+    "16.E6": [
+        lambda steps, variance, nats: torch.full((steps,), 0.02).double(),  # the broken run
+        lambda steps, variance, nats: diffusion.betas_of(diffusion.linear, steps)[:-1],
+        lambda steps, variance, nats: torch.full((steps,), 1.0).double(),
+        lambda steps, variance, nats: torch.full((steps,), 0.3).double(),
+    ],
+}
+
+ALTERNATIVE = {
+    "16.E1": lambda betas, times: (
+        1
+        - torch.stack(
+            [(1 - betas[a:b]).log().sum().exp() for a, b in zip([0, *times[:-1]], times, strict=True)],
+        )
+    ),
+    "16.E2": lambda betas, variance: (
+        0.5
+        * (
+            (variance * (1 - betas).prod() + 1 - (1 - betas).prod()).log() - (1 - (1 - betas).prod()).log()
+        )  # two entropies
+    ),
+    "16.E3": clipped,
+    "16.E4": lambda squares, variances, weights: weights @ variances + weights @ squares,
+    "16.E5": step,
+    "16.E6": rising,
+}
