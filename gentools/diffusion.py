@@ -348,7 +348,7 @@ def with_label(net, y):
 def mixture_estimate(centers, std, weights, path):
     """The exact estimate for data from a mixture of Gaussians N(centers[k], std^2 I); centers (k, d), weights (k,).
 
-    With std = 0 and equal weights: the optimal denoiser of a training set, a softmax over its points. (16.9)
+    With std = 0 and equal weights: the optimal denoiser of a training set, a softmax over its points. (16.13)
     """
     same_rows(centers=centers, weights=weights)
 
@@ -459,7 +459,7 @@ def bound(estimate, x, levels, path, draws, rng, reach=8.0):
     return total + step_kl((top.alpha * x).square(), top.sigma**2, torch.ones_like(top.sigma)).sum(1)
 
 
-# Guidance on Gaussians: all classes together N(0, 1), one class N(mean, std^2) with std < 1. (16.13)
+# Guidance on Gaussians: all classes together N(0, 1), one class N(mean, std^2) with std < 1. (16.14)
 
 
 def guided_ode(mean, std, weight):

@@ -26,6 +26,7 @@ CHAPTERS = (
     "11_evaluation",
     "13_age",
     "15_autoregressive",
+    "16_diffusion",
 )
 UNREADABLE = re.compile("cannot be called on meta|Cannot copy out of meta")  # numbers that a fake device does not have
 

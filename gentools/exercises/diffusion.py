@@ -53,20 +53,12 @@ QUESTIONS = {
     "16.Q6": Question(
         "a",
         {
-            "a": "By (16.13) its mean goes beyond the ancestral sampler's, and both go beyond that of the product.",
-            "b": "The fresh noise of every step lets the ancestral sampler forget a part of the push.",
-            "c": "The product is what guidance is often said to sample; it is the mildest of the three.",
-        },
-    ),
-    "16.Q7": Question(
-        "a",
-        {
             "a": "The bound's weight is (SNR ratio - 1)/2, largest next to the data; the simple loss replaces it by a constant.",
             "b": "The bound gives little weight to the noisy end; a constant gives it more.",
             "c": "They are equal for one weighting of the log-SNR only, the constant one.",
         },
     ),
-    "16.Q8": Question(
+    "16.Q7": Question(
         "b",
         {
             "a": "That goes the wrong way along the line, to the noise and beyond.",
@@ -74,7 +66,7 @@ QUESTIONS = {
             "c": "x_t + (1-t) v is the noise.",
         },
     ),
-    "16.Q9": Question(
+    "16.Q8": Question(
         "c",
         {
             "a": "The decoder has every freedom to ignore x_t; it does not pay.",
@@ -82,7 +74,7 @@ QUESTIONS = {
             "c": "At a decoder that ignores x_1 the slope is minus the covariance over the variance, and no encoder can make it 0.",
         },
     ),
-    "16.Q10": Question(
+    "16.Q9": Question(
         "b",
         {
             "a": "Those belong to steps twenty times as short; the samples come out too smooth.",
@@ -90,7 +82,7 @@ QUESTIONS = {
             "c": "That is the deterministic sampler, a choice, and not what the ancestral sampler needs.",
         },
     ),
-    "16.Q11": Question(
+    "16.Q10": Question(
         "a",
         {
             "a": "As in chapter 3, a bound is a joint KL plus the entropy of the data, a constant of the data alone.",

@@ -38,7 +38,7 @@ CHAPTERS = (
     Chapter(13, "age", "AGE"),
     Chapter(14, "alpha_gan", "alpha-GAN", written=False),
     Chapter(15, "autoregressive", "autoregressive"),
-    Chapter(16, "diffusion", "diffusion", written=False),
+    Chapter(16, "diffusion", "diffusion"),
     Chapter(17, "one_map", "one map", written=False),
 )
 

@@ -408,7 +408,7 @@ ANSWERS = {
 
 
 def run_guidance(config, seed, device):
-    """Means and spreads by the formulas (16.13) and by samplers; and shares of the exclusive mode, by samplers."""
+    """Means and spreads by the formulas (16.14) and by samplers; and shares of the exclusive mode, by samplers."""
     path, start = (
         diffusion.even,
         torch.special.ndtri((torch.arange(config.samples).double() + 0.5) / config.samples)[:, None],
