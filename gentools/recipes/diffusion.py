@@ -37,8 +37,19 @@ class Grid:
     """A denoiser on the grid with two objectives: flow matching, and the noise with Ho's schedule."""
 
     data: Points = GRID
-    learning_rates: tuple = (("flow", 4e-3), ("noise", 4e-3))  # at the start; they fall along half a cosine to 0
-    tuning: tuple = ()  # (objective, rate, overlap) of trials on seed 100
+    learning_rates: tuple = (("flow", 0.016), ("noise", 0.032))  # at the start; they fall along half a cosine to 0
+    tuning: tuple = (
+        ("flow", 0.002, 0.781),
+        ("flow", 0.004, 0.847),
+        ("flow", 0.008, 0.888),
+        ("flow", 0.016, 0.913),
+        ("flow", 0.032, 0.891),
+        ("noise", 0.002, 0.604),
+        ("noise", 0.004, 0.658),
+        ("noise", 0.008, 0.708),
+        ("noise", 0.016, 0.728),
+        ("noise", 0.032, 0.765),
+    )  # (objective, rate, overlap) of trials on seed 100
     width: int = 128
     hidden: int = 3
     octaves: int = 3  # waves of the point that the network sees

@@ -396,8 +396,8 @@ class Guidance:
     modes: tuple = (-2.0, 1.0, 3.0)
     of_class: tuple = (0.0, 0.5, 0.5)  # shares of the class asked for
     of_other: tuple = (0.5, 0.5, 0.0)  # shares of the other class; both classes are equally frequent
-    steps: int = 400
-    samples: int = 20_000
+    steps: int = 200
+    samples: int = 4000
 
 
 ANSWERS = {
@@ -509,7 +509,7 @@ RECIPES = {
         title="What guidance samples",
         caption="Left and middle: everything together is N(0, 1), the class asked for is N(1, 0.25); mean and standard deviation of "
         "what the two samplers end with and of the product of powers. Right: the class asked for has a mode at 1, which the "
-        "other class shares, and one at 3 of its own; the share of the latter, by 20,000 samples of each sampler.",
+        "other class shares, and one at 3 of its own; the share of the latter, by 4,000 samples of each sampler.",
         alt="Three panels over the guidance weight. Three curves start at one point at weight 1 and part: in the mean the ODE is "
         "highest, the product lowest; in the spread the ODE falls fastest. The share of the exclusive mode rises toward 1.",
         run=run_guidance, draw=draw_guidance, full=Guidance(), quick=Guidance(steps=50, samples=1000),
