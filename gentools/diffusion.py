@@ -1,9 +1,10 @@
-"""Chapter 16: a fixed encoder of many steps. The joint KL of diffusion models, exact on Gaussians; paths, targets, samplers.
+"""Chapter 16: a fixed encoder of many steps. Diffusion models: the joint KL, exact on Gaussians; paths, targets, samplers.
 
 p is the encoder's side and q the model's, as everywhere in the course (Ho et al. 2020 write q for the encoder, p for the
-model). Discrete chains: steps t = 1..T, betas (T,) in float64, data N(mean, variance) on a line; a reverse step is
-q(x_{t-1}|x_t) = N(slope x_t + offset, variance). Continuous time: t in [0, 1] from data to noise, x_t = alpha x + sigma
-noise. Shapes: data x, noise z and noisy points (n, d), times (n,), labels y (n,). Divergences and bounds are in nats.
+model). Discrete chains: data N(mean, variance) on a line, steps t = 1..T with noise variances betas, in float64; a reverse
+step is q(x_{t-1}|x_t) = N(slope x_t + offset, variance). Continuous time: t in [0, 1] from data to noise, x_t = alpha x +
+sigma noise. Divergences and bounds are in nats.
+Shapes: data x, noise z and noisy points (n, d), times t and labels y (n,), betas (steps,), mean, std and variance ().
 """
 
 import math
@@ -75,7 +76,7 @@ def time_of(path, value):
 
 
 class Chain(NamedTuple):
-    """A model of T steps back: x_T ~ N(0, 1) and q(x_{t-1}|x_t) = N(slope x_t + offset, variance), each (T,), t = 1..T."""
+    """A model of T steps back: x_T ~ N(0, 1) and q(x_{t-1}|x_t) = N(slope x_t + offset, variance), each (steps,), t = 1..T."""
 
     slope: torch.Tensor
     offset: torch.Tensor
@@ -83,20 +84,20 @@ class Chain(NamedTuple):
 
 
 def betas_of(path, steps):
-    """The noise variances beta_1..beta_T of a path with alpha^2 + sigma^2 = 1 at T equal steps, float64 (T,)."""
+    """The noise variances beta_1..beta_T of a path with alpha^2 + sigma^2 = 1 at T equal steps, float64 (steps,)."""
     kept = path(torch.arange(steps + 1, dtype=torch.float64) / steps).alpha ** 2
     return 1 - kept[1:] / kept[:-1]
 
 
 def kept_share(betas):
-    """The share of the data's variance that is left: 1, then prod (1 - beta_s) up to t; (T + 1,) for t = 0..T. (16.1)"""
+    """The share of the data's variance that is left: 1, then prod (1 - beta_s) up to t; (steps + 1,) for t = 0..T. (16.1)"""
     if not ((betas > 0) & (betas <= 1)).all():
         raise ValueError(f"each beta is a variance in (0, 1], not {betas.min():g} to {betas.max():g}")
     return torch.cat([betas.new_ones(1), (1 - betas).cumprod(0)])
 
 
 def posterior(betas):
-    """p(x_{t-1}|x_t, x_0) = N(to_data x_0 + to_noisy x_t, variance): three tensors (T,) for t = 1..T. (16.4)
+    """p(x_{t-1}|x_t, x_0) = N(to_data x_0 + to_noisy x_t, variance): three tensors (steps,) for t = 1..T. (16.4)
 
     The variance is Ho's beta-tilde. At t = 1 the mean is x_0 and the variance 0.
     """
@@ -108,7 +109,7 @@ def posterior(betas):
 
 
 def moments(mean, variance, betas):
-    """Means and variances of x_0..x_T for data N(mean, variance), both (T + 1,)."""
+    """Means and variances of x_0..x_T for data N(mean, variance), both (steps + 1,)."""
     kept = kept_share(betas)
     return kept.sqrt() * mean, kept * variance + 1 - kept
 
@@ -121,13 +122,13 @@ def exact_chain(mean, variance, betas):
 
 
 def smaller_variance(betas):
-    """beta-tilde, with beta-tilde_2 in the place of the first one, which is 0; (T,), as in common use."""
+    """beta-tilde, with beta-tilde_2 in the place of the first one, which is 0; (steps,), as in common use."""
     variance = posterior(betas)[2]
     return torch.cat([variance[1:2], variance[1:]])
 
 
 def encoder_joint(mean, variance, betas):
-    """Means (T + 1,) and covariance (T + 1, T + 1) of p(x_0, ..., x_T)."""
+    """Means (steps + 1,) and covariance (steps + 1, steps + 1) of p(x_0, ..., x_T)."""
     kept = kept_share(betas)
     means, variances = moments(mean, variance, betas)
     scale = kept.sqrt()[:, None] / kept.sqrt()  # row t, column s: what step s leaves of itself until t
@@ -136,7 +137,7 @@ def encoder_joint(mean, variance, betas):
 
 
 def chain_joint(chain):
-    """Means (T + 1,) and covariance (T + 1, T + 1) of q(x_0, ..., x_T), from the top down."""
+    """Means (steps + 1,) and covariance (steps + 1, steps + 1) of q(x_0, ..., x_T), from the top down."""
     steps = len(chain.slope)
     means = chain.slope.new_zeros(steps + 1)
     covariance = torch.diag(chain.slope.new_ones(steps + 1))
@@ -155,7 +156,7 @@ def step_kl(square, exact, used):
 
 
 def joint_terms(mean, variance, betas, chain):
-    """KL(p(x_T)||q(x_T)), then E KL(p(x_{t-1}|x_t)||q(x_{t-1}|x_t)) for t = 1..T; nats, (T + 1,). Right side of (16.2)."""
+    """KL(p(x_T)||q(x_T)), then E KL(p(x_{t-1}|x_t)||q(x_{t-1}|x_t)) for t = 1..T; nats, (steps + 1,). Right side of (16.2)."""
     means, variances = moments(mean, variance, betas)
     exact = exact_chain(mean, variance, betas)
     slope, offset = exact.slope - chain.slope, exact.offset - chain.offset
@@ -165,7 +166,7 @@ def joint_terms(mean, variance, betas, chain):
 
 
 def bound_terms(mean, variance, betas, chain):
-    """The terms of minus the ELBO: L_T, then for t = 1..T E[-log q(x_0|x_1)] and L_{t-1}; nats, (T + 1,). (16.3)"""
+    """The terms of minus the ELBO: L_T, then for t = 1..T E[-log q(x_0|x_1)] and L_{t-1}; nats, (steps + 1,). (16.3)"""
     means, variances = moments(mean, variance, betas)
     kept = kept_share(betas)
     to_data, to_noisy, narrow = posterior(betas)
@@ -434,10 +435,11 @@ def ancestral(estimate, x, at, path, rng):
 
 @torch.no_grad()
 def bound(estimate, x, levels, path, draws, rng, reach=8.0):
-    """Minus the ELBO in nats of each row x (n, d) whose entries are among `levels` (k,): (n,). (16.3) with many steps, as (16.11).
+    """Minus the ELBO in nats of each row x (n, d) whose entries are among `levels` (k,); (n,). (16.3), (16.11)
 
-    The log-SNR goes from reach to -reach, `draws` random values in equal parts. rng: a torch.Generator on the device of x. The terms: the middle one
-    E|noise - estimate|^2 / 2 integrated over the log-SNR, the top KL, and the level of each pixel read at the least noise.
+    The log-SNR goes from reach to -reach, `draws` random values in equal parts. The terms: E|noise - estimate|^2 / 2
+    integrated over the log-SNR, the top KL, and the level of each pixel read at the least noise. rng: a torch.Generator on
+    the device of x.
     """
 
     def noisy(t):
