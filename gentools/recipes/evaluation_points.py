@@ -336,8 +336,9 @@ RECIPES = {
         caption="Eleven samplers of the 25-Gaussian grid, 1,000 samples each against 1,000 test points, means over five seeds. "
         "Orange and bold: worse than the data's own fresh sample in every seed, so the metric sees the fault. Blue: better "
         "than the data in every seed. White: not told from the data. Pairs are those that coincide among 200 samples.",
-        alt="A table with a small picture of each sampler. Copies of 1,000 points are seen by the distance to the training "
-        "set alone; one mode is praised by density; blur leaves modes and score white; every metric has white cells.",
+        alt="A table with a small picture of each sampler. Copies have 0 in the column of the distance to the training set. "
+        "One mode leaves quality and precision white; blur leaves modes, Fréchet, KID and score white and has a blue recall. "
+        "No column is colored in every row.",
         run=run_faults, draw=draw_faults, verdict=verdict_faults, seeds=tuple(range(5)), record="cpu",
         quick=Faults(Critic(width=16, steps=20), points=200), cpu=Faults(Critic()), full=Faults(Critic(128, 10_000)),
     ),
