@@ -301,6 +301,7 @@ SPREADS = {  # functions of several tensors, and why they may spread one over th
     "dcgan.linear_walk": "many moments of one walk",
     "dcgan.great_circle": "many moments of one walk",
     "dcgan.analogy": "the three words have exemplars of their own; their shapes are tried below",
+    "age.event_value": "one probability of the data against many of the model is meant too",
     "aae.normal": "the class is not used",
     "aae.energy_distance": "two samples, each of its own size",
     "regularized_gan.proximal_step": "many games at once",

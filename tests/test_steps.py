@@ -574,13 +574,15 @@ def joint_age_textbook(nets, x, z, data_weight, code_weight, value_weight):
 
 
 @covers(age.joint_step)
-@pytest.mark.parametrize("weights", [None, (2.5, 1.7, 0.6)])
+@pytest.mark.parametrize("weights", [(2.5, 1.7, 0.6), (0.3, 2.1, 1.4)])
 def test_joint_age(weights):
     nets = shaken(age.networks(0, 4, (3,), 2))
     batches = [(uniforms(s, N, 4), normals(s + 10, N, 2, 2)) for s in (1, 2)]
-    given = dict(zip(("data_weight", "code_weight", "value_weight"), weights or (1000.0, 1000.0, 1.0), strict=True))
-    step = functools.partial(age.joint_step, **given) if weights else age.joint_step
-    compared(step, functools.partial(joint_age_textbook, **given), nets, batches, ["encoder", "generator"])
+    given = dict(zip(("data_weight", "code_weight", "value_weight"), weights, strict=True))
+    step, textbook = functools.partial(age.joint_step, **given), functools.partial(joint_age_textbook, **given)
+    compared(step, textbook, nets, batches, ["encoder", "generator"])
+    defaults = {name: p.default for name, p in inspect.signature(age.joint_step).parameters.items() if name in given}
+    assert defaults == {"data_weight": 1000.0, "code_weight": 1000.0, "value_weight": 1.0}
 
 
 @covers(age.step)
