@@ -30,7 +30,15 @@ POSSIBLE = {
     **dict.fromkeys(("cosine at the last", "mean cosine"), (-1.0, 1.0)),
     "joint mismatch": (-math.inf, math.log(2)),
 }
-BEGINNINGS = ("distance", "largest angle", "largest gap", "largest shortfall")  # of names of numbers from 0 on
+BEGINNINGS = (
+    "distance",
+    "largest angle",
+    "largest gap",
+    "largest shortfall",
+    "largest miss of a slope",
+    "nats above",
+    "nats, largest",
+)  # of names of numbers from 0 on
 
 
 def possible(name):
