@@ -174,8 +174,8 @@ def networks_model(config, seed):
 def draw_networks(results, config):
     """A table: pictures of each sampler, its distance and rank by each network, the other metrics."""
     rows, samplers = len(SAMPLERS), list(SAMPLERS)
-    fig, (shown, ranked, ax) = drawing.panels(1, 3, (10.4, 5.6), width_ratios=(3.4, 4.6, len(METRICS)), layout="none")
-    fig.subplots_adjust(left=0.115, right=0.965, top=0.79, bottom=0.02, wspace=0.02)
+    fig, (shown, ranked, ax) = drawing.panels(1, 3, (9.0, 5.4), width_ratios=(3.4, 4.6, len(METRICS)), layout="none")
+    fig.subplots_adjust(left=0.13, right=0.955, top=0.78, bottom=0.02, wspace=0.02)
     strips = [results[0]["arrays"][f"{name} pictures"] for name in samplers]
     image_grid(shown, torch.cat(strips), columns=6, vmax=255)
     side = strips[0].shape[-1]
@@ -193,7 +193,7 @@ def draw_networks(results, config):
             color = drawing.shade(rank / rows) if row else "white"
             ranked.fill_between([column - 0.5, column + 0.5], row - 0.5, row + 0.5, color=color, alpha=0.45, lw=0)
             text = f"{short(value / values[0])} ({rank})" if row else "1"
-            ranked.text(column, row, text, ha="center", va="center", fontsize=8.5)
+            ranked.text(column, row, text, ha="center", va="center", fontsize=8)
     ranked.set(xlim=(-0.5, len(NETWORKS) - 0.5), ylim=(rows - 0.5, -0.5), yticks=(), xticks=range(len(NETWORKS)))
     ranked.set_xticklabels(
         [f"Fréchet, {net.removeprefix('MNIST, ')}" for net in NETWORKS], rotation=40, ha="left", fontsize=9

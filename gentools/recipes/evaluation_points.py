@@ -208,7 +208,7 @@ def table(ax, results, samplers, metrics, truth):
             color = {"seen": COLORS["orange"], "praised": COLORS["sky"], "": "white"}[look]
             ax.fill_between([column - 0.5, column + 0.5], row - 0.5, row + 0.5, color=color, alpha=0.55, lw=0)
             text, weight = short(sum(values) / len(values)), "bold" if look == "seen" else "normal"
-            ax.text(column, row, text, ha="center", va="center", fontsize=8.5, weight=weight)
+            ax.text(column, row, text, ha="center", va="center", fontsize=8, weight=weight)
     ax.set(xlim=(-0.5, len(metrics) - 0.5), ylim=(len(samplers) - 0.5, -0.5), yticks=(), xticks=range(len(metrics)))
     ax.set_xticklabels(list(metrics), rotation=40, ha="left", fontsize=9)
     ax.xaxis.tick_top()
@@ -232,8 +232,8 @@ def short(value):
 def draw_faults(results, config):
     """A table: a row per sampler with a picture of its samples (n, 2), a column per metric, the mean over the seeds."""
     rows = len(SAMPLERS)
-    fig, (pictures, ax) = drawing.panels(1, 2, (10.4, 6.2), width_ratios=(1.1, len(METRICS)), layout="none")
-    fig.subplots_adjust(left=0.15, right=0.985, top=0.88, bottom=0.02, wspace=0.01)
+    fig, (pictures, ax) = drawing.panels(1, 2, (9.0, 5.6), width_ratios=(1.1, len(METRICS)), layout="none")
+    fig.subplots_adjust(left=0.165, right=0.975, top=0.88, bottom=0.02, wspace=0.01)
     table(ax, results, SAMPLERS, METRICS, "the data")
     for row, name in enumerate(SAMPLERS):
         x = results[0]["arrays"][name] / 12.0  # the square of side 10 becomes less than a cell

@@ -28,6 +28,9 @@ POSSIBLE = {
     **dict.fromkeys(("data error", "data error, held out", "code error over the last quarter"), POSITIVE),
     **dict.fromkeys(("critic", "critic, a quarter of the steps", "critic, equal seconds"), (-math.inf, math.log(2))),
     **dict.fromkeys(("cosine at the last", "mean cosine"), (-1.0, 1.0)),
+    **dict.fromkeys(("quality", "precision", "recall", "coverage", "1-NN"), SHARE),
+    **dict.fromkeys(("Fréchet", "density", "score", "near train", "pairs"), POSITIVE),
+    **dict.fromkeys(("MNIST", "MNIST, other start", "clothes", "untrained"), POSITIVE),  # distances by these networks
     "joint mismatch": (-math.inf, math.log(2)),
 }
 BEGINNINGS = (
