@@ -15,6 +15,7 @@ from gentools.lab import records, worlds
 from gentools.lab.divergences import entropy, expected_kl, js, kl, mutual_information
 from gentools.lab.randomness import generator
 from gentools.recipes import aae as recipes
+from gentools.recipes.shared import arms
 
 
 @settings(max_examples=30, deadline=None)
@@ -121,6 +122,28 @@ def test_late_change_is_that_of_the_last_quarter_and_the_words_follow_it():
         )
 
     assert (moved(0.01), moved(-0.5), moved(0.5)) == ("settled", "still falling", "still rising")
+
+
+def test_with_few_images_a_common_drift_is_said_though_the_seeds_are_far_apart():
+    """The changes have the interval 2.3 to 3.7; the seeds are tens of nats apart."""
+
+    def said(late):
+        scores = {"seen": [1.0, 2.0, 3.0], "held out": [80.0, 100.0, 120.0]}
+        table = {
+            arms.name(recipes.few(n, where), recipes.RECONSTRUCTION): v
+            for n in recipes.COUNTS
+            for where, v in scores.items()
+        }
+        for n in recipes.COUNTS:
+            for where in scores:
+                table[arms.name(recipes.few(n, where), recipes.since(recipes.RECONSTRUCTION))] = late
+                table[arms.name(recipes.few(n, where), recipes.DISTANCE)] = [0.0, 0.1, 0.2]
+        return recipes.verdict_few({name: records.summarize(values) for name, values in table.items()})
+
+    assert said([2.7, 3.0, 3.3]).count("still rising (+3.0 nats)") == 4
+    assert said([-2.7, -3.0, -3.3]).count("still falling (-3.0 nats)") == 4
+    assert said([-3.0, 0.0, 3.0]).count("no common direction (+0.0 nats)") == 4
+    assert "by 98 nats" in said([0.0] * 3) and "150 images 0.00 to 0.20" in said([0.0] * 3)
 
 
 def test_petals_have_the_density_that_is_stated():
