@@ -146,7 +146,8 @@ def verdict_compare(summary):
     modes, shares = (arms.scores(summary, LOOKS, what) for what in ("modes", "high-quality share"))
     above = [name for name, s in shares.items() if verdicts.always_above(s, quality)]
     whole = [name for name, s in modes.items() if verdicts.always_above(s, k - 1)]
-    lasts = ", ".join(f"{name} {_last_quarter(summary, name)}" for name in LOOKS)
+    ends = {name: (summary[arms.name(name, what)] for what in ("overlap", CHANGE)) for name in LOOKS}
+    lasts = ", ".join(f"{name} {verdicts.settling(*end)}" for name, end in ends.items())
     said = [
         f"overlap over the last quarter: {lasts}",
         f"quality above both structureless samplers in every seed: {_losses(above)}",
@@ -160,16 +161,6 @@ def verdict_compare(summary):
         gap = verdicts.sign(summary[arms.name("overlap", f"{name} minus non-saturating")])
         said.append(f"{name} against non-saturating: {', '.join(words)}, overlap seed by seed {_compared(gap)}")
     return ";\n  ".join(said) + "."
-
-
-def _last_quarter(summary, name):
-    """ "settled", if the overlap's mean change lies within the half-width of its interval and has no resolved sign."""
-    overlap, change = summary[arms.name(name, "overlap")], summary[arms.name(name, CHANGE)]
-    if overlap["low"] is None or change["low"] is None:
-        return "not known"
-    if abs(change["mean"]) <= (overlap["high"] - overlap["low"]) / 2 and not verdicts.sign(change):
-        return "settled"
-    return "still rising" if change["mean"] > 0 else "still falling"
 
 
 def _compared(sign):

@@ -85,6 +85,19 @@ def near(summary, value, slack):
     return summary["mean"] is not None and abs(summary["mean"] - value) <= slack
 
 
+def settling(score, change):
+    """ "settled", "still rising", "still falling" or "not known", of a score at the end of its runs.
+
+    change: summary of what was added to it over the last quarter. It has settled if the mean change lies within the
+    half-width of the score's interval and has no resolved sign.
+    """
+    if score["low"] is None or change["low"] is None:
+        return "not known"
+    if abs(change["mean"]) <= (score["high"] - score["low"]) / 2 and not sign(change):
+        return "settled"
+    return "still rising" if change["mean"] > 0 else "still falling"
+
+
 def count(summary):
     """In how many runs something happened, from a number that is 1 where it did and 0 where not."""
     return 0 if summary["mean"] is None else round(summary["mean"] * finished(summary))

@@ -1,0 +1,217 @@
+"""Experiments of chapter 12 with both players, on the grid of 25 Gaussians (12.6 and 12.7).
+
+wgan_gp_exact holds the exact ones, wgan_gp_critics those with a critic alone.
+"""
+
+import functools
+from dataclasses import dataclass
+
+import torch
+
+from gentools import gan, wgan_gp
+from gentools.recipes import Recipe
+from gentools.recipes.gan import parts, samples
+from gentools.recipes.shared import arms, drawing, verdicts
+from gentools.recipes.shared.fitting import adams, fit_kept
+from gentools.recipes.shared.points import GRID, Points, chance, score
+
+LOOKS = drawing.looks({"WGAN-GP": "WGAN-GP", "saturating": "saturating", "non-saturating": "non-sat.", "KL": "KL"})
+SCORES = {"modes": "covered", "high-quality share": "quality", "overlap": "overlap"}  # names of `evaluation.Modes`
+
+
+@dataclass(frozen=True)
+class Player:
+    """What differs between the arms: how one step is taken, and Adam."""
+
+    networks: object  # a function of the seed that makes both players
+    step: object
+    draws: int  # rows of data per row of the batch, with as many rows of noise
+    latent: object  # shape of the noise of one row
+    learning_rate: float  # of both players at the start; falls in a straight line to 0
+    betas: tuple  # of Adam
+
+
+def wgan(learning_rate=2e-3, critic_steps=2, penalty_weight=0.1):
+    """The Wasserstein GAN with gradient penalty; its penalty is the closed form, equal to `gradient_penalty`."""
+    step = functools.partial(wgan_gp.step, critic_steps=critic_steps, penalty_weight=penalty_weight,
+                             penalty=wgan_gp.piecewise_penalty)  # fmt: skip
+    return Player(wgan_gp.toy_networks, step, critic_steps, (2, 2), learning_rate, (0.0, 0.9))
+
+
+def classic(loss, learning_rate=1e-3):
+    """The GAN of chapter 05 with that loss of its generator."""
+    step = functools.partial(gan.step, generator_loss=gan.LOSSES[loss])
+    return Player(gan.toy_networks, step, 1, 2, learning_rate, (0.5, 0.999))
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Every arm from its own networks, on the same data with the same batch and number of steps of the generator."""
+
+    players: tuple  # (name, Player)
+    data: Points = GRID
+    batch: int = 256  # rows for each step of either player
+    steps: int = 16_000  # of the generator
+    points: int = 100_000  # drawn once, to train on
+    moments: int = 20  # at which samples are scored, equally spaced
+
+
+def train_one(config, player, seed, device):
+    """Train one arm. Returns its networks and its scores at each moment, as dicts."""
+    nets = player.networks(seed).to(device)
+
+    def watch(done):
+        return score(samples(nets, seed), config.data)._asdict()
+
+    history = fit_kept(
+        player.step, nets, adams(nets, player.learning_rate, player.betas), config.data.draw(config.points, seed)[0],
+        player.latent, batch=player.draws * config.batch, steps=config.steps, seed=seed, device=device, watch=watch,
+        schedule=functools.partial(falling, config.steps), log_every=max(1, config.steps // config.moments),
+    )  # fmt: skip
+    return nets, history.watched
+
+
+def falling(steps, t):
+    """A schedule: the factor falls in a straight line from 1 to 0."""
+    return 1 - t / steps
+
+
+# 12.6 Choosing the learning rates
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Each arm at several learning rates, each arm with its own."""
+
+    grid: Grid
+    learning_rates: tuple = (("WGAN-GP", (1e-3, 2e-3, 4e-3)), ("saturating", (5e-4, 1e-3, 2e-3)),
+                             ("non-saturating", (5e-4, 1e-3, 2e-3)), ("KL", (5e-4, 1e-3, 2e-3)))  # fmt: skip
+
+
+def make(name, rate):
+    """The Player of an arm at a learning rate."""
+    return wgan(rate) if name == "WGAN-GP" else classic(name, rate)
+
+
+def rate_name(name, rate):
+    """The recorded name of the overlap that an arm reaches at a learning rate."""
+    return f"{name}, rate {rate:g}"
+
+
+def run_rates(config, seed, device):
+    """Overlap with the grid at the end of a run, for each arm and learning rate: how those of figure 12.7 were chosen."""
+    numbers = {}
+    for name, rates in config.learning_rates:
+        for rate in rates:
+            numbers[rate_name(name, rate)] = train_one(config.grid, make(name, rate), seed, device)[1][-1]["overlap"]
+    return {"numbers": numbers, "arrays": {}}
+
+
+def draw_rates(results, config):
+    """Overlap against learning rate: a line through the means and a point per seed for each arm."""
+    fig, ax = drawing.panels(size=(6.4, 3.6))
+    for i, (name, rates) in enumerate(config.learning_rates):
+        values = [drawing.over_seeds(results, rate_name(name, rate)) for rate in rates]
+        at = [rate * 1.03 ** (i - 1.5) for rate in rates]
+        ax.plot(at, [sum(v) / len(v) for v in values], **LOOKS[name].as_both(label=name))
+        for x, v in zip(at, values, strict=True):
+            ax.plot([x] * len(v), v, **LOOKS[name].as_points(label=None))
+    every = sorted({rate for _, rates in config.learning_rates for rate in rates})
+    ax.set_xscale("log")
+    ax.set_xticks(every, [f"{rate:g}" for rate in every])
+    ax.minorticks_off()
+    ax.set(xlabel="learning rate of both players at the start", ylabel="overlap with the grid", ylim=(0, 1.02))
+    ax.legend(loc="best")
+    return fig
+
+
+TRIED = (2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3, 8e-3)  # by one arm or another
+
+
+def verdict_rates(summary):
+    """The learning rate of the largest mean overlap for each arm, and whether it lies at an end of those tried."""
+    said = []
+    for name in LOOKS:
+        trials = {rate: summary[rate_name(name, rate)] for rate in TRIED if rate_name(name, rate) in summary}
+        best = verdicts.best(trials, none=None)
+        inner = "" if best is None or min(trials) < best < max(trials) else ", an end of those tried"
+        said.append(f"{name} {'none, for no run finished' if best is None else f'{best:g}'}{inner}")
+    return f"Best rate by mean overlap: {'; '.join(said)}."
+
+
+# 12.7 WGAN-GP and the losses of chapter 05
+
+CHANGE = "overlap at the end minus after three quarters"
+
+
+def run_grid(config, seed, device):
+    """Scores of every arm over training, and its samples at the end."""
+    numbers, arrays, ends = {}, {}, {}
+    for name, player in config.players:
+        nets, seen = train_one(config, player, seed, device)
+        arrays[f"{name} samples"] = samples(nets, seed)  # (2500, 2)
+        arrays[f"{name} step"] = torch.tensor([each["step"] for each in seen])  # (moments,)
+        for what, field in SCORES.items():
+            curve = torch.tensor([float(each[field]) for each in seen])  # (moments,)
+            numbers[name, what], arrays[f"{name} {what}"] = curve[-1], curve
+        ends[name] = curve[-1]
+        numbers[name, CHANGE] = curve[-1] - curve[parts(len(curve), 4)[2]]
+    for name in ends:
+        if name != "WGAN-GP":
+            numbers["overlap", f"WGAN-GP minus {name}"] = ends["WGAN-GP"] - ends[name]
+    return {"numbers": arms.named(numbers), "arrays": arrays}
+
+
+def draw_grid(results, config):
+    """Above, samples (2500, 2) of every arm, first seed. Below, scores (moments,): mean and range of the seeds."""
+    fig, axes = drawing.mosaic("aaabbbcccddd;eeeeffffgggg", (8.4, 5.4))
+    lines, k = chance(config.data), len(config.data.centers())
+    for key, (name, _) in zip("abcd", config.players, strict=False):
+        drawing.dots(axes[key], results[0]["arrays"][f"{name} samples"], LOOKS[name].color)
+        drawing.crosses(axes[key], config.data.centers(), "black")
+        axes[key].set_title(name)
+    for index, (key, what, top) in enumerate(zip("efg", SCORES, (k, 1, 1), strict=True)):
+        for name, _ in config.players:
+            curves = [r["arrays"][f"{name} {what}"] for r in results]
+            drawing.band(axes[key], results[0]["arrays"][f"{name} step"], curves, LOOKS[name], markevery=4)
+        if what != "overlap":
+            drawing.level(axes[key], lines["uniform"][index], "uniform sampler", at=0.98, ha="right")
+        axes[key].set(title=what, xlabel="step", ylim=(-0.03 * top, 1.07 * top))
+    drawing.legend_below(fig, axes["e"], columns=4)
+    return fig
+
+
+def verdict_grid(summary):
+    """Which arm covers what, whether each has settled, and where WGAN-GP differs from the others: a line each."""
+    names = [name for name in LOOKS if arms.name(name, "modes") in summary]
+    k, noise = len(GRID.centers()), chance(GRID)["uniform"][1]
+    said = []
+    for name in names:
+        found = {what: summary[arms.name(name, what)] for what in SCORES}
+        end = verdicts.settling(found["overlap"], summary[arms.name(name, CHANGE)])
+        said.append(
+            f"{name}: {verdicts.span(found['modes'], '.0f')} of {k} modes, quality {verdicts.span(found['high-quality share'], '.2f')}"
+            f"{'' if verdicts.always_above(found['high-quality share'], noise) else ' (not always above a uniform sampler)'}, "
+            f"overlap {verdicts.span(found['overlap'], '.2f')}, {end} over the last quarter"
+        )
+    for name in names[1:]:
+        gap = summary[arms.name("overlap", f"WGAN-GP minus {name}")]
+        words = {1: "larger", 0: "not separated", -1: "smaller"}[verdicts.sign(gap)]
+        said.append(f"overlap of WGAN-GP against {name}, seed by seed: {words}")
+    return ";\n  ".join(said) + "."
+
+
+SMALL = Grid((), steps=200, batch=128, points=20_000, moments=4)
+TRIALS = Grid((), steps=5000)
+LOSSES = ("saturating", "non-saturating", "KL")
+
+RECIPES = {
+    "12.6": Recipe(
+        title="Choosing the learning rates",
+        caption="Overlap of the samples with the 25 modes after runs of 5,000 steps, for three learning rates and each way to "
+        "train, on a seed that figure 12.7 does not use. The rate falls in a straight line to 0. Each goes on with its best.",
+        alt="Overlap against the learning rate on a logarithmic axis, a line with points for each of four ways to train.",
+        run=run_rates, draw=draw_rates, verdict=verdict_rates, seeds=(100,), record="cpu",
+        quick=Rates(SMALL), cpu=Rates(TRIALS), full=Rates(Grid((), steps=100_000)),
+    ),
+}  # fmt: skip

@@ -1,0 +1,266 @@
+"""Chapter 12: a critic in place of the discriminator. The Wasserstein GAN with gradient penalty (Gulrajani et al. 2017).
+
+The critic is a function f of a point; its values are scores, neither probabilities nor logits. Tables p_x and q_x are
+float64 vectors over n points; on a line the points are sorted, and what lives on the n - 1 gaps between them has their
+order. A distance W1 has the unit of x.
+Shapes: data, real and fake points (n, ...), noise (n, k), scores (n, 1). Losses and the penalty are 0-d tensors.
+"""
+
+import math
+
+import torch
+from torch import nn
+
+from gentools.gan import descend
+from gentools.lab import randomness
+from gentools.lab.networks import frozen, mlp
+from gentools.lab.shapes import same_shape
+
+# Losses, networks, one step
+
+
+def critic_loss(real_score, fake_score):
+    """E_q f - E_p f. Its least value over all f with slopes of at most 1 is -W1(p, q) (Arjovsky et al. 2017)."""
+    return fake_score.mean() - real_score.mean()
+
+
+def generator_loss(fake_score):
+    """-E_q f: the part of the critic's gain that the generator can move."""
+    return -fake_score.mean()
+
+
+def gradient_penalty(critic, real, fake, mix):
+    """E (|gradient of f| - 1)^2 between real and fake points (Gulrajani et al. 2017, equation 3).
+
+    real, fake: (n, ...), paired row by row. mix: (n,), from 0 at the fake point to 1 at the real one.
+    """
+    between = interpolate(real, fake, mix).requires_grad_()  # (n, ...)
+    (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    return (slope.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+def interpolate(real, fake, mix):
+    """mix real + (1 - mix) fake, one number per row, (n, ...); no gradient passes."""
+    mix = mix.reshape(-1, *[1] * (real.ndim - 1))  # (n, 1, ...): one number per row, not per coordinate
+    return (mix * real + (1 - mix) * fake).detach()
+
+
+def toy_networks(seed, width=128, hidden=2):
+    """For points in the plane: generator 2-width-...-width-2 and critic 2-width-...-width-1 with ReLU, no BatchNorm."""
+    start = {name: randomness.generator(seed, name) for name in ("generator", "critic")}
+    inner = [width] * hidden
+    generator = mlp([2, *inner, 2], generator=start["generator"])
+    critic = mlp([2, *inner, 1], generator=start["critic"])
+    return nn.ModuleDict({"generator": generator, "critic": critic})
+
+
+def critic_step(critic, optimizer, real, fake, penalty_weight, penalty=gradient_penalty):
+    """One step of the critic on its loss and the penalty at fresh random places. Returns the loss without penalty."""
+    mix = torch.rand(len(real), device=real.device, dtype=real.dtype)  # (n,)
+    loss = critic_loss(*critic(torch.cat([real, fake])).chunk(2))
+    descend(optimizer, loss + penalty_weight * penalty(critic, real, fake, mix))
+    return loss.detach()
+
+
+def step(nets, opts, x, z, critic_steps, penalty_weight, penalty=gradient_penalty):
+    """`critic_steps` steps of the critic, each on rows of its own, then one step of the generator.
+
+    x: data (rows, ...), with rows = critic_steps * n. z: noise (rows, 2, k), a draw per row for the critic and one for
+    the generator, which uses n of them. Returns the losses of both, the critic's last one without its penalty.
+    """
+    generator, critic = nets["generator"], nets["critic"]
+    for_critic, for_generator = z.unbind(1)  # (rows, k) each
+    x, for_critic = (rows.unflatten(0, (critic_steps, -1)) for rows in (x, for_critic))  # (critic_steps, n, ...)
+    for real, noise in zip(x, for_critic, strict=True):
+        with torch.no_grad():
+            fake = generator(noise)  # (n, ...)
+        c_loss = critic_step(critic, opts["critic"], real, fake, penalty_weight, penalty)
+
+    with frozen(critic):  # the generator's gradient passes through the critic and leaves none in it
+        g_loss = generator_loss(critic(generator(for_generator[: len(real)])))
+        descend(opts["generator"], g_loss)
+    return {"critic": c_loss, "generator": g_loss.detach()}
+
+
+# Weight clipping, the older way to hold the slopes (Arjovsky et al. 2017)
+
+
+@torch.no_grad()
+def clip(critic, bound):
+    """Put every weight and bias of the critic back into [-bound, bound]."""
+    for parameter in critic.parameters():
+        parameter.clamp_(-bound, bound)
+
+
+def clipped_critic_step(critic, optimizer, real, fake, bound):
+    """One step of the critic on its loss, then clipping. Returns the loss, from before the step."""
+    loss = critic_loss(*critic(torch.cat([real, fake])).chunk(2))
+    descend(optimizer, loss)
+    clip(critic, bound)
+    return loss.detach()
+
+
+# The penalty of a piecewise linear critic in closed form
+
+
+def piecewise_slopes(critic, x):
+    """Gradient in x of the score of linear layers with ReLU or LeakyReLU between them, (n, d). Equation (12.9).
+
+    critic: an nn.Sequential such as `lab.networks.mlp`, ending in one score; x: (n, d). Differentiable in the weights by
+    one backward pass: the activations' slopes are constant around almost every x, and no gradient enters through them.
+    Raises ValueError for layers of another kind.
+    """
+    linears, slopes = [], []
+    with torch.no_grad():
+        for layer in critic:
+            if isinstance(layer, nn.Linear):
+                linears.append(layer)
+            elif isinstance(layer, (nn.ReLU, nn.LeakyReLU)):
+                slopes.append(_activation_slope(layer, x))  # (n, width)
+            else:
+                raise ValueError(f"the closed form is for Linear, ReLU and LeakyReLU, not {type(layer).__name__}")
+            x = layer(x)
+    back = linears[-1].weight  # (1, width): slope of the score in the last hidden layer
+    for linear, slope in zip(linears[-2::-1], slopes[::-1], strict=True):
+        back = (back * slope) @ linear.weight  # (n, width of the layer below)
+    return back
+
+
+def _activation_slope(layer, x):
+    """1 where the activation's input x is positive, its slope on the other side elsewhere; as x."""
+    slope, other = (x > 0).to(x.dtype), getattr(layer, "negative_slope", 0.0)
+    return other + (1 - other) * slope if other else slope
+
+
+def piecewise_penalty(critic, real, fake, mix):
+    """`gradient_penalty` for points (n, d) and critics that `piecewise_slopes` takes, without a double backward pass."""
+    slope = piecewise_slopes(critic, interpolate(real, fake, mix))  # (n, d)
+    return (slope.norm(dim=1) - 1).square().mean()
+
+
+# Transport between two tables, exactly
+
+
+def transport(p_x, q_x, cost):
+    """The least mean cost of carrying p_x to q_x, and a plan (n, m) that attains it: left side of (12.1).
+
+    p_x (n,), q_x (m,), cost (n, m). A linear program, solved by scipy to about 1e-12. Raises ValueError if shapes do not
+    fit, and if no plan exists because the two sums differ.
+    """
+    n, m = len(p_x), len(q_x)
+    if cost.shape != (n, m):
+        raise ValueError(f"cost needs a row for each of {n} and a column for each of {m}, not {tuple(cost.shape)}")
+    eye_n, eye_m = torch.eye(n, dtype=torch.float64), torch.eye(m, dtype=torch.float64)
+    rows = eye_n.repeat_interleave(m, 1)  # (n, n m): sums over each row of the plan
+    columns = eye_m.repeat(1, n)  # (m, n m)
+    program = _program(cost.flatten(), equal=(torch.cat([rows, columns]), torch.cat([p_x, q_x])), bounds=(0, None))
+    return torch.tensor(program.fun, dtype=torch.float64), torch.from_numpy(program.x).reshape(n, m)
+
+
+def best_critic(p_x, q_x, cost):
+    """The critic f (n,), with f_i - f_j <= cost_ij, of the largest gain E_p f - E_q f: right side of (12.1).
+
+    p_x, q_x (n,) on the same points; cost (n, n), their distances. A linear program; f is fixed by f_0 = 0.
+    """
+    same_shape(p_x=p_x, q_x=q_x)
+    n, eye = len(p_x), torch.eye(len(p_x), dtype=torch.float64)
+    first, second = (~eye.bool()).nonzero().T  # all pairs of different points
+    bounds = [(0, 0)] + [(None, None)] * (n - 1)
+    program = _program(q_x - p_x, below=(eye[first] - eye[second], cost[first, second]), bounds=bounds)
+    return torch.from_numpy(program.x)
+
+
+def _program(cost, bounds, equal=(None, None), below=(None, None)):
+    """Least cost . x under equal[0] x = equal[1] and below[0] x <= below[1]."""
+    from scipy.optimize import linprog
+
+    arrays = [None if part is None else part.double().numpy() for part in (*below, *equal)]
+    program = linprog(cost.double().numpy(), *arrays, bounds=bounds, method="highs")
+    if program.status:
+        raise ValueError(f"this transport problem has no solution: {program.message}")
+    return program
+
+
+def gain(f, p_x, q_x):
+    """E_p f - E_q f, what a critic table f (n,) tells apart; minus its loss."""
+    return ((p_x - q_x) * f).sum()
+
+
+# The penalized critic on a line, exactly
+
+
+def surplus(p_x, q_x):
+    """F_q - F_p on the gaps between sorted points, (n - 1,): how much more mass of q than of p lies to the left."""
+    same_shape(p_x=p_x, q_x=q_x)
+    return (q_x - p_x).cumsum(0)[:-1]
+
+
+def line_distance(x, p_x, q_x):
+    """W1 on a line: the integral of |F_q - F_p|. x: (n,), sorted. Equation (12.5)."""
+    return (surplus(p_x, q_x).abs() * x.diff()).sum()
+
+
+def between_density(x, p_x, q_x):
+    """Density of u X + (1 - u) Y on the gaps, (n - 1,), for independent X ~ p, Y ~ q and uniform u. x: (n,), sorted.
+
+    The pair (i, j) spreads its probability p_i q_j evenly over the way between. Pairs at one point are left out: they fall
+    on a single point, where a critic may have any slope at no cost.
+    """
+    way = (x[:, None] - x).abs()  # (n, n)
+    rate = torch.where(way > 0, p_x[:, None] * q_x / way.clamp_min(torch.finfo(x.dtype).tiny), 0.0)
+    rate = rate + rate.T  # (i, j) and (j, i) cover the same way
+    upper = rate.triu()
+    return (upper.sum(1) - upper.sum(0)).cumsum(0)[:-1]  # a pair i < j begins at i and ends at j
+
+
+def penalized_slope(x, p_x, q_x, weight):
+    """Slope on each gap, (n - 1,), of the critic that gains most under the penalty. Equation (12.6)."""
+    g = surplus(p_x, q_x)
+    return torch.where(g < 0, -1.0, 1.0) + g / (2 * weight * between_density(x, p_x, q_x))
+
+
+def penalized_value(x, p_x, q_x, weight):
+    """The largest gain minus penalty on a line: W1 plus the integral of (F_q - F_p)^2 / (4 weight density). (12.6)"""
+    g = surplus(p_x, q_x)
+    return line_distance(x, p_x, q_x) + (g**2 / between_density(x, p_x, q_x) * x.diff()).sum() / (4 * weight)
+
+
+def line_penalty(x, p_x, q_x, slope):
+    """E (|f'| - 1)^2 for a critic with the given slope on each gap, (n - 1,)."""
+    return (between_density(x, p_x, q_x) * (slope.abs() - 1) ** 2 * x.diff()).sum()
+
+
+# The smallest game: data at 0, model at theta, critic psi x
+
+
+def two_sided_pull(psi, weight):
+    """How the penalty weight (|psi| - 1)^2 of Gulrajani et al. (2017) moves psi."""
+    return -2 * weight * (psi.abs() - 1) * psi.sign()
+
+
+def one_sided_pull(psi, weight):
+    """How the penalty weight max(0, |psi| - 1)^2, which leaves small slopes alone, moves psi."""
+    return -2 * weight * (psi.abs() - 1).clamp_min(0) * psi.sign()
+
+
+def centered_pull(psi, weight):
+    """How the penalty weight psi^2, which is R1 here, moves psi."""
+    return -2 * weight * psi
+
+
+def dirac(theta, psi, step_size, weight, pull):
+    """The critic climbs -psi theta minus its penalty, then the generator climbs psi theta. Returns the new pair."""
+    psi = psi + step_size * (pull(psi, weight) - theta)
+    return theta + step_size * psi, psi
+
+
+def dirac_reach(weight):
+    """How far from the data the smallest game with two-sided penalty ends up, for any weight > 0. Equation (12.10).
+
+    Below 1 it is the largest |theta| of the cycle in the limit of small steps; from 1 on the generator stops there.
+    """
+    if not weight > 0:
+        raise ValueError(f"the weight of the penalty must be positive, not {weight}")
+    if weight >= 1:
+        return 2 * weight
+    return 2 * weight / math.tanh(math.pi * weight / (2 * math.sqrt(1 - weight**2)))
