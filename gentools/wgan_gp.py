@@ -230,32 +230,40 @@ def line_penalty(x, p_x, q_x, slope):
     return (between_density(x, p_x, q_x) * (slope.abs() - 1) ** 2 * x.diff()).sum()
 
 
-# The smallest game: data at 0, model at theta, critic psi x
+# The smallest game: data at 0, model at theta, critic psi . x. Both are numbers, or both vectors (d,).
 
 
 def two_sided_pull(psi, weight):
     """How the penalty weight (|psi| - 1)^2 of Gulrajani et al. (2017) moves psi."""
-    return -2 * weight * (psi.abs() - 1) * psi.sign()
+    return -2 * weight * (_length(psi) - 1) * _direction(psi)
 
 
 def one_sided_pull(psi, weight):
     """How the penalty weight max(0, |psi| - 1)^2, which leaves small slopes alone, moves psi."""
-    return -2 * weight * (psi.abs() - 1).clamp_min(0) * psi.sign()
+    return -2 * weight * (_length(psi) - 1).clamp_min(0) * _direction(psi)
 
 
 def centered_pull(psi, weight):
-    """How the penalty weight psi^2, which is R1 here, moves psi."""
+    """How the penalty weight |psi|^2, which is R1 here, moves psi."""
     return -2 * weight * psi
 
 
+def _length(psi):
+    return psi.square().sum().sqrt()
+
+
+def _direction(psi):
+    return psi / _length(psi).clamp_min(torch.finfo(psi.dtype).tiny)
+
+
 def dirac(theta, psi, step_size, weight, pull):
-    """The critic climbs -psi theta minus its penalty, then the generator climbs psi theta. Returns the new pair."""
+    """The critic climbs -psi . theta minus its penalty, then the generator climbs psi . theta. Returns the new pair."""
     psi = psi + step_size * (pull(psi, weight) - theta)
     return theta + step_size * psi, psi
 
 
 def dirac_reach(weight):
-    """How far from the data the smallest game with two-sided penalty ends up, for any weight > 0. Equation (12.10).
+    """How far from the data the smallest game on a line with two-sided penalty ends up, for weight > 0. Equation (12.10).
 
     Below 1 it is the largest |theta| of the cycle in the limit of small steps; from 1 on the generator stops there.
     """

@@ -1,0 +1,296 @@
+"""Chapter 12: the penalized critic against cases solved by hand, transport against scipy, and steps that do what they say."""
+
+import copy
+import functools
+import math
+
+import pytest
+import torch
+from scipy import stats
+from torch import nn
+
+from gentools import wgan_gp
+from gentools.lab import worlds
+from gentools.lab.networks import mlp
+from gentools.lab.randomness import generator
+from gentools.recipes.shared.fitting import adams, fit
+from gentools.recipes.shared.points import GRID
+
+# Losses, penalty, steps
+
+
+def test_two_points_under_a_linear_critic():
+    distance, weight = 0.7, 0.3
+    psi = torch.tensor(1 + distance / (2 * weight), requires_grad=True)  # best by hand
+    real, fake = torch.full((4, 1), distance), torch.zeros(4, 1)
+    loss = wgan_gp.critic_loss(psi * real, psi * fake)
+    loss = loss + weight * wgan_gp.gradient_penalty(lambda x: psi * x, real, fake, torch.rand(4))
+    loss.backward()
+    assert -loss.item() == pytest.approx(distance + distance**2 / (4 * weight), rel=1e-5)
+    assert psi.grad.abs() < 1e-5
+
+
+def test_the_penalty_mixes_whole_rows_and_takes_one_slope_per_row():
+    rng = generator(0, "penalty")
+    real, fake = torch.randn(2, 5, 1, 3, 3, generator=rng)  # five pictures each
+    mix = torch.rand(5, generator=rng)
+    found = wgan_gp.gradient_penalty(lambda x: (x**2).flatten(1).sum(1) / 2, real, fake, mix)  # its slope is x
+    lengths = [(m * a + (1 - m) * b).norm() for m, a, b in zip(mix, real, fake, strict=True)]
+    assert found.item() == pytest.approx(sum((length.item() - 1) ** 2 for length in lengths) / 5, rel=1e-5)
+
+
+def test_a_flat_critic_has_a_finite_gradient():
+    weight = torch.zeros(2, requires_grad=True)
+    penalty = wgan_gp.gradient_penalty(lambda x: x @ weight, torch.ones(3, 2), torch.zeros(3, 2), torch.rand(3))
+    penalty.backward()
+    assert penalty == 1 and weight.grad.isfinite().all()
+
+
+def trained(steps=3):
+    nets = wgan_gp.toy_networks(seed=0, width=16)
+    step = functools.partial(wgan_gp.step, critic_steps=3, penalty_weight=0.1)
+    fit(step, nets, adams(nets, 1e-3), GRID.draw(100, 0)[0], (2, 2), batch=3 * 8, steps=steps, seed=0, device="cpu")
+    return nets
+
+
+def test_a_step_moves_both_players_and_leaves_the_critic_trainable():
+    before, after = wgan_gp.toy_networks(seed=0, width=16).state_dict(), trained()
+    still = {name for name, new in after.state_dict().items() if torch.equal(before[name], new)}
+    assert still == {"critic.4.bias"}, "the last bias adds a constant to every score, and constants cancel"
+    assert all(parameter.requires_grad for parameter in after.parameters())
+
+
+def test_a_run_depends_on_its_seed_alone():
+    first = trained()
+    torch.rand(7)  # somebody draws from the generator that the step uses
+    assert all(map(torch.equal, first.parameters(), trained().parameters()))
+
+
+def test_rows_that_cannot_be_shared_out_are_refused():
+    nets = wgan_gp.toy_networks(seed=0, width=16)
+    with pytest.raises(RuntimeError, match="unflatten"):
+        wgan_gp.step(nets, adams(nets, 1e-3), torch.zeros(7, 2), torch.zeros(7, 2, 2), critic_steps=3, penalty_weight=1)
+
+
+def test_a_step_is_plain_descent_of_both_players_in_turn():
+    """Against SGD by hand: each critic step on its own rows with its own draw, then the generator with the other noise."""
+    nets = wgan_gp.toy_networks(seed=1, width=8)
+    truth, rng = copy.deepcopy(nets), generator(0, "step")
+    x, z = torch.randn(6, 2, generator=rng), torch.randn(6, 2, 2, generator=rng)
+    torch.manual_seed(3)
+    mixes = [torch.rand(3), torch.rand(3)]
+    for i, mix in enumerate(mixes):
+        real, fake = x[3 * i : 3 * i + 3], truth["generator"](z[3 * i : 3 * i + 3, 0]).detach()
+        between = (mix[:, None] * real + (1 - mix[:, None]) * fake).requires_grad_()
+        slope = torch.autograd.grad(truth["critic"](between).sum(), between, create_graph=True)[0]
+        loss = truth["critic"](fake).mean() - truth["critic"](real).mean() + 0.7 * ((slope.norm(dim=1) - 1) ** 2).mean()
+        descend_by_hand(truth["critic"], loss, 0.1)
+    descend_by_hand(truth["generator"], -truth["critic"](truth["generator"](z[:3, 1])).mean(), 0.2)
+    opts = {"critic": torch.optim.SGD(nets["critic"].parameters(), 0.1)}
+    opts["generator"] = torch.optim.SGD(nets["generator"].parameters(), 0.2)
+    torch.manual_seed(3)
+    wgan_gp.step(nets, opts, x, z, critic_steps=2, penalty_weight=0.7)
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(nets.parameters(), truth.parameters(), strict=True))
+
+
+def descend_by_hand(net, loss, rate):
+    weights = list(net.parameters())
+    slopes = torch.autograd.grad(loss, weights, allow_unused=True)
+    with torch.no_grad():
+        for weight, slope in zip(weights, slopes, strict=True):
+            weight -= rate * (0 if slope is None else slope)
+
+
+def test_clipping_keeps_every_weight_within_its_bound_and_descends_first():
+    critic = mlp([2, 8, 1], generator=generator(0, "clip"))
+    twin = copy.deepcopy(critic)
+    real, fake = torch.randn(2, 16, 2, generator=generator(1, "clip"))
+    loss = wgan_gp.clipped_critic_step(critic, torch.optim.SGD(critic.parameters(), 0.5), real, fake, bound=0.1)
+    theirs = twin(fake).mean() - twin(real).mean()
+    assert loss.item() == pytest.approx(theirs.item(), abs=1e-6)
+    descend_by_hand(twin, theirs, 0.5)
+    for mine, other in zip(critic.parameters(), twin.parameters(), strict=True):
+        assert torch.allclose(mine, other.clamp(-0.1, 0.1), atol=1e-6)
+
+
+# The closed form
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU, functools.partial(nn.LeakyReLU, 0.2)])
+@pytest.mark.parametrize("sizes", [[3, 1], [2, 7, 1], [2, 6, 5, 1], [4, 8, 3, 5, 1]])
+def test_the_closed_form_is_the_double_backward(sizes, activation):
+    critic = mlp(sizes, activation, generator=generator(0, "closed", len(sizes))).double()
+    rng = generator(1, "closed")
+    real, fake = torch.randn(2, 9, sizes[0], generator=rng, dtype=torch.float64)
+    mix = torch.rand(9, generator=rng, dtype=torch.float64)
+    found = []
+    for penalty in (wgan_gp.gradient_penalty, wgan_gp.piecewise_penalty):
+        critic.zero_grad()
+        value = penalty(critic, real, fake, mix)
+        value.backward()
+        grads = [p.grad if p.grad is not None else torch.zeros_like(p) for p in critic.parameters()]
+        found.append([value.detach(), *grads])
+    for a, b in zip(*found, strict=True):
+        assert torch.allclose(a, b, rtol=1e-12, atol=1e-13)
+    assert all((found[1][i + 1] == 0).all() for i, p in enumerate(critic.parameters()) if p.ndim == 1), "biases"
+
+
+def test_a_step_with_the_closed_form_is_the_same_step():
+    ends = []
+    for penalty in (wgan_gp.gradient_penalty, wgan_gp.piecewise_penalty):
+        nets = wgan_gp.toy_networks(seed=0, width=16).double()
+        x, z = (
+            torch.randn(*shape, generator=generator(0, "x"), dtype=torch.float64) for shape in ((12, 2), (12, 2, 2))
+        )
+        torch.manual_seed(0)
+        wgan_gp.step(nets, adams(nets, 1e-3), x, z, 3, 0.5, penalty)
+        ends.append(torch.cat([p.detach().flatten() for p in nets.parameters()]))
+    assert torch.allclose(*ends, rtol=0, atol=1e-10)
+
+
+def test_the_closed_form_refuses_layers_that_it_does_not_know():
+    with pytest.raises(ValueError, match="not Tanh"):
+        wgan_gp.piecewise_slopes(mlp([2, 4, 1], nn.Tanh), torch.zeros(3, 2))
+
+
+def test_batchnorm_hides_the_slope_from_the_penalty():
+    """A linear critic behind batch normalization: its scores sum to 0, so the slope of the sum is 0 for every weight."""
+    x, y, mix = torch.randn(8, 1), torch.randn(8, 1), torch.rand(8)
+    for weight in (1.0, 100.0):
+        penalty = wgan_gp.gradient_penalty(lambda x, w=weight: w * (x - x.mean(0)), x, y, mix)
+        assert penalty.item() == pytest.approx(1, abs=1e-3)
+
+
+# Transport
+
+
+def plane(seed):
+    """Tables on random points of the plane, and the distances between them."""
+    w = worlds.table(seed)
+    x = torch.randn(len(w.p_x), 2, generator=w.rng, dtype=torch.float64)
+    return w.p_x, w.q_x, torch.cdist(x, x), x
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_both_linear_programs_agree_with_scipys_distance(seed):
+    p, q, cost, x = plane(seed)
+    value, plan = wgan_gp.transport(p, q, cost)
+    f = wgan_gp.best_critic(p, q, cost)
+    truth = stats.wasserstein_distance_nd(x.numpy(), x.numpy(), p.numpy(), q.numpy())
+    assert value.item() == pytest.approx(truth, abs=1e-10)
+    assert wgan_gp.gain(f, p, q).item() == pytest.approx(truth, abs=1e-10)
+    assert torch.allclose(plan.sum(1), p) and torch.allclose(plan.sum(0), q) and plan.min() >= -1e-12
+    assert (f[:, None] - f <= cost + 1e-10).all()
+
+
+def test_transport_says_what_does_not_fit():
+    p = torch.tensor([0.5, 0.5]).double()
+    with pytest.raises(ValueError, match="a row for each of 2"):
+        wgan_gp.transport(p, p, torch.zeros(3, 2))
+    with pytest.raises(ValueError, match="no solution"):
+        wgan_gp.transport(p, 2 * p, torch.ones(2, 2))
+    with pytest.raises(ValueError, match="one shape"):
+        wgan_gp.best_critic(p, torch.ones(3) / 3, torch.ones(2, 2))
+
+
+# The penalized critic on a line
+
+
+def line(seed, n=6):
+    """Sorted points, and two tables on them."""
+    rng = generator(seed, "points on a line")
+    x = (0.2 + torch.rand(n, generator=rng, dtype=torch.float64)).cumsum(0)
+    return x, worlds.simplex(rng, n), worlds.simplex(rng, n)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_distance_and_density_on_a_line(seed):
+    x, p, q = line(seed)
+    truth = stats.wasserstein_distance(x.numpy(), x.numpy(), p.numpy(), q.numpy())
+    assert wgan_gp.line_distance(x, p, q).item() == pytest.approx(truth, abs=1e-12)
+    for i, found in enumerate(wgan_gp.between_density(x, p, q)):
+        middle = (x[i] + x[i + 1]) / 2
+        hit = sum(
+            p[a] * q[b] / (x[a] - x[b]).abs()
+            for a in range(len(x))
+            for b in range(len(x))
+            if min(x[a], x[b]) < middle < max(x[a], x[b])
+        )
+        assert found.item() == pytest.approx(float(hit), rel=1e-12)
+    apart = 1 - (p * q).sum()  # what does not stay on one point lies on the gaps
+    assert (wgan_gp.between_density(x, p, q) * x.diff()).sum().item() == pytest.approx(float(apart), rel=1e-12)
+
+
+@pytest.mark.parametrize("weight", [0.05, 1.0, 10.0])
+def test_the_penalized_critic_against_ascent(weight):
+    x, p, q = line(3)
+    slope = torch.where(wgan_gp.surplus(p, q) < 0, -1.5, 1.5).double().requires_grad_()
+    climb = torch.optim.LBFGS([slope], max_iter=500, tolerance_grad=1e-12, tolerance_change=1e-14)
+
+    def value():
+        f = torch.cat([torch.zeros(1).double(), (slope * x.diff()).cumsum(0)])
+        return wgan_gp.gain(f, p, q) - weight * wgan_gp.line_penalty(x, p, q, slope)
+
+    def closure():
+        climb.zero_grad()
+        loss = -value()
+        loss.backward()
+        return loss
+
+    climb.step(closure)
+    assert value().item() == pytest.approx(wgan_gp.penalized_value(x, p, q, weight).item(), rel=1e-9)
+    assert torch.allclose(slope.detach(), wgan_gp.penalized_slope(x, p, q, weight), atol=1e-4)
+
+
+def test_gaussians_by_quadrature():
+    """Shift 1, width 0.3, weight 1: the density between them by averaging over pairs, not by the sums of the module."""
+    x = torch.linspace(-2, 3, 1001, dtype=torch.float64)
+    p, q = (torch.exp(-((x - m) ** 2) / 0.18) for m in (0, 1))
+    p, q, dx = p / p.sum(), q / q.sum(), x[1] - x[0]
+    u = (torch.arange(2000, dtype=torch.float64) + 0.5) / 2000
+    mean, width = 1 - u, 0.3 * (u**2 + (1 - u) ** 2).sqrt()  # of u X + (1 - u) Y
+    middle = (x[1:] + x[:-1]) / 2
+    density = (torch.exp(-(((middle[:, None] - mean) / width) ** 2) / 2) / (width * (2 * math.pi) ** 0.5)).mean(1)
+    g = (q - p).cumsum(0)[:-1]
+    truth = (g.abs() + g**2 / (4 * density.clamp_min(1e-30))).sum() * dx
+    assert wgan_gp.penalized_value(x, p, q, 1.0).item() == pytest.approx(truth.item(), rel=1e-3)
+
+
+# The smallest game
+
+
+@pytest.mark.parametrize("weight", [0.1, 0.5, 0.9, 1.0, 2.0])
+def test_where_the_smallest_game_ends(weight):
+    theta, psi, h = torch.tensor(3.0).double(), torch.tensor(-0.2).double(), 5e-3
+    reached = []
+    for t in range(10_000):
+        theta, psi = wgan_gp.dirac(theta, psi, h, weight, wgan_gp.two_sided_pull)
+        if t >= 8_000:
+            reached.append(theta.abs())
+    assert max(reached).item() == pytest.approx(wgan_gp.dirac_reach(weight), rel=0.02)
+    if weight >= 1:
+        assert psi.abs() < 1e-3
+
+
+def test_other_penalties_in_the_smallest_game():
+    for pull, end in ((wgan_gp.one_sided_pull, 1.0), (wgan_gp.centered_pull, 0.0)):
+        state = torch.tensor(3.0).double(), torch.tensor(-0.2).double()
+        for _ in range(6_000):
+            state = wgan_gp.dirac(*state, 1e-2, 0.5, pull)
+        assert torch.stack(state).norm().item() == pytest.approx(end, abs=0.02)
+
+
+@pytest.mark.parametrize("weight", [0.5, 2.0])
+def test_in_the_plane_the_smallest_game_ends_on_the_unit_circle(weight):
+    """There psi can turn. |psi| = 1 and psi at a right angle to theta, |theta| = 1, costs no penalty and goes on for ever."""
+    theta, psi = torch.tensor([3.0, 0.1]).double(), torch.tensor([-0.2, 0.0]).double()
+    for _ in range(8_000):
+        theta, psi = wgan_gp.dirac(theta, psi, 5e-3, weight, wgan_gp.two_sided_pull)
+    assert theta.norm().item() == pytest.approx(1, abs=0.01) and psi.norm().item() == pytest.approx(1, abs=0.01)
+    assert abs(theta @ psi) < 0.01
+
+
+def test_the_reach_needs_a_penalty():
+    with pytest.raises(ValueError, match="positive"):
+        wgan_gp.dirac_reach(0.0)
+    assert wgan_gp.dirac_reach(1e-9) == pytest.approx(4 / math.pi, rel=1e-4)
