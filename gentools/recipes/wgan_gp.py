@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from gentools import gan, wgan_gp
-from gentools.recipes import Recipe
+from gentools.recipes import Recipe, wgan_gp_critics
 from gentools.recipes.gan import parts, samples
 from gentools.recipes.shared import arms, drawing, verdicts
 from gentools.recipes.shared.fitting import adams, fit_kept
@@ -210,7 +210,7 @@ SOURCE = (
     *((name, Classic(loss, 1e-4)) for name, loss in gan.LOSSES.items()),
 )
 
-RECIPES = {
+RECIPES = wgan_gp_critics.RECIPES | {
     "12.6": Recipe(
         title="Choosing the learning rates",
         caption="Overlap of the samples with the 25 modes after runs of 4,000 steps, for three learning rates and each way to "
