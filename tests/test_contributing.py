@@ -1,5 +1,6 @@
 """CONTRIBUTING.md: its plan of the house is that of the imports, and its worked example does what the page says."""
 
+import ast
 import os
 import re
 import shutil
@@ -16,6 +17,15 @@ from gentools.press import house, notebooks
 
 ROOT = notebooks.ROOT
 PAGE = (ROOT / "CONTRIBUTING.md").read_text()
+
+VERDICT = {"test_the_verdict_counts_runs"}  # of the page's own recipe
+
+
+def blocks(page):
+    """(language, first line, the others) of the page's blocks of code, from the top."""
+    found = re.findall(r"^```(\w+)\n(.*?)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    return [(language, first, rest) for language, first, rest in found if language != "mermaid"]
+
 
 # The plan
 
@@ -72,8 +82,24 @@ def test_the_commands_and_files_that_the_page_names_exist():
     goals = (ROOT / "Makefile").read_text().split(".PHONY:")[1].splitlines()[0].split()
     assert set(re.findall(r"`make ([a-z-]+)", PAGE)) <= set(goals)
     named = set(re.findall(r"`((?:gentools|tests|notebooks|figures)/[\w./]*)`", PAGE))
-    mine = {"gentools/exercises/wgan_gp.py", "tests/answers/wgan_gp.py"}
-    assert {name for name in named - mine if not (ROOT / name).exists()} == set() and mine <= named
+    assert {name for name in named if not (ROOT / name).exists()} == set()
+    assert {"gentools/exercises/wgan_gp.py", "tests/answers/wgan_gp.py"} <= named
+
+
+# The worked example against the chapter that it became
+
+
+def functions(text):
+    """The functions of a Python source by name, as their source."""
+    return {node.name: ast.unparse(node) for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize(("file", "own"), [("gentools/wgan_gp.py", set()), ("tests/test_wgan_gp.py", VERDICT)])
+def test_the_functions_of_the_example_are_those_of_the_chapter(file, own):
+    (shown,) = [functions(rest) for _, first, rest in blocks(PAGE) if first == f"# {file}"]
+    real = functions((ROOT / file).read_text())
+    assert len(shown) > 5 and shown.keys() - real.keys() == own
+    assert {name for name in shown.keys() & real.keys() if shown[name] != real[name]} == set(), "copy them to the page"
 
 
 # The worked example, in a copy of the tree
@@ -88,14 +114,8 @@ TINY = {  # what makes the runs short: all that the copy has otherwise than the 
 QUICK = "(wgan_gp or 12.1 or stray_files or wheel_carries or names_of_their_chapters or course_table) and not minutes"
 
 
-def blocks(page):
-    """(language, first line, the others) of the page's blocks of code, from the top."""
-    found = re.findall(r"^```(\w+)\n(.*?)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    return [(language, first, rest) for language, first, rest in found if language != "mermaid"]
-
-
 class Copy:
-    """The tree of the course in a folder, to which the page's example is added."""
+    """The tree of the course without chapter 12 in a folder, to which the page's example is added."""
 
     def __init__(self, folder):
         self.folder, self.cells, self.files, self.ran = folder, [], [], []
@@ -105,9 +125,14 @@ class Copy:
             cwd=ROOT, capture_output=True, text=True, check=True,
         )  # fmt: skip
         for name in listed.stdout.split():
-            if (ROOT / name).is_file():
+            if (ROOT / name).is_file() and "wgan_gp" not in name:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, folder / name)
+        for name in ("README.md", "pyproject.toml", "tests/test_training_cells.py"):  # which name the chapter in a line
+            lines = (folder / name).read_text().splitlines(keepends=True)
+            (folder / name).write_text("".join(line for line in lines if "12_wgan_gp" not in line))
+        planned = '    Chapter(12, "wgan_gp", "WGAN-GP", written=False),\n'
+        self.edit(folder / "gentools" / "lab" / "chapters.py", r" +Chapter\(12, .*\n", lambda found: planned)
         for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "Copy"]):
             who = ["-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
             subprocess.run(["git", *who, *words], cwd=folder, check=True)
@@ -134,7 +159,7 @@ class Copy:
             assert how == "in place of the chapter's line"
             self.edit(path, r" +Chapter\(12, .*\n", lambda found: rest)
         else:
-            assert not path.exists(), f"{place[1]} is part of the tree by now; give the page another example"
+            assert not path.exists(), f"{place[1]} is part of the tree already; take it out first"
             path.write_text(self.shorten(rest))
             self.files.append(place[1])
 

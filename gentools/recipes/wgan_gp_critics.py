@@ -51,7 +51,7 @@ class Surfaces:
     bound: float = 0.1  # of the weights, for clipping
     penalty_weight: float = 10.0
     batch: int = 256
-    steps: int = 2000
+    steps: int = 1500
     learning_rate: float = 1e-3  # at the start; falls in a straight line to 0
     betas: tuple = (0.0, 0.9)
     points: int = 50_000
@@ -166,7 +166,7 @@ class Deep:
     bounds: tuple = BOUNDS
     penalty_weight: float = 10.0
     batch: int = 256
-    steps: int = 1500
+    steps: int = 1000
     learning_rate: float = 1e-3
     betas: tuple = (0.0, 0.9)
     points: int = 50_000
@@ -244,9 +244,9 @@ class Memory:
     """A whole WGAN-GP on few digits of 8 x 8 pixels."""
 
     sizes: tuple = SIZES  # pictures to train on
-    width: int = 256
+    width: int = 128
     latent: int = 16
-    critic_steps: int = 3
+    critic_steps: int = 2
     penalty_weight: float = 10.0
     batch: int = 64
     steps: int = 2000
@@ -338,7 +338,7 @@ RECIPES = {
         "Above with weights clipped to 0.1, below with a gradient penalty of weight 10.",
         alt="Six panels of level lines. Above, with clipping, few broad and nearly round lines or straight bands. Below, with the "
         "penalty, evenly spaced lines that follow the ring, the grid and the spiral.",
-        run=run_surfaces, draw=draw_surfaces, verdict=verdict_surfaces, seeds=(0, 1, 2), record="cpu",
+        run=run_surfaces, draw=draw_surfaces, verdict=verdict_surfaces, record="cpu",
         quick=Surfaces(width=32, steps=60, points=5000, cells=30), cpu=Surfaces(),
         full=Surfaces(width=512, steps=20_000, learning_rate=1e-4, betas=(0.5, 0.9)),
     ),
