@@ -142,7 +142,7 @@ def piecewise_penalty(critic, real, fake, mix):
 
 
 def transport(p_x, q_x, cost):
-    """The least mean cost of carrying p_x to q_x, and a plan (n, m) that attains it: left side of (12.1).
+    """The least mean cost of carrying p_x to q_x, and a plan (n, m) that attains it: left side of (12.3).
 
     p_x (n,), q_x (m,), cost (n, m). A linear program, solved by scipy to about 1e-12. Raises ValueError if shapes do not
     fit, and if no plan exists because the two sums differ.
@@ -158,7 +158,7 @@ def transport(p_x, q_x, cost):
 
 
 def best_critic(p_x, q_x, cost):
-    """The critic f (n,), with f_i - f_j <= cost_ij, of the largest gain E_p f - E_q f: right side of (12.1).
+    """The critic f (n,), with f_i - f_j <= cost_ij, of the largest gain E_p f - E_q f: right side of (12.3).
 
     p_x, q_x (n,) on the same points; cost (n, n), their distances. A linear program; f is fixed by f_0 = 0.
     """
@@ -196,7 +196,7 @@ def surplus(p_x, q_x):
 
 
 def line_distance(x, p_x, q_x):
-    """W1 on a line: the integral of |F_q - F_p|. x: (n,), sorted. Equation (12.5)."""
+    """W1 on a line: the integral of |F_q - F_p|. x: (n,), sorted. Equation (12.4)."""
     return (surplus(p_x, q_x).abs() * x.diff()).sum()
 
 
@@ -214,13 +214,13 @@ def between_density(x, p_x, q_x):
 
 
 def penalized_slope(x, p_x, q_x, weight):
-    """Slope on each gap, (n - 1,), of the critic that gains most under the penalty. Equation (12.6)."""
+    """Slope on each gap, (n - 1,), of the critic that gains most under the penalty. Equation (12.5)."""
     g = surplus(p_x, q_x)
     return torch.where(g < 0, -1.0, 1.0) + g / (2 * weight * between_density(x, p_x, q_x))
 
 
 def penalized_value(x, p_x, q_x, weight):
-    """The largest gain minus penalty on a line: W1 plus the integral of (F_q - F_p)^2 / (4 weight density). (12.6)"""
+    """The largest gain minus penalty on a line: W1 plus the integral of (F_q - F_p)^2 / (4 weight density). (12.5)"""
     g = surplus(p_x, q_x)
     return line_distance(x, p_x, q_x) + (g**2 / between_density(x, p_x, q_x) * x.diff()).sum() / (4 * weight)
 

@@ -64,7 +64,7 @@ QUESTIONS = {
     "12.Q7": Question(
         "a",
         {
-            "a": "Kantorovich and Rubinstein, equation (12.1): the same number from both sides.",
+            "a": "Kantorovich and Rubinstein, equation (12.3): the same number from both sides.",
             "b": "Bounding the values gives the total variation, which does not see how far mass moves.",
             "c": "A mean of squared slopes gives another distance, and no transport cost.",
         },
@@ -80,9 +80,9 @@ QUESTIONS = {
     "12.Q9": Question(
         "c",
         {
-            "a": "Its slopes exceed 1 by (12.6), so it gains more than W1.",
+            "a": "Its slopes exceed 1 by (12.5), so it gains more than W1.",
             "b": "It exceeds W1 by a part that depends on the weight and on where the data are; it is no constant.",
-            "c": "Equation (12.6): the surplus grows as the weight falls, and vanishes only as the weight goes to infinity.",
+            "c": "Equation (12.5): the surplus grows as the weight falls, and vanishes only as the weight goes to infinity.",
         },
     ),
     "12.Q10": Question(
