@@ -24,6 +24,7 @@ CHAPTERS = (
     "09_ali",
     "10_regularized_gan",
     "11_evaluation",
+    "12_wgan_gp",
     "13_age",
     "15_autoregressive",
     "16_diffusion",

@@ -34,7 +34,7 @@ CHAPTERS = (
     Chapter(9, "ali", "ALI"),
     Chapter(10, "regularized_gan", "regularized GAN"),
     Chapter(11, "evaluation", "evaluation"),
-    Chapter(12, "wgan_gp", "WGAN-GP", written=False),
+    Chapter(12, "wgan_gp", "WGAN-GP"),
     Chapter(13, "age", "AGE"),
     Chapter(14, "alpha_gan", "alpha-GAN", written=False),
     Chapter(15, "autoregressive", "autoregressive"),
