@@ -347,7 +347,7 @@ RECIPES = {
     "12.4": Recipe(
         title="Slopes and weights of deep critics",
         caption="Critics with twelve layers of weights on the swiss roll. Left, mean norm of the score's slope in the input of each "
-        "layer, a line per seed; below 1e-32 it is drawn at 1e-32. Right, all weights of two of the critics, first seed.",
+        "layer, a line per seed; the squares of the smallest are 0 in single precision, and 1e-32 is drawn for them. Right, all weights of two of the critics, first seed.",
         alt="Left, on a logarithmic axis, the slopes of clipped critics change by orders of magnitude from layer to layer; those of "
         "the penalized critic stay level. Right, a histogram with two spikes at -0.1 and 0.1, and one like a bell.",
         run=run_deep, draw=draw_deep, verdict=verdict_deep, seeds=(0, 1, 2), record="cpu",
