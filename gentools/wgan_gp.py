@@ -220,7 +220,10 @@ def penalized_slope(x, p_x, q_x, weight):
 
 
 def penalized_value(x, p_x, q_x, weight):
-    """The largest gain minus penalty on a line: W1 plus the integral of (F_q - F_p)^2 / (4 weight density). (12.5)"""
+    """The largest gain minus penalty on a line: W1 plus the integral of (F_q - F_p)^2 / (4 weight density). (12.5)
+
+    x, p_x, q_x: (n,), the points sorted. Returns a 0-d tensor in the unit of x.
+    """
     g = surplus(p_x, q_x)
     return line_distance(x, p_x, q_x) + (g**2 / between_density(x, p_x, q_x) * x.diff()).sum() / (4 * weight)
 
