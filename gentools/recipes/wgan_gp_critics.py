@@ -349,17 +349,18 @@ RECIPES = {
     "12.4": Recipe(
         title="Slopes and weights of deep critics",
         caption="Critics with twelve layers of weights on the swiss roll. Left, mean norm of the score's slope in the input of each "
-        "layer, a line per seed; the squares of the smallest are 0 in single precision, and 1e-32 is drawn for them. Right, all weights of two of the critics, first seed.",
+        "layer, a line per seed; below 1e-32 it is drawn at 1e-32. Right, all weights of two of the critics, first seed.",
         alt="Left, on a logarithmic axis, the slopes of clipped critics change by orders of magnitude from layer to layer; those of "
         "the penalized critic stay level. Right, a histogram with two spikes at -0.1 and 0.1, and one like a bell.",
         run=run_deep, draw=draw_deep, verdict=verdict_deep, seeds=(0, 1, 2), record="cpu",
-        quick=Deep(width=16, steps=40, points=5000), cpu=Deep(), full=Deep(width=512, steps=20_000),
+        quick=Deep(width=16, steps=40, points=5000, batch=64), cpu=Deep(), full=Deep(width=512, steps=20_000),
     ),
     "12.5": Recipe(
         title="What a critic remembers",
         caption="The critic's gain, which is minus its loss, while a whole WGAN-GP trains on 200 and on 1,000 digits of 8 x 8 pixels: "
         "on those digits, and on 797 others. The critic has LeakyReLU and the penalty weight 1. A line per seed.",
-        alt="Two panels of curves. The gain on pictures trained on lies above that on pictures held out, by more for 200 pictures.",
+        alt="Two panels of curves that rise and fall. With 200 pictures the gain on those trained on ends above that on others; with "
+        "1,000 the two run together.",
         run=run_memory, draw=draw_memory, verdict=verdict_memory, seeds=(0, 1, 2), record="cpu",
         quick=Memory(width=32, steps=60, moments=4), cpu=Memory(), full=Memory(width=512, steps=20_000, critic_steps=5),
     ),
