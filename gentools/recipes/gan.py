@@ -146,7 +146,7 @@ def verdict_compare(summary):
     modes, shares = (arms.scores(summary, LOOKS, what) for what in ("modes", "high-quality share"))
     above = [name for name, s in shares.items() if verdicts.always_above(s, quality)]
     whole = [name for name, s in modes.items() if verdicts.always_above(s, k - 1)]
-    ends = {name: (summary[arms.name(name, what)] for what in ("overlap", CHANGE)) for name in LOOKS}
+    ends = {name: [summary[arms.name(name, what)] for what in ("overlap", CHANGE)] for name in LOOKS}
     lasts = ", ".join(f"{name} {verdicts.settling(*end)}" for name, end in ends.items())
     said = [
         f"overlap over the last quarter: {lasts}",
