@@ -361,17 +361,18 @@ def test_verdicts_can_say_either():
     assert unseen(one(0.1)).count("less than half") == 4 and unseen(one(0.9)).count(": not separated (") == 4
     assert unseen(one(0.7)).count(": less often (") == 4
 
-    def ring(value):
+    still = one(0.0)
+
+    def ring(value, late=still):
         return points_module.verdict_ring(
-            {
-                f"{place}: {what}": value
-                for place in points_module.PLACES
-                for what in ("asked class", "modes", "high-quality share")
-            }
+            {f"{place}: {what}": value for place in points_module.PLACES for what in points_module.SCORES}
+            | {f"{place}: {points_module.MOVED}": late for place in points_module.PLACES}
         )
 
     assert ring(one(1.0)).count("twice chance in every seed") == 4 and ring(one(0.25)).count("at chance") == 4
     assert ring(one(0.4)).count("off chance") == 4
+    assert ring(one(0.4)).count("(settled)") == 4 and "(settled)" not in ring(one(0.4), one(0.1))
+    assert "by modes:" in ring(one(0.4)) and " before " not in ring(one(0.4))
 
     def between(trained):
         exact = {"saturating": 2.2, "non-saturating": 0.8, "KL": 1.0, "data": 2.2, "geometric mean": 1.0}
