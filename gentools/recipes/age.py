@@ -92,17 +92,17 @@ class Digits(Training):
 
 
 @functools.cache
-def judge(config):
+def judge(config, device):
     """A small classifier, trained on the training images."""
     images, labels = labeled(config.data, "train")
     net = classifier(images.shape[-1], width=16, generator=generator(0, "judge"))
-    return judging.train_judge(net, images, labels, steps=config.judge_steps, seed=0)
+    return judging.train_judge(net, images, labels, steps=config.judge_steps, seed=0, device=device)
 
 
-def features(config, rows):
+def features(config, rows, device):
     """The judge's features (n, 64) of images (n, pixels) in [0, 1]."""
     side = math.isqrt(rows.shape[1])
-    return judging.judged(judge(config), rows.reshape(-1, 1, side, side).cpu())[0]
+    return judging.judged(judge(config, device), rows.reshape(-1, 1, side, side))[0]
 
 
 def gaussian_images(rows, n, seed):
@@ -116,13 +116,15 @@ def run_digits(config, seed, device):
     """Four ways to train on digits: distance of samples, held-out error and V over training, and pictures at the end."""
     images = labeled(config.data, "train")[0]
     test, seen = (labeled(config.data, split)[0].flatten(1) / 255 for split in ("test", "train"))  # (n, pixels)
-    z, real = noise(len(test), config, seed).to(device), features(config, test)
-    test = test.to(device)
-    numbers, arrays = {}, {"x": test[:8].cpu()}
+    numbers, arrays = {}, {"x": test[:8]}
+    z, test = noise(len(test), config, seed).to(device), test.to(device)
+
+    def distance(rows):
+        return evaluation.frechet(features(config, rows, device), features(config, test, device))
 
     def watch(nets):
         drawn, back = age.sample(nets, z), age.rebuilt(nets, test)
-        return {DISTANCE: evaluation.frechet(features(config, drawn), real), ERROR: float((back - test).abs().mean())}
+        return {DISTANCE: distance(drawn), ERROR: float((back - test).abs().mean())}
 
     for name, arm in DIGITS.items():
         nets = age.image_networks(seed, test.shape[1], config.hidden, config.latent)
@@ -144,8 +146,8 @@ def run_digits(config, seed, device):
         )
     numbers = arms.named(numbers)
     rivals = {"training images": seen[: len(test)], "a Gaussian in pixels": gaussian_images(seen, len(test), seed)}
-    return {"numbers": numbers | {f"distance of {what}": evaluation.frechet(features(config, rows), real)
-                                  for what, rows in rivals.items()}, "arrays": arrays}  # fmt: skip
+    numbers |= {f"distance of {what}": distance(rows) for what, rows in rivals.items()}
+    return {"numbers": numbers, "arrays": arrays}
 
 
 def draw_digits(results, config):
