@@ -58,14 +58,14 @@ def delta(codes):
 
 
 def published_kl(mean, variance):
-    """What the published program computes: it takes the variance for a standard deviation. (13.12)"""
+    """What the published program computes: it takes the variance for a standard deviation. (13.13)"""
     same_shape(mean=mean, variance=variance)
     positive(variance=variance)
     return ((variance**2 + mean**2) / 2 - variance.log() - 1 / 2).sum(-1)
 
 
 def batch_floor(n):
-    """E `delta` of n codes drawn from N(0, 1), per dimension in nats: about 1/n, though the law is the prior. (13.11)"""
+    """E `delta` of n codes drawn from N(0, 1), per dimension in nats: about 1/n, though the law is the prior. (13.12)"""
     if n < 2:
         raise ValueError(f"a variance needs at least two codes, not {n}")
     half = torch.tensor((n - 1) / 2, dtype=torch.float64)
@@ -143,7 +143,7 @@ def on_sphere(rows):
 
 
 def sphere_floor(k):
-    """Least `moment_kl` per dimension, in nats, of codes on the unit sphere in k dimensions. (13.10)"""
+    """Least `moment_kl` per dimension, in nats, of codes on the unit sphere in k dimensions. (13.11)"""
     if k < 1:
         raise ValueError(f"a code has at least one dimension, not {k}")
     return (1 / k - 1 + math.log(k)) / 2

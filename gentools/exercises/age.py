@@ -45,7 +45,7 @@ QUESTIONS = {
     "13.Q4": Question(
         "a",
         {
-            "a": "The generator's own curvature, from the logarithm, draws the orbit in. Equation (13.9) has the rate.",
+            "a": "The generator's loss is curved in w, and that draws the orbit in. Equation (13.9) has the rate.",
             "b": "No best encoder is needed for that: both players only follow their slopes, and those lead to the cross.",
             "c": "That is what two players do whose gains are linear. Here the generator's is curved.",
         },
@@ -62,8 +62,8 @@ QUESTIONS = {
         "b",
         {
             "a": "For that the generator would have to jump from one tight mode to the next.",
-            "b": "The moments of the codes agree, and that is all that V asks. Threads between the modes do not show in it.",
-            "c": "On the ring the encoder does not win: the two clouds of codes have equal moments.",
+            "b": "Delta is about equal for both clouds of codes, and V asks no more. Samples beside the modes do not show in it.",
+            "c": "On the ring the encoder does not win: Delta is about equal for the two clouds of codes.",
         },
     ),
     "13.Q7": Question(
@@ -155,7 +155,7 @@ def check_biased(answer):
 
 
 def solve_biased(n):
-    # v / ((n-1)/n) is what (13.11) has: E v = (n-1)/n, E m^2 = 1/n, and log v is smaller by log n/(n-1)
+    # v / ((n-1)/n) is what (13.12) has: E v = (n-1)/n, E m^2 = 1/n, and log v is smaller by log n/(n-1)
     return 0.5 * (math.log(n / 2) - torch.digamma(torch.tensor((n - 1) / 2, dtype=torch.float64)).item())
 
 
@@ -269,7 +269,7 @@ EXERCISES = {
     "13.E3": Exercise(
         check=check_biased,
         hints=(
-            "Follow (13.11): the means of v, of m^2 and of log v are needed.",
+            "Follow (13.12): the means of v, of m^2 and of log v are needed.",
             "The new variance is (n - 1)/n times the old one. What happens to its mean and to its logarithm?",
             "E v + E m^2 = 1 exactly, so only minus half the mean of log v is left: psi((n-1)/2) + log 2/n.",
         ),
@@ -302,7 +302,7 @@ EXERCISES = {
         hints=(
             "The encoder has one loss with two terms. Which of them wins if the weight is small?",
             "V is a sum over the coordinates of a code and can be tens of nats; a mean error per pixel is at most 1.",
-            "Try the published weight, and a hundred times it.",
+            "Try 10, and a hundred times it.",
         ),
         solution=solve_broken,
         gives=2,

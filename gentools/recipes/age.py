@@ -70,7 +70,7 @@ DISTANCE, ERROR, VALUE = "distance of samples", "data error, held out", "V over 
 CHANGE = "distance at the end minus after three quarters"
 DIGITS = {
     "AGE": Arm(functools.partial(age.step, data_weight=1000.0), 3, Look("AGE, data\nweight 1000", "blue", "-", "o")),
-    "published weights": Arm(age.step, 3, Look("AGE, published\nweights", "vermillion", "--", "s")),
+    "data weight 10": Arm(age.step, 3, Look("AGE, data\nweight 10", "vermillion", "--", "s")),
     "both rebuild": Arm(age.joint_step, 2, Look("both rebuild,\nwith V", "green", "-.", "^")),
     "no V": Arm(
         functools.partial(age.joint_step, value_weight=0.0), 2, Look("both rebuild,\nno V", "purple", ":", "D")
@@ -189,6 +189,14 @@ def settled(summary, arm, score=DISTANCE, moved=CHANGE):
     return "still rising" if last["mean"] > 0 else "still falling"
 
 
+def steady(summary, arm):
+    """`settled`, unless a single seed moved by more than a quarter of the mean distance: then the mean hides it."""
+    found, last = (summary[arms.name(arm, what)] for what in (DISTANCE, CHANGE))
+    if None not in (found["mean"], last["min"]) and max(-last["min"], last["max"]) > found["mean"] / 4:
+        return "still moving in single seeds"
+    return settled(summary, arm)
+
+
 def verdict_digits(summary):
     """The order of the arms, what V adds, which arms come near the data, and which have settled: a line each."""
     distances = arms.scores(summary, DIGITS, DISTANCE)
@@ -205,7 +213,7 @@ def verdict_digits(summary):
         f"  closer to the data than a Gaussian in pixels in every seed: {verdicts.listed(better)};\n"
         f"  distance with V and both errors, seed by seed: against no V {gaps[0]}, against the autoencoder {gaps[1]};\n"
         f"  V above 5 nats at the end in every seed: {verdicts.listed(won)};\n"
-        f"  over the last quarter: {', '.join(f'{name} {settled(summary, name)}' for name in DIGITS)}."
+        f"  over the last quarter: {', '.join(f'{name} {steady(summary, name)}' for name in DIGITS)}."
     )
 
 
@@ -289,8 +297,9 @@ RECIPES = age_exact.RECIPES | {
         caption="Digits of 8x8 pixels, codes on the sphere in 10 dimensions. Above, first seed: a row of held-out images, "
         "their reconstructions, and samples. Below, every seed: Frechet distance between samples and held-out images in the "
         "features of a classifier, V, and the mean error per pixel of held-out reconstructions.",
-        alt="Five sheets of digits, each with held-out images, reconstructions and samples. Below, curves over the steps: with the published "
-        "weights V stays far above 0 and distance and error stay high; the others fall.",
+        alt="Five sheets of digits, each with held-out images, reconstructions and samples. Below, curves over the steps for every "
+        "seed: without V and with data weight 10 the distance of the samples stays high; V of the latter is near 4 nats in some "
+        "seeds and near 100 in others; the data error falls in all arms but that one",
         run=run_digits, draw=draw_digits, verdict=verdict_digits, seeds=tuple(range(5)), full=Digits(),
         quick=Digits(hidden=(32,), steps=60, moments=4, judge_steps=30),
     ),

@@ -63,9 +63,10 @@ def run_line(config, seed, device):
     rest = torch.stack([v**-0.5, v**0.5])
     for size in config.step_sizes:
         orbit = _orbit(torch.tensor(config.start, dtype=torch.float64), v, size, config.steps)
-        small = _orbit(rest + config.deviation, v, size, config.steps) - rest  # (steps + 1, 2)
         arrays[f"orbit {size:g}"] = orbit
-        seen = (small[-1].norm() / small[config.steps // 3].norm()) ** (1 / (config.steps - config.steps // 3))
+        sides = config.deviation * torch.eye(2, dtype=torch.float64)
+        ends = torch.stack([_orbit(rest + side, v, size, config.steps)[-1] - rest for side in sides])  # (2, 2)
+        seen = (torch.linalg.det(ends).abs() / config.deviation**2) ** (1 / (2 * config.steps))  # area: both eigenvalues
         numbers |= {
             (f"step size {size:g}", "growth per step"): seen,
             (f"step size {size:g}", "(13.9)"): age.growth(v, size),
@@ -144,7 +145,7 @@ def draw_floors(results, config):
     fig, (left, right) = drawing.panels(1, 2, (8.4, 3.3))
     true, published = Look("the KL", "blue", "-", "o"), Look("published form", "vermillion", "--", "s")
     left.plot(
-        config.dimensions, [age.sphere_floor(k) for k in config.dimensions], **true.as_line(label="least, (13.10)")
+        config.dimensions, [age.sphere_floor(k) for k in config.dimensions], **true.as_line(label="least, (13.11)")
     )
     left.plot(config.dimensions, a["true"], **true.as_points(label="draws of the prior"))
     left.plot(config.dimensions, a["published"], **published.as_both(label="draws, published form"))
@@ -157,7 +158,7 @@ def draw_floors(results, config):
     )
     left.set_xticks(config.dimensions, [str(k) for k in config.dimensions])
     left.legend(loc="upper left")
-    exact = Look("(13.11)", "blue", "-")
+    exact = Look("(13.12)", "blue", "-")
     right.loglog(config.sizes, [age.batch_floor(n) for n in config.sizes], **exact.as_line())
     right.loglog(config.sizes, a["batch"], **exact.as_points(label="simulated"))
     right.loglog(config.sizes, [1 / n for n in config.sizes], color="0.45", ls=":", label="1/n")
@@ -173,15 +174,17 @@ RECIPES = {
     "13.1": diagrams.diagram(
         draw_flow,
         title="One encoder, two laws of codes",
-        caption="An adversarial generator-encoder network. The upper row holds data still where they can be rebuilt; the "
-        "lower row holds codes. Both laws of codes are compared with the prior, and the encoder alone tells them apart.",
+        caption="An adversarial generator-encoder network. Above: data are encoded and rebuilt; the data error compares both ends. "
+        "Below: draws of the prior become samples and are encoded; the code error compares both ends. V compares the two clouds "
+        "of codes with the prior.",
         alt="Two chains. Above, data pass the encoder, become codes, pass the generator and are rebuilt. Below, draws of the "
         "prior pass the generator, become samples, and pass the encoder. Between them stands V.",
     ),
     "13.2": Recipe(
         title="The game on a line",
         caption="Left: V against the encoder for three generators. It has no greatest value inside: it grows without end, or "
-        "toward e = 0. Right: both players move along their gradients, from one start, toward the cross.",
+        "toward e = 0. Right: both players move along their gradients from one start. Two step sizes spiral into the cross, the "
+        "largest stays on a loop around it.",
         alt="Left, three curves of V over the squared encoder: one falls from a half log two, one is flat at zero, one rises. "
         "Right, spirals around a cross in the plane of encoder and generator.",
         run=run_line, draw=draw_line, full=Line(),
