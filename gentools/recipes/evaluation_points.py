@@ -290,11 +290,13 @@ def run_reading(config, seed, device):
         fake, other = (sample(name, config.data, rows.train, config.points, seed, use) for use in ("learned", "new"))
 
         def watch(critic, fake=fake, other=other):
-            return {"learned rows": evaluation.critic_gap(critic, rows.validation, fake),
-                    "new rows": evaluation.critic_gap(critic, rows.test, other)}  # fmt: skip
+            pairs = {"learned rows": (rows.validation, fake), "new rows": (rows.test, other)}
+            return {
+                place: evaluation.critic_gap(critic, *(x.to(device) for x in pair)) for place, pair in pairs.items()
+            }
 
         every = max(1, config.critic.steps // config.moments)
-        _, history = train_critic(config.critic, rows.validation, fake, seed, "cpu", watch, every)
+        _, history = train_critic(config.critic, rows.validation, fake, seed, device, watch, every)
         arrays["step"] = torch.tensor([each["step"] for each in history.watched])
         for place in PLACES:
             curve = torch.tensor([each[place] for each in history.watched])
