@@ -299,7 +299,8 @@ def log_likelihood(log_weight):
     """log of the mean weight, an estimate of log q(x) from below on average (Burda et al. 2015). Equation (11.11).
 
     log_weight (s, n): log q(x, z) / p(z|x) at s codes from p(z|x) for each of n rows. The bias is -Var(w) / (2 s mean^2),
-    with the variance of these draws: believe it only if the effective number of draws, (sum w)^2 / sum w^2, is large.
+    with the variance of these draws: believe it only if the effective number of draws, (sum w)^2 / sum w^2, is large. A
+    large one is no proof: the draws may lack the largest weights.
     Raises ValueError for fewer than 2 draws and for NaN.
     """
     if log_weight.ndim != 2 or len(log_weight) < 2 or log_weight.isnan().any():

@@ -40,7 +40,7 @@ QUESTIONS = {
         "c",
         {
             "a": "So it should be, and so it is for large n. Here the bias of the perfect model is larger by more than its lead.",
-            "b": "The means cross at about twice this size. Below it, one side wins more often.",
+            "b": "The means cross at about four times this size. Below it, one side wins more often.",
             "c": "A narrow model has smaller eigenvalues, so by (11.6) a smaller bias, and here that is more than its true distance.",
         },
     ),
@@ -95,7 +95,7 @@ QUESTIONS = {
     "11.Q11": Question(
         "a",
         {
-            "a": "With one draw (11.10) is the split of chapter 1, and the second term is the gap of the ELBO.",
+            "a": "With one draw (11.11) is the split of chapter 1, and the second term is the gap of the ELBO.",
             "b": "The average is over the encoder p(z|x), so it stands first.",
             "c": "The entropy of the data is in the joint KL, and not in the gap between bound and likelihood.",
         },

@@ -66,7 +66,9 @@ def run_line(config, seed, device):
         arrays[f"orbit {size:g}"] = orbit
         sides = config.deviation * torch.eye(2, dtype=torch.float64)
         ends = torch.stack([_orbit(rest + side, v, size, config.steps)[-1] - rest for side in sides])  # (2, 2)
-        seen = (torch.linalg.det(ends).abs() / config.deviation**2) ** (1 / (2 * config.steps))  # area: both eigenvalues
+        seen = (torch.linalg.det(ends).abs() / config.deviation**2) ** (
+            1 / (2 * config.steps)
+        )  # area: both eigenvalues
         numbers |= {
             (f"step size {size:g}", "growth per step"): seen,
             (f"step size {size:g}", "(13.9)"): age.growth(v, size),

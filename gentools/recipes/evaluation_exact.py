@@ -228,13 +228,14 @@ def variance_of_weights(precision, shift, encoder_variance):
 
 
 def gap(log_relative, draws, finite):
-    """Mean of log q(x) minus its estimate from that many draws, given the logs of w / q(x), (s, n).
+    """Mean of log q(x) minus its estimate from that many draws, and its standard error, given the logs of w / q(x), (s, n).
 
     The relative weights have mean 1, so mean weight minus 1 can be added, which takes away most of the noise. Where their
     variance is infinite it would add noise, and is left out.
     """
     mean = log_relative.unflatten(0, (-1, draws)).logsumexp(1) - math.log(draws)  # (groups, n)
-    return (torch.expm1(mean) - mean).mean() if finite else -mean.mean()
+    found = torch.expm1(mean) - mean if finite else -mean  # (groups, n)
+    return found.mean(), found.std() / math.sqrt(found.numel())
 
 
 def run_sampling(config, seed, device):
@@ -256,12 +257,13 @@ def run_sampling(config, seed, device):
         log_weight = vae.log_normal(x, z @ decoder.T, noise_variance.log())
         log_weight += vae.log_normal(z, zero, zero) - vae.log_normal(z, at, (factor * variance).log())
         spread = variance_of_weights(precision, torch.zeros_like(at), factor * variance).mean()
-        gaps = [gap(log_weight - exact, k, bool(spread.isfinite())) for k in config.draws]
+        gaps, errors = zip(*(gap(log_weight - exact, k, bool(spread.isfinite())) for k in config.draws), strict=True)
         arrays[f"gap {factor:g}"], arrays[f"spread {factor:g}"] = torch.stack(gaps), spread
         found = evaluation.log_likelihood(log_weight[: config.draws[-1]])
         name = f"variances x {factor:g}"
         numbers[name, f"gap with {config.draws[0]} draw, nats"] = gaps[0]
         numbers[name, f"gap with {config.draws[-1]} draws, nats"] = gaps[-1]
+        numbers[name, f"gap with {config.draws[-1]} draws, standard error"] = errors[-1]
         if spread.isfinite():
             numbers[name, f"gap with {config.draws[-1]} draws by (11.12), nats"] = spread / (2 * config.draws[-1])
         numbers[name, f"effective draws of {config.draws[-1]}"] = found.effective.mean()
