@@ -11,11 +11,12 @@ import torch
 from torch import nn
 
 from gentools import gan, vae
+from gentools.age import bend
 from gentools.gan import descend, discriminator_loss, kl_loss
 from gentools.lab.divergences import cross_entropy, js, kl
 from gentools.lab.networks import frozen, mlp
 from gentools.lab.randomness import generator
-from gentools.lab.shapes import positive, same_shape
+from gentools.lab.shapes import same_shape
 
 # The joints, exactly
 
@@ -70,12 +71,6 @@ def squared_error_scale(correlation, strength):
         raise ValueError(f"expected strength >= 0 and a correlation in [0, 1], not {strength} and {correlation}")
     slope = strength * correlation
     return (slope + (slope**2 + 4 * (strength + 1)) ** 0.5) / (2 * (strength + 1))
-
-
-def bend(ratio):
-    """(r - 1 - log r)/2, the KL of N(0, r) from N(0, 1). Any shape."""
-    positive(ratio=ratio)
-    return (ratio - 1 - ratio.log()) / 2
 
 
 def linear_objective(decoder, encoder, variance, noise_variance, on_samples=1.0, on_reconstructions=1.0):
