@@ -110,6 +110,7 @@ QUESTIONS = {
 
 
 def check_least(answer):
+    """13.E1, answer(k, radius) -> nats: four spheres."""
     for k, radius in ((3, 1.0), (16, 4.0), (16, 2.0), (64, 20.0)):
         variance = radius**2 / k
         truth, got = (variance - 1 - math.log(variance)) / 2, float(answer(k, radius))
@@ -118,6 +119,7 @@ def check_least(answer):
 
 
 def solve_least(k, radius):
+    """The least moment KL per dimension, in nats, of codes at a fixed distance from the origin."""
     variance = radius**2 / k  # equal shares of the squared length, means 0
     return (variance - 1 - math.log(variance)) / 2
 
@@ -126,6 +128,7 @@ PLACES, SHARES = torch.tensor([-2.0, -1.0, 0.0, 1.0, 2.0]).double(), torch.tenso
 
 
 def check_blind(answer):
+    """13.E2, five probabilities (5,): mean and variance of the data, and another law."""
     q = torch.as_tensor(answer, dtype=torch.float64)
     if q.shape != PLACES.shape:
         raise Wrong(f"Give five probabilities, for x = -2, -1, 0, 1, 2. The shape of yours is {tuple(q.shape)}.")
@@ -142,10 +145,12 @@ def check_blind(answer):
 
 
 def solve_blind():
+    """Another law (5,) with the mean and the variance of the data."""
     return [0.15, 0.0, 0.7, 0.0, 0.15]  # the variance is 4 * 0.3, as 4 * 0.2 + 1 * 0.4
 
 
 def check_biased(answer):
+    """13.E3, answer(n) -> nats: four batch sizes, with the variance that divides by n."""
     for n in (2, 5, 16, 64):
         half = torch.tensor((n - 1) / 2, dtype=torch.float64)
         truth = float((math.log(n / 2) - torch.digamma(half)) / 2)
@@ -155,11 +160,13 @@ def check_biased(answer):
 
 
 def solve_biased(n):
+    """The mean of the moment KL per dimension of n codes of the prior, in nats, if variances divide by n."""
     # v / ((n-1)/n) is what (13.12) has: E v = (n-1)/n, E m^2 = 1/n, and log v is smaller by log n/(n-1)
     return 0.5 * (math.log(n / 2) - torch.digamma(torch.tensor((n - 1) / 2, dtype=torch.float64)).item())
 
 
 def check_event(answer):
+    """13.E4, answer(p_x (n,), q_x (n,)) -> nats: 20 tables, all sets tried."""
     for seed in range(20):
         w = worlds.table(seed)
         truth, got = float(solve_event(w.p_x, w.q_x)), float(answer(w.p_x, w.q_x))
@@ -168,6 +175,7 @@ def check_event(answer):
 
 
 def solve_event(p_x, q_x):
+    """The largest V in nats over encoders that only say whether x lies in a set; p_x and q_x (n,)."""
     found = []
     for size in range(1, len(p_x)):
         for chosen in itertools.combinations(range(len(p_x)), size):
@@ -191,10 +199,12 @@ def full_game(seed):
 
 
 def check_full_step(answer):
+    """13.E5, answer(nets, opts, x (n, d), z (n, k)) -> two losses (): weights of both players."""
     same_players(answer, solve_full_step, full_game)
 
 
 def solve_full_step(nets, opts, x, z):
+    """A step with whole covariances in Delta: data x (n, d), noise z (n, k) -> losses of both players ()."""
     encoder, generator = nets["encoder"], nets["generator"]
 
     def full(codes):
@@ -229,6 +239,7 @@ def small_run(data_weight):
 
 
 def check_broken(answer):
+    """13.E6, two weights (): a small run must rebuild badly with the first and well with the second."""
     if any(weight.shape != () or weight < 0 for weight in answer):
         raise Wrong("Give two numbers that are not negative: the weight that breaks and the weight that mends.")
     broken, mended = (float(weight) for weight in answer)
@@ -243,6 +254,7 @@ def check_broken(answer):
 
 
 def solve_broken():
+    """A weight of the data error that breaks the run, and one that mends it."""
     return 10.0, 1000.0  # V outweighs the error; the error outweighs V
 
 

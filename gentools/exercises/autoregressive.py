@@ -113,6 +113,7 @@ def bits(seed, n, d):
 
 
 def check_mixture(answer):
+    """15.E1, answer(log_q (k, n), weights (k,)) -> (n,): also where likelihoods underflow."""
     for seed, shift in ((0, 0.0), (1, -1000.0), (2, -90.0)):
         rng = generator(seed, "mixture")
         log_q = shift + 5 * torch.randn(4, 3, generator=rng, dtype=torch.float64)
@@ -125,10 +126,12 @@ def check_mixture(answer):
 
 
 def solve_mixture(log_q, weights):
+    """log-likelihood (n,) in nats of a mixture of k orders, from log_q (k, n) and weights (k,)."""
     return (log_q + weights.log()[:, None]).logsumexp(0)
 
 
 def check_masks(answer):
+    """15.E2, answer(place (d,), first (a,), second (b,)) -> masks (a, d), (b, a), (d, b): four networks."""
     for seed in range(4):
         rng = generator(seed, "masks")
         place = torch.randperm(5, generator=rng)
@@ -150,6 +153,7 @@ def check_masks(answer):
 
 
 def solve_masks(place, first, second):
+    """Masks of a MADE with two hidden layers: place of each pixel (d,), numbers of the units (a,), (b,)."""
     inward = (first[:, None] >= place).double()
     middle = (second[:, None] >= first).double()
     outward = (place[:, None] > second).double()
@@ -157,6 +161,7 @@ def solve_masks(place, first, second):
 
 
 def check_blind(answer):
+    """15.E3, answer(size, row, column, kernel) -> pixels: against following every path of convolutions."""
     for size, row, column, kernel in (
         (7, 3, 3, 3),
         (9, 8, 0, 3),
@@ -190,11 +195,13 @@ def _never_reached(size, row, column, kernel):
 
 
 def solve_blind(size, row, column, kernel):
+    """How many earlier pixels one stack of masked convolutions never sees, in a picture of that side."""
     right = size - 1 - column  # pixels to the right of the pixel's column
     return sum(max(0, right - kernel // 2 * up) for up in range(1, row + 1))
 
 
 def check_masked(answer):
+    """15.E4, answer(nets, opts, x (n, d), seen (n, d), keep (n,)) -> loss (): one step of SGD."""
     for seed in range(3):
         rng = generator(seed, "masked diffusion")
         net = ar.AnyOrder(4, (5,), rng, torch.nn.Tanh).double()
@@ -209,6 +216,7 @@ def check_masked(answer):
 
 
 def solve_masked(nets, opts, x, seen, keep):
+    """A step of masked diffusion: bits x (n, d), what is seen (n, d), shares kept (n,) -> loss () in nats."""
     logits = nets["model"](x, seen)
     lost = (torch.nn.functional.softplus(logits) - x * logits) * ~seen
     loss = (lost.sum(1) / (1 - keep)).mean()
@@ -219,6 +227,7 @@ def solve_masked(nets, opts, x, seen, keep):
 
 
 def check_linked(answer):
+    """15.E5, answer(made, x (n, d), weight) -> logits (n, d): no pixel may reach its own logit or an earlier one."""
     for seed in range(3):
         made = ar.MADE(6, 8, rng=generator(seed, "made")).double()
         x, weight = bits(seed + 10, 5, 6), 2.0 + seed
@@ -235,11 +244,13 @@ def check_linked(answer):
 
 
 def solve_linked(made, x, weight):
+    """Logits (n, d) of a MADE for bits x (n, d), plus weight times the pixel just before."""
     before = torch.cat([torch.zeros_like(x[:, :1]), x[:, :-1]], 1)
     return made(x) + weight * before
 
 
 def check_two_passes(answer):
+    """15.E6, answer(p (2, 2, 2, 2)) -> nats: four tables."""
     for seed in range(4):
         p = simplex(generator(seed, "two passes"), 16).reshape(2, 2, 2, 2)
         truth, got = _least(p), answer(p)
@@ -258,6 +269,7 @@ def _least(p):
 
 
 def solve_two_passes(p):
+    """The least KL in nats of drawing a table p (2, 2, 2, 2) two coordinates at a time."""
     losses = []
     for first in itertools.combinations(range(4), 2):
         second = [i for i in range(4) if i not in first]

@@ -94,10 +94,12 @@ QUESTIONS = {
 
 
 def betas_for(seed, steps=8):
+    """Noise variances (steps,) between 0.02 and 0.52, as the exercises draw them."""
     return 0.02 + 0.5 * torch.rand(steps, generator=generator(seed, "exercise"), dtype=torch.float64)
 
 
 def check_strided(answer):
+    """16.E1, answer(betas (T,), times) -> betas of the longer steps: four choices of stops."""
     for seed, times in ((0, [2, 4, 8]), (1, [1, 5, 6]), (2, [8]), (3, [1, 2, 3, 4])):
         betas = betas_for(seed)
         got = answer(betas, times)
@@ -111,12 +113,14 @@ def check_strided(answer):
 
 
 def solve_strided(betas, times):
+    """The noise variances of a chain that stops only at some of the times, from betas (T,)."""
     left = 1 - betas
     begins = [0, *times[:-1]]
     return torch.stack([1 - left[a:b].prod() for a, b in zip(begins, times, strict=True)])
 
 
 def check_information(answer):
+    """16.E2, answer(betas (T,), variance) -> nats: against the correlation in the joint of the encoder."""
     for seed in range(4):
         betas, variance = betas_for(seed), 0.2 + seed
         _, cov = diffusion.encoder_joint(torch.zeros(()).double(), torch.tensor(variance).double(), betas)
@@ -127,11 +131,13 @@ def check_information(answer):
 
 
 def solve_information(betas, variance):
+    """I(x_0; x_T) in nats () for data N(0, variance) and noise variances betas (T,)."""
     kept = (1 - betas).prod()
     return 0.5 * torch.log(1 + variance * kept / (1 - kept))  # half log of total over noise variance
 
 
 def check_clipped(answer):
+    """16.E3, answer(noisy (n, d), noise (n, d), now, then) -> (n, d): clipped data and the noise that fits them."""
     for seed in range(4):
         rng = generator(seed, "clipped")
         noisy, noise = torch.randn(2, 5, 3, generator=rng, dtype=torch.float64)
@@ -149,6 +155,7 @@ def check_clipped(answer):
 
 
 def solve_clipped(noisy, noise, now, then):
+    """A deterministic step with data clipped to [-1, 1]: noisy and noise (n, d), kept shares now and then."""
     clean = (noisy - (1 - now) ** 0.5 * noise) / now**0.5
     clean = clean.clamp(-1, 1)
     noise = (noisy - now**0.5 * clean) / (1 - now) ** 0.5  # again, for the clipped data
@@ -156,6 +163,7 @@ def solve_clipped(noisy, noise, now, then):
 
 
 def check_shared(answer):
+    """16.E4, answer(squares, variances, weights (n,)) -> variance (): against a search."""
     for seed in range(4):
         rng = generator(seed, "shared")
         squares, variances, weights = torch.rand(3, 6, generator=rng, dtype=torch.float64) + 0.1
@@ -168,10 +176,12 @@ def check_shared(answer):
 
 
 def solve_shared(squares, variances, weights):
+    """The best shared variance () of a reverse step, from squared errors, variances and weights (n,)."""
     return (weights * (variances + squares)).sum()
 
 
 def check_step(answer):
+    """16.E5, answer(net, optimizer, x (n, d), z (n, d), t (n,), kept (T + 1,)) -> loss (): one step of SGD."""
     betas = diffusion.betas_of(diffusion.linear, 50)
     kept = diffusion.kept_share(betas)
     for seed in range(3):
@@ -187,6 +197,7 @@ def check_step(answer):
 
 
 def solve_step(net, optimizer, x, z, t, kept):
+    """A step on the bound's own weights: x and noise z (n, d), steps t (n,), kept (T + 1,) -> loss () in nats."""
     now = kept[t][:, None]
     noisy = now.sqrt() * x + (1 - now).sqrt() * z
     snr = kept / (1 - kept)  # infinite at t = 0, which is not asked for
@@ -199,6 +210,7 @@ def solve_step(net, optimizer, x, z, t, kept):
 
 
 def check_mended(answer):
+    """16.E6, answer(steps, variance, nats) -> betas (steps,): the KL at the top and the spread of the samples."""
     for steps, variance, nats in ((8, 9.0, 1e-3), (20, 0.5, 1e-4), (5, 100.0, 0.01)):
         betas = answer(steps, variance, nats)
         if betas.shape != (steps,) or not ((betas > 0) & (betas < 1)).all():
@@ -210,6 +222,8 @@ def check_mended(answer):
             raise Wrong(
                 f"With {steps} steps on data of variance {variance}, L_T is {cost:.2g} nats; {nats} are allowed."
             )
+        if cost < nats / 2:
+            raise Wrong(f"L_T is {cost:.2g} nats. Use no more noise than needed: between {nats / 2} and {nats}.")
         chain = diffusion.exact_chain(mean, variance, betas)
         spread = diffusion.chain_joint(chain)[1][0, 0].sqrt() / variance**0.5
         if abs(spread - 1) > 0.05:
@@ -217,10 +231,13 @@ def check_mended(answer):
 
 
 def solve_mended(steps, variance, nats):
-    kept = 1.0
-    while (variance - 1) ** 2 * kept**2 / 4 > nats / 4 or kept > 1e-3:  # KL is about (V - 1)^2 / 4 for V near 1
-        kept /= 2
-    return torch.full((steps,), 1 - kept ** (1 / steps), dtype=torch.float64)
+    """Equal noise variances (steps,) for which the KL at the top is 0.9 times `nats`, found by halving."""
+    low, high = 0.0, 1.0  # shares kept at the end: the KL at the top grows with them
+    for _ in range(60):
+        kept = (low + high) / 2
+        top = kept * variance + 1 - kept
+        low, high = (kept, high) if (top - 1 - math.log(top)) / 2 < 0.9 * nats else (low, kept)
+    return torch.full((steps,), 1 - low ** (1 / steps), dtype=torch.float64)
 
 
 EXERCISES = {
@@ -277,7 +294,7 @@ EXERCISES = {
         hints=(
             "The samples start at N(0, 1). What variance does x_T really have?",
             "The variance at the top is kept * variance + 1 - kept. The larger the data, the less may be kept.",
-            "Choose what is kept at the end, small enough, and let every one of the steps keep its T-th root.",
+            "Search for the share kept at the end by halving, and let every one of the steps keep its T-th root.",
         ),
         solution=solve_mended,
     ),

@@ -107,6 +107,7 @@ QUESTIONS = {
 
 
 def check_unseen(answer):
+    """11.E1, answer(p_x (n,), q_x (n,), labels (n,)) -> nats: 20 tables."""
     for seed in range(20):
         w = worlds.table(seed)
         labels = torch.arange(len(w.p_x)) % 2
@@ -119,6 +120,7 @@ def check_unseen(answer):
 
 
 def solve_unseen(p_x, q_x, labels):
+    """The part of KL(p||q) in nats that features do not see: p_x, q_x and their features labels (n,)."""
     total = 0.0
     for label in labels.unique():
         p, q = p_x[labels == label], q_x[labels == label]
@@ -130,6 +132,7 @@ def solve_unseen(p_x, q_x, labels):
 
 
 def check_limit(answer):
+    """11.E2, answer(n (k,), distances (k,)) -> (): against least squares."""
     for limit, slope, sizes in ((0.3, 40.0, (100, 200, 400)), (0.0, 7.0, (50, 60)), (2.0, -3.0, (10, 100, 1000, 5000))):
         n = torch.tensor(sizes).double()
         bent = torch.tensor([0.01, -0.02, 0.015, 0.0])[: len(n)] * (len(n) > 2)
@@ -144,6 +147,7 @@ def check_limit(answer):
 
 
 def solve_limit(n, distances):
+    """The height at 1/n = 0 of the line through distances (k,) at sample sizes n (k,)."""
     u = 1 / n
     slope = ((u - u.mean()) * (distances - distances.mean())).sum() / (u - u.mean()).square().sum()
     return distances.mean() - slope * u.mean()  # the height of the line at 1/n = 0
@@ -153,6 +157,7 @@ def solve_limit(n, distances):
 
 
 def check_square(answer):
+    """11.E3, answer(x (n, d), y (m, d)) -> (): against KID of degree 1."""
     for seed, (n, m) in enumerate(((2, 2), (5, 3), (40, 60))):
         rng = generator(seed, "11.E3")
         x, y = (
@@ -164,6 +169,7 @@ def check_square(answer):
 
 
 def solve_square(x, y):
+    """An unbiased estimate of the squared distance of the means of x (n, d) and y (m, d)."""
     biased = (x.mean(0) - y.mean(0)).square().sum()
     return biased - x.var(0).sum() / len(x) - y.var(0).sum() / len(y)  # less the variances of the two means
 
@@ -172,6 +178,7 @@ def solve_square(x, y):
 
 
 def one_sided_step(nets, opts, x, z):
+    """The textbook of 11.E4: a step of a critic that pays for slopes above 1 alone; x a pair (n, d), z (n, 1)."""
     real, fake = x
     mix = z[:, :1]
     between = (mix * real + (1 - mix) * fake).requires_grad_()
@@ -198,10 +205,12 @@ def _batch(t):
 
 
 def check_step(answer):
+    """11.E4, answer(nets, opts, x, z (n, 1)) -> gain and penalty (): updates of the critic."""
     same_updates(answer, one_sided_step, _game, _batch, ("gain", "penalty"))
 
 
 def solve_step(nets, opts, x, z):
+    """A critic's step with the one-sided penalty: x = (real, fake), (n, d) each, z (n, 1) -> gain, penalty ()."""
     real, fake = x
     critic, mix = nets["critic"], z[:, :1]  # (n, 1): where between the rows
     between = (mix * real + (1 - mix) * fake).requires_grad_()
@@ -218,6 +227,7 @@ def solve_step(nets, opts, x, z):
 
 
 def check_fair(answer):
+    """11.E5, answer(critic, real, fake (n, d), between (n, d)) -> gap (): three critics."""
     rng = generator(0, "11.E5")
     real, fake = torch.randn(2, 50, 3, generator=rng, dtype=torch.float64)
     real, between = real + 1, torch.rand(50, 1, generator=rng, dtype=torch.float64)
@@ -238,6 +248,7 @@ def check_fair(answer):
 
 
 def solve_fair(critic, real, fake, between):
+    """The gap () of a critic divided by its largest slope at points between (n, d); real and fake (n, d)."""
     between = between.requires_grad_()
     (slope,) = torch.autograd.grad(critic(between).sum(), between)
     gap = critic(real).mean() - critic(fake).mean()

@@ -31,10 +31,10 @@ QUESTIONS = {
     "12.Q3": Question(
         "a",
         {
-            "a": "The supports do not overlap at any distance, so each label can be told for certain: 2 log 2 throughout "
+            "a": "The supports do not overlap at any distance, so each label can be told for certain: log 2 throughout "
             "(chapter 5).",
             "b": "A point's origin is certain already. Nothing is left to grow.",
-            "c": "That is the KL. The Jensen-Shannon divergence is bounded.",
+            "c": "The Jensen-Shannon divergence is at most log 2. (The KL is infinite at any distance.)",
         },
     ),
     "12.Q4": Question(
@@ -106,6 +106,7 @@ QUESTIONS = {
 
 
 def check_samples(answer):
+    """12.E1, answer(x (n,), y (n,)) -> distance (): against the linear program."""
     for seed in range(10):
         rng = generator(seed, "two samples")
         n = 3 + seed
@@ -118,11 +119,13 @@ def check_samples(answer):
 
 
 def solve_samples(x, y):
+    """W1 () of two samples x and y (n,) on a line."""
     # no two ways of a best plan on a line need to cross, so the smallest goes to the smallest and so on
     return (x.sort().values - y.sort().values).abs().mean()
 
 
 def check_distance(answer):
+    """12.E2, answer(gain, weight) -> distance: nine critics of point masses."""
     for weight in (0.1, 1.0, 10.0):
         for distance in (0.05, 1.0, 6.0):
             slope = 1 + distance / (2 * weight)
@@ -135,6 +138,7 @@ def check_distance(answer):
 
 
 def solve_distance(gain, weight):
+    """The distance, a float, of two point masses from the gain of their penalized critic."""
     # gain = (1 + d / (2 weight)) d, a quadratic equation in d with one positive root
     return weight * (math.sqrt(1 + 2 * gain / weight) - 1)
 
@@ -154,11 +158,13 @@ def _one_sided_batch(t):
 
 
 def check_one_sided(answer):
+    """12.E3, answer(nets, opts, x (n, 2), z (2, n, 2), mix (n,), weight) -> losses (), updates of both."""
     losses = ("loss of the critic, without penalty", "loss of the generator")
     same_updates(answer, solve_one_sided, _one_sided_game, _one_sided_batch, losses)
 
 
 def solve_one_sided(nets, opts, x, z, mix, weight):
+    """A step with the one-sided penalty: x (n, 2), noise z (2, n, 2), mix (n,), weight -> losses ()."""
     generator, critic = nets["generator"], nets["critic"]
     fake = generator(z[0]).detach()
     between = (mix[:, None] * x + (1 - mix[:, None]) * fake).requires_grad_()
@@ -177,11 +183,14 @@ def _objective(theta, psi, weight):
 
 
 def check_mended(answer):
+    """12.E4, answer(theta (), psi (), weight) -> psi (): the best critic, and a game that ends near 0."""
     for weight in (0.5, 2.0):
         for theta, psi in ((3.0, -0.2), (-3.5, 0.4), (0.8, 0.9)):
             start = theta
             for t in range(500):
-                psi = answer(torch.tensor(theta).double(), torch.tensor(psi).double(), weight)
+                psi = float(
+                    answer(torch.tensor(theta, dtype=torch.float64), torch.tensor(psi, dtype=torch.float64), weight)
+                )
                 best = max(_objective(theta, tried / 50, weight) for tried in range(-500, 501)) if t == 0 else -math.inf
                 if _objective(theta, psi, weight) < best - 1e-3:
                     raise Wrong(
@@ -194,12 +203,14 @@ def check_mended(answer):
 
 
 def solve_mended(theta, psi, weight):
+    """The best critic () of the smallest game at theta (), on the side where it gains."""
     # the gain wants the sign opposite to theta; then -psi theta = |psi| |theta|, and the derivative in |psi| is 0 here
     size = 1 + theta.abs() / (2 * weight)
     return torch.where(theta > 0, -size, size)
 
 
 def check_rate(answer):
+    """12.E5, answer(p, n) -> rate: against all shares k/n."""
     for p, n in ((0.3, 1), (0.3, 5), (0.3, 25), (0.05, 7), (0.8, 4), (0.62, 11)):
         got = answer(p, n)
         if not abs(_mean_distance(got, p, n) - min(_mean_distance(k / n, p, n) for k in range(n + 1))) < 1e-9:
@@ -214,6 +225,7 @@ def _mean_distance(rate, p, n):
 
 
 def solve_rate(p, n):
+    """The rate, a float, that batches of n prefer if the data are 1 with probability p (): a median of the share."""
     # the mean of |rate - share| is least at a median of the share
     below = 0.0
     for k in range(n + 1):

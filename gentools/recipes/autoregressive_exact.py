@@ -92,7 +92,7 @@ def run_seen(config, seed, device):
 
 def draw_seen(results, config):
     """A panel per network: the pixel that is drawn, and those that it depends on, (size, size)."""
-    fig, axes = drawing.panels(1, 4, (8.4, 2.9))
+    fig, axes = drawing.panels(1, 4, (8.4, 3.2))
     pixel = config.row * config.size + config.column
     for ax, (name, title) in zip(axes, STACKS.items(), strict=True):
         for place, seen in enumerate(results[0]["arrays"][name].flatten().tolist()):
@@ -334,7 +334,7 @@ RECIPES = {
         title="Who sees whom",
         caption="The pixels that the output at one place depends on, found by gradient in untrained networks with three layers on "
         "7x7 pictures. One stack of masked convolutions is causal and blind to a cone above to the right. Two stacks see all that "
-        "came before. Two slips: masks B that drop the whole row lose most of what came before; a residual link around the first "
+        "came before. Two slips: masks B that drop the whole row lose half of what came before, the nearest pixels included; a residual link around the first "
         "layer lets the pixel itself through.",
         alt="Four grids of 7x7 squares with a framed square in the middle. First, the squares above and to the left are blue but "
         "for white ones at the upper right. Second, all squares above and to the left are blue. Third, only the upper "

@@ -157,7 +157,7 @@ RECIPES = {
     "12.1": Recipe(
         title="Distances and slopes on a line",
         caption="Left, a uniform density of width 1 slides away from another. 2 JS stops growing when they part, the KL is infinite "
-        "at every shift but 0, W1 is the shift, and what a penalized critic gains exceeds it. Right, |slope| of the best critic "
+        "at every shift but 0, W1 is the shift, and the gain of a penalized critic minus its penalty is larger. Right, |slope| of the best critic "
         "between two Gaussians (shaded, at 0 and 1): 1 for W1, larger under a penalty, the more the smaller its weight.",
         alt="Left, 2 JS rises to a level at shift 1; W1 is a straight line; penalized values bend upward from it, most at weight 0.1. "
         "Right, a level line at 1 and three curves over it, each lowest halfway between the Gaussians; that for weight 0.1 leaves the picture.",

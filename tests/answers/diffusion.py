@@ -36,10 +36,13 @@ def clipped(noisy, noise, now, then, clip=True, again=True):
 
 
 def rising(steps, variance, nats):
-    """Noise that grows from step to step."""
-    betas = torch.linspace(0.3, 0.9, steps, dtype=torch.float64)
-    while (1 - betas).prod() * max(variance, 1) > 1e-3 * nats**0.5:
-        betas = 1 - (1 - betas) ** 1.5
+    """Noise that grows from step to step, with as much in all as leaves three quarters of the nats allowed."""
+    low, high = 0.0, 40.0
+    for _ in range(80):
+        power = (low + high) / 2
+        betas = 1 - (1 - torch.linspace(0.3, 0.9, steps, dtype=torch.float64)) ** power
+        top = (1 - betas).prod() * (variance - 1) + 1
+        low, high = (power, high) if (top - 1 - top.log()) / 2 > 0.75 * nats else (low, power)
     return betas
 
 
@@ -79,6 +82,7 @@ WRONG = {
         lambda steps, variance, nats: diffusion.betas_of(diffusion.linear, steps)[:-1],
         lambda steps, variance, nats: torch.full((steps,), 1.0).double(),
         lambda steps, variance, nats: torch.full((steps,), 0.3).double(),
+        lambda steps, variance, nats: torch.full((steps,), 0.99).double(),  # more noise than needed
     ],
 }
 
