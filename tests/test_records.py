@@ -272,14 +272,14 @@ def test_the_installed_package_alone_has_every_record(installed, tmp_path):
 
 @pytest.mark.skipif(importlib.util.find_spec("pip") is None, reason="needs pip")
 def test_a_notebook_alone_runs_to_its_end_without_figures(installed, tmp_path):
-    """Chapter 09, whose cells read records, in an empty folder with nothing but the package and without its figures."""
+    """Chapter 11, whose cells read records, in an empty folder with nothing but the package and without its figures."""
     package = tmp_path / "package"
     for name in ("gentools", next(installed.glob("*.dist-info")).name):
         shutil.copytree(installed / name, package / name)
-    shutil.copy(notebooks.ROOT / "notebooks" / "09_ali.ipynb", tmp_path)
+    shutil.copy(notebooks.ROOT / "notebooks" / "11_evaluation.ipynb", tmp_path)
     code = (
         "import gentools\nfrom gentools.press import notebooks\n"
-        "run = notebooks.Execution(notebooks.load('09_ali.ipynb'), '.')\nrun.run()\n"
+        "run = notebooks.Execution(notebooks.load('11_evaluation.ipynb'), '.')\nrun.run()\n"
         "said = [o.get('text', '') for c in run.nb.cells if c.cell_type == 'code' for o in c.outputs]\n"
         "print(gentools.__file__)\nprint(sum('is not at hand' in text for text in said))"
     )

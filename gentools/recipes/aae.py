@@ -1,4 +1,4 @@
-"""Experiments of chapter 08: adversarial autoencoders on tables and on digits, beside the VAE."""
+"""Experiments of chapter 08 on digits (8.3 to 8.7): adversarial autoencoders beside the VAE; aae_exact has the others."""
 
 import functools
 import math
@@ -10,13 +10,11 @@ from torch import nn
 from torch.nn.functional import avg_pool2d
 
 from gentools import aae, vae
-from gentools.lab.divergences import kl, mutual_information
 from gentools.lab.optim import cosine
 from gentools.lab.randomness import generator
 from gentools.lab.stream import binarize
-from gentools.lab.worlds import simplex
-from gentools.recipes import Recipe
-from gentools.recipes.shared import arms, diagrams, drawing, verdicts
+from gentools.recipes import Recipe, aae_exact
+from gentools.recipes.shared import arms, drawing, verdicts
 from gentools.recipes.shared.drawing import Look
 from gentools.recipes.shared.fitting import adams, fit_kept
 from gentools.recipes.shared.pictures import held_out_bits, labeled
@@ -180,105 +178,6 @@ def steps_of(config):
     """The steps (moments,) after which the codes were measured."""
     every = max(1, config.steps // config.moments)
     return [*range(every, config.steps, every), config.steps]
-
-
-# 8.1 Which side is real
-
-
-def draw_flow():
-    """From data by way of codes back to images, and a discriminator between codes and prior."""
-    fig, ax = diagrams.canvas((8.4, 3.4), (-0.1, 10.9), (-2.7, 1.8))
-    diagrams.box(ax, 0.75, 0.6, "data  $x$", width=1.3)
-    diagrams.box(ax, 2.8, 0.6, "encoder\n$p(z|x)$", "blue", 1.45, 1.1)
-    diagrams.box(ax, 5.2, 0.6, "codes  $p(z)$", width=1.6)
-    diagrams.box(ax, 7.7, 0.6, "decoder\n$q(x|z)$", "vermillion", 1.45, 1.1)
-    diagrams.box(ax, 5.2, -1.3, "prior  $q(z)$", width=1.6)
-    diagrams.box(ax, 7.7, -1.3, "discriminator\n$D(z)$", "green", 1.8, 1.1)
-    for start, end in [((1.43, 0.6), (2.05, 0.6)), ((3.56, 0.6), (4.36, 0.6)), ((6.04, 0.6), (6.94, 0.6)),
-                       ((6.04, -1.3), (6.77, -1.3)), ((5.9, 0.24), (6.9, -0.72)), ((8.46, 0.6), (9.1, 0.6)),
-                       ((8.64, -1.3), (9.1, -1.3))]:  # fmt: skip
-        diagrams.arrow(ax, start, end)
-    ax.text(9.15, 0.6, "$-\\log q(x|z)$", va="center")
-    ax.text(9.15, -1.3, "$y = 1$: prior\n$y = 0$: code", va="center")
-    ax.text(5.2, -2.5, "The draws of the prior play the part of the data; the codes are what is generated.",
-            color="0.25", ha="center")  # fmt: skip
-    return fig
-
-
-# 8.2 Three objectives on tables
-
-
-@dataclass(frozen=True)
-class Tables:
-    """Free tables for encoder and decoder."""
-
-    x_values: int = 6  # of the data
-    z_values: int = 3  # codes
-    tables: int = 20  # random data and priors
-    steps: int = 4000  # of Adam
-    learning_rate: float = 0.02  # of Adam
-
-
-def joint_objective(p_joint, q_joint):
-    """KL(P || Q): the VAE's, with tables (x_values, z_values) for both joints."""
-    return kl(p_joint, q_joint)
-
-
-OBJECTIVES = {"joint KL": joint_objective, "without I": aae.objective, "usual loss": aae.usual_objective}
-OBJECTIVE_LOOKS = drawing.looks([*OBJECTIVES], colors=("blue", "vermillion", "green"))
-
-
-def fit_tables(objective, start, p_x, q_z, config):
-    """Both joints (tables, x, z) after Adam on an objective. start: logits (2, tables, x, z) of encoder and decoder."""
-    encoder, decoder = (part.clone().requires_grad_() for part in start)
-    optimizer = torch.optim.Adam([encoder, decoder], config.learning_rate)
-    for _ in range(config.steps):
-        p_joint = p_x[:, :, None] * encoder.softmax(2)
-        q_joint = decoder.softmax(1) * q_z[:, None]
-        optimizer.zero_grad()
-        torch.vmap(objective)(p_joint, q_joint).sum().backward()
-        optimizer.step()
-    return p_joint.detach(), q_joint.detach()
-
-
-def run_tables(config, seed, device):
-    """Free encoder and decoder tables, fitted exactly to random data and priors under three objectives."""
-    rng = generator(seed, "tables of chapter 8")
-    p_x = torch.stack([simplex(rng, config.x_values) for _ in range(config.tables)])
-    q_z = torch.stack([simplex(rng, config.z_values) for _ in range(config.tables)])
-    start = torch.randn(2, config.tables, config.x_values, config.z_values, generator=rng, dtype=torch.float64)
-    numbers, arrays = {}, {}
-    for name, objective in OBJECTIVES.items():
-        p_joint, q_joint = fit_tables(objective, start, p_x, q_z, config)
-        told = torch.vmap(mutual_information)(p_joint)  # (tables,)
-        off = torch.stack([kl(p, q.sum(1)) for p, q in zip(p_x, q_joint, strict=True)])
-        arrays |= {f"{name}: I": told, f"{name}: marginal KL": off}
-        numbers |= {(name, "I(x;z)"): told.mean(), (name, "marginal KL"): off.mean()}
-    return {"numbers": arms.named(numbers), "arrays": arrays}
-
-
-def draw_tables(results, config):
-    """A point per table: what its code tells, against how far its model of x is off."""
-    fig, ax = drawing.panels(size=(6.6, 3.6))
-    for name, look in OBJECTIVE_LOOKS.items():
-        told, off = (torch.cat([r["arrays"][f"{name}: {what}"] for r in results]) for what in ("I", "marginal KL"))
-        ax.plot(told, off.clamp(min=1e-12), **look.as_points(ms=4, alpha=0.6))
-    ax.set(xlabel="I(x; z), nats", ylabel="KL from data to model, nats", yscale="log", ylim=(1e-13, 3))
-    ax.legend(loc="lower right")
-    return fig
-
-
-def verdict_tables(summary):
-    """Whether dropping I raises the information in the codes, and what the model of x pays."""
-    told, off = (arms.scores(summary, OBJECTIVES, what) for what in ("I(x;z)", "marginal KL"))
-    more = verdicts.separated(told["without I"], told["joint KL"]) == 1
-    pays = verdicts.always_below(off["joint KL"], 1e-3) and verdicts.always_above(off["without I"], 1e-3)
-    without, usual = (verdicts.mean(off[name], ".3f") for name in ("without I", "usual loss"))
-    return (
-        f"dropping I {'raises' if more else 'does not clearly raise'} the information in the codes, and the model of x"
-        f"{', exact under the joint KL, is not exact any more' if pays else ' is not clearly the worse for it'} "
-        f"({verdicts.mean(off['joint KL'], '.4f')} against {without} and {usual} nats)."
-    )
 
 
 # 8.3 The shape of a flower
@@ -673,24 +572,7 @@ def verdict_few(summary):
     )
 
 
-RECIPES = {
-    "8.1": diagrams.diagram(
-        draw_flow,
-        title="Which side is real",
-        caption="An adversarial autoencoder. The discriminator compares draws of the prior with codes of the data.",
-        alt="A flow from data through an encoder to codes and on to a decoder. Codes and draws of the prior both lead to a "
-        "discriminator, which answers 1 for the prior and 0 for a code.",
-    ),
-    "8.2": Recipe(
-        title="What the information costs",
-        caption="Free tables for encoder and decoder, fitted exactly: random data of six values, three codes with a random "
-        "prior. Under the joint KL the model of x gets exact, whatever the code tells. Without I(x; z) the code tells as "
-        "much as it can, and the model of x pays.",
-        alt="A scatter plot with logarithmic vertical axis. Dots of the joint KL lie at the bottom, most at little "
-        "information; the two others lie far above and farther to the right.",
-        run=run_tables, draw=draw_tables, quick=Tables(tables=5, steps=1500), full=Tables(), seeds=tuple(range(5)),
-        verdict=verdict_tables,
-    ),
+RECIPES = aae_exact.RECIPES | {
     "8.3": Recipe(
         title="Do the codes take the prior's shape?",
         caption="A prior of ten petals; MNIST averaged to 14x14 pixels. Above, draws of the prior and the codes of held-out digits, "

@@ -290,7 +290,9 @@ def run_weights(config, seed, device):
     snr = diffusion.kept_share(diffusion.betas_of(PATHS[config.path], config.steps))[1:]
     snr = snr / (1 - snr)  # (T,) for t = 1..T
     of_bound = (snr[:-1] / snr[1:] - 1) / 2  # t = 2..T
-    numbers = {f"weight of the bound at t = {t}": of_bound[t - 2] for t in (2, 10, 100, 500, config.steps)}
+    numbers = {
+        f"weight of the bound at t = {t}": of_bound[t - 2] for t in (2, 10, 100, 500, config.steps) if t <= config.steps
+    }
     numbers[f"share of the bound's weight at t <= {config.early}"] = of_bound[: config.early - 1].sum() / of_bound.sum()
     numbers[f"share of the simple loss's weight at t <= {config.early}"] = (config.early - 1) / len(of_bound)
     at = torch.linspace(-config.reach, config.reach, 161, dtype=torch.float64)
