@@ -29,15 +29,17 @@ from gentools import (
     conditional_gan,
     conditional_vae,
     dcgan,
+    diffusion,
     evaluation,
     gan,
     recipes,
     regularized_gan,
     vae,
+    wgan_gp,
 )
 from gentools.lab.networks import frozen, mlp
 from gentools.recipes import regularized_points as regularized_recipes
-from gentools.recipes import shared
+from gentools.recipes import shared, wgan_gp_critics
 from gentools.recipes.shared import judging
 
 N = 5  # rows of a batch
@@ -54,6 +56,7 @@ RATES = {
     "critic": 0.02,
     "encoder": 0.017,
     "model": 0.17,
+    "denoiser": 0.023,
 }
 
 
@@ -189,6 +192,17 @@ def untouched(*names):
         return textbook
 
     return mark
+
+
+def seeded(step):
+    """The step or textbook step with the same random numbers at each call."""
+
+    @functools.wraps(getattr(step, "func", step))  # its name, which `untouched` asks for
+    def run(*given):
+        torch.manual_seed(3)
+        return step(*given)
+
+    return run
 
 
 def shaken(nets, seed=0, size=0.5):
@@ -795,6 +809,84 @@ def test_inner_forces_moves_as_the_textbook_says():
         torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-12)
 
 
+# Chapter 12
+
+
+def wasserstein_move(critic, real, fake, penalty_weight, bound=None):
+    """A move of the critic: its loss and the penalty with the slope of each row by itself, or clipping to the bound."""
+    loss = mean([one(critic, row)[0] for row in fake]) - mean([one(critic, row)[0] for row in real])
+    if bound is not None:
+        move(loss, critic, "critic")
+        with torch.no_grad():
+            for weight in critic.parameters():
+                weight.copy_(torch.where(weight.abs() > bound, bound * weight.sign(), weight))
+        return loss
+    squares = []
+    for place, x, y in zip(torch.rand(len(real), dtype=torch.float64), real, fake, strict=True):
+        at = (y + place * (x - y)).requires_grad_()
+        (slope,) = torch.autograd.grad(one(critic, at)[0], at, create_graph=True)
+        squares.append((torch.sqrt(sum(part**2 for part in slope)) - 1) ** 2)
+    move(loss + penalty_weight * mean(squares), critic, "critic")
+    return loss
+
+
+@untouched("critic.2.bias")  # a constant cancels in every difference of scores
+def wasserstein_textbook(nets, x, z, critic_steps, penalty_weight):
+    g, critic = nets["generator"], nets["critic"]
+    n = len(x) // critic_steps
+    for i in range(critic_steps):
+        part = slice(i * n, (i + 1) * n)
+        fake = [one(g, noise).detach() for noise in z[part, 0]]
+        c_loss = wasserstein_move(critic, x[part], fake, penalty_weight)
+    g_loss = mean([-one(critic, one(g, noise))[0] for noise in z[:n, 1]])
+    move(g_loss, g, "generator")
+    return {"critic": c_loss, "generator": g_loss}
+
+
+PENALTIES = {
+    "default": {},
+    "two passes": {"penalty": wgan_gp.gradient_penalty},
+    "closed": {"penalty": wgan_gp.piecewise_penalty},
+}
+
+
+@covers(wgan_gp.step)
+@pytest.mark.parametrize("penalty", PENALTIES)
+@pytest.mark.parametrize(("critic_steps", "weight"), [(1, 10.0), (3, 0.7)])
+def test_wgan_gp(critic_steps, weight, penalty):
+    nets = shaken(wgan_gp.toy_networks(0, 4, 1), size=0.8)
+    if penalty == "closed":
+        nets["critic"][1] = nn.LeakyReLU(0.3)
+    given = {"critic_steps": critic_steps, "penalty_weight": weight}
+    rows = N * critic_steps
+    batches = [(normals(s, rows, 2), normals(s + 10, rows, 2, 2)) for s in (21, 22)]
+    step = seeded(functools.partial(wgan_gp.step, **given, **PENALTIES[penalty]))
+    textbook = seeded(functools.partial(wasserstein_textbook, **given))
+    compared(step, textbook, nets, batches, ["critic"] * critic_steps + ["generator"])
+
+
+@untouched("critic.2.bias")
+def critic_alone_textbook(nets, x, z, penalty_weight=None, bound=None):
+    """The first N rows are data; each of the others, with its noise, is a fake."""
+    fake = [row + noise for row, noise in zip(x[N:], z[:N], strict=True)]
+    return {"critic": wasserstein_move(nets["critic"], x[:N], fake, penalty_weight, bound)}
+
+
+@covers(wgan_gp_critics.step_alone)
+@pytest.mark.parametrize("way", ["clipped", "penalized"])
+def test_critic_alone(way):
+    nets = shaken(nn.ModuleDict({"critic": mlp([2, 6, 1])}), size=0.8)
+    nets["critic"][1] = nn.LeakyReLU(0.3)
+    train, told = {
+        "clipped": (wgan_gp_critics.clipped(0.4), {"bound": 0.4}),
+        "penalized": (wgan_gp_critics.penalized(0.7), {"penalty_weight": 0.7}),
+    }[way]
+    step = seeded(functools.partial(wgan_gp_critics.step_alone, train=train))
+    textbook = seeded(functools.partial(critic_alone_textbook, **told))
+    batches = [(3 * normals(s, 2 * N, 2), normals(s + 10, 2 * N, 2)) for s in (23, 24)]  # to both sides of every bend
+    compared(step, textbook, nets, batches, ["critic"])
+
+
 # Chapter 15
 
 
@@ -836,6 +928,101 @@ def test_any_order():
     nets = shaken(nn.ModuleDict({"model": autoregressive.AnyOrder(4, (3,), activation=nn.Tanh)}))
     batches = [(uniforms(s, N, 4).round(), normals(s + 10, N, 5)) for s in (1, 2)]
     compared(autoregressive.any_order_step, any_order_textbook, nets, batches, ["model"])
+
+
+# Chapter 16
+
+
+def chain_textbook(nets, x, z):
+    """Minus the log density of x_0 given x_1, and for t > 1 the KL of p(x_{t-1}|x_t, x_0) and q(x_{t-1}|x_t)."""
+    net, losses = nets["denoiser"], []
+    for (data,), noise in zip(x, z, strict=True):
+        total, kept = 0.0, 1.0  # kept: the product of 1 - beta before the step
+        for t, beta in enumerate(net.betas.tolist()):
+            after = kept * (1 - beta)
+            noisy = math.sqrt(after) * data + math.sqrt(1 - after) * noise[t]
+            guess = net.slope[t] * noisy + net.offset[t]
+            used = beta * torch.exp(net.log_ratio[t])
+
+            def center(x_0, noisy=noisy, kept=kept, after=after, beta=beta):
+                return (math.sqrt(kept) * beta * x_0 + math.sqrt(1 - beta) * (1 - kept) * noisy) / (1 - after)
+
+            square = (center(data) - center(guess)) ** 2
+            if t == 0:
+                total = total + (torch.log(2 * math.pi * used) + square / used) / 2
+            else:
+                exact = beta * (1 - kept) / (1 - after)
+                total = total + (torch.log(used / exact) + (exact + square) / used - 1) / 2
+            kept = after
+        losses.append(total)
+    move(mean(losses), net, "denoiser")
+    return {"loss": mean(losses)}
+
+
+@covers(diffusion.chain_step)
+def test_chain():
+    betas = torch.tensor([0.1, 0.35, 0.2, 0.6], dtype=torch.float64)
+    nets = shaken(nn.ModuleDict({"denoiser": diffusion.LinearDenoiser(betas)}))
+    batches = [(normals(s, N, 1), normals(s + 10, N, 4)) for s in (25, 26)]
+    compared(diffusion.chain_step, chain_textbook, nets, batches, ["denoiser"])
+
+
+PATHS = {  # alpha and sigma at a time; the textbook takes slopes in t by autograd
+    "straight": lambda t: (1 - t, t),
+    "cosine": lambda t: (torch.cos(math.pi * t / 2), torch.sin(math.pi * t / 2)),
+    "linear": lambda t: (torch.exp(-0.05 * t - 4.975 * t**2), torch.sqrt(1 - torch.exp(-0.1 * t - 9.95 * t**2))),
+    "even": lambda t: (1 / torch.sqrt(1 + torch.exp(18 * t - 9)), 1 / torch.sqrt(1 + torch.exp(9 - 18 * t))),
+}
+
+
+def asked(target, path, x, z, t):
+    """The noisy point alpha x + sigma z and what the network is asked for there."""
+    t = t.clone().requires_grad_()
+    alpha, sigma = PATHS[path](t)
+    alpha_slope, sigma_slope = (torch.autograd.grad(value, t, retain_graph=True)[0] for value in (alpha, sigma))
+    wanted = {"noise": z, "data": x, "velocity": alpha_slope * x + sigma_slope * z}[target]
+    return (alpha * x + sigma * z).detach(), wanted
+
+
+def denoiser_textbook(nets, x, z, path, target, dropped=None):
+    """Times: row i of n draws its own between i/n and (i + 1)/n. With labels, a draw for each says whether it is hidden."""
+    labels = [()] * len(z)
+    if dropped is not None:
+        x, y = x
+        hidden = [float(draw) < dropped for draw in torch.rand(N)]
+        assert any(hidden) and not all(hidden), "both branches must be met"
+        labels = [(torch.tensor(CLASSES) if hide else label,) for hide, label in zip(hidden, y, strict=True)]
+    errors = []
+    for i, draw in enumerate(torch.rand(N)):
+        t = (i + draw).double() / N
+        noisy, wanted = asked(target, path, x[i], z[i], t)
+        errors += [(a - b) ** 2 for a, b in zip(one(nets["denoiser"], noisy, t, *labels[i]), wanted, strict=True)]
+    move(mean(errors), nets["denoiser"], "denoiser")
+    return {"loss": mean(errors)}
+
+
+@covers(diffusion.step)
+@pytest.mark.parametrize("target", ["noise", "data", "velocity"])
+@pytest.mark.parametrize("path", PATHS)
+def test_diffusion(path, target):
+    nets = shaken(nn.ModuleDict({"denoiser": diffusion.PointDenoiser(0, 4, 1)}))
+    told = {"path": getattr(diffusion, path), "target": getattr(diffusion, f"{target}_target")}
+    step = seeded(functools.partial(diffusion.step, **told))
+    textbook = seeded(functools.partial(denoiser_textbook, path=path, target=target))
+    batches = [(normals(s, N, 2), normals(s + 10, N, 2)) for s in (27, 28)]
+    compared(step, textbook, nets, batches, ["denoiser"])
+
+
+@covers(diffusion.labeled_step)
+@pytest.mark.parametrize("dropped", [0.05, 0.2])
+@pytest.mark.parametrize("target", ["noise", "data", "velocity"])
+def test_labeled_diffusion(target, dropped):
+    nets = shaken(nn.ModuleDict({"denoiser": diffusion.LabeledDenoiser(0, 3, CLASSES, 4, 2)}))
+    told = {"path": diffusion.cosine, "target": getattr(diffusion, f"{target}_target"), "dropped": dropped}
+    step = seeded(functools.partial(diffusion.labeled_step, **told))
+    textbook = seeded(functools.partial(denoiser_textbook, path="cosine", target=target, dropped=dropped))
+    batches = [((normals(s, N, 3), y), normals(s + 10, N, 3)) for s, y in zip((29, 30), LABELS, strict=True)]
+    compared(step, textbook, nets, batches, ["denoiser"])
 
 
 # Judges
