@@ -200,8 +200,8 @@ def test_the_worked_example_works(tmp_path):
 
     readme = tmp_path / "README.md"
     row = f"| [12 WGAN-GP](notebooks/12_wgan_gp.ipynb) | a critic | | 30 / 1 | {notebooks.badge('12_wgan_gp')} |\n"
-    tree.edit(readme, r"(?m)^\| \[10 .*\n", lambda found: found[0] + row)
-    tree.run("python -m pytest -q tests/test_house.py")  # written before chapter 11
+    tree.edit(readme, r"(?m)^\| \[11 .*\n", lambda found: found[0] + row)
+    tree.run("python -m pytest -q tests/test_house.py")
     for words in (["check"], ["format", "--check"]):
         tree.run(f"python -m ruff {' '.join(words)} {' '.join(tree.files)} notebooks/12_wgan_gp.ipynb")
 
