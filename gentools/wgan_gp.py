@@ -183,6 +183,7 @@ def _program(cost, bounds, equal=(None, None), below=(None, None)):
 
 def gain(f, p_x, q_x):
     """E_p f - E_q f, what a critic table f (n,) tells apart; minus its loss."""
+    same_shape(f=f, p_x=p_x, q_x=q_x)
     return ((p_x - q_x) * f).sum()
 
 
@@ -197,6 +198,7 @@ def surplus(p_x, q_x):
 
 def line_distance(x, p_x, q_x):
     """W1 on a line: the integral of |F_q - F_p|. x: (n,), sorted. Equation (12.4)."""
+    same_shape(x=x, p_x=p_x, q_x=q_x)
     return (surplus(p_x, q_x).abs() * x.diff()).sum()
 
 
@@ -206,6 +208,7 @@ def between_density(x, p_x, q_x):
     The pair (i, j) spreads its probability p_i q_j evenly over the way between. Pairs at one point are left out: they fall
     on a single point, where a critic may have any slope at no cost.
     """
+    same_shape(x=x, p_x=p_x, q_x=q_x)
     way = (x[:, None] - x).abs()  # (n, n)
     rate = torch.where(way > 0, p_x[:, None] * q_x / way.clamp_min(torch.finfo(x.dtype).tiny), 0.0)
     rate = rate + rate.T  # (i, j) and (j, i) cover the same way
@@ -230,6 +233,7 @@ def penalized_value(x, p_x, q_x, weight):
 
 def line_penalty(x, p_x, q_x, slope):
     """E (|f'| - 1)^2 for a critic with the given slope on each gap, (n - 1,)."""
+    same_shape(slope=slope, gaps=x.diff())
     return (between_density(x, p_x, q_x) * (slope.abs() - 1) ** 2 * x.diff()).sum()
 
 

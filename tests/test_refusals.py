@@ -20,12 +20,14 @@ from gentools import (
     conditional_gan,
     conditional_vae,
     dcgan,
+    diffusion,
     em,
     evaluation,
     gan,
     joint_kl,
     regularized_gan,
     vae,
+    wgan_gp,
 )
 from gentools.lab import divergences, shapes, worlds
 from gentools.lab.chapters import CHAPTERS
@@ -54,6 +56,7 @@ X, Y = torch.rand(N, D, generator=torch.Generator().manual_seed(1), dtype=torch.
 CODE = normal(N, K, seed=2)
 NOISE = normal(N, K, seed=3)
 P, Q, OLD = table(5, seed=1), table(5, seed=2), table(5, seed=3)
+LINE = {"x": torch.linspace(-1, 1, 5).double(), "p_x": P, "q_x": Q}  # two tables on sorted points
 JOINTS = [table(3, 4, seed=s) for s in range(4)]
 VAE = vae.networks(0, D, (5,), K).double()
 CLASS_MEANS = conditional_vae.class_mean_networks(0, D, (5,), K, 3).double()
@@ -255,6 +258,20 @@ CASES = {
     "autoregressive.any_order_loss": case(autoregressive.any_order_loss, {"x": X, "seen": PLACE < 1}, net=ANY_ORDER),
     "autoregressive.order_logits": case(autoregressive.order_logits, {"x": X, "place": PLACE}, net=ANY_ORDER),
     "autoregressive.unmask": case(autoregressive.unmask, {"uniform": X, "place": PLACE}, net=ANY_ORDER, passes=2),
+    "wgan_gp.transport": case(wgan_gp.transport, {"p_x": table(3), "q_x": table(4), "cost": normal(3, 4).abs()}),
+    "wgan_gp.best_critic": case(
+        wgan_gp.best_critic, {"p_x": P, "q_x": Q, "cost": (LINE["x"][:, None] - LINE["x"]).abs()}
+    ),
+    "wgan_gp.gain": case(wgan_gp.gain, {"f": normal(5), "p_x": P, "q_x": Q}),
+    "wgan_gp.surplus": case(wgan_gp.surplus, {"p_x": P, "q_x": Q}),
+    "wgan_gp.line_distance": case(wgan_gp.line_distance, LINE),
+    "wgan_gp.between_density": case(wgan_gp.between_density, LINE),
+    "wgan_gp.penalized_slope": case(wgan_gp.penalized_slope, LINE, weight=1.0),
+    "wgan_gp.penalized_value": case(wgan_gp.penalized_value, LINE, weight=1.0),
+    "wgan_gp.line_penalty": case(wgan_gp.line_penalty, LINE | {"slope": normal(4)}),
+    "diffusion.mixture_estimate": case(
+        diffusion.mixture_estimate, {"centers": normal(2, D), "weights": table(2)}, std=0.1, path=diffusion.straight
+    ),
 }
 
 
@@ -312,6 +329,9 @@ SPREADS = {  # functions of several tensors, and why they may spread one over th
     "evaluation.parzen": "two samples, each of its own size",
     "conditional_gan.networks": "two codes, one for each player",
     "ali.assemble": "networks",
+    "diffusion.guided_ode": "mean and std of one Gaussian",
+    "diffusion.guided_sde": "mean and std of one Gaussian",
+    "diffusion.product": "mean and std of one Gaussian",
 }
 
 
