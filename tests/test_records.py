@@ -201,6 +201,14 @@ def test_report_can_be_limited_to_part_of_the_numbers(capsys):
         records.report("10.7", "peanuts")
 
 
+def test_report_leaves_out_a_setting_inside_that_a_list_outside_replaces(capsys):
+    config = records.load("7.2")["config"]
+    assert config["training"]["learning_rate"] and config["learning_rates"]
+    records.report("7.2")
+    said = capsys.readouterr().out
+    assert "learning rates ((both," in said and "learning rate 0" not in said
+
+
 def test_where_there_are_no_figures_the_command_is_named(monkeypatch, capsys):
     monkeypatch.setattr(records, "folder", lambda: None)
     assert records.load("1.3") is None

@@ -141,14 +141,17 @@ def report(id, *parts):
         print(f"Verdict: {record['verdict']}")
 
 
-def _settings(config):
-    """Every setting of a recorded configuration as "name value"; what stands inside of others comes after them."""
+def _settings(config, replaced=()):
+    """Every setting of a recorded configuration as "name value"; what stands inside of others comes after them.
+
+    A list such as `learning_rates` outside takes the place of a `learning_rate` inside, which the run then ignores.
+    """
     inner = {name: value for name, value in config.items() if isinstance(value, dict)}
     for name, value in config.items():
-        if name not in inner:
+        if name not in inner and f"{name}s" not in replaced:
             yield f"{name.replace('_', ' ')} {_setting(value)}"
     for value in inner.values():
-        yield from _settings(value)
+        yield from _settings(value, {*replaced, *config})
 
 
 def _setting(value):
