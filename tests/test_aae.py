@@ -115,13 +115,15 @@ def test_late_change_is_that_of_the_last_quarter_and_the_words_follow_it():
     assert numbers["AAE", recipes.DISTANCE] == 1 and numbers["AAE", recipes.since(recipes.DISTANCE)] == -2
     assert ("AAE", recipes.since(recipes.TOLD)) not in numbers
 
-    def moved(change):
-        table = {recipes.DISTANCE: [0.9, 1.0, 1.1], recipes.since(recipes.DISTANCE): [change] * 3}
-        return recipes.moved(
+    def word(change):
+        table = {recipes.DISTANCE: [0.9, 1.0, 1.1], recipes.since(recipes.DISTANCE): change}
+        return recipes.end_of(
             {f"AAE: {what}": records.summarize(v) for what, v in table.items()}, "AAE", recipes.DISTANCE
         )
 
-    assert (moved(0.01), moved(-0.5), moved(0.5)) == ("settled", "still falling", "still rising")
+    assert word([-0.01, 0, 0.01]) == "settled (+0 in the last quarter)"
+    assert word([0.01] * 3).startswith("still rising")  # by little, but in every seed
+    assert word([-0.5] * 3) == "still falling (-0.5 in the last quarter)"
 
 
 def test_with_few_images_a_common_drift_is_said_though_the_seeds_are_far_apart():
@@ -140,9 +142,9 @@ def test_with_few_images_a_common_drift_is_said_though_the_seeds_are_far_apart()
                 table[arms.name(recipes.few(n, where), recipes.DISTANCE)] = [0.0, 0.1, 0.2]
         return recipes.verdict_few({name: records.summarize(values) for name, values in table.items()})
 
-    assert said([2.7, 3.0, 3.3]).count("still rising (+3.0 nats)") == 4
-    assert said([-2.7, -3.0, -3.3]).count("still falling (-3.0 nats)") == 4
-    assert said([-3.0, 0.0, 3.0]).count("no common direction (+0.0 nats)") == 4
+    assert said([2.7, 3.0, 3.3]).count("still rising (+3 in the last quarter)") == 4
+    assert said([-2.7, -3.0, -3.3]).count("still falling (-3 in the last quarter)") == 4
+    assert said([-3.0, 0.0, 3.0]).count("settled (+0 in the last quarter)") == 4
     assert "by 98 nats" in said([0.0] * 3) and "150 images 0.00 to 0.20" in said([0.0] * 3)
 
 

@@ -164,14 +164,11 @@ def at_the_end(curves):
     return ends | late
 
 
-def moved(summary, arm, what):
-    """ "settled", if the mean change over the last quarter lies within the half-width of the score's interval."""
-    score, change = summary[arms.name(arm, what)], summary[arms.name(arm, since(what))]
-    if score["low"] is None or change["mean"] is None:
-        return "not known to have settled"
-    if abs(change["mean"]) <= (score["high"] - score["low"]) / 2:
-        return "settled"
-    return "still rising" if change["mean"] > 0 else "still falling"
+def end_of(summary, arm, what):
+    """Whether the score of an arm had settled at the end of its runs, by `verdicts.settling`, and what was added last."""
+    change = summary[arms.name(arm, since(what))]
+    added = "" if change["mean"] is None else f" ({change['mean']:+.2g} in the last quarter)"
+    return verdicts.settling(summary[arms.name(arm, what)], change) + added
 
 
 def steps_of(config):
@@ -269,7 +266,7 @@ def said_of_shape(summary, arm, two):
     distance, draws_apart = summary[arms.name(arm, DISTANCE)], summary[arms.name(two, DISTANCE)]
     word = {1: "farther than two draws in every seed", 0: "not told from two draws", -1: "nearer than two draws"}
     far = word[verdicts.ranges_apart(distance, draws_apart)]
-    return f"{far} ({verdicts.span(distance, '.3f')} against {verdicts.span(draws_apart, '.3f')}; {moved(summary, arm, DISTANCE)})"
+    return f"{far} ({verdicts.span(distance, '.3f')} against {verdicts.span(draws_apart, '.3f')}; {end_of(summary, arm, DISTANCE)})"
 
 
 def verdict_shapes(summary):
@@ -280,7 +277,7 @@ def verdict_shapes(summary):
     nearer = [name for name, s in distances.items() if verdicts.ranges_apart(s, cloud) == -1]
     lines.append(f"nearer to the prior than {ROUND} in every seed: {verdicts.listed(nearer)}")
     lines.append(f"by distance: {verdicts.ordered(distances, least_first=True)}")
-    rebuilt_ = ", ".join(f"{name} {moved(summary, name, RECONSTRUCTION)}" for name in SHAPES)
+    rebuilt_ = ", ".join(f"{name} {end_of(summary, name, RECONSTRUCTION)}" for name in SHAPES)
     return ";\n  ".join([*lines, f"reconstruction: {rebuilt_}"]) + "."
 
 
@@ -350,7 +347,7 @@ def verdict_measured(summary):
         near = {1: "farther from the prior", 0: "not clearly closer to the prior or farther", -1: "closer to the prior"}
         lines.append(f"{name} keeps {more} of the image than the VAE, and its codes are {near[off]}")
     lines += [f"{name}: codes {said_of_shape(summary, name, TWO)}" for name in ARMS]
-    rebuilt_ = ", ".join(f"{name} {moved(summary, name, RECONSTRUCTION)}" for name in ARMS)
+    rebuilt_ = ", ".join(f"{name} {end_of(summary, name, RECONSTRUCTION)}" for name in ARMS)
     return ";\n  ".join([*lines, f"reconstruction: {rebuilt_}"]) + "."
 
 
@@ -540,16 +537,6 @@ def draw_few(results, config):
     return fig
 
 
-def drift(change):
-    """Where the runs were going: "still rising" or "still falling", if the 95 % interval of their change excludes 0.
-
-    `moved` compares the change with the spread of the seeds, which with few images is wide enough to hide it.
-    """
-    if change["low"] is None:
-        return "not known"
-    return "still rising" if change["low"] > 0 else "still falling" if change["high"] < 0 else "no common direction"
-
-
 def verdict_few(summary):
     """How much worse held-out images fare than those seen, with the fewest images and with the most."""
     fewest, most = COUNTS[0], COUNTS[-1]
@@ -559,16 +546,17 @@ def verdict_few(summary):
     if None in (s["mean"] for s in (new, seen, *many)):
         return "no run finished."
     worse = "worse in every seed" if verdicts.ranges_apart(new, seen) == 1 else "not clearly worse"
-    late = {
-        (n, where): summary[arms.name(few(n, where), since(RECONSTRUCTION))] for n in (fewest, most) for where in WHERE
-    }
-    ends = "; ".join(f"{n} images, {where}: {drift(x)} ({x['mean']:+.1f} nats)" for (n, where), x in late.items())
+    ends = "; ".join(
+        f"{n} images, {where}: {end_of(summary, few(n, where), RECONSTRUCTION)}"
+        for n in (fewest, most)
+        for where in WHERE
+    )
     apart = {n: summary.get(arms.name(few(n, "seen"), DISTANCE)) for n in COUNTS}
     spread = "; ".join(f"{n} images {verdicts.span(x, '.2f')}" for n, x in apart.items() if x)
     return (
         f"with {fewest} images the held-out reconstruction is {worse} than that of the images seen "
         f"(by {new['mean'] - seen['mean']:.0f} nats on average, against {many[0]['mean'] - many[1]['mean']:.1f} with "
-        f"{most}). Reconstruction over the last quarter: {ends}. Energy distance of the codes seen: {spread}."
+        f"{most}). Reconstruction in nats: {ends}. Energy distance of the codes seen: {spread}."
     )
 
 
