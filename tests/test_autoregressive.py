@@ -9,9 +9,15 @@ import torch
 from scipy import integrate
 
 from gentools import autoregressive as ar
+from gentools import neighbors
+from gentools.lab import records
 from gentools.lab.divergences import kl
 from gentools.lab.randomness import generator
+from gentools.lab.records import summarize
 from gentools.lab.worlds import simplex
+from gentools.recipes import autoregressive as nats
+from gentools.recipes import autoregressive_digits as digits
+from gentools.recipes.shared.pictures import labeled
 
 
 def bits_table(seed, d=3):
@@ -26,13 +32,13 @@ def all_bits(d):
 # Tables
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
-def test_the_chain_rule_holds_in_every_order(order):
-    p, q = bits_table(1), bits_table(2)
-    parts = ar.prefix_kl(p, q, order)
-    assert (parts >= 0).all() and parts.sum().item() == pytest.approx(kl(p, q).item(), abs=1e-13)
-    first = p.sum([i for i in range(3) if i != order[0]])
-    assert parts[0].item() == pytest.approx(kl(first, q.sum([i for i in range(3) if i != order[0]])).item(), abs=1e-13)
+@pytest.mark.parametrize("d", [2, 3, 4])
+def test_the_chain_rule_holds_in_every_order(d):
+    p, q = bits_table(1, d), bits_table(2, d)
+    for order in itertools.permutations(range(d)):
+        parts, others = ar.prefix_kl(p, q, order), [i for i in range(d) if i != order[0]]
+        assert (parts >= 0).all() and parts.sum().item() == pytest.approx(kl(p, q).item(), abs=1e-13)
+        assert parts[0].item() == pytest.approx(kl(p.sum(others), q.sum(others)).item(), abs=1e-13)
 
 
 def test_conditionals_by_counting():
@@ -68,6 +74,28 @@ def test_one_order_averages_to_itself():
     p = bits_table(6)
     assert torch.allclose(ar.logit_average(p, [(1, 2, 0)]), p)
     assert not math.isclose(ar.logit_average(p, [(1, 2, 0), (0, 1, 2)]).sum().item(), 1, abs_tol=1e-3)
+
+
+@pytest.mark.parametrize("d", [2, 3, 4])
+def test_averaged_logits_of_a_chain_over_all_orders(d):
+    """Every bit's odds given the bits before, by summing out the others with a loop, in every order; then the record."""
+    flip, pictures = 0.1, list(itertools.product((0, 1), repeat=d))
+    law = {x: 0.5 * math.prod(flip if a != b else 1 - flip for a, b in itertools.pairwise(x)) for x in pictures}
+    orders = list(itertools.permutations(range(d)))
+
+    def logit(x, i, before):
+        one, zero = (
+            sum(p for y, p in law.items() if y[i] == bit and all(y[j] == x[j] for j in before)) for bit in (1, 0)
+        )
+        return math.log(one / zero)
+
+    total = 0.0
+    for x in pictures:
+        means = [sum(logit(x, i, order[: order.index(i)]) for order in orders) / len(orders) for i in range(d)]
+        total += math.prod(1 / (1 + math.exp(-mean if bit else mean)) for bit, mean in zip(x, means, strict=True))
+    numbers = records.load("15.4")["numbers"]
+    assert numbers[f"chain of {d}: orders averaged"] == [math.factorial(d)]
+    assert numbers[f'chain of {d}: sum of the "probabilities"'][0] == pytest.approx(total)
 
 
 def test_drawing_in_parallel():
@@ -344,7 +372,7 @@ def test_the_loss_over_all_sets_is_that_over_all_orders():
 
 def test_the_likelihood_under_an_order():
     net, x = any_order(), all_bits(4)[9]
-    for order, truth in list(zip(itertools.permutations(range(4)), orders_by_hand(net, x), strict=True))[::5]:
+    for order, truth in zip(itertools.permutations(range(4)), orders_by_hand(net, x), strict=True):
         place = torch.tensor(order).argsort()[None]
         assert ar.order_log_likelihood(net, x[None], place).item() == pytest.approx(truth)
 
@@ -392,3 +420,39 @@ def test_networks_depend_on_the_seed_alone():
         one, same, other = make(1), make(1), make(2)
         assert all(map(torch.equal, one.parameters(), same.parameters()))
         assert not all(map(torch.equal, one.parameters(), other.parameters()))
+
+
+# The judge of samples
+
+
+def test_true_digits_are_neither_held_out_nor_the_teachers_of_the_judge(monkeypatch):
+    """Then they are covered as often as equal distributions are, whatever the features; the mean is over many draws."""
+    seen = []
+    monkeypatch.setattr(digits.judging, "train_judge", lambda net, images, labels, **how: (seen.append(images), net)[1])
+    digits.judge.cache_clear()
+    try:
+        numbers = digits.real_scores(steps=1)
+        few = digits.real_scores(steps=1, draws=2)
+    finally:
+        digits.judge.cache_clear()
+    expected = neighbors.expected_coverage(297, 297, 5)
+    assert numbers["true digits", "coverage"].item() == pytest.approx(expected, abs=0.01)
+    spread = "coverage, standard deviation of a draw"
+    assert (
+        0 < numbers["true digits", spread] < 0.03
+        and few["true digits", "coverage"] != numbers["true digits", "coverage"]
+    )
+    images = labeled("digits", "train")[0]
+    assert torch.equal(seen[0], images[:900]) and len(images) - len(seen[0]) > 297
+
+
+def test_the_verdict_on_nats_compares_the_same_images_and_calls_a_bound_a_bound():
+    few, many = (bound["mean"] for bound in nats.chapter_three().values())
+    summary = {
+        "log-likelihood, all test images": summarize([few + 1, few + 1.01, few + 1.02]),
+        "log-likelihood, every 10th test image": summarize([many - 1, many - 1.01, many - 1.02]),
+        "gain over the last quarter of the steps": summarize([0.3, 0.3, 0.31]),
+    }
+    said = nats.verdict_nats(summary)
+    assert "lie above every bound" in said and "every tenth image not above every bound" in said
+    assert "by an amount that is not known" in said and said.endswith("0.30 nats were gained: still rising.")
