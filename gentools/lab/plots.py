@@ -107,26 +107,32 @@ def image_grid(ax, images, columns=10, vmin=0, vmax=1, interpolation="nearest"):
 # What a training cell shows, one call each
 
 
-NATS = {"discriminator", "elbo", "encoder", "generator", "kl", "loss", "reconstruction"}  # metrics of steps
+NATS = {"discriminator", "elbo", "encoder", "generator", "kl", "loss", "reconstruction", "V"}  # metrics of steps
 
 
 def curves(history, alt=None, unit=None):
     """Show every metric of a History over the steps: single steps in a pale line, means over a fiftieth of the run on top.
 
-    Where all metrics are in nats the axis says so; beside others, the names of those that are. unit: another one for all.
+    Where all metrics are in nats the axis says so. Where only some are, they have a panel of their own, left of the others:
+    errors of a tenth would lie flat beside a hundred nats. unit: another one for all, in one panel.
     """
     import matplotlib.pyplot as plt
 
-    fig, ax = plt.subplots(figsize=(6.4, 2.8))
-    width, alike = max(1, len(history) // 50), unit is not None or NATS.issuperset(history.names)
-    for name, color in zip(history.names, COLORS.values(), strict=False):
-        values = history[name].detach().reshape(len(history), -1).mean(1)  # (steps,)
-        means = values[: len(values) // width * width].reshape(-1, width).mean(1)
-        ax.plot(range(len(values)), values, color=color, alpha=0.2, lw=0.6, ls="-")
-        label = f"{name}, nats" if name in NATS and not alike else name
-        ax.plot([(i + 0.5) * width for i in range(len(means))], means, color=color, ls="-", label=label)
-    ax.set(xlabel="step", ylabel=(unit or "nats") if alike else "")
-    ax.legend(loc="best")
+    nats = [name for name in history.names if name in NATS]
+    rest = [name for name in history.names if name not in NATS]
+    panels = [(unit or "nats" if unit or nats else "", history.names)]
+    if nats and rest and unit is None:
+        panels = [("nats", nats), ("", rest)]
+    fig, axes = plt.subplots(1, len(panels), figsize=(6.4 if len(panels) == 1 else 8.4, 2.8), squeeze=False)
+    width, colors = max(1, len(history) // 50), dict(zip(history.names, COLORS.values(), strict=False))
+    for ax, (label, names) in zip(axes[0], panels, strict=True):
+        for name in names:
+            values = history[name].detach().reshape(len(history), -1).mean(1)  # (steps,)
+            means = values[: len(values) // width * width].reshape(-1, width).mean(1)
+            ax.plot(range(len(values)), values, color=colors[name], alpha=0.2, lw=0.6, ls="-")
+            ax.plot([(i + 0.5) * width for i in range(len(means))], means, color=colors[name], ls="-", label=name)
+        ax.set(xlabel="step", ylabel=label)
+        ax.legend(loc="best")
     show(fig, alt or f"Curves over {len(history)} steps: {', '.join(history.names)}.")
 
 
