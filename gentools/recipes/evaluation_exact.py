@@ -60,26 +60,36 @@ def run_bias(config, seed, device):
 
 
 def draw_bias(results, config):
-    """Left, mean distances (sizes,) and the formula; right, the share of wrong rankings (sizes,)."""
+    """Mean distances (sizes,) and the formula; the difference of both models (sizes,); the share of wrong rankings (sizes,)."""
     a, numbers = results[0]["arrays"], results[0]["numbers"]
-    fig, (left, right) = drawing.panels(1, 2, (8.4, 3.5), layout="constrained")
+    fig, (left, middle, right) = drawing.panels(1, 3, (8.4, 3.4), layout="constrained")
     turn = float(numbers["the ranking turns at n, by (11.6)"])
     for name, look in MODELS.items():
-        left.plot(a["n"], a[name].mean(1), **look.as_points(label=f"{look.label}, mean of {config.draws} draws"))
+        left.plot(a["n"], a[name].mean(1), **look.as_points(label=f"{look.label}, mean"))
         left.plot(a["n"], a[f"{name} expected"], **look.as_line(label=f"{look.label}, by (11.6)"))
         left.axhline(float(numbers[arms.name(name, "true distance")]), color=look.rgb, lw=0.8, ls=":")
-    left.set(xscale="log", yscale="log", xlabel="samples n of the model", title="Fréchet distance to the data")
+    left.set(xscale="log", yscale="log", title="Fréchet distance to the data")
+    perfect, narrow = MODELS
+    gap = a[narrow] - a[perfect]  # (sizes, draws)
+    error = 1.96 * gap.std(1) / config.draws**0.5
+    middle.errorbar(
+        a["n"], gap.mean(1), error, color="black", ls="none", marker="o", ms=4, capsize=2, label="mean, 95 %"
+    )
+    expected = a[f"{narrow} expected"] - a[f"{perfect} expected"]
+    middle.plot(a["n"], expected, color="black", ls="-", lw=1.2, label="by (11.6)")
+    drawing.level(middle, 0)
+    middle.set(xscale="log", title="narrow minus perfect")
+    middle.legend(loc="lower right", fontsize=8)
     right.plot(a["n"], a["wrong"], **Look("", "black", LINES[0], "o").as_both(label=None))
     drawing.level(right, 0.5, "a coin", at=0.98, ha="right")
-    right.set(
-        xscale="log", ylim=(0, 1), xlabel="samples n of each model", title="share of draws that rank them wrongly"
-    )
-    for ax in (left, right):
+    right.set(xscale="log", ylim=(0, 1), title="share ranked wrongly")
+    for ax in (left, middle, right):
         ax.axvline(turn, color="0.45", lw=1.2, ls="--")
-        ax.set_xticks(config.sizes, [str(n) for n in config.sizes])
+        ax.set(xlabel="samples n of each model")
+        ax.set_xticks(config.sizes, [str(n) for n in config.sizes], fontsize=8)
         ax.minorticks_off()
     right.annotate("means cross", (turn, 0.04), (4, 0), textcoords="offset points", color="0.3")
-    left.legend(loc="upper right", fontsize=8)
+    left.legend(loc="upper right", fontsize=7)
     return fig
 
 
@@ -294,10 +304,10 @@ RECIPES = {
     "11.1": Recipe(
         title="The Fréchet bias, and the ranking that it turns",
         caption="Data N(0, I) in 32 dimensions with exact moments. One model is perfect, the other too narrow by 5 %. Left: "
-        "mean distance of n samples, with (11.6) as lines and the true distance of the narrow model dotted. Right: how often "
-        "one sample of each ranks the models wrongly.",
+        "mean distance of n samples, with (11.6) as lines and the true distance of the narrow model dotted. Middle: the difference "
+        "of the two means; below 0 the narrow model looks better. Right: how often one sample of each ranks the models wrongly.",
         alt="Left, two falling lines with points on them that cross near n = 200: the perfect model falls towards 0, the "
-        "narrow one levels off at a dotted line. Right, the share of wrong rankings falls from near 1 to near 0 and "
+        "narrow one levels off at a dotted line. Middle, their difference rises from below 0 and crosses 0 there. Right, the share of wrong rankings falls from near 1 to near 0 and "
         "passes one half where the lines cross.",
         run=run_bias, draw=draw_bias, full=Bias(), quick=Bias(sizes=(50, 200, 800), draws=20),
     ),

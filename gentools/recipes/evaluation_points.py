@@ -337,8 +337,8 @@ RECIPES = {
         title="Which metric sees which fault",
         caption="Eleven samplers of the 25-Gaussian grid, 1,000 samples each against 1,000 test points, means over five seeds. "
         "Orange and bold: worse than the data's own fresh sample in every seed, so the metric sees the fault. Blue: better "
-        "than the data in every seed. White: not told from the data. Pairs are those that coincide among 200 samples. The critic: two hidden layers of "
-        "64, 500 steps, rate 0.002 along a cosine to 0, penalty weight 10.",
+        "than the data in every seed. White: not told from the data. Pairs are those that coincide among 200 samples. The critic has two hidden layers, "
+        "and its learning rate falls along a cosine to 0.",
         alt="A table with a small picture of each sampler. Copies have 0 in the column of the distance to the training set. "
         "One mode leaves quality and precision white; blur leaves modes, Fréchet, KID and score white and has a blue recall. "
         "No column is colored in every row.",
@@ -348,8 +348,8 @@ RECIPES = {
     "11.4": Recipe(
         title="Where a critic is read",
         caption="A Wasserstein critic for each of three samplers, trained on 300 validation points and 300 samples, and read over "
-        "its training: on those rows, and on 300 test points and 300 other samples. Mean and range of five seeds. Two hidden layers "
-        "of 64, 1,200 steps, rate 0.002 along a cosine to 0, penalty weight 10.",
+        "its training: on those rows, and on 300 test points and 300 other samples. Mean and range of five seeds. The critics "
+        "have two hidden layers, and their learning rate falls along a cosine to 0.",
         alt="Three panels of two bands each. For the data the gap on learned rows is above zero while that on new rows lies "
         "around zero. For copies both means are above zero, on new rows lower; for missing modes both are equally high.",
         run=run_reading, draw=draw_reading, verdict=verdict_reading, seeds=tuple(range(5)), record="cpu",
