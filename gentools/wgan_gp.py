@@ -11,6 +11,7 @@ import math
 import torch
 from torch import nn
 
+from gentools.evaluation import slope_penalty as gradient_penalty  # E (|gradient of f| - 1)^2 between real and fake
 from gentools.gan import descend
 from gentools.lab import randomness
 from gentools.lab.networks import frozen, mlp
@@ -27,16 +28,6 @@ def critic_loss(real_score, fake_score):
 def generator_loss(fake_score):
     """-E_q f: the part of the critic's gain that the generator can move."""
     return -fake_score.mean()
-
-
-def gradient_penalty(critic, real, fake, mix):
-    """E (|gradient of f| - 1)^2 between real and fake points (Gulrajani et al. 2017, equation 3).
-
-    real, fake: (n, ...), paired row by row. mix: (n,), from 0 at the fake point to 1 at the real one.
-    """
-    between = interpolate(real, fake, mix).requires_grad_()  # (n, ...)
-    (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
-    return (slope.flatten(1).norm(dim=1) - 1).square().mean()
 
 
 def interpolate(real, fake, mix):

@@ -13,6 +13,8 @@ from gentools import wgan_gp
 from gentools.lab import worlds
 from gentools.lab.networks import mlp
 from gentools.lab.randomness import generator
+from gentools.lab.records import summarize
+from gentools.recipes import wgan_gp_critics
 from gentools.recipes.shared.fitting import adams, fit
 from gentools.recipes.shared.points import GRID
 
@@ -294,3 +296,39 @@ def test_the_reach_needs_a_penalty():
     with pytest.raises(ValueError, match="positive"):
         wgan_gp.dirac_reach(0.0)
     assert wgan_gp.dirac_reach(1e-9) == pytest.approx(4 / math.pi, rel=1e-4)
+
+
+# What the recipes conclude
+
+
+def test_slopes_of_deep_critics_below_single_precision():
+    """Twelve layers that each divide the slope by a thousand: 1e-36 at the data, whose square single precision takes for 0."""
+    critic = mlp([2, *[1] * 11, 1])
+    with torch.no_grad():
+        for layer in critic[::2]:
+            layer.weight.fill_(1e-3)
+            layer.bias.fill_(1.0)  # every unit is on
+    slopes = wgan_gp_critics.layer_slopes(critic, torch.ones(5, 2))
+    truth = [1e-3**k for k in range(12, 0, -1)]
+    truth[0] *= math.sqrt(2)  # two inputs
+    assert slopes.tolist() == pytest.approx(truth, rel=1e-6)
+    assert critic[0].weight.dtype == torch.float32, "the critic itself stays as it is"
+
+
+def test_digits_are_split_anew_for_each_seed():
+    one, same, other = (wgan_gp_critics.digit_rows(seed) for seed in (0, 0, 1))
+    assert torch.equal(one, same) and not torch.equal(one[:1000], other[:1000])
+    assert torch.allclose(one.double().sum(0), other.double().sum(0)) and len(one) == 1797, "the same in another order"
+
+
+@pytest.mark.parametrize(
+    "leads, words",
+    [((0.1, 0.2, 0.1), "larger"), ((-0.1, -0.2, -0.1), "smaller"), ((-0.1, 0.2, 0.1), "not of one sign")],
+)
+def test_the_verdict_on_memory_says_what_the_numbers_say(leads, words):
+    summary = {}
+    for size in wgan_gp_critics.SIZES:
+        summary[f"{size} pictures: lead of training"] = summarize(list(leads))
+        summary[f"{size} pictures: {wgan_gp_critics.LEAD_CHANGE}"] = summarize([0.0, 0.01, -0.01])
+    said = wgan_gp_critics.verdict_memory(summary)
+    assert said.count(words) == 2 and said.count("settled") == 2

@@ -64,12 +64,20 @@ QUESTIONS = {
     "12.Q7": Question(
         "a",
         {
+            "a": "Its generator is pulled towards modes that it lacks, also where the discriminator would be sure and flat.",
+            "b": "The two were tuned alike, and the gap has one sign by its interval.",
+            "c": "On more steps of the critic and a penalty it spends more, and here it gets more.",
+        },
+    ),
+    "12.Q8": Question(
+        "a",
+        {
             "a": "Kantorovich and Rubinstein, equation (12.3): the same number from both sides.",
             "b": "Bounding the values gives the total variation, which does not see how far mass moves.",
             "c": "A mean of squared slopes gives another distance, and no transport cost.",
         },
     ),
-    "12.Q8": Question(
+    "12.Q9": Question(
         "b",
         {
             "a": "Scores may be shifted by any constant without a change of the loss. They cannot be probabilities.",
@@ -77,7 +85,7 @@ QUESTIONS = {
             "c": "That holds for a discriminator at its best, chapter 5.",
         },
     ),
-    "12.Q9": Question(
+    "12.Q10": Question(
         "c",
         {
             "a": "Its slopes exceed 1 by (12.5), so it gains more than W1.",
@@ -85,7 +93,7 @@ QUESTIONS = {
             "c": "Equation (12.5): the surplus grows as the weight falls, and vanishes only as the weight goes to infinity.",
         },
     ),
-    "12.Q10": Question(
+    "12.Q11": Question(
         "b",
         {
             "a": "The critic's last bias has no effect on the loss and is no reason.",
@@ -93,7 +101,7 @@ QUESTIONS = {
             "c": "Speed is not the reason; the penalty would mean something else.",
         },
     ),
-    "12.Q11": Question(
+    "12.Q12": Question(
         "c",
         {
             "a": "The saturating loss, by (5.7).",

@@ -1,20 +1,20 @@
-"""The experiment of chapter 12 with both players: a Wasserstein GAN with gradient penalty on the grid (12.6).
+"""Experiments of chapter 12 with both players, on points in the plane (12.6 to 12.8).
 
 wgan_gp_exact holds the exact experiments, wgan_gp_critics those that look at critics.
 """
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
-from gentools import wgan_gp
+from gentools import gan, wgan_gp
 from gentools.recipes import Recipe, wgan_gp_critics, wgan_gp_exact
 from gentools.recipes.gan import parts, samples
-from gentools.recipes.shared import drawing, verdicts
+from gentools.recipes.shared import arms, drawing, verdicts
 from gentools.recipes.shared.drawing import Look
-from gentools.recipes.shared.fitting import adams, fit_kept
-from gentools.recipes.shared.points import GRID, Points, chance, score
+from gentools.recipes.shared.fitting import adams, fit, fit_kept
+from gentools.recipes.shared.points import GRID, RING, Points, chance, score
 
 # 12.6 The grid
 
@@ -102,15 +102,181 @@ def verdict_grid(summary):
     )
 
 
+# 12.7 and 12.8 WGAN-GP beside the losses of chapter 05
+
+ARMS = drawing.looks(("WGAN-GP", *gan.LOSSES))
+ON_RING = Training(data=RING, batch=128, steps=3000)
+
+
+def train_classic(config, loss, betas, seed, device):
+    """`train_one` for a GAN of chapter 05 with that generator loss: one step of the discriminator, one of the generator."""
+    nets = gan.toy_networks(seed).to(device)
+
+    def watch(done):
+        return score(samples(nets, seed), config.data)._asdict()
+
+    history = fit(
+        functools.partial(gan.step, generator_loss=loss), nets, adams(nets, config.learning_rate, betas),
+        config.data.draw(config.points, seed)[0], 2, batch=config.batch, steps=config.steps, seed=seed, device=device,
+        watch=watch, schedule=functools.partial(falling, config.steps), log_every=max(1, config.steps // config.moments),
+    )  # fmt: skip
+    return nets, history.watched
+
+
+def train_arm(name, rate, training, classic_betas, seed, device):
+    """Train the arm of that name at a learning rate. Returns its networks and its scores at each moment, as dicts."""
+    training = replace(training, learning_rate=rate)
+    if name == "WGAN-GP":
+        return train_one(training, seed, device)
+    return train_classic(training, gan.LOSSES[name], classic_betas, seed, device)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Every arm at the same learning rates."""
+
+    training: Training = ON_RING  # its betas, critic steps and penalty weight are those of WGAN-GP
+    classic_betas: tuple = (0.5, 0.999)  # of the others, as in chapter 05
+    learning_rates: tuple = (1e-3, 2e-3, 4e-3, 8e-3)
+
+
+def rate_name(name, rate):
+    """The recorded name of the overlap that an arm reaches at a learning rate."""
+    return f"{name}, rate {rate:g}"
+
+
+def run_rates(config, seed, device):
+    """Overlap with the data at the end of a run, for each arm and learning rate: how those of figure 12.8 were chosen."""
+    numbers = {}
+    for name in ARMS:
+        for rate in config.learning_rates:
+            _, seen = train_arm(name, rate, config.training, config.classic_betas, seed, device)
+            numbers[rate_name(name, rate)] = seen[-1]["overlap"]
+    return {"numbers": numbers, "arrays": {}}
+
+
+def draw_rates(results, config):
+    """Overlap against learning rate: a line through the means and a point per seed for each arm."""
+    fig, ax = drawing.panels(size=(6.4, 3.6))
+    names = {name: {rate: rate_name(name, rate) for rate in config.learning_rates} for name in ARMS}
+    drawing.rate_columns(ax, results, names, ARMS, beside=1.04)
+    ax.set(xlabel="learning rate of both players at the start", ylabel="overlap with the ring", ylim=(0, 1.02))
+    ax.legend(loc="best")
+    return fig
+
+
+TRIED = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2)  # at one scale or another
+
+
+def verdict_rates(summary):
+    """The learning rate of the largest mean overlap for each arm, and whether it lies at an end of those tried."""
+    said = []
+    for name in ARMS:
+        trials = {rate: summary[rate_name(name, rate)] for rate in TRIED if rate_name(name, rate) in summary}
+        best = verdicts.best(trials, none=None)
+        inner = "" if best is None or min(trials) < best < max(trials) else ", an end of those tried"
+        said.append(f"{name} {'none, for no run finished' if best is None else f'{best:g}'}{inner}")
+    return f"Best rate by mean overlap: {'; '.join(said)}."
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Every arm at the learning rate that figure 12.7 chose, from the same data with the same batch and steps."""
+
+    learning_rates: tuple  # (arm, rate)
+    training: Training = ON_RING
+    classic_betas: tuple = (0.5, 0.999)
+
+
+def run_arms(config, seed, device):
+    """Scores of every arm over training, and its samples at the end."""
+    numbers, arrays, ends = {}, {}, {}
+    for name, rate in config.learning_rates:
+        nets, seen = train_arm(name, rate, config.training, config.classic_betas, seed, device)
+        arrays[f"{name} samples"] = samples(nets, seed)  # (2500, 2)
+        arrays["step"] = torch.tensor([each["step"] for each in seen])  # (moments,)
+        for what, field in SCORES.items():
+            curve = torch.tensor([float(each[field]) for each in seen])  # (moments,)
+            numbers[name, what], arrays[f"{name} {what}"] = curve[-1], curve
+        ends[name] = curve[-1]
+        numbers[name, CHANGE] = curve[-1] - curve[parts(len(curve), 4)[2]]
+    for name in gan.LOSSES:
+        numbers["overlap", f"WGAN-GP minus {name}"] = ends["WGAN-GP"] - ends[name]
+    return {"numbers": arms.named(numbers), "arrays": arrays}
+
+
+def draw_arms(results, config):
+    """Above, samples (2500, 2) of every arm, first seed. Below, scores (moments,): mean and range of the seeds."""
+    fig, axes = drawing.mosaic("aaabbbcccddd;eeeeffffgggg", (8.4, 5.6))
+    lines, k = chance(config.training.data), len(config.training.data.centers())
+    for key, name in zip("abcd", ARMS, strict=True):
+        drawing.dots(axes[key], results[0]["arrays"][f"{name} samples"], ARMS[name].color)
+        drawing.crosses(axes[key], config.training.data.centers(), "black")
+        axes[key].set_title(name)
+    for index, (key, what, top) in enumerate(zip("efg", SCORES, (k, 1, 1), strict=True)):
+        for name, look in ARMS.items():
+            curves = [result["arrays"][f"{name} {what}"] for result in results]
+            drawing.band(axes[key], results[0]["arrays"]["step"], curves, look, markevery=4)
+        if what != "overlap":
+            drawing.level(axes[key], lines["uniform"][index], "uniform sampler", at=0.98, ha="right")
+        axes[key].set(title=what, xlabel="step", ylim=(-0.03 * top, 1.07 * top))
+    drawing.legend_below(fig, axes["e"])
+    return fig
+
+
+def verdict_arms(summary):
+    """What each arm covers, whether it has settled, and where WGAN-GP differs from the others: a line each."""
+    k, noise = len(RING.centers()), max(chance(RING)[each][1] for each in ("uniform", "Gaussian"))
+    said = []
+    for name in ARMS:
+        found = {what: summary[arms.name(name, what)] for what in SCORES}
+        end = verdicts.settling(found["overlap"], summary[arms.name(name, CHANGE)])
+        by_chance = verdicts.always_above(found["high-quality share"], noise)
+        said.append(
+            f"{name}: {verdicts.span(found['modes'], '.0f')} of {k} modes, quality "
+            f"{verdicts.span(found['high-quality share'], '.2f')}{'' if by_chance else ' (not always above structureless samplers)'}, "
+            f"overlap {verdicts.span(found['overlap'], '.2f')}, {end} over the last quarter"
+        )
+    for name in gan.LOSSES:
+        gap = verdicts.sign(summary[arms.name("overlap", f"WGAN-GP minus {name}")])
+        words = {1: "larger", 0: "not separated", -1: "smaller"}[gap]
+        said.append(f"overlap of WGAN-GP against {name}, seed by seed: {words}")
+    return ";\n  ".join(said) + "."
+
+
+CHOSEN = (("WGAN-GP", 4e-3), ("saturating", 2e-3), ("non-saturating", 2e-3), ("KL", 2e-3))  # by figure 12.7
+BRIEF = Training(data=RING, batch=128, steps=60, points=20_000, moments=4)
+
 RECIPES = wgan_gp_exact.RECIPES | wgan_gp_critics.RECIPES | {
     "12.6": Recipe(
         title="A Wasserstein GAN with gradient penalty on the grid",
-        caption="2,500 samples at the end of one run with the centers of the 25 modes, and two scores over 22,000 steps. Batches of "
-        "256, a learning rate that falls in a straight line from 0.002 to 0, two steps of the critic for each of the generator.",
+        caption="2,500 samples at the end of one run with the centers of the 25 modes, and two scores over training. The learning "
+        "rate falls in a straight line to 0.",
         alt="Left, dots and 25 crosses in the plane. Middle and right, modes covered and high-quality share over the steps, with "
         "dotted lines for the data and dashed ones for a uniform sampler.",
         run=run_grid, draw=draw_grid, verdict=verdict_grid, record="cpu",
         quick=Training(steps=60, batch=128, points=20_000, moments=4), cpu=Training(),
         full=Training(learning_rate=1e-4, betas=(0.5, 0.9), critic_steps=5, steps=100_000),
+    ),
+    "12.7": Recipe(
+        title="Choosing the learning rates",
+        caption="Overlap of the samples with the eight modes of the ring at the end of a run of figure 12.8's length, for each "
+        "learning rate and each way to train, on a seed that figure 12.8 does not use. The rate falls in a straight line to 0. "
+        "Each way goes on with its best.",
+        alt="Overlap against the learning rate on a logarithmic axis, a line with points for each of four ways to train.",
+        run=run_rates, draw=draw_rates, verdict=verdict_rates, seeds=(100,), record="cpu",
+        quick=Rates(BRIEF, learning_rates=(1e-3, 4e-3)), cpu=Rates(),
+        full=Rates(Training(steps=22_000)),
+    ),
+    "12.8": Recipe(
+        title="WGAN-GP and three losses of chapter 5 on the ring",
+        caption="The ring of eight Gaussians. Above, 2,500 samples of each way to train, first seed, with the centers of the modes. "
+        "Below, three scores over training: mean of the seeds and their range. Networks, data, batch and number of steps of the "
+        "generator are equal, and every rate falls in a straight line to 0; WGAN-GP takes two steps of its critic for each step "
+        "of its generator, on fresh data, and the others one of their discriminator.",
+        alt="Above, four scatter plots on a ring of crosses. Below, modes, high-quality share and overlap over the steps, a band for "
+        "each of four ways to train.",
+        run=run_arms, draw=draw_arms, verdict=verdict_arms, seeds=tuple(range(5)), record="cpu",
+        quick=Compare(CHOSEN, BRIEF), cpu=Compare(CHOSEN), full=Compare(CHOSEN, Training(steps=22_000)),
     ),
 }  # fmt: skip

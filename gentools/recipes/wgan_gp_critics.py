@@ -1,5 +1,6 @@
 """Experiments of chapter 12 in which the critic is looked at: its surface, its slopes, its memory (12.3 to 12.5)."""
 
+import copy
 import functools
 import math
 from dataclasses import dataclass
@@ -111,6 +112,7 @@ def run_surfaces(config, seed, device):
             with torch.no_grad():
                 arrays[f"{name}, {way}"] = critic(places).reshape(config.cells, config.cells)
                 numbers[(name, way), "gain"] = -wgan_gp.critic_loss(critic(real), critic(fake))
+            numbers[(name, way), "gain below 0"] = float(numbers[(name, way), "gain"] < 0)
             numbers[(name, way), "mean slope"] = slope.mean()
             numbers[(name, way), "spread of the slope over its mean"] = slope.std() / slope.mean()
             numbers[(name, way), "gain over mean slope"] = numbers[(name, way), "gain"] / slope.mean()
@@ -139,14 +141,19 @@ def draw_surfaces(results, config):
 
 
 def verdict_surfaces(summary):
-    """Slopes of the critics, and in which seeds a critic's gain has the wrong sign: a line for each way."""
+    """Slopes of the critics, and in how many seeds a critic's gain has the wrong sign: a line for each way."""
     said = []
     for way in WAYS:
         slopes = [verdicts.span(summary[arms.name((name, way), "mean slope")], ".2f") for name in SETS]
-        wrong = [name for name in SETS if not verdicts.always_above(summary[arms.name((name, way), "gain")], 0)]
+        below = {name: summary[arms.name((name, way), "gain below 0")] for name in SETS}
+        wrong = [
+            f"{verdicts.count(each)} of {verdicts.finished(each)} on the {name}"
+            for name, each in below.items()
+            if verdicts.count(each)
+        ]
         said.append(
             f"{way}: mean slope {'; '.join(slopes)} ({', '.join(SETS)}); "
-            f"gain below 0 in some seed: {verdicts.listed(wrong, 'nowhere')}"
+            f"gain below 0: {verdicts.listed(wrong, 'in no seed')}"
         )
     return ";\n  ".join(said) + "."
 
@@ -173,48 +180,59 @@ class Deep:
     points: int = 50_000
 
 
+MOVED = "slope at the data, log10, end minus start"
+
+
 def run_deep(config, seed, device):
-    """Mean norm of the score's slope in every layer, and all weights: clipped at three bounds, and penalized."""
+    """Mean norm of the score's slope in every layer, before and after training, and all weights at the end."""
     numbers, arrays = {}, {}
     trains = {f"c = {bound:g}": clipped(bound) for bound in config.bounds}
     trains["penalty"] = penalized(config.penalty_weight)
     fresh = swiss_roll(1000, seed + 1000)
     for name, train in trains.items():
+        bound = None if name == "penalty" else float(name.removeprefix("c = "))
         critic = mlp([2, *[config.width] * config.hidden, 1], init=he, generator=generator(seed, "deep critic"))
+        if bound:
+            wgan_gp.clip(critic, bound)  # training begins from weights within the bound
+        arrays[f"{name}, slopes at the start"] = layer_slopes(critic, fresh)  # (hidden + 1,)
         critic = train_alone(critic, train, swiss_roll(config.points, seed), config, seed, device).cpu()
-        slopes = layer_slopes(critic, fresh)  # (hidden + 1,)
-        arrays[f"{name}, slopes"] = slopes
+        arrays[f"{name}, slopes"] = layer_slopes(critic, fresh)  # (hidden + 1,)
         weights = torch.cat([p.detach().flatten() for p in critic.parameters() if p.ndim == 2])
         arrays[f"{name}, weights"] = weights
-        numbers[name, "slope at the data, log10"] = slopes[0].clamp_min(1e-30).log10()
-        if name != "penalty":
-            bound = float(name.removeprefix("c = "))
+        start, end = (arrays[f"{name}, {when}"][0].log10() for when in ("slopes at the start", "slopes"))
+        numbers |= {(name, "slope at the data, log10"): end, (name, MOVED): end - start}
+        if bound:
             numbers[name, "share of weights at the bound"] = (weights.abs() > 0.99 * bound).double().mean()
     return {"numbers": arms.named(numbers), "arrays": arrays}
 
 
 def layer_slopes(critic, x):
-    """Mean norm of the score's gradient in the input of every linear layer, (layers,), at points x (n, d)."""
-    inputs = []
-    x = x.clone().requires_grad_()
+    """Mean norm of the score's gradient in the input of every linear layer, (layers,), at points x (n, d), at least 1e-60.
+
+    In double precision: in single precision the squares of slopes below 1e-23 are 0.
+    """
+    inputs, critic = [], copy.deepcopy(critic).double()
+    x = x.double().requires_grad_()
     for layer in critic:
         if isinstance(layer, nn.Linear):
             inputs.append(x)
         x = layer(x)
     slopes = torch.autograd.grad(x.sum(), inputs)
-    return torch.stack([slope.norm(dim=1).mean() for slope in slopes])
+    return torch.stack([slope.norm(dim=1).mean() for slope in slopes]).clamp_min(1e-60)
 
 
 def draw_deep(results, config):
-    """Slopes (layers,) of every seed on a logarithmic axis; weights of the first seed, clipped and penalized."""
-    fig, axes = drawing.mosaic("ab;ac", (8.4, 4.2), width_ratios=(1.3, 1))
+    """Slopes (layers,) of every seed on a logarithmic axis, at the end and at the start; weights of the first seed."""
+    fig, axes = drawing.mosaic("ab;ac", (8.4, 4.4), width_ratios=(1.3, 1))
     for name, look in DEEP.items():
-        curves = torch.stack([r["arrays"][f"{name}, slopes"] for r in results]).clamp_min(1e-32)
-        drawing.seed_curves(axes["a"], torch.arange(1, curves.shape[1] + 1), curves, look)
+        layers = torch.arange(1, config.hidden + 2)
+        drawing.seed_curves(axes["a"], layers, [r["arrays"][f"{name}, slopes"] for r in results], look)
+        start = results[0]["arrays"][f"{name}, slopes at the start"]
+        axes["a"].plot(layers, start, color=look.rgb, ls="none", marker="o", ms=5, mfc="none")
+    axes["a"].plot([], [], color="0.3", ls="none", marker="o", ms=5, mfc="none", label="at the start")
     axes["a"].set(
         yscale="log", xlabel="layer, from the data to the score", title="mean slope of the score in a layer's input"
     )
-    axes["a"].set_ylim(1e-33, 1e8)
     axes["a"].legend(loc="lower right")
     weights = results[0]["arrays"]
     for key, name in (("b", "c = 0.1"), ("c", "penalty")):
@@ -225,13 +243,16 @@ def draw_deep(results, config):
 
 
 def verdict_deep(summary):
-    """Orders of magnitude of the slope at the data, and the share of weights at the bound."""
+    """Orders of magnitude of the slope at the data, what training changed of it, and the share of weights at the bound."""
     said = []
     for name in DEEP:
-        slope = verdicts.span(summary[arms.name(name, "slope at the data, log10")], ".1f")
+        slope, moved = (
+            verdicts.span(summary[arms.name(name, what)], form)
+            for what, form in (("slope at the data, log10", ".1f"), (MOVED, "+.1f"))
+        )
         key = arms.name(name, "share of weights at the bound")
         held = f", {verdicts.percent(summary[key])} of the weights at the bound" if key in summary else ""
-        said.append(f"{name}: log10 of the slope at the data {slope}{held}")
+        said.append(f"{name}: log10 of the slope at the data {slope}, of which training added {moved}{held}")
     return ";\n  ".join(said) + "."
 
 
@@ -239,6 +260,7 @@ def verdict_deep(summary):
 
 SIZES = (200, 1000)
 LEAKY = functools.partial(nn.LeakyReLU, 0.2)  # with ReLU a critic can die: flat everywhere, and no gradient leads back
+LEAD_CHANGE = "lead at the end minus after three quarters"
 LINES = drawing.looks({"training": "pictures trained on", "held out": "pictures held out"})
 
 
@@ -252,22 +274,22 @@ class Memory:
     critic_steps: int = 2
     penalty_weight: float = 1.0
     batch: int = 64
-    steps: int = 1200
+    steps: int = 2400
     learning_rate: float = 2e-4
     betas: tuple = (0.0, 0.9)
     moments: int = 20
 
 
-def digit_rows():
-    """All digits as rows in [-1, 1], (1797, 64), in a random order that never changes: the last 797 are held out."""
+def digit_rows(seed):
+    """All digits as rows in [-1, 1], (1797, 64), in a random order for each seed: the last 797 are held out."""
     images = torch.cat([labeled("digits", split)[0] for split in ("train", "test")])
-    order = torch.randperm(len(images), generator=generator(0, "order of digits"))
+    order = torch.randperm(len(images), generator=generator(seed, "order of digits"))
     return images[order].flatten(1).float() / 127.5 - 1
 
 
 def run_memory(config, seed, device):
     """The critic's gain over training, on the pictures that it is trained on and on others, for each size."""
-    numbers, arrays, rows = {}, {}, digit_rows()
+    numbers, arrays, rows = {}, {}, digit_rows(seed)
     held_out = rows[1000:].to(device)
     for size in config.sizes:
         start = {name: generator(seed, name) for name in ("generator", "critic")}
@@ -300,37 +322,40 @@ def run_memory(config, seed, device):
             numbers[f"{size} pictures", f"gain, {name}"] = curve[-1]
         lead = arrays[f"{size}, training"] - arrays[f"{size}, held out"]
         numbers[f"{size} pictures", "lead of training"] = lead[-1]
-        numbers[f"{size} pictures", "lead at the end minus after three quarters"] = (
-            lead[-1] - lead[parts(len(lead), 4)[2]]
-        )
+        numbers[f"{size} pictures", LEAD_CHANGE] = lead[-1] - lead[parts(len(lead), 4)[2]]
+        arrays[f"{size}, samples"] = nets["generator"](z[:30]).detach()  # (30, 64)
     return {"numbers": arms.named(numbers), "arrays": arrays}
 
 
 def draw_memory(results, config):
-    """The gains (moments,) of every seed over training, a panel per size."""
-    fig, axes = drawing.panels(1, len(config.sizes), (8.4, 3.2), sharey=True)
-    for ax, size in zip(axes, config.sizes, strict=True):
+    """The gains (moments,) of every seed over training, a panel per size; samples (30, 64) of the last size, first seed."""
+    fig, axes = drawing.panels(1, len(config.sizes) + 1, (8.4, 3.3))
+    for ax, size in zip(axes, config.sizes, strict=False):
         for name, look in LINES.items():
             drawing.seed_curves(
                 ax, results[0]["arrays"]["step"], [r["arrays"][f"{size}, {name}"] for r in results], look
             )
         ax.set(title=f"{size:,} pictures to train on", xlabel="step of the generator")
+        ax.sharey(axes[0])
         drawing.level(ax, 0)
     axes[0].set_ylabel("gain of the critic")
     axes[0].legend(loc="best")
+    images = (results[0]["arrays"][f"{size}, samples"].reshape(-1, 1, 8, 8) + 1) / 2
+    drawing.sheet(axes[-1], images.clamp(0, 1), title=f"samples, {size:,} pictures", columns=5, most=1)
     return fig
 
 
 def verdict_memory(summary):
-    """By how much the critic's gain is larger on the pictures that it was trained on, for each size."""
+    """By how much the critic's gain is larger on the pictures that it was trained on, and whether that has settled."""
     said = []
     for size in SIZES:
-        lead = summary[arms.name(f"{size} pictures", "lead of training")]
-        change = summary[arms.name(f"{size} pictures", "lead at the end minus after three quarters")]
-        always = "in every seed" if verdicts.always_above(lead, 0) else "not in every seed"
-        moving = {1: "still growing", 0: "without a clear trend", -1: "shrinking"}[verdicts.sign(change)]
+        lead, change = (summary[arms.name(f"{size} pictures", what)] for what in ("lead of training", LEAD_CHANGE))
+        where = "not of one sign"
+        if verdicts.always_above(lead, 0) or verdicts.always_below(lead, 0):
+            where = f"{'larger' if lead['min'] > 0 else 'smaller'} in every seed"
         said.append(
-            f"{size} pictures: the gain is larger on pictures trained on {always}, by {verdicts.span(lead, '.2f')}, {moving}"
+            f"{size} pictures: gain on pictures trained on, minus gain on others, {verdicts.span(lead, '.2f')}: {where}, "
+            f"{verdicts.settling(lead, change)} over the last quarter"
         )
     return ";\n  ".join(said) + "."
 
@@ -338,29 +363,30 @@ def verdict_memory(summary):
 RECIPES = {
     "12.3": Recipe(
         title="Surfaces of critics",
-        caption="Level lines of critics that are trained between data (dots) and the data with noise of standard deviation 1 added. "
-        "Yellow is high. Above with weights clipped to 0.1, below with a gradient penalty of weight 10 and of weight 0.1.",
+        caption="Level lines of critics that are trained between data (dots) and the data with noise of standard deviation 1 added, "
+        "first seed. Yellow is high. Above with weights clipped to 0.1, below with a gradient penalty of weight 10 and of weight 0.1.",
         alt="Nine panels of level lines. Above, with clipping, polygons around the middle. In the second row, with weight 10, evenly "
         "spaced rounded lines; below, with weight 0.1, lines that follow the single groups of points.",
-        run=run_surfaces, draw=draw_surfaces, verdict=verdict_surfaces, record="cpu",
+        run=run_surfaces, draw=draw_surfaces, verdict=verdict_surfaces, seeds=(0, 1, 2), record="cpu",
         quick=Surfaces(width=32, steps=60, points=5000, cells=30), cpu=Surfaces(),
         full=Surfaces(width=512, steps=20_000, learning_rate=1e-4, betas=(0.5, 0.9)),
     ),
     "12.4": Recipe(
         title="Slopes and weights of deep critics",
         caption="Critics with twelve layers of weights on the swiss roll. Left, mean norm of the score's slope in the input of each "
-        "layer, a line per seed; below 1e-32 it is drawn at 1e-32. Right, all weights of two of the critics, first seed.",
-        alt="Left, on a logarithmic axis, the slopes of clipped critics change by orders of magnitude from layer to layer; those of "
-        "the penalized critic stay level. Right, a histogram with two spikes at -0.1 and 0.1, and one like a bell.",
+        "layer, a line per seed; circles, the same before the first step, with the weights clipped, first seed. Right, all weights "
+        "of two of the critics at the end, first seed.",
+        alt="Left, on a logarithmic axis, the slopes of clipped critics change by orders of magnitude from layer to layer, for "
+        "the two smaller bounds just as before training; those of the penalized critic stay level. Right, a histogram with two spikes at -0.1 and 0.1, and one like a bell.",
         run=run_deep, draw=draw_deep, verdict=verdict_deep, seeds=(0, 1, 2), record="cpu",
         quick=Deep(width=16, steps=40, points=5000, batch=64), cpu=Deep(), full=Deep(width=512, steps=20_000),
     ),
     "12.5": Recipe(
         title="What a critic remembers",
         caption="The critic's gain, which is minus its loss, while a whole WGAN-GP trains on 200 and on 1,000 digits of 8 x 8 pixels: "
-        "on those digits, and on 797 others. The critic has LeakyReLU and the penalty weight 1. A line per seed.",
+        "on those digits, and on 797 others, drawn anew for each seed. A line per seed. Right, samples of the first seed.",
         alt="Two panels of curves that rise and fall. With 200 pictures the gain on those trained on ends above that on others; with "
-        "1,000 the two run together.",
+        "1,000 the two lie closer. Right, six rows of five blurred digits.",
         run=run_memory, draw=draw_memory, verdict=verdict_memory, seeds=(0, 1, 2), record="cpu",
         quick=Memory(width=32, steps=60, moments=4), cpu=Memory(), full=Memory(width=512, steps=20_000, critic_steps=5),
     ),

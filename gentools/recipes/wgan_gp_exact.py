@@ -148,7 +148,8 @@ def draw_dirac(results, config):
     axes["e"].set(title="θ in the plane,\ntwo-sided, weight 2", xlim=(-4.6, 4.6), ylim=(-4.6, 4.6), aspect="equal")
     colors = [play.color for play in PLAYS.values()] + ["purple"]
     for name, color, ls in zip((*PLAYS, PLANE), colors, LINES, strict=False):
-        axes["f"].plot(a[f"{name}, distance"], color=COLORS[color], ls=ls, lw=1.2)
+        axes["f"].plot(a[f"{name}, distance"], color=COLORS[color], ls=ls, lw=1.2, label=name)
+    axes["f"].legend(loc="center right", bbox_to_anchor=(1, 0.55), fontsize=8)
     axes["f"].set(title="distance |θ| from the data", xlabel="step", ylim=(0, 5))
     return fig
 

@@ -11,7 +11,9 @@ YES_OR_NO = "yes or no"  # 1 where something happened, 0 where it did not
 SHARE, POSITIVE, ANY = (0.0, 1.0), (0.0, math.inf), (-math.inf, math.inf)
 
 POSSIBLE = {
-    **dict.fromkeys(("collapsed", "the two components separated", "codes have left the prior"), YES_OR_NO),
+    **dict.fromkeys(
+        ("collapsed", "the two components separated", "codes have left the prior", "gain below 0"), YES_OR_NO
+    ),
     **dict.fromkeys(("high-quality share", "high-quality share halfway", "overlap", "overlap, equal seconds"), SHARE),
     **dict.fromkeys(("asked class", "asked class comes out", "the same, worst class", "the same, best class"), SHARE),
     **dict.fromkeys(("seen, both right", "unseen, both right", "unseen, style right", "sure"), SHARE),
