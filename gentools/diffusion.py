@@ -292,6 +292,61 @@ class LabeledDenoiser(nn.Module):
         return self.leave(h)
 
 
+class Unit(nn.Module):
+    """Two 3x3 convolutions on maps (n, a, h, w) -> (n, b, h, w) with what is told of time and label added between them."""
+
+    def __init__(self, a, b, told):
+        super().__init__()
+        self.enter = nn.Sequential(nn.GroupNorm(min(8, a), a), nn.SiLU(), nn.Conv2d(a, b, 3, padding=1))
+        self.told = nn.Linear(told, b)
+        self.leave = nn.Sequential(nn.GroupNorm(min(8, b), b), nn.SiLU(), nn.Conv2d(b, b, 3, padding=1))
+        self.around = nn.Conv2d(a, b, 1) if a != b else nn.Identity()
+
+    def forward(self, h, told):
+        """h (n, a, h, w), told (n, told) -> (n, b, h, w)."""
+        inner = self.enter(h) + self.told(told)[:, :, None, None]
+        return self.around(h) + self.leave(inner)
+
+
+class UNet(nn.Module):
+    """A small U-Net for pictures as rows: (n, channels side^2), times (n,), labels (n,) as in `LabeledDenoiser` -> the same.
+
+    Side is a multiple of 4. On the way down maps of side, side/2 and side/4, with `width` times 1, 2 and 4 channels; on
+    the way up each meets those of its size again (Ronneberger et al. 2015, Ho et al. 2020; without attention).
+    """
+
+    def __init__(self, seed, side, channels, classes, width=32):
+        super().__init__()
+        if side % 4 or side < 4 or width % 8:
+            raise ValueError(f"side is a multiple of 4 and width of 8, not side = {side}, width = {width}")
+        self.shape, self.classes, told = (channels, side, side), classes, 4 * width
+        a, b, c = width, 2 * width, 4 * width
+        self.time, self.label = nn.Linear(16, told), nn.Linear(classes + 1, told)
+        self.mix = nn.Sequential(nn.SiLU(), nn.Linear(told, told), nn.SiLU())
+        self.first, self.last = nn.Conv2d(channels, a, 3, padding=1), nn.Conv2d(a, channels, 3, padding=1)
+        self.down = nn.ModuleList([Unit(a, a, told), Unit(a, b, told), Unit(b, c, told)])
+        self.middle = Unit(c, c, told)
+        self.up = nn.ModuleList([Unit(2 * c, b, told), Unit(2 * b, a, told), Unit(2 * a, a, told)])
+        rng = randomness.generator(seed, "unet")
+        for layer in self.modules():
+            if isinstance(layer, (nn.Linear, nn.Conv2d)):
+                fan_in(layer, rng)
+
+    def forward(self, x, t, y):
+        """x (n, channels side^2), t (n,), y (n,) -> (n, channels side^2)."""
+        labels_within(y, self.classes + 1, rows=len(x))
+        told = self.mix(self.time(waves(t)) + self.label(nn.functional.one_hot(y, self.classes + 1).to(x.dtype)))
+        h, kept = self.first(x.unflatten(1, self.shape)), []
+        for i, unit in enumerate(self.down):
+            h = unit(nn.functional.avg_pool2d(h, 2) if i else h, told)
+            kept.append(h)
+        h = self.middle(h, told)
+        for i, unit in enumerate(self.up):
+            h = nn.functional.interpolate(h, scale_factor=2.0) if i else h
+            h = unit(torch.cat([h, kept.pop()], 1), told)
+        return self.last(h).flatten(1)
+
+
 def times(x):
     """A time in [0, 1) for each row of x, one in each n-th of the interval (Kingma et al. 2021); (n,)."""
     n = len(x)

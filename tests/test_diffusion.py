@@ -17,6 +17,7 @@ from gentools.lab.optim import adam
 from gentools.lab.randomness import generator
 from gentools.lab.stream import Stream
 from gentools.lab.training import train
+from gentools.recipes import diffusion_digits as digits
 
 seeds = st.integers(0, 10**6)
 PATHS = (diffusion.straight, diffusion.cosine, diffusion.linear, diffusion.even)
@@ -437,3 +438,87 @@ def test_training_repeats_bit_for_bit_and_learns_two_points():
     drawn = diffusion.heun(estimate, normal(200, 2).float(), diffusion.down(20), diffusion.straight)
     distance = torch.cdist(drawn, rows[:2]).min(1)
     assert distance.values.median() < 0.3 and 50 < int(distance.indices.sum()) < 150
+
+
+# Steps of the sampler, guidance on digits, the U-Net
+
+
+def test_guidance_weights_0_and_1_are_the_two_models():
+    """By the network called directly: with the label hidden nothing depends on the label, at weight 1 all is the told one."""
+    net = diffusion.LabeledDenoiser(0, 64, 10, 16, 1)
+    z, y = normal(6, 64).float(), torch.tensor([0, 1, 2, 3, 4, 5])
+    hidden, other = (digits.draw_guided(net, labels, z, 0.0, 4) for labels in (y, y.flip(0)))
+    assert torch.equal(hidden, other)
+    told = diffusion.ddim(
+        lambda x, t: diffusion.parts(net(x, t.expand(6).float(), y), x, diffusion.cosine(t), diffusion.velocity_target),
+        z, diffusion.down(4), diffusion.cosine)  # fmt: skip
+    assert torch.allclose(digits.draw_guided(net, y, z, 1.0, 4), told, atol=1e-4)
+    three = digits.draw_guided(net, y, z, 2.0, 1)  # one step down: linear in the weight
+    low, high = (digits.draw_guided(net, y, z, w, 1) for w in (0.0, 1.0))
+    assert torch.allclose(three, 2 * high - low, atol=1e-4)
+
+
+def test_spread_within_classes_by_loops():
+    rows, y = normal(40, 3), torch.arange(40) % 10
+    found = [np.mean([np.linalg.norm(a - b) for i, a in enumerate(rows[y == c].numpy())
+                      for j, b in enumerate(rows[y == c].numpy()) if i != j]) for c in range(10)]  # fmt: skip
+    assert float(digits.within_class(rows, y)) == pytest.approx(float(np.mean(found)), rel=1e-9)
+
+
+def test_held_out_digits_score_as_themselves():
+    x, y = digits.rows_of("digits", "test")
+    found = digits.score(x, y, digits.QUICK)
+    assert found["spread"] == pytest.approx(1, abs=1e-5) and found["coverage"] == 1
+    one = x[y == 3][:1].expand(len(y), -1)  # a single picture, whatever is asked
+    narrow = digits.score(one, y, digits.QUICK)
+    assert narrow["spread"] == pytest.approx(0, abs=1e-3) and narrow["coverage"] < 0.1
+    assert narrow["asked class"] < 0.2
+
+
+def test_nats_of_independent_pixels_by_counting():
+    train_rows, rows = (torch.randint(0, 17, (n, 4), generator=generator(n, "levels")) / 8 - 1 for n in (30, 5))
+    found = digits.independent_nats(train_rows, rows)
+    for row, nats in zip(rows, found, strict=True):
+        wanted = sum(-math.log((int((train_rows[:, j] == row[j]).sum()) + 1) / (30 + 17)) for j in range(4))
+        assert float(nats) == pytest.approx(wanted, rel=1e-6)
+
+
+@pytest.mark.parametrize("side, channels", [(8, 1), (28, 1), (16, 3)])
+def test_the_unet_keeps_the_shape_and_hears_time_and_label(side, channels):
+    net = diffusion.UNet(0, side, channels, 10, width=8)
+    x, t, y = normal(2, channels * side**2).float(), torch.tensor([0.2, 0.7]), torch.tensor([3, 10])
+    out = net(x, t, y)
+    assert out.shape == x.shape
+    assert not torch.allclose(out, net(x, t.flip(0), y)) and not torch.allclose(out, net(x, t, y.flip(0)))
+    assert torch.allclose(out[1:], net(x[1:], t[1:], y[1:]), atol=1e-5), "no row depends on another"
+    again = diffusion.UNet(0, side, channels, 10, width=8)
+    assert all(torch.equal(a, b) for a, b in zip(net.parameters(), again.parameters(), strict=True))
+
+
+def test_the_unet_sees_beyond_a_convolution():
+    """The middle of the output depends on pixels eight away: by way of the small maps."""
+    net, x = diffusion.UNet(0, 16, 1, 2, width=8), normal(1, 256).float().requires_grad_()
+    net(x, torch.tensor([0.5]), torch.tensor([0])).view(16, 16)[8, 8].backward()
+    assert (x.grad.view(16, 16)[8, [0, 15]] != 0).all()
+
+
+@pytest.mark.parametrize("side, width", [(30, 32), (0, 32), (28, 12)])
+def test_the_unet_refuses_sides_that_it_cannot_halve_twice(side, width):
+    with pytest.raises(ValueError, match="multiple of 4"):
+        diffusion.UNet(0, side, 1, 10, width)
+
+
+def test_the_unet_learns():
+    rows = torch.stack([torch.ones(64), -torch.ones(64)]).repeat(8, 1)
+    net, labels = diffusion.UNet(0, 8, 1, 2, width=8), torch.tensor([0, 1]).repeat(8)
+    told = {"path": diffusion.cosine, "target": diffusion.velocity_target, "dropped": 0.1}
+    stream, nets = Stream((rows, labels), 16, 64), torch.nn.ModuleDict({"denoiser": net})
+    history = train(
+        functools.partial(diffusion.labeled_step, **told),
+        nets,
+        {"denoiser": adam(net.parameters(), 5e-3)},
+        stream,
+        40,
+        0,
+    )
+    assert history["loss"][-10:].mean() < history["loss"][:3].mean() / 2

@@ -236,7 +236,6 @@ def draw_linear(results, config):
 def verdict_linear(summary):
     """Does the trained chain land on the exact one, and do learned variances close the gap?"""
     learned, change = summary["nats above L_T, learned variances"], summary["change of them over the last quarter"]
-    falling = change["mean"] is not None and verdicts.always_below(change, 0)
     words = []
     for name in FIXED:
         fixed = summary[f"nats above L_T, {name}"]
@@ -244,8 +243,8 @@ def verdict_linear(summary):
         closed = low is not None and verdicts.always_below(learned, low / 20)
         words.append(f"{'less' if closed else 'not less'} than a twentieth of what {name} leaves")
     return (
-        f"With learned variances every seed leaves {words[0]}, and {words[1]}. What is left "
-        f"{'was still falling, with the learning rate,' if falling else 'did not fall in every seed'} over the last quarter."
+        f"With learned variances every seed leaves {words[0]}, and {words[1]}. Over the last quarter what is left: "
+        f"{verdicts.settling(learned, change)}."
     )
 
 
@@ -494,16 +493,19 @@ RECIPES = {
     ),
     "16.4": Recipe(
         title="Which weighting the losses are",
-        caption="Left: the weight of the bound on a squared error of the noise at each of 1,000 steps, and the constant weight of "
-        "the simple loss. Right: the weight per unit of log-SNR of four objectives with uniform t, each scaled to 1 at 0.",
-        alt="Left, a falling and then slightly rising curve against a constant. Right, a constant, a hump, and two curves that are "
-        "large on the noisy side and small where little noise is left.",
+        caption="How much a squared error of the noise counts in each loss. Left: at each of the 1,000 steps of Ho and others, in the "
+        "bound (black) and in the simple loss (orange), which counts all steps alike; only the shape matters, so the orange line is drawn "
+        "at the mean of the black one. Right: the weight w of (16.12) per unit of log-SNR, for the bound and for three losses that "
+        "draw t uniformly, each divided by its value at log-SNR 0. The dash-dotted and the dotted line lie on each other.",
+        alt="Left, a falling and then slightly rising curve against a constant. Right, a constant, a hump, and two curves on each other "
+        "that are large on the noisy side and small where little noise is left.",
         run=run_weights, draw=draw_weights, full=Weights(),
     ),
     "16.5": Recipe(
         title="Steps against error, exactly",
-        caption="Data N(0, 4), exact denoiser, equal steps in log-SNR: by how much the logarithm of the standard deviation of the "
-        "samples is off.",
+        caption="Samples for data N(0, 4) by the exact denoiser: a network without error, so all error is the sampler's. Vertical: the "
+        "distance between the logarithms of the samples' and of the data's standard deviation (0.1 is about ten percent). "
+        "Horizontal: steps, equal in log-SNR; Heun asks the denoiser twice in each, the others once.",
         alt="Three falling lines on logarithmic axes: ancestral and DDIM fall like 1/steps, Heun faster.",
         run=run_samplers, draw=draw_samplers, full=Samplers(),
     ),
