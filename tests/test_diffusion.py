@@ -17,7 +17,9 @@ from gentools.lab.optim import adam
 from gentools.lab.randomness import generator
 from gentools.lab.stream import Stream
 from gentools.lab.training import train
+from gentools.recipes import diffusion as recipe
 from gentools.recipes import diffusion_digits as digits
+from gentools.recipes.shared import points
 
 seeds = st.integers(0, 10**6)
 PATHS = (diffusion.straight, diffusion.cosine, diffusion.linear, diffusion.even)
@@ -443,6 +445,16 @@ def test_training_repeats_bit_for_bit_and_learns_two_points():
 # Steps of the sampler, guidance on digits, the U-Net
 
 
+def test_figure_16_6_samples_with_enough_steps():
+    """By the exact denoiser, which makes no error: forty steps on the linear path lose overlap, those of the figure none."""
+    z, config = recipe.noise_of(0, 2500, 2), recipe.Grid()
+    own = points.score(points.GRID.draw(2500, 1000)[0], points.GRID).overlap
+    for path, _, _ in recipe.OBJECTIVES.values():
+        assert recipe.exact_overlap(points.GRID, path, z, config.sampling_steps) == pytest.approx(own, abs=0.02)
+    assert recipe.exact_overlap(points.GRID, diffusion.linear, z, 20) < own - 0.2
+    assert recipe.exact_overlap(points.GRID, diffusion.straight, z, 20) > own - 0.05
+
+
 def test_guidance_weights_0_and_1_are_the_two_models():
     """By the network called directly: with the label hidden nothing depends on the label, at weight 1 all is the told one."""
     net = diffusion.LabeledDenoiser(0, 64, 10, 16, 1)
@@ -467,10 +479,10 @@ def test_spread_within_classes_by_loops():
 
 def test_held_out_digits_score_as_themselves():
     x, y = digits.rows_of("digits", "test")
-    found = digits.score(x, y, digits.QUICK)
+    found = digits.score(x, y, digits.QUICK, "cpu")
     assert found["spread"] == pytest.approx(1, abs=1e-5) and found["coverage"] == 1
     one = x[y == 3][:1].expand(len(y), -1)  # a single picture, whatever is asked
-    narrow = digits.score(one, y, digits.QUICK)
+    narrow = digits.score(one, y, digits.QUICK, "cpu")
     assert narrow["spread"] == pytest.approx(0, abs=1e-3) and narrow["coverage"] < 0.1
     assert narrow["asked class"] < 0.2
 
@@ -522,3 +534,19 @@ def test_the_unet_learns():
         0,
     )
     assert history["loss"][-10:].mean() < history["loss"][:3].mean() / 2
+
+
+def test_verdicts_call_settled_only_what_has_settled():
+    """By hand: a change of .01 beside an interval of +-.004 is no rest; one of .001 of unresolved sign is."""
+
+    def summary(mean, half):
+        return {"n": 5, "failed": 0, "mean": mean, "min": mean, "max": mean, "low": mean - half, "high": mean + half}
+
+    numbers = {"overlap: flow minus noise": summary(0.03, 0.01), "the data: overlap": summary(0.957, 0.003)}
+    for arm, change in (("flow", summary(0.01, 0.004)), ("noise", summary(0.001, 0.002))):
+        numbers |= {f"{arm}: modes": summary(25, 0), f"{arm}: overlap": summary(0.93, 0.004)}
+        numbers[f"{arm}: overlap, change over the last quarter"] = change
+    said = recipe.verdict_grid(numbers)
+    assert "flow: 25 of 25 modes, overlap below that of the data, over the last quarter still rising" in said
+    assert "noise: 25 of 25 modes, overlap below that of the data, over the last quarter settled" in said
+    assert "flow has the larger overlap" in said

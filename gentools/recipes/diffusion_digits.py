@@ -36,11 +36,11 @@ def as_images(rows):
 
 
 @functools.cache
-def judge(data, steps):
+def judge(data, steps, device):
     """A classifier of gray digits that saw the training pictures alone; and its accuracy on the held-out ones."""
     images, labels = labeled(data, "train")
     net = classifier(images.shape[-1], generator=generator(0, "judge"))
-    judging.train_judge(net, images, labels, steps=steps, seed=0, schedule=cosine(steps))
+    judging.train_judge(net, images, labels, steps=steps, seed=0, schedule=cosine(steps), device=device)
     test, y = labeled(data, "test")
     return net, judging.accuracy(net, unit(test), y)
 
@@ -98,7 +98,7 @@ def train_digits(config, seed, device):
 
     def watch(done):
         drawn = draw_guided(nets["denoiser"], asked, z, 1.0, config.sampling_steps)
-        return score(drawn, asked.cpu(), config)
+        return score(drawn, asked.cpu(), config, device)
 
     step = functools.partial(diffusion.labeled_step, dropped=config.dropped, **VELOCITY)
     history = fit_kept(
@@ -117,14 +117,14 @@ def within_class(rows, y):
     return torch.stack(found).mean()
 
 
-def score(drawn, asked, config):
+def score(drawn, asked, config, device):
     """What the judge says of samples (k n, d), whose labels (k n,) are those of the n held-out digits k times.
 
     Asked class: the share that it takes for what was asked. Coverage: of the held-out digits by n samples, in its features
     (Naeem et al. 2020), mean of the k rounds. Spread: mean distance of two samples of a class over that of two held-out
     digits of it, in pixels.
     """
-    net, _ = judge(config.data, config.judge_steps)
+    net, _ = judge(config.data, config.judge_steps, device)
     test, y = labeled(config.data, "test")
     real, images = judging.judged(net, unit(test))[0], as_images(drawn)
     features, shares = judging.judged(net, images)
@@ -137,12 +137,12 @@ def score(drawn, asked, config):
     }
 
 
-def real_scores(config, seed):
+def real_scores(config, seed, device):
     """The same scores of training digits, as many as are held out: what samples of the data would score."""
     x, y = rows_of(config.data, "train")
     n = len(labeled(config.data, "test")[1])
     chosen = torch.randperm(len(x), generator=generator(seed, "real"))[:n]
-    return score(x[chosen], y[chosen], config)
+    return score(x[chosen], y[chosen], config, device)
 
 
 def run_guidance(config, seed, device):
@@ -157,7 +157,7 @@ def run_guidance(config, seed, device):
     train_rows = rows_of(config.data, "train")[0]
     for weight in config.weights:
         drawn = draw_guided(net, asked.to(device), z, weight, config.sampling_steps)
-        numbers |= {(f"w = {weight:g}", what): value for what, value in score(drawn, asked, config).items()}
+        numbers |= {(f"w = {weight:g}", what): value for what, value in score(drawn, asked, config, device).items()}
         distance = nearest(drawn.cpu().clamp(-1, 1), train_rows).distance
         numbers[f"w = {weight:g}", "distance to training digits"] = distance.mean()
         sheet = draw_guided(net, few.to(device), start, weight, config.sampling_steps)
@@ -167,9 +167,9 @@ def run_guidance(config, seed, device):
         numbers["w = 1", f"{what}, change over the last quarter"] = (
             arrays[what][-1] - arrays[what][3 * len(arrays[what]) // 4 - 1]
         )
-    numbers |= {("training digits", what): value for what, value in real_scores(config, seed).items()}
+    numbers |= {("training digits", what): value for what, value in real_scores(config, seed, device).items()}
     numbers["held-out digits", "distance to training digits"] = nearest(test, train_rows).distance.mean()
-    numbers["judge", "accuracy on held-out images"] = judge(config.data, config.judge_steps)[1]
+    numbers["judge", "accuracy on held-out images"] = judge(config.data, config.judge_steps, device)[1]
     return {"numbers": arms.named(numbers), "arrays": arrays, "nets": nets}
 
 
@@ -241,7 +241,7 @@ def run_steps(config, seed, device):
                 x = diffusion.ancestral(told, z, at, diffusion.cosine, generator(seed, "ancestral", n, device=device))
             else:
                 x = (diffusion.ddim if name == "DDIM" else diffusion.heun)(told, z, at, diffusion.cosine)
-            found = score(x, y, config)
+            found = score(x, y, config, device)
             rows.append([found["asked class"], found["coverage"], found["spread"]])
             if n in (config.counts[0], 20, config.counts[-1]):
                 numbers |= {(f"{name}, {n} calls", what): found[what] for what in ("coverage", "spread")}
@@ -260,7 +260,7 @@ def run_steps(config, seed, device):
     numbers["held-out digits", "independent pixels, nats"] = independent_nats(
         rows_of(config.data, "train")[0], test
     ).mean()
-    numbers |= {("training digits", what): value for what, value in real_scores(config, seed).items()}
+    numbers |= {("training digits", what): value for what, value in real_scores(config, seed, device).items()}
     return {"numbers": arms.named(numbers), "arrays": arrays}
 
 
