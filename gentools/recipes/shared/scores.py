@@ -23,7 +23,7 @@ POSSIBLE = {
     **dict.fromkeys(("codes in the part of their class", "share of restarts that collapse without a floor"), SHARE),
     **dict.fromkeys(("coverage", "share of white pixels", "share of white pixels in samples"), SHARE),
     **dict.fromkeys(("share of pictures that are the same",), SHARE),
-    **dict.fromkeys(("ms per picture", "times slower without the cache"), POSITIVE),
+    **dict.fromkeys(("ms per picture", "times slower without the cache", "slope on logarithmic axes"), POSITIVE),
     **dict.fromkeys(("modes", "modes, any sample", "modes, good samples", "classes", "seconds"), POSITIVE),
     **dict.fromkeys(("codes to prior", "marginal KL", "KL(p(z)||q(z))", "I(x;z)"), POSITIVE),
     **dict.fromkeys(("spread", "spread, first moment", "loss of the discriminator", "discriminator loss"), POSITIVE),
