@@ -64,9 +64,9 @@ QUESTIONS = {
     "12.Q7": Question(
         "a",
         {
-            "a": "Its generator is pulled towards modes that it lacks, also where the discriminator would be sure and flat.",
-            "b": "The two were tuned alike, and the gap has one sign by its interval.",
-            "c": "On more steps of the critic and a penalty it spends more, and here it gets more.",
+            "a": "At the end it is, by the interval of the gap over the seeds. For most of training it was behind: see the curves.",
+            "b": "The gap at the end is above 0 by its interval, though in single seeds it is small.",
+            "c": "So it is for most of training. It passes the other in the last quarter, as the learning rate falls.",
         },
     ),
     "12.Q8": Question(
