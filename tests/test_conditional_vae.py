@@ -22,6 +22,8 @@ from gentools.lab.stream import Stream
 from gentools.lab.training import train
 from gentools.recipes import conditional_vae as recipe_module
 from gentools.recipes import conditional_vae_exact
+from gentools.recipes import conditional_vae_few as few_module
+from gentools.recipes.conditional_vae import LOOKS
 from gentools.recipes.shared import arms
 
 ALL = pytest.mark.parametrize("name", cvae.NETWORKS)
@@ -238,7 +240,7 @@ def test_correlation_is_numpys():
 
 # The recipes
 
-TINY = {"epochs": 1, "steps": 30, "judge_steps": 20, "reader_steps": 20, "batch": 300, "side": 3, "rows": 2}
+TINY = {"draws": 4, "epochs": 1, "steps": 30, "judge_steps": 20, "reader_steps": 20, "batch": 300, "side": 3, "rows": 2}
 
 
 @pytest.mark.parametrize("id", recipes.recipes("conditional_vae"))
@@ -278,13 +280,24 @@ def test_nats_are_those_of_log_loss():
 
 
 def test_verdicts_can_say_either():
-    def bounds(*values):
+    def bounds(values, likelihoods):
         summary = {recipe_module.lead(name): records.summarize(values) for name in recipe_module.LABELED}
-        return recipe_module.verdict_bounds(summary)
+        summary |= {recipe_module.ahead(name): records.summarize(likelihoods) for name in recipe_module.LABELED}
+        summary |= {
+            arms.name(name, recipe_module.DOUBLING): records.summarize([0.1 + i, 0.2]) for i, name in enumerate(LOOKS)
+        }
+        return recipe_module.verdict_bounds(summary).split("Importance-sampled")
 
-    assert bounds(-1, 0, 1).count("not resolved (95 %") == 2 and bounds(1).count("not resolved (+1.00 nats)") == 2
-    assert bounds(0.9, 0.95, 1).count("higher (95 %") == 2 and bounds(-1, -0.95, -0.9).count("lower (95 %") == 2
-    assert not any(word in bounds(0.9, 0.95, 1) for word in ("better", "worse"))
+    for values, word in (
+        ([-1, 0, 1], "not resolved (95 %"),
+        ([1], "not resolved (+1.00 nats)"),
+        ([0.9, 0.95, 1], "higher (95 %"),
+        ([-1, -0.95, -0.9], "lower (95 %"),
+    ):
+        of_bound, of_likelihood = bounds(values, values)
+        assert of_bound.count(word) == of_likelihood.count(word) == 2
+    of_bound, of_likelihood = bounds([0.9, 0.95, 1], [-1, -0.95, -0.9])
+    assert "lower" not in of_bound and "higher" not in of_likelihood and "added at most 2.10 nats" in of_likelihood
 
     def read(value):
         names = [arms.name(arm, what) for arm in recipe_module.READ for what in recipe_module.READERS]
@@ -306,6 +319,60 @@ def test_verdicts_can_say_either():
     assert cheap(0.9, 0.5).count("tells more of the label, and the asked class is obeyed more, in every seed") == 2
     assert cheap(0.5, 0.9).count("tells less of the label, and the asked class is obeyed less, in every seed") == 2
     assert "in every seed" not in cheap(0.5, 0.5)
+
+
+def test_importance_weights_average_to_the_likelihood_of_a_linear_decoder():
+    """One axis, Gaussian decoder: with many draws from an encoder that is off, all models near the exact log q(x)."""
+
+    class Fixed(torch.nn.Module):
+        def forward(self, x, y):
+            return 0.3 * x, torch.full_like(x, -0.5)  # mean and log variance (n, 1)
+
+    class Line(torch.nn.Module):
+        def log_likelihood(self, x, z, y):
+            return D.Normal(z[:, 0], 1.0).log_prob(x[:, 0])
+
+    nets = torch.nn.ModuleDict({"prior": cvae.ClassMeans(10, 1), "encoder": Fixed(), "decoder": Line()})
+    torch.nn.init.normal_(nets["prior"].means, generator=generator(0, "means"))
+    x, shares = torch.linspace(-1, 1, 5)[:, None], torch.full((10,), 0.1)
+    config = recipe_module.Comparison(latent=1, draws=2000)
+    found = vae.importance_bound(recipe_module.weights_of(nets, x, shares, config, 0), 2000)
+    means = nets["prior"].means.detach()[:, 0]
+    exact = D.MixtureSameFamily(D.Categorical(shares), D.Normal(means, 2**0.5)).log_prob(x[:, 0])
+    assert torch.allclose(found, exact, atol=0.03)
+
+
+def test_few_labeled_images_are_of_every_class_and_depend_on_the_seed():
+    labels = torch.arange(400) % 10
+    images = torch.arange(400).to(torch.uint8).view(-1, 1, 1, 1).expand(-1, 1, 2, 2)
+    chosen, y = few_module.first(images, labels, 3, seed=0)
+    assert (y == torch.arange(10).repeat_interleave(3)).all() and len(chosen.unique()) > 20
+    assert not torch.equal(chosen, few_module.first(images, labels, 3, seed=1)[0])
+
+
+def test_shifted_copies_are_those_of_scipy_and_lose_what_leaves_the_picture():
+    from scipy.ndimage import shift
+
+    rows = torch.randint(256, (3, 1, 5, 5), generator=generator(0, "rows")).to(torch.uint8), torch.arange(3)
+    moved, y = few_module.shifted(rows, 40, 2, seed=0)
+    assert moved.shape == (120, 1, 5, 5) and (y == torch.arange(3).repeat(40)).all()
+    possible = {(a, b) for a in range(-2, 3) for b in range(-2, 3)}
+    seen = set()
+    for image, label in zip(moved[:, 0], y, strict=True):
+        original = rows[0][label, 0].numpy() / 255
+        found = [by for by in possible if np.allclose(shift(original, by, order=0), image, atol=1e-6)]
+        assert len(found) == 1
+        seen.add(found[0])
+    assert len(seen) > 20
+
+
+def test_the_verdict_on_few_labels_can_say_either():
+    def said(values):
+        found = {few_module.gain(what, n): records.summarize(values) for what in few_module.ADDED for n in (5, 20, 80)}
+        return few_module.verdict_few(found)
+
+    assert said([0.1, 0.11, 0.12]).count("better with") == 9 and said([-0.1, -0.11, -0.12]).count("worse with") == 9
+    assert said([-0.1, 0.0, 0.1]).count("not separated with") == 9
 
 
 def test_the_linear_verdict_names_whoever_is_off():
