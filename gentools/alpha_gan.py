@@ -86,7 +86,7 @@ def linear_objective(decoder, encoder, variance, noise_variance, on_samples=1.0,
     return likelihood + on_samples * bend(samples) + on_reconstructions * bend(rebuilt) + bend(code)
 
 
-# Networks and their step
+# Networks and their steps
 
 
 def networks(seed, pixels=2, hidden=(128, 128), latent=2):
@@ -101,28 +101,85 @@ def networks(seed, pixels=2, hidden=(128, 128), latent=2):
     return nn.ModuleDict({"encoder": vae.networks(seed, pixels, hidden, latent)["encoder"], **nets})
 
 
+def image_networks(seed, pixels=784, hidden=(256, 256), latent=32):
+    """`networks` whose generator ends in a sigmoid, for images as rows (n, pixels) with gray values in [0, 1]."""
+    nets = networks(seed, pixels, hidden, latent)
+    nets["generator"] = nn.Sequential(nets["generator"], nn.Sigmoid())
+    return nets
+
+
+def players(nets):
+    """What each optimizer moves, {name: module}: encoder and generator are one player, the "autoencoder"."""
+    judges = {name: net for name, net in nets.items() if "discriminator" in name}
+    return {"autoencoder": nn.ModuleList([nets["encoder"], nets["generator"]]), **judges}
+
+
+def attempt(nets, x, z):
+    """Codes of x (n, d), draws of the prior, each (n, k), and what the generator makes of both, (2n, d); z (n, 2, k)."""
+    noise, draw = z.unbind(1)  # (n, k) each
+    code = vae.sample(*nets["encoder"](x), noise)  # (n, k)
+    return code, draw, nets["generator"](torch.cat([code, draw]))  # reconstructions, then samples
+
+
+def autoencoder_step(nets, opts, x, code, fakes, reconstruction_weight):
+    """Encoder and generator on one loss: x (n, d), code (n, k), fakes (2n, d). Returns error and what is paid to D and C."""
+    with frozen(nets["discriminator"]), frozen(nets["code discriminator"]):
+        lost = (x - fakes[: len(x)]).abs().flatten(1).sum(1).mean()
+        passed = 2 * kl_loss(nets["discriminator"](fakes)) + kl_loss(nets["code discriminator"](code))
+        descend(opts["autoencoder"], reconstruction_weight * lost + passed)
+    return {"reconstruction": lost.detach(), "passed": passed.detach()}
+
+
 def step(nets, opts, x, z, reconstruction_weight=1.0):
     """Both discriminators, then encoder and generator together on one loss. (14.7)
 
-    x: data (n, d). z: noise (n, 2, k), for the codes and for draws of the prior. opts: "discriminator", "code
-    discriminator", and "autoencoder" for encoder and generator. The error is absolute, summed over d.
+    x: data (n, d). z: noise (n, 2, k), for the codes and for draws of the prior. opts: one for each of `players`. The
+    error is absolute, summed over d.
     """
-    noise, draw = z.unbind(1)  # (n, k) each
     discriminator, code_discriminator = nets["discriminator"], nets["code discriminator"]
-    code = vae.sample(*nets["encoder"](x), noise)  # (n, k)
-    rebuilt, made = nets["generator"](torch.cat([code, draw])).chunk(2)  # (n, d) each
-    fakes = torch.cat([rebuilt, made])
+    code, draw, fakes = attempt(nets, x, z)
     d_loss = discriminator_loss(discriminator(x), discriminator(fakes.detach()))
     descend(opts["discriminator"], d_loss)
     c_loss = discriminator_loss(code_discriminator(draw), code_discriminator(code.detach()))
     descend(opts["code discriminator"], c_loss)
 
-    with frozen(discriminator), frozen(code_discriminator):
+    found = autoencoder_step(nets, opts, x, code, fakes, reconstruction_weight)
+    return {"discriminator": d_loss.detach(), "code discriminator": c_loss.detach(), **found}
+
+
+def repeated_step(nets, opts, x, z, reconstruction_weight=1.0):
+    """`step`, then one more step of encoder and generator for each further pair of draws: x (n, d), z (n, 2m, k)."""
+    first, *more = z.unflatten(1, (-1, 2)).unbind(1)  # (n, 2, k) each
+    found = step(nets, opts, x, first, reconstruction_weight)
+    for pair in more:
+        code, _, fakes = attempt(nets, x, pair)
+        found |= autoencoder_step(nets, opts, x, code, fakes, reconstruction_weight)
+    return found
+
+
+def separate_networks(seed, pixels=784, hidden=(256, 256), latent=32):
+    """`image_networks` and a "reconstruction discriminator", for `separate_step`."""
+    nets = image_networks(seed, pixels, hidden, latent)
+    nets["reconstruction discriminator"] = mlp([pixels, *hidden, 1], generator=generator(seed, "second discriminator"))
+    return nets
+
+
+def separate_step(nets, opts, x, z, reconstruction_weight=1.0):
+    """`step` with a discriminator for samples and another one for reconstructions; x (n, d), z (n, 2, k). (14.5)"""
+    code, draw, fakes = attempt(nets, x, z)
+    rebuilt, made = fakes.chunk(2)  # (n, d) each
+    tried = {"discriminator": (x, made), "reconstruction discriminator": (x, rebuilt), "code discriminator": (draw, code)}
+    found = {}
+    for name, (real, fake) in tried.items():
+        loss = discriminator_loss(nets[name](real), nets[name](fake.detach()))
+        descend(opts[name], loss)
+        found[name] = loss.detach()
+
+    with frozen(nn.ModuleList([nets[name] for name in tried])):
         lost = (x - rebuilt).abs().flatten(1).sum(1).mean()
-        passed = 2 * kl_loss(discriminator(fakes)) + kl_loss(code_discriminator(code))
+        passed = sum(kl_loss(nets[name](fake)) for name, (_, fake) in tried.items())
         descend(opts["autoencoder"], reconstruction_weight * lost + passed)
-    return {name: loss.detach() for name, loss in
-            {"discriminator": d_loss, "code discriminator": c_loss, "reconstruction": lost, "passed": passed}.items()}  # fmt: skip
+    return {**found, "reconstruction": lost.detach(), "passed": passed.detach()}
 
 
 @torch.no_grad()

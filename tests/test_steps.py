@@ -49,6 +49,7 @@ RATES = {
     "vae": 0.03,
     "discriminator": 0.07,
     "code discriminator": 0.17,
+    "reconstruction discriminator": 0.043,
     "generator": 0.11,
     "autoencoder": 0.05,
     "players": 0.13,
@@ -1081,40 +1082,75 @@ def test_independent_critic(weight):
 # Chapter 14
 
 
-def alpha_textbook(nets, x, z, weight):
-    def d(point):
-        return nets["discriminator"](point)[0]
+ALPHA_TURNS = ["discriminator", "code discriminator", "autoencoder"]
 
-    def c(code):
-        return nets["code discriminator"](code)[0]
 
-    codes, rebuilt, made = [], [], []
-    for row, (noise, draw) in zip(x, z, strict=True):
-        m, v = nets["encoder"].net(row).split(2)
-        codes.append(m + torch.sqrt(torch.exp(v)) * noise)
-        rebuilt.append(nets["generator"](codes[-1]))
-        made.append(nets["generator"](draw))
-    d_loss = discriminator_loss([d(row) for row in x], [d(point.detach()) for point in rebuilt + made])
-    c_loss = discriminator_loss([c(draw) for _, draw in z], [c(code.detach()) for code in codes])
-    move(d_loss, nets["discriminator"], "discriminator")
-    move(c_loss, nets["code discriminator"], "code discriminator")
+def alpha_textbook(nets, x, z, weight, judges=None):
+    """z: pairs of draws; the discriminators move on the first alone. judges: who judges samples, who reconstructions."""
 
-    lost = mean([abs(a - b) for row, point in zip(x, rebuilt, strict=True) for a, b in zip(row, point, strict=True)])
-    lost = lost * x.shape[1]
+    def made_of(noises, draws):
+        codes = []
+        for row, noise in zip(x, noises, strict=True):
+            m, v = nets["encoder"].net(row).split(2)
+            codes.append(m + torch.sqrt(torch.exp(v)) * noise)
+        return codes, [nets["generator"](code) for code in codes], [nets["generator"](draw) for draw in draws]
+
+    def scores(name, points):
+        return [nets[name](point)[0] for point in points]
+
+    pairs = [(z[:, i], z[:, i + 1]) for i in range(0, z.shape[1], 2)]
+    codes, back, made = made_of(*pairs[0])
+    of_samples, of_back = judges or ("discriminator", "discriminator")
+    if judges is None:
+        tried = {"discriminator": (x, back + made)}
+    else:
+        tried = {of_samples: (x, made), of_back: (x, back)}
+    tried["code discriminator"] = (pairs[0][1], codes)
+    found = {}
+    for name, (real, fake) in tried.items():
+        found[name] = discriminator_loss(scores(name, real), scores(name, [point.detach() for point in fake]))
+        move(found[name], nets[name], name)
+
     ratio = GENERATOR_LOSSES["KL"]
-    passed = ratio([d(point) for point in rebuilt]) + ratio([d(p) for p in made]) + ratio([c(code) for code in codes])
-    move(weight * lost + passed, nn.ModuleList([nets["encoder"], nets["generator"]]), "autoencoder")
-    return {"discriminator": d_loss, "code discriminator": c_loss, "reconstruction": lost, "passed": passed}
+    for pair in pairs:
+        codes, back, made = made_of(*pair)
+        lost = mean([abs(a - b) for row, point in zip(x, back, strict=True) for a, b in zip(row, point, strict=True)])
+        lost = lost * x.shape[1]
+        passed = ratio(scores(of_samples, made)) + ratio(scores(of_back, back))
+        passed = passed + ratio(scores("code discriminator", codes))
+        move(weight * lost + passed, nn.ModuleList([nets["encoder"], nets["generator"]]), "autoencoder")
+    return {**found, "reconstruction": lost, "passed": passed}
+
+
+def alpha_compared(step, nets, weight, pairs=1, turns=ALPHA_TURNS, **told):
+    step = functools.partial(step, **{} if weight is None else {"reconstruction_weight": weight})
+    batches = [(normals(s, N, 3), normals(s + 10, N, 2 * pairs, 2)) for s in (1, 2)]
+    textbook = functools.partial(alpha_textbook, weight=1.0 if weight is None else weight, **told)
+    compared(step, textbook, shaken(nets), batches, turns)
 
 
 @covers(alpha_gan.step)
+@covers(alpha_gan.autoencoder_step)
 @pytest.mark.parametrize("weight", [None, 2.5])
 def test_alpha_gan(weight):
-    nets = shaken(alpha_gan.networks(0, 3, (4,), 2))
-    step = functools.partial(alpha_gan.step, **{} if weight is None else {"reconstruction_weight": weight})
-    batches = [(normals(s, N, 3), normals(s + 10, N, 2, 2)) for s in (1, 2)]
-    textbook = functools.partial(alpha_textbook, weight=1.0 if weight is None else weight)
-    compared(step, textbook, nets, batches, ["discriminator", "code discriminator", "autoencoder"])
+    alpha_compared(alpha_gan.step, alpha_gan.networks(0, 3, (4,), 2), weight)
+
+
+@covers(alpha_gan.repeated_step)
+@pytest.mark.parametrize("weight", [None, 2.5])
+@pytest.mark.parametrize("pairs", [1, 3])
+def test_alpha_gan_with_more_steps_of_encoder_and_generator(pairs, weight):
+    turns = [*ALPHA_TURNS, *["autoencoder"] * (pairs - 1)]
+    alpha_compared(alpha_gan.repeated_step, alpha_gan.networks(0, 3, (4,), 2), weight, pairs, turns)
+
+
+@covers(alpha_gan.separate_step)
+@pytest.mark.parametrize("weight", [None, 2.5])
+def test_alpha_gan_with_two_discriminators(weight):
+    second = "reconstruction discriminator"
+    turns = ["discriminator", second, "code discriminator", "autoencoder"]
+    nets = alpha_gan.separate_networks(0, 3, (4,), 2)
+    alpha_compared(alpha_gan.separate_step, nets, weight, turns=turns, judges=("discriminator", second))
 
 
 def modules():
