@@ -22,7 +22,7 @@ from gentools.lab.shapes import same_shape
 
 
 def laws(p_joint, q_x_given_z, q_z):
-    """What the generator makes of the prior and of the codes of the data: q(x) and rho(x), each (n,). (14.1)"""
+    """What the generator makes of the prior and of the codes of the data: q(x) and rho(x), each (n,)."""
     same_shape(p_joint=p_joint, q_x_given_z=q_x_given_z)
     return q_x_given_z @ q_z, q_x_given_z @ p_joint.sum(0)
 
@@ -62,7 +62,7 @@ def blind(q_x, rho_x):
 
 
 def squared_error_scale(correlation, strength):
-    """std(q)/std(p) that squared error leaves beside ratio terms, for p(z) = q(z) and corr(x, z) = correlation. (14.8)
+    """std(q)/std(p) that squared error leaves beside ratio terms, for p(z) = q(z) and corr(x, z) = correlation. (14.9)
 
     strength: 2 * weight * variance of the data / number of ratio terms, >= 0. The positive root of
     g^2 (strength + 1) - strength * correlation * g - 1 = 0: 1 without reconstruction, the correlation with nothing else.
@@ -74,7 +74,7 @@ def squared_error_scale(correlation, strength):
 
 
 def linear_objective(decoder, encoder, variance, noise_variance, on_samples=1.0, on_reconstructions=1.0):
-    """`objective` on one axis: data N(0, variance), code encoder * x, and x = decoder * z + noise is what D sees. (14.9)
+    """`objective` on one axis: data N(0, variance), code encoder * x, and x = decoder * z + noise is what D sees. (14.10)
 
     All 0-d or broadcast together; the weights stand before KL(q || p) and KL(rho || p). Both 0: the adversarial
     autoencoder.
@@ -131,7 +131,7 @@ def autoencoder_step(nets, opts, x, code, fakes, reconstruction_weight):
 
 
 def step(nets, opts, x, z, reconstruction_weight=1.0):
-    """Both discriminators, then encoder and generator together on one loss. (14.7)
+    """Both discriminators, then encoder and generator together on one loss. (14.8)
 
     x: data (n, d). z: noise (n, 2, k), for the codes and for draws of the prior. opts: one for each of `players`. The
     error is absolute, summed over d.
