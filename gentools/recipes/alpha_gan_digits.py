@@ -36,7 +36,7 @@ class Training:
     penalty_weight: float = 10.0  # of WGAN-GP
     data_weight: float = 320.0  # of AGE's error of rebuilt data: the published 10, in chapter 13's units
     code_weight: float = 500.0  # of AGE's error of rebuilt codes: the published 1000, in those units
-    reconstruction_weight: float = 20 / 784  # of alpha-GAN's summed error: 20 on the mean over pixels
+    reconstruction_weight: float = 1.0  # of alpha-GAN's summed error: that of a Laplace density of scale 1
     validation: int = 5000  # training images that no generator sees
     judge_steps: int = 2500
     samples: int = 2000  # per score, and held-out images
@@ -44,7 +44,7 @@ class Training:
 
 
 QUICK = {"data": "digits", "size": 8, "hidden": (32,), "latent": 8, "steps": 40, "validation": 300, "judge_steps": 30,
-         "samples": 200, "moments": 4, "data_weight": 80.0, "reconstruction_weight": 20 / 64}  # fmt: skip
+         "samples": 200, "moments": 4, "data_weight": 80.0}  # fmt: skip
 
 
 class System(NamedTuple):
