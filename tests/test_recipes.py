@@ -208,7 +208,7 @@ def test_a_stored_seed_comes_back_and_a_damaged_or_foreign_one_is_named_and_refu
         (["1.99"], "there is no figure 1.99"),
         (["1.4", "--scale", "cpu"], "no scale 'cpu'"),
         (["99.1"], "chapter"),
-        (["14"], "has no figures yet"),
+        (["17"], "has no figures yet"),
         (["nonsense"], "belongs to no chapter"),
         (["1.4", "--device", "gpu"], "unknown or not available here; choose among cpu"),
         (["1.4", "--jobs", "0"], "at least 1"),

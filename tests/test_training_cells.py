@@ -26,6 +26,7 @@ CHAPTERS = (
     "11_evaluation",
     "12_wgan_gp",
     "13_age",
+    "14_alpha_gan",
     "15_autoregressive",
     "16_diffusion",
 )

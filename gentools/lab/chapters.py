@@ -36,7 +36,7 @@ CHAPTERS = (
     Chapter(11, "evaluation", "evaluation"),
     Chapter(12, "wgan_gp", "WGAN-GP"),
     Chapter(13, "age", "AGE"),
-    Chapter(14, "alpha_gan", "alpha-GAN", written=False),
+    Chapter(14, "alpha_gan", "alpha-GAN"),
     Chapter(15, "autoregressive", "autoregressive"),
     Chapter(16, "diffusion", "diffusion"),
     Chapter(17, "one_map", "one map", written=False),

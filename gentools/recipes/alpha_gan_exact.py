@@ -105,7 +105,39 @@ def draw_blind(results, config):
     return fig
 
 
-# 14.3 The linear case
+# 14.3 What a squared error costs
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Correlations of data and code, and strengths of the squared error."""
+
+    correlations: tuple = (1.0, 0.95, 0.8, 0.5)
+    strengths: int = 60  # from 0.01 to 100, spaced evenly in their logarithm
+
+
+def run_scale(config, seed, device):
+    """The standard deviation of samples in units of the data's, for every correlation and strength."""
+    strengths = torch.logspace(-2, 2, config.strengths, dtype=torch.float64)
+    curves = [[alpha_gan.squared_error_scale(r, float(k)) for k in strengths] for r in config.correlations]
+    numbers = {f"correlation {r:g}, strength 10": alpha_gan.squared_error_scale(r, 10.0) for r in config.correlations}
+    return {"numbers": numbers, "arrays": {"strength": strengths, "scale": torch.tensor(curves).double()}}
+
+
+def draw_scale(results, config):
+    """A curve (strengths,) for each correlation."""
+    a = results[0]["arrays"]
+    fig, ax = drawing.panels(size=(6.0, 3.3))
+    looks = drawing.looks({r: f"correlation {r:g}" for r in config.correlations})
+    for (r, look), curve in zip(looks.items(), a["scale"], strict=True):
+        ax.plot(a["strength"], curve, **look.as_line())
+        ax.axhline(r, color="0.8", lw=0.8, zorder=0)
+    ax.set(xscale="log", xlabel="strength k of the squared error", ylabel="spread of samples / of data", ylim=(0.45, 1.05))
+    ax.legend(loc="lower left", fontsize=9)
+    return fig
+
+
+# 14.4 The linear case
 
 
 @dataclass(frozen=True)
@@ -167,38 +199,6 @@ def draw_linear(results, config):
     return fig
 
 
-# 14.4 What a squared error costs
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Correlations of data and code, and strengths of the squared error."""
-
-    correlations: tuple = (1.0, 0.95, 0.8, 0.5)
-    strengths: int = 60  # from 0.01 to 100, spaced evenly in their logarithm
-
-
-def run_scale(config, seed, device):
-    """The standard deviation of samples in units of the data's, for every correlation and strength."""
-    strengths = torch.logspace(-2, 2, config.strengths, dtype=torch.float64)
-    curves = [[alpha_gan.squared_error_scale(r, float(k)) for k in strengths] for r in config.correlations]
-    numbers = {f"correlation {r:g}, strength 10": alpha_gan.squared_error_scale(r, 10.0) for r in config.correlations}
-    return {"numbers": numbers, "arrays": {"strength": strengths, "scale": torch.tensor(curves).double()}}
-
-
-def draw_scale(results, config):
-    """A curve (strengths,) for each correlation."""
-    a = results[0]["arrays"]
-    fig, ax = drawing.panels(size=(6.0, 3.3))
-    looks = drawing.looks({r: f"correlation {r:g}" for r in config.correlations})
-    for (r, look), curve in zip(looks.items(), a["scale"], strict=True):
-        ax.plot(a["strength"], curve, **look.as_line())
-        ax.axhline(r, color="0.8", lw=0.8, zorder=0)
-    ax.set(xscale="log", xlabel="strength k of the squared error", ylabel="spread of samples / of data", ylim=(0.45, 1.05))
-    ax.legend(loc="lower left", fontsize=9)
-    return fig
-
-
 RECIPES = {
     "14.1": diagrams.diagram(
         draw_parts,
@@ -218,6 +218,13 @@ RECIPES = {
         run=run_blind, draw=draw_blind, full=Blind(), quick=Blind(tables=40),
     ),
     "14.3": Recipe(
+        title="What a squared error costs",
+        caption="The spread of samples that a squared error leaves beside ratio terms, for Gaussian data and codes that follow the "
+        "prior. Each curve falls from 1 to the correlation of data and code, the gray line.",
+        alt="Four curves over the strength: one stays at 1, the others fall, the lower the smaller the correlation.",
+        run=run_scale, draw=draw_scale, full=Scale(), quick=Scale(strengths=12),
+    ),
+    "14.4": Recipe(
         title="VAE, AAE and alpha-GAN on one axis",
         caption="Data of variance 1, linear code and decoder with noise, each model at its optimum. Left: the VAE gives the code "
         "up where the noise reaches the data's variance; the others do not. Right: what that costs in the variance of samples. "
@@ -225,12 +232,5 @@ RECIPES = {
         alt="Left, the VAE's line falls to zero at noise one, the AAE's is flat, the alpha-GAN's lie between. Right, the excess "
         "variance rises with the noise, most for the AAE.",
         run=run_linear, draw=draw_linear, full=Linear(), quick=Linear(noises=12),
-    ),
-    "14.4": Recipe(
-        title="What a squared error costs",
-        caption="The spread of samples that a squared error leaves beside ratio terms, for Gaussian data and codes that follow the "
-        "prior. Each curve falls from 1 to the correlation of data and code, the gray line.",
-        alt="Four curves over the strength: one stays at 1, the others fall, the lower the smaller the correlation.",
-        run=run_scale, draw=draw_scale, full=Scale(), quick=Scale(strengths=12),
     ),
 }  # fmt: skip

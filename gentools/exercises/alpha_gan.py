@@ -1,0 +1,276 @@
+"""Questions and exercises of chapter 14."""
+
+import functools
+
+import torch
+from torch import nn
+from torch.nn.functional import softplus
+
+from gentools import age, alpha_gan
+from gentools.exercises.steps import same_players
+from gentools.lab import data, worlds
+from gentools.lab.divergences import kl
+from gentools.lab.networks import mlp
+from gentools.lab.optim import adam
+from gentools.lab.quiz import Exercise, Question, Wrong
+from gentools.lab.randomness import generator
+from gentools.lab.stream import Stream
+from gentools.lab.training import train
+
+QUESTIONS = {
+    "14.Q1": Question(
+        "c",
+        {
+            "a": "A discriminator gives a number for each x, and that estimates a ratio of densities.",
+            "b": "The error of reconstruction is that of an ordinary autoencoder. No likelihood has to be known for it.",
+            "c": "Its best logit is log p(x)/q(x). With the right two laws before it, a ratio can stand for a likelihood.",
+        },
+    ),
+    "14.Q2": Question(
+        "b",
+        {
+            "a": "The discriminator sees each x by itself, and cannot tell which of the two kinds a picture belongs to.",
+            "b": "It compares the data with the mixture of both. If the mixture is right, it has nothing to object.",
+            "c": "It is trained on them as fakes, so it does judge them.",
+        },
+    ),
+    "14.Q3": Question(
+        "a",
+        {
+            "a": "It sees codes of all data together. Whether a code tells anything of its x does not show in their law.",
+            "b": "It would have to see pairs of x and z for that, as the discriminator of chapter 9 does.",
+            "c": "That divergence is zero only if no code depends on its x. The law of all codes can be right without that.",
+        },
+    ),
+    "14.Q4": Question(
+        "b",
+        {
+            "a": "Then the two directions would have to be opposed, and in the tables they are not.",
+            "b": "Both gradients vanish at the same place, q = p, and point to it from most others, but they are not equal.",
+            "c": "Equal gradients would mean equal divergences up to a constant.",
+        },
+    ),
+    "14.Q5": Question(
+        "a",
+        {
+            "a": "Without the error nothing asks that a code keeps its own x. Only laws are compared.",
+            "b": "The discriminator looks at laws of x. It cannot see which x a reconstruction belongs to.",
+            "c": "There is no term left that would improve with it.",
+        },
+    ),
+    "14.Q6": Question(
+        "c",
+        {
+            "a": "The information between x and z has been left out, and two divergences have been added.",
+            "b": "The sign of the information alone would decide that, and further terms are added.",
+            "c": "By (14.5) the information is missing and the marginal is counted again, so it bounds nothing.",
+        },
+    ),
+    "14.Q7": Question(
+        "b",
+        {
+            "a": "Separate discriminators charge for any difference of each law from the data.",
+            "b": "By (14.7) what is overlooked is at most the divergence between the codes' law and the prior.",
+            "c": "The error of reconstruction looks at pairs, and does not see the samples at all.",
+        },
+    ),
+    "14.Q8": Question(
+        "a",
+        {
+            "a": "w^2 equals the data's variance, the decoder's noise comes on top, and no discriminator looks at the sum.",
+            "b": "That is the VAE's answer: it takes the noise off.",
+            "c": "The codes have variance 1 and w^2 is what the data have, so there is no loss of spread.",
+        },
+    ),
+    "14.Q9": Question(
+        "c",
+        {
+            "a": "It sees x and z as a pair, in chapter 9.",
+            "b": "The adversarial autoencoder has none for x.",
+            "c": "AGE's encoder gives codes to data and to samples, and those are compared. Here D compares pictures.",
+        },
+    ),
+    "14.Q10": Question(
+        "b",
+        {
+            "a": "That is what the loss log(1 - D) descends.",
+            "b": "The loss -log D/(1 - D) at the best D, as in chapter 5.",
+            "c": "The direction is the other one: the model's law stands first.",
+        },
+    ),
+}
+
+
+def check_thirds(answer):
+    """14.E1, answer(p_x (n,), q_x (n,), rho_x (n,)) -> probabilities (n,): 20 tables."""
+    for seed in range(20):
+        w = worlds.table(seed)
+        rho_x = w.q_x_given_z @ w.p_z
+        truth, got = solve_thirds(w.p_x, w.q_x, rho_x), answer(w.p_x, w.q_x, rho_x)
+        if got.shape != truth.shape:
+            raise Wrong(f"Give one probability for each x: the shape should be {tuple(truth.shape)}.")
+        if not torch.allclose(got, truth, rtol=0, atol=1e-9):
+            raise Wrong(f"In world {seed} it should be {[round(v, 4) for v in truth.tolist()]}.")
+
+
+def solve_thirds(p_x, q_x, rho_x):
+    """The best D (n,) where data, samples and reconstructions count one each; p_x, q_x and rho_x (n,)."""
+    return p_x / (p_x + q_x + rho_x)
+
+
+EVEN = torch.full((4,), 0.25, dtype=torch.float64)
+
+
+def check_unseen(answer):
+    """14.E2, two laws (2, 4): unseen by one discriminator, log 2 for two."""
+    if answer.shape != (2, 4):
+        raise Wrong(f"Give two laws on four points, shape (2, 4), not {tuple(answer.shape)}.")
+    if (answer < 0).any() or (answer.sum(1) - 1).abs().max() > 1e-6:
+        raise Wrong("Probabilities are not negative, and each law sums to 1.")
+    q_x, rho_x = answer
+    if ((q_x + rho_x) / 2 - EVEN).abs().max() > 1e-6:
+        raise Wrong("The shared discriminator sees the mean of your laws, and that is not the law of the data.")
+    charged = float(kl(q_x, EVEN) + kl(rho_x, EVEN))
+    if abs(charged - torch.log(torch.tensor(2.0)).item()) > 1e-4:
+        raise Wrong(f"Two discriminators would charge {charged:.4f} nats, not log 2.")
+
+
+def solve_unseen():
+    """Samples and reconstructions (2, 4) that differ on two of the four points."""
+    return [[0.5, 0.0, 0.25, 0.25], [0.0, 0.5, 0.25, 0.25]]
+
+
+def check_strength(answer):
+    """14.E3, answer(spread, correlation) -> strength: five pairs."""
+    for spread, correlation in ((0.9, 0.8), (0.85, 0.8), (0.99, 0.5), (0.6, 0.2), (0.97, 0.95)):
+        truth, got = solve_strength(spread, correlation), float(answer(spread, correlation))
+        if abs(got - truth) > 1e-6 * (1 + truth):
+            raise Wrong(f"For spread {spread:g} and correlation {correlation:g} it should be {truth:.4f}, not {got:.4f}.")
+
+
+def solve_strength(spread, correlation):
+    """The strength of the squared error at which samples have this spread, in units of the data's; numbers ()."""
+    return (1 - spread**2) / (spread * (spread - correlation))  # (14.9), solved for the strength
+
+
+def usual_game(seed):
+    """Small networks for points in the plane with two codes, an optimizer for each player, and a batch."""
+    rng = generator(seed, "14.E4")
+    sizes = {"encoder": [2, 8, 2], "generator": [2, 8, 2], "discriminator": [2, 8, 1], "code discriminator": [2, 8, 1]}
+    nets = nn.ModuleDict({name: mlp(size, nn.Tanh, generator=rng) for name, size in sizes.items()}).double()
+    opts = {name: torch.optim.SGD(part.parameters(), 0.05) for name, part in alpha_gan.players(nets).items()}
+    x, z = torch.randn(2, 12, 2, generator=rng, dtype=torch.float64)
+    for parameter in nets.parameters():  # gradients left over from before, which must not count
+        parameter.grad = torch.ones_like(parameter)
+    return nets, opts, (x, z)
+
+
+def check_usual_step(answer):
+    """14.E4, answer(nets, opts, x (n, d), z (n, k)) -> two losses (): weights of all four networks."""
+    same_players(answer, solve_usual_step, usual_game)
+
+
+def solve_usual_step(nets, opts, x, z):
+    """A step with -log D, squared errors and a deterministic encoder: x (n, d), z (n, k) -> losses of D and players ()."""
+    encoder, generator, d, c = (nets[n] for n in ("encoder", "generator", "discriminator", "code discriminator"))
+    code = encoder(x)
+    back, made = generator(code), generator(z)
+    fakes = torch.cat([back, made]).detach()
+    d_loss = softplus(-d(x)).mean() + softplus(d(fakes)).mean()
+    c_loss = softplus(-c(z)).mean() + softplus(c(code.detach())).mean()
+    for name, loss in (("discriminator", d_loss), ("code discriminator", c_loss)):
+        opts[name].zero_grad()
+        loss.backward()
+        opts[name].step()
+
+    passed = sum(softplus(-logit).mean() for logit in (d(back), d(made), c(code)))
+    loss = (x - back).square().sum(1).mean() + passed
+    opts["autoencoder"].zero_grad()
+    loss.backward()
+    opts["autoencoder"].step()
+    return d_loss, loss
+
+
+@functools.lru_cache(maxsize=64)
+def small_run(reconstruction_weight):
+    """Mean error of rebuilt images, and the moment KL of the codes, after 300 steps of a small network on the digits."""
+    rows = data.digits()[0].flatten(1)
+    nets = alpha_gan.image_networks(0, 64, (64, 64), 6)
+    opts = {name: adam(part.parameters(), 2e-3, (0.5, 0.9)) for name, part in alpha_gan.players(nets).items()}
+    step, steps = functools.partial(alpha_gan.step, reconstruction_weight=reconstruction_weight), 300
+    train(step, nets, opts, Stream(rows, 64, (2, 6)), steps, 0, schedule=lambda t: 1 - t / steps)
+    x, noise = rows.float() / 255, torch.randn(len(rows), 6, generator=generator(0, "14.E5"))
+    with torch.no_grad():
+        mean, log_variance = nets["encoder"](x)
+        codes = mean + (log_variance / 2).exp() * noise
+    return float((alpha_gan.rebuilt(nets, x, noise) - x).abs().mean()), float(age.delta(codes))
+
+
+def check_broken(answer):
+    """14.E5, two weights (): codes must leave the prior with the first, and all be well with the second."""
+    if any(weight.shape != () or weight < 0 for weight in answer):
+        raise Wrong("Give two numbers that are not negative: the weight that breaks and the weight that mends.")
+    (broken, left), (mended, kept) = ((float(weight), small_run(float(weight))) for weight in answer)
+    if left[1] < 20:
+        raise Wrong(f"With weight {broken:g} the codes are {left[1]:.1f} nats from the prior; that is not broken.")
+    if kept[0] > 0.145:
+        raise Wrong(f"With weight {mended:g} images are rebuilt with the mean error {kept[0]:.3f}; 0.145 is allowed.")
+    if kept[1] > 10:
+        raise Wrong(f"With weight {mended:g} the codes are {kept[1]:.1f} nats from the prior; 10 are allowed.")
+
+
+def solve_broken():
+    """A weight with which the error outweighs the code discriminator, and one that leaves both their say."""
+    return 300.0, 30.0
+
+
+EXERCISES = {
+    "14.E1": Exercise(
+        check=check_thirds,
+        hints=(
+            "Write the loss as a sum over x. Each x has a term of its own, with D(x) in it.",
+            "For one x it is -p log D - (q + rho) log(1 - D).",
+            "Set its slope in D to zero: p/D = (q + rho)/(1 - D).",
+        ),
+        solution=solve_thirds,
+    ),
+    "14.E2": Exercise(
+        check=check_unseen,
+        hints=(
+            "The mean of the two laws has to be even on the four points.",
+            "What one law has more of at a point, the other has less of. With all of it moved, both pay log 2 each.",
+            "Move everything between two of the points, and leave the other two alone.",
+        ),
+        solution=solve_unseen,
+    ),
+    "14.E3": Exercise(
+        check=check_strength,
+        hints=(
+            "(14.9) is quadratic in the spread. In what is it linear?",
+            "Collect the terms with the strength k on one side.",
+            "k g (g - R) = 1 - g^2.",
+        ),
+        solution=solve_strength,
+        gives="number",
+    ),
+    "14.E4": Exercise(
+        check=check_usual_step,
+        hints=(
+            "D and C descend softplus(-real) + softplus(fake), each a mean, on detached fakes. The fakes of D are both kinds.",
+            "-log D is softplus of minus the logit. Add one mean for reconstructions, one for samples, one for codes.",
+            "Move D and C first, then clear the gradients of the autoencoder and let it descend the error plus the three.",
+        ),
+        solution=solve_usual_step,
+        gives=2,
+    ),
+    "14.E5": Exercise(
+        check=check_broken,
+        hints=(
+            "The encoder serves two masters: the error and C. Which wins if the weight is large?",
+            "The error is summed over 64 pixels, a logit of C is a few nats.",
+            "Try 300, and a tenth of it.",
+        ),
+        solution=solve_broken,
+        gives=2,
+    ),
+}
