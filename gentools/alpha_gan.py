@@ -16,7 +16,7 @@ from gentools.gan import descend, discriminator_loss, kl_loss
 from gentools.lab.divergences import cross_entropy, js, kl
 from gentools.lab.networks import frozen, mlp
 from gentools.lab.randomness import generator
-from gentools.lab.shapes import same_shape
+from gentools.lab.shapes import same_rows, same_shape
 
 # The joints, exactly
 
@@ -36,6 +36,7 @@ def synthetic(p_joint, q_joint):
 
 def objective(p_joint, likelihood, q_x_given_z, q_z):
     """E_P[-log l(x|z)] + KL(rho || p) + KL(q || p) + KL(p(z) || q(z)): alpha-GAN with a D for each law. (14.5)"""
+    same_shape(p_joint=p_joint, likelihood=likelihood)
     p_x = p_joint.sum(1)
     q_x, rho_x = laws(p_joint, q_x_given_z, q_z)
     return cross_entropy(p_joint, likelihood) + kl(rho_x, p_x) + kl(q_x, p_x) + kl(p_joint.sum(0), q_z)
@@ -43,6 +44,7 @@ def objective(p_joint, likelihood, q_x_given_z, q_z):
 
 def shared_objective(p_joint, likelihood, q_x_given_z, q_z):
     """The same where one D judges both laws, each counted half: 2 KL((q + rho)/2 || p) in place of the two. (14.6)"""
+    same_shape(p_joint=p_joint, likelihood=likelihood)
     p_x = p_joint.sum(1)
     q_x, rho_x = laws(p_joint, q_x_given_z, q_z)
     return cross_entropy(p_joint, likelihood) + 2 * kl((q_x + rho_x) / 2, p_x) + kl(p_joint.sum(0), q_z)
@@ -50,11 +52,13 @@ def shared_objective(p_joint, likelihood, q_x_given_z, q_z):
 
 def shared_logit(p_x, q_x, rho_x):
     """The best logit of one D that sees data, samples and reconstructions 2 : 1 : 1, (n,): log p/((q + rho)/2). (14.4)"""
+    same_shape(p_x=p_x, q_x=q_x, rho_x=rho_x)
     return gan.best_logit(p_x, (q_x + rho_x) / 2)
 
 
 def blind(q_x, rho_x):
     """2 JS(q, rho) in nats: by how much two discriminators charge more than a shared one. (14.6)"""
+    same_shape(q_x=q_x, rho_x=rho_x)
     return 2 * js(q_x, rho_x)
 
 
@@ -116,6 +120,7 @@ def players(nets):
 
 def attempt(nets, x, z):
     """Codes of x (n, d), draws of the prior, each (n, k), and what the generator makes of both, (2n, d); z (n, 2, k)."""
+    same_rows(x=x, z=z)
     noise, draw = z.unbind(1)  # (n, k) each
     code = vae.sample(*nets["encoder"](x), noise)  # (n, k)
     return code, draw, nets["generator"](torch.cat([code, draw]))  # reconstructions, then samples
@@ -168,7 +173,11 @@ def separate_step(nets, opts, x, z, reconstruction_weight=1.0):
     """`step` with a discriminator for samples and another one for reconstructions; x (n, d), z (n, 2, k). (14.5)"""
     code, draw, fakes = attempt(nets, x, z)
     rebuilt, made = fakes.chunk(2)  # (n, d) each
-    tried = {"discriminator": (x, made), "reconstruction discriminator": (x, rebuilt), "code discriminator": (draw, code)}
+    tried = {
+        "discriminator": (x, made),
+        "reconstruction discriminator": (x, rebuilt),
+        "code discriminator": (draw, code),
+    }
     found = {}
     for name, (real, fake) in tried.items():
         loss = discriminator_loss(nets[name](real), nets[name](fake.detach()))
@@ -185,4 +194,5 @@ def separate_step(nets, opts, x, z, reconstruction_weight=1.0):
 @torch.no_grad()
 def rebuilt(nets, x, noise):
     """Reconstructions (n, d) of x (n, d) from one code each; noise (n, k)."""
+    same_rows(x=x, noise=noise)
     return nets["generator"](vae.sample(*nets["encoder"](x), noise))

@@ -9,6 +9,7 @@ from gentools import alpha_gan, gan, vae
 from gentools.lab import worlds
 from gentools.lab.divergences import entropy, js, kl, mutual_information
 from gentools.lab.randomness import generator
+from gentools.recipes import alpha_gan_exact as recipe
 
 TABLES = range(50)
 
@@ -119,6 +120,18 @@ def test_what_is_left_of_the_noise_in_the_models_variance(on_samples, share, on_
     assert (square + noise - variance) / noise == pytest.approx(share, abs=1e-3)
 
 
+@pytest.mark.parametrize("on_samples", [1.0, 3.0])
+def test_figure_14_4_draws_the_least_value_also_where_the_noise_is_large(on_samples):
+    """Newton's path against a grid of decoders and encoders."""
+    noises = torch.linspace(0.002, 1.5, 60, dtype=torch.float64)
+    squares = recipe.best_lines(1.0, noises, on_samples, 1.0)
+    grid = torch.linspace(0.02, 1.6, 317, dtype=torch.float64)  # both players, steps of 0.005
+    for noise, square in list(zip(noises, squares, strict=True))[::19]:
+        one = torch.ones(()).double()
+        values = alpha_gan.linear_objective(grid[:, None], grid, one, noise, on_samples, 1.0)
+        assert abs(grid[values.argmin() // len(grid)] - square.sqrt()) < 0.01
+
+
 def test_a_law_is_learned_on_the_line():
     """Data N(3, 1/4) in one dimension: after 1,500 steps mean and deviation of samples and reconstructions are close."""
     rng = generator(0, "alpha line")
@@ -145,6 +158,10 @@ def test_a_law_is_learned_on_the_line():
 def test_wrong_input_is_refused():
     with pytest.raises(ValueError, match="p_joint"):
         alpha_gan.laws(torch.ones(2, 3) / 6, torch.ones(3, 2) / 3, torch.ones(2) / 2)
+    tables = torch.ones(2, 3) / 6, torch.ones(1, 3) / 3, torch.ones(2, 3) / 2, torch.ones(3) / 3
+    for objective in (alpha_gan.objective, alpha_gan.shared_objective):
+        with pytest.raises(ValueError, match="likelihood"):
+            objective(*tables)
     with pytest.raises(ValueError, match="strength"):
         alpha_gan.squared_error_scale(0.5, -1.0)
     with pytest.raises(ValueError, match="correlation"):

@@ -16,6 +16,7 @@ from gentools import (
     aae,
     age,
     ali,
+    alpha_gan,
     autoregressive,
     conditional_gan,
     conditional_vae,
@@ -69,6 +70,8 @@ PLACE = torch.tensor([[0, 1, 2], [2, 1, 0], [1, 0, 2], [0, 2, 1]])
 BIGAN = ali.toy_networks(0, 5, 0.0).double()
 BIGAN["players"]["encoder"] = ali.PlainEncoder(nn.Linear(2, 2).double())
 PAIR = {"x": normal(N, 2), "noise": normal(N, 3, 2)}
+ALPHA = alpha_gan.networks(0, D, (5,), K).double()
+ALPHA_TABLES = {"p_joint": W.p_xz, "likelihood": W.q_x_given_z, "q_x_given_z": W.q_x_given_z, "q_z": W.q_z}
 
 
 def case(function, paired, given=None, **more):
@@ -258,6 +261,14 @@ CASES = {
     "autoregressive.any_order_loss": case(autoregressive.any_order_loss, {"x": X, "seen": PLACE < 1}, net=ANY_ORDER),
     "autoregressive.order_logits": case(autoregressive.order_logits, {"x": X, "place": PLACE}, net=ANY_ORDER),
     "autoregressive.unmask": case(autoregressive.unmask, {"uniform": X, "place": PLACE}, net=ANY_ORDER, passes=2),
+    "alpha_gan.laws": case(alpha_gan.laws, {k: v for k, v in ALPHA_TABLES.items() if k != "likelihood"}),
+    "alpha_gan.synthetic": case(alpha_gan.synthetic, {"p_joint": W.p_xz, "q_joint": W.q_xz}),
+    "alpha_gan.objective": case(alpha_gan.objective, ALPHA_TABLES),
+    "alpha_gan.shared_objective": case(alpha_gan.shared_objective, ALPHA_TABLES),
+    "alpha_gan.shared_logit": case(alpha_gan.shared_logit, {"p_x": P, "q_x": Q, "rho_x": OLD}),
+    "alpha_gan.blind": case(alpha_gan.blind, {"q_x": P, "rho_x": Q}),
+    "alpha_gan.attempt": case(alpha_gan.attempt, {"x": X, "z": normal(N, 2, K)}, nets=ALPHA),
+    "alpha_gan.rebuilt": case(alpha_gan.rebuilt, {"x": X, "noise": NOISE}, nets=ALPHA),
     "wgan_gp.transport": case(wgan_gp.transport, {"p_x": table(3), "q_x": table(4), "cost": normal(3, 4).abs()}),
     "wgan_gp.best_critic": case(
         wgan_gp.best_critic, {"p_x": P, "q_x": Q, "cost": (LINE["x"][:, None] - LINE["x"]).abs()}
@@ -320,6 +331,7 @@ SPREADS = {  # functions of several tensors, and why they may spread one over th
     "dcgan.analogy": "the three words have exemplars of their own; their shapes are tried below",
     "age.event_value": "one probability of the data against many of the model is meant too",
     "aae.normal": "the class is not used",
+    "alpha_gan.linear_objective": "numbers, or many axes and many players at once",
     "aae.energy_distance": "two samples, each of its own size",
     "regularized_gan.proximal_step": "many games at once",
     "regularized_gan.orbit": "many games at once",

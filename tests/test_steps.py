@@ -1101,10 +1101,7 @@ def alpha_textbook(nets, x, z, weight, judges=None):
     pairs = [(z[:, i], z[:, i + 1]) for i in range(0, z.shape[1], 2)]
     codes, back, made = made_of(*pairs[0])
     of_samples, of_back = judges or ("discriminator", "discriminator")
-    if judges is None:
-        tried = {"discriminator": (x, back + made)}
-    else:
-        tried = {of_samples: (x, made), of_back: (x, back)}
+    tried = {"discriminator": (x, back + made)} if judges is None else {of_samples: (x, made), of_back: (x, back)}
     tried["code discriminator"] = (pairs[0][1], codes)
     found = {}
     for name, (real, fake) in tried.items():

@@ -145,7 +145,9 @@ def check_strength(answer):
     for spread, correlation in ((0.9, 0.8), (0.85, 0.8), (0.99, 0.5), (0.6, 0.2), (0.97, 0.95)):
         truth, got = solve_strength(spread, correlation), float(answer(spread, correlation))
         if abs(got - truth) > 1e-6 * (1 + truth):
-            raise Wrong(f"For spread {spread:g} and correlation {correlation:g} it should be {truth:.4f}, not {got:.4f}.")
+            raise Wrong(
+                f"For spread {spread:g} and correlation {correlation:g} it should be {truth:.4f}, not {got:.4f}."
+            )
 
 
 def solve_strength(spread, correlation):

@@ -132,7 +132,9 @@ def draw_scale(results, config):
     for (r, look), curve in zip(looks.items(), a["scale"], strict=True):
         ax.plot(a["strength"], curve, **look.as_line())
         ax.axhline(r, color="0.8", lw=0.8, zorder=0)
-    ax.set(xscale="log", xlabel="strength k of the squared error", ylabel="spread of samples / of data", ylim=(0.45, 1.05))
+    ax.set(
+        xscale="log", xlabel="strength k of the squared error", ylabel="spread of samples / of data", ylim=(0.45, 1.05)
+    )
     ax.legend(loc="lower left", fontsize=9)
     return fig
 
