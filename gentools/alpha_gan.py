@@ -172,10 +172,10 @@ def separate_networks(seed, pixels=784, hidden=(256, 256), latent=32):
 def separate_step(nets, opts, x, z, reconstruction_weight=1.0):
     """`step` with a discriminator for samples and another one for reconstructions; x (n, d), z (n, 2, k). (14.5)"""
     code, draw, fakes = attempt(nets, x, z)
-    rebuilt, made = fakes.chunk(2)  # (n, d) each
+    back, made = fakes.chunk(2)  # (n, d) each
     tried = {
         "discriminator": (x, made),
-        "reconstruction discriminator": (x, rebuilt),
+        "reconstruction discriminator": (x, back),
         "code discriminator": (draw, code),
     }
     found = {}
@@ -185,7 +185,7 @@ def separate_step(nets, opts, x, z, reconstruction_weight=1.0):
         found[name] = loss.detach()
 
     with frozen(nn.ModuleList([nets[name] for name in tried])):
-        lost = (x - rebuilt).abs().flatten(1).sum(1).mean()
+        lost = (x - back).abs().flatten(1).sum(1).mean()
         passed = sum(kl_loss(nets[name](fake)) for name, (_, fake) in tried.items())
         descend(opts["autoencoder"], reconstruction_weight * lost + passed)
     return {**found, "reconstruction": lost.detach(), "passed": passed.detach()}

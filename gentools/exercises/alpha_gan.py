@@ -45,9 +45,9 @@ QUESTIONS = {
     "14.Q4": Question(
         "b",
         {
-            "a": "Then the two directions would have to be opposed, and in the tables they are not.",
-            "b": "Both gradients vanish at the same place, q = p, and point to it from most others, but they are not equal.",
-            "c": "Equal gradients would mean equal divergences up to a constant.",
+            "a": "Both divergences are least at q = p, so a small step down one of them seldom leads far up the other.",
+            "b": "Both divergences fall toward q = p, so much of their slopes agrees. They weigh the places differently.",
+            "c": "Equal gradients everywhere would mean equal divergences up to a constant.",
         },
     ),
     "14.Q5": Question(
@@ -101,21 +101,20 @@ QUESTIONS = {
 }
 
 
-def check_thirds(answer):
-    """14.E1, answer(p_x (n,), q_x (n,), rho_x (n,)) -> probabilities (n,): 20 tables."""
+def check_overlooked(answer):
+    """14.E1, answer(q_x (n,), rho_x (n,), share) -> nats: 20 tables, each with a share of its own from 0.1 to 0.9."""
     for seed in range(20):
         w = worlds.table(seed)
-        rho_x = w.q_x_given_z @ w.p_z
-        truth, got = solve_thirds(w.p_x, w.q_x, rho_x), answer(w.p_x, w.q_x, rho_x)
-        if got.shape != truth.shape:
-            raise Wrong(f"Give one probability for each x: the shape should be {tuple(truth.shape)}.")
-        if not torch.allclose(got, truth, rtol=0, atol=1e-9):
-            raise Wrong(f"In world {seed} it should be {[round(v, 4) for v in truth.tolist()]}.")
+        rho_x, share = w.q_x_given_z @ w.p_z, 0.1 + 0.8 * (seed % 5) / 4
+        truth, got = float(solve_overlooked(w.q_x, rho_x, share)), answer(w.q_x, rho_x, share)
+        if abs(got - truth) > 1e-9:
+            raise Wrong(f"In world {seed} with the share {share:g} it should be {truth:.5f} nats, not {got:.5f}.")
 
 
-def solve_thirds(p_x, q_x, rho_x):
-    """The best D (n,) where data, samples and reconstructions count one each; p_x, q_x and rho_x (n,)."""
-    return p_x / (p_x + q_x + rho_x)
+def solve_overlooked(q_x, rho_x, share):
+    """How much two discriminators charge more than one that sees samples with this share; q_x and rho_x (n,), in nats."""
+    mix = share * q_x + (1 - share) * rho_x
+    return share * kl(q_x, mix) + (1 - share) * kl(rho_x, mix)
 
 
 EVEN = torch.full((4,), 0.25, dtype=torch.float64)
@@ -195,11 +194,14 @@ def solve_usual_step(nets, opts, x, z):
 
 @functools.lru_cache(maxsize=64)
 def small_run(reconstruction_weight):
-    """Mean error of rebuilt images, and the moment KL of the codes, after 300 steps of a small network on the digits."""
+    """Mean error of rebuilt images, and the moment KL of the codes, after 300 steps of a small network on the digits.
+
+    reconstruction_weight: of the mean absolute error over the 64 pixels, where `alpha_gan.step` has one of the sum.
+    """
     rows = data.digits()[0].flatten(1)
     nets = alpha_gan.image_networks(0, 64, (64, 64), 6)
     opts = {name: adam(part.parameters(), 2e-3, (0.5, 0.9)) for name, part in alpha_gan.players(nets).items()}
-    step, steps = functools.partial(alpha_gan.step, reconstruction_weight=reconstruction_weight), 300
+    step, steps = functools.partial(alpha_gan.step, reconstruction_weight=reconstruction_weight / 64), 300
     train(step, nets, opts, Stream(rows, 64, (2, 6)), steps, 0, schedule=lambda t: 1 - t / steps)
     x, noise = rows.float() / 255, torch.randn(len(rows), 6, generator=generator(0, "14.E5"))
     with torch.no_grad():
@@ -222,19 +224,20 @@ def check_broken(answer):
 
 
 def solve_broken():
-    """A weight with which the error outweighs the code discriminator, and one that leaves both their say."""
-    return 300.0, 30.0
+    """A weight of the mean error with which it outweighs the code discriminator, and one that leaves both their say."""
+    return 19200.0, 1920.0
 
 
 EXERCISES = {
     "14.E1": Exercise(
-        check=check_thirds,
+        check=check_overlooked,
         hints=(
-            "Write the loss as a sum over x. Each x has a term of its own, with D(x) in it.",
-            "For one x it is -p log D - (q + rho) log(1 - D).",
-            "Set its slope in D to zero: p/D = (q + rho)/(1 - D).",
+            "Do what led to (14.6): insert the mixture into the logarithms of both divergences from the data.",
+            "log q/p = log q/m + log m/p, and the mean of log m/p over both laws, with their shares, is KL(m || p).",
+            "What is left is share KL(q || m) + (1 - share) KL(rho || m). The data have dropped out.",
         ),
-        solution=solve_thirds,
+        solution=solve_overlooked,
+        gives="number",
     ),
     "14.E2": Exercise(
         check=check_unseen,
@@ -269,8 +272,8 @@ EXERCISES = {
         check=check_broken,
         hints=(
             "The encoder serves two masters: the error and C. Which wins if the weight is large?",
-            "The error is summed over 64 pixels, a logit of C is a few nats.",
-            "Try 300, and a tenth of it.",
+            "A mean over 64 pixels is a 64th of their sum. The weight 10 of the training cell is 640 here.",
+            "Three times 640 leaves both their say. Try ten times as much as that for the first number.",
         ),
         solution=solve_broken,
         gives=2,

@@ -2,6 +2,8 @@
 
 import torch
 
+from gentools.lab.divergences import entropy, js, kl
+
 
 def usual_step(squared=True, saturating=False, old=False, keep=False, halves=False, forget_codes=False):
     """The step of 14.E4 by other functions, with one fault where asked for."""
@@ -50,9 +52,12 @@ def move(optimizer, weights, slopes, keep):
 
 WRONG = {
     "14.E1": [
-        lambda p, q, r: p / (p + (q + r) / 2),  # reconstructions and samples counted half
-        lambda p, q, r: p / (p + q),
-        lambda p, q, r: (p / (p + q + r)).log(),
+        lambda q, r, share: js(q, r),  # right for a share of one half only
+        lambda q, r, share: share * kl(q, r) + (1 - share) * kl(r, q),
+        lambda q, r, share: (
+            (1 - share) * kl(q, share * q + (1 - share) * r) + share * kl(r, share * q + (1 - share) * r)
+        ),
+        lambda q, r, share: kl(q, share * q + (1 - share) * r) + kl(r, share * q + (1 - share) * r),
     ],
     "14.E2": [
         [[0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5]],  # 2 log 2
@@ -74,17 +79,18 @@ WRONG = {
         usual_step(forget_codes=True),
     ],
     "14.E5": [
-        (30.0, 300.0),  # the wrong way round
-        (300.0, 300.0),
-        (300.0, 0.0),  # nothing is rebuilt
-        (-1.0, 30.0),
+        (1920.0, 19200.0),  # the wrong way round
+        (19200.0, 19200.0),
+        (19200.0, 0.0),  # nothing is rebuilt
+        (300.0, 30.0),  # weights of the sum
+        (-64.0, 1920.0),
     ],
 }
 
 ALTERNATIVE = {
-    "14.E1": lambda p, q, r: 1 / (1 + (q + r) / p),
+    "14.E1": lambda q, r, share: entropy(share * q + (1 - share) * r) - share * entropy(q) - (1 - share) * entropy(r),
     "14.E2": [[0.25, 0.0, 0.25, 0.5], [0.25, 0.5, 0.25, 0.0]],
     "14.E3": lambda g, r: (1 / g - g) / (g - r),
     "14.E4": usual_step(),
-    "14.E5": (1000.0, 20.0),
+    "14.E5": (64000.0, 1280.0),
 }
