@@ -26,6 +26,7 @@ from gentools import (
     evaluation,
     gan,
     joint_kl,
+    one_map,
     regularized_gan,
     vae,
     wgan_gp,
@@ -273,6 +274,14 @@ CASES = {
     "wgan_gp.best_critic": case(
         wgan_gp.best_critic, {"p_x": P, "q_x": Q, "cost": (LINE["x"][:, None] - LINE["x"]).abs()}
     ),
+    "one_map.minus_log_d": case(one_map.minus_log_d, {"p_x": P, "q_x": Q, "q_old": OLD}),
+    "one_map.label_constant": case(one_map.label_constant, {"p_x": P, "q_old": OLD}),
+    "one_map.twice_label_kl": case(one_map.twice_label_kl, {"p_x": P, "q_x": Q, "q_old": OLD}),
+    "one_map.mmd": case(one_map.mmd, {"p_x": P, "q_x": Q, "kernel": one_map.gaussian_kernel(LINE["x"], 1.0)}),
+    "one_map.mixed": case(one_map.mixed, {"one": P, "other": Q}, h=0.5),
+    "one_map.prefix_loss": case(one_map.prefix_loss, {"p": table(2, 2, 2, seed=1), "q": table(2, 2, 2, seed=2)}),
+    "one_map.reversed_loss": case(one_map.reversed_loss, {"p_x": P, "q_x": Q, "logit": normal(5)}),
+    "one_map.as_inference": case(one_map.as_inference, {"p_x": P, "q_x": Q, "q_old": OLD, "logit": normal(5)}),
     "wgan_gp.gain": case(wgan_gp.gain, {"f": normal(5), "p_x": P, "q_x": Q}),
     "wgan_gp.surplus": case(wgan_gp.surplus, {"p_x": P, "q_x": Q}),
     "wgan_gp.line_distance": case(wgan_gp.line_distance, LINE),

@@ -32,6 +32,7 @@ from gentools import (
     diffusion,
     evaluation,
     gan,
+    one_map,
     recipes,
     regularized_gan,
     vae,
@@ -58,6 +59,7 @@ RATES = {
     "encoder": 0.017,
     "model": 0.17,
     "denoiser": 0.023,
+    "decoder": 0.037,
 }
 
 
@@ -1148,6 +1150,34 @@ def test_alpha_gan_with_two_discriminators(weight):
     turns = ["discriminator", second, "code discriminator", "autoencoder"]
     nets = alpha_gan.separate_networks(0, 3, (4,), 2)
     alpha_compared(alpha_gan.separate_step, nets, weight, turns=turns, judges=("discriminator", second))
+
+
+def wake_sleep_textbook(nets, x, z):
+    def gaussian(row, m, v):
+        return mean([sum(-((a - b) ** 2) / (2 * c) - torch.log(2 * math.pi * c) / 2 for a, b, c in zip(*each, strict=True))
+                     for each in zip(row, m, v, strict=True)])  # fmt: skip
+
+    def posterior(rows):
+        parts = [nets["encoder"].net(row).split(2) for row in rows]
+        return [m for m, _ in parts], [torch.exp(v) for _, v in parts]
+
+    noise = torch.randn(*x.shape, dtype=x.dtype)
+    variance = torch.exp(nets["decoder"].log_variance)
+    codes = [m + torch.sqrt(v) * e for m, v, (e, _) in zip(*posterior(x), z, strict=True)]
+    dreams = [nets["decoder"](draw) + torch.sqrt(variance) * e for (_, draw), e in zip(z, noise, strict=True)]
+    codes, dreams = [c.detach() for c in codes], [d.detach() for d in dreams]
+    wake = -gaussian(x, [nets["decoder"](c) for c in codes], [variance.expand(x.shape[1])] * len(x))
+    move(wake, nets["decoder"], "decoder")
+    sleep = -gaussian([draw for _, draw in z], *posterior(dreams))
+    move(sleep, nets["encoder"], "encoder")
+    return {"wake": wake, "sleep": sleep}
+
+
+@covers(one_map.step)
+def test_wake_sleep():
+    nets = shaken(vae.networks(0, 3, (4,), 2, vae.Gaussian))
+    batches = [(normals(s, N, 3), normals(s + 10, N, 2, 2)) for s in (1, 2)]
+    compared(seeded(one_map.step), seeded(wake_sleep_textbook), nets, batches, ["decoder", "encoder"])
 
 
 def modules():

@@ -1,0 +1,289 @@
+"""Chapter 17: the map balances row by row, the ledger of claims follows the records, and the last models are right."""
+
+import dataclasses
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from gentools import gan, one_map, vae
+from gentools.exercises import one_map as exercises
+from gentools.lab import records, worlds
+from gentools.lab.chapters import CHAPTERS
+from gentools.lab.chapters import chapter as chapter_of
+from gentools.lab.divergences import js, kl, mutual_information
+from gentools.press import ledger
+from gentools.recipes import ROOT, claims, find, one_map_pictures, one_map_points, recipes
+
+# The map
+
+
+@pytest.mark.parametrize("name", one_map.ACCOUNTS)
+def test_each_row_balances_and_its_slip_does_not(name):
+    account, missed = one_map.ACCOUNTS[name], 0
+    for seed in range(60):
+        w = one_map.world(seed)
+        joint, objective, dropped = (float(part(w)) for part in account[:3])
+        assert joint == pytest.approx(objective + dropped, abs=1e-12)
+        missed += abs(joint - objective - float(account.slip(w))) > 1e-6
+    assert missed >= 57
+
+
+def test_a_row_against_sums_written_out():
+    """AAE's row by loops over the entries of one table, with no function of the course."""
+    w = one_map.world(4)
+    n, k = w.p_xz.shape
+    p, q = w.p_xz.tolist(), w.q_xz.tolist()
+    p_x, p_z = [sum(row) for row in p], [sum(p[i][j] for i in range(n)) for j in range(k)]
+    q_z = [sum(q[i][j] for i in range(n)) for j in range(k)]
+    entries = list(itertools.product(range(n), range(k)))
+    joint = sum(p[i][j] * math.log(p[i][j] / q[i][j]) for i, j in entries)
+    loss = sum(p[i][j] * math.log(q_z[j] / q[i][j]) for i, j in entries)
+    loss += sum(p_z[j] * math.log(p_z[j] / q_z[j]) for j in range(k))
+    information = sum(p[i][j] * math.log(p[i][j] / p_x[i] / p_z[j]) for i, j in entries)
+    account = one_map.ACCOUNTS["AAE"]
+    assert float(account.joint(w)) == pytest.approx(joint) and float(account.objective(w)) == pytest.approx(loss)
+    assert float(account.dropped(w)) == pytest.approx(information + sum(a * math.log(a) for a in p_x))
+
+
+def test_the_chain_against_the_joint_of_three():
+    w = one_map.world(7)
+    c = w.chain
+    p = np.einsum("a,ab,bc->abc", *(t.numpy() for t in (c.p0, c.p1, c.p2)))
+    q = np.einsum("c,cb,ba->abc", *(t.numpy() for t in (c.q2, c.q1, c.q0)))
+    assert float(one_map.chain_kl(c)) == pytest.approx((p * np.log(p / q)).sum())
+    assert torch.from_numpy(p.sum((0, 1))).allclose(one_map.last_law(c))
+
+
+def test_every_model_of_the_course_is_on_the_map_and_its_ids_exist():
+    chapters = {row.chapter for row in one_map.MODELS}
+    assert chapters == set(range(1, 18)) - {11}, "chapter 11 holds no model"
+    assert set(one_map.ACCOUNTS) <= {row.name for row in one_map.MODELS}
+    tags = {tag for path in sorted((ROOT / "notebooks").glob("*.ipynb")) for tag in ledger.read(path).tags}
+    for row in one_map.MODELS:
+        written = CHAPTERS[row.chapter].written
+        if row.equation and written:
+            assert row.equation in tags and chapter_of(row.equation).number == row.chapter, row
+        if row.figure and written:
+            assert row.figure in recipes(chapter_of(row.figure).name), row
+
+
+def test_rows_are_found_by_name():
+    assert one_map.model("VAE").chapter == 3
+    with pytest.raises(ValueError, match="no row 'VQ-VAE'"):
+        one_map.model("VQ-VAE")
+
+
+def test_no_renaming_of_x_moves_a_number_of_the_map():
+    for seed in range(20):
+        w = one_map.world(seed)
+        order = torch.randperm(len(w.p_x), generator=w.rng)
+        renamed = one_map.renamed(w, order)
+        before, after = ((kl(v.p_xz, v.q_xz), kl(v.q_xz, v.p_xz), js(v.p_x, v.q_x)) for v in (w, renamed))
+        assert torch.stack(before).allclose(torch.stack(after), atol=1e-13)
+
+
+def test_first_order_by_automatic_differentiation():
+    w = one_map.world(11)
+    h = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    moved = (1 - h) * w.p_xz + h * w.p_old_xz
+    slope = torch.autograd.grad(mutual_information(moved), h)[0]
+    assert float(one_map.first_order(w)[1]) == pytest.approx(float(slope))
+    h = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    term = (w.q_xz * (w.p_xz / ((1 - h) * w.p_xz + h * w.p_old_xz)).log()).sum()
+    assert float(one_map.first_order(w)[2]) == pytest.approx(float(torch.autograd.grad(term, h)[0]))
+
+
+# What the view cannot say
+
+
+def test_mmd_against_pairs_of_samples():
+    """Tables of equally many points are samples: the mean over all pairs, one by one."""
+    x, y = [0.0, 0.4, 2.0], [1.0, 0.1, -0.7]
+    points = torch.tensor([*x, *y]).double()
+    p, q = torch.tensor([1.0] * 3 + [0.0] * 3).double() / 3, torch.tensor([0.0] * 3 + [1.0] * 3).double() / 3
+
+    def mean(a, b):
+        return sum(math.exp(-((s - t) ** 2) / (2 * 0.8**2)) for s in a for t in b) / 9
+
+    found = one_map.mmd(p, q, one_map.gaussian_kernel(points, 0.8))
+    assert float(found) == pytest.approx(mean(x, x) + mean(y, y) - 2 * mean(x, y))
+    with pytest.raises(ValueError, match="width"):
+        one_map.gaussian_kernel(points, 0.0)
+
+
+# Hu et al.
+
+
+def test_the_lemma_of_hu_by_finite_differences():
+    """Slopes in the logits of q by differences of whole losses, for a discriminator that is not the best."""
+    w = one_map.world(3)
+    logit, start = w.logit, w.q_x.log()
+    for i in range(len(start)):
+        ends = []
+        for sign in (1, -1):
+            q = (start + sign * 1e-5 * torch.eye(len(start), dtype=torch.float64)[i]).softmax(0)
+            ends.append([float(one_map.reversed_loss(w.p_x, q, logit)),
+                         float(one_map.as_inference(w.p_x, q, w.q_x, logit))])  # fmt: skip
+        slopes = [(a - b) / 2e-5 for a, b in zip(*ends, strict=True)]
+        assert slopes[0] == pytest.approx(slopes[1], abs=1e-8)
+
+
+def test_at_its_best_their_difference_is_one_divergence():
+    w = one_map.world(5)
+    best = gan.best_logit(w.p_x, w.q_x)
+    found = one_map.as_inference(w.p_x, w.q_x, w.q_x, best)
+    assert float(found) == pytest.approx(float(kl(w.mix, w.p_x) + kl(w.p_x, w.q_x) / 2), abs=1e-12)
+
+
+# The capstone
+
+
+def test_exact_rounds_scale_rows_and_columns_and_end_where_both_joints_meet():
+    for seed in range(5):
+        w = worlds.table(seed)
+        end = exercises.solve_end(w.p_x, w.q_z, w.p_z_given_x)
+        assert end.sum(1).allclose(w.p_x, atol=1e-10) and end.sum(0).allclose(w.q_z, atol=1e-10)
+        decoder = exercises.solve_wake(w.p_x, end / w.p_x[:, None], w.q_z)
+        assert kl(end, decoder * w.q_z) < 1e-12
+
+
+def test_a_start_without_information_never_gets_any():
+    w = worlds.table(2)
+    end = exercises.solve_end(w.p_x, w.q_z, w.q_z.expand_as(w.p_z_given_x))
+    assert mutual_information(end).abs() < 1e-14
+
+
+def test_the_pairing_in_order_has_both_marginals():
+    p, q = torch.tensor([0.5, 0.2, 0.3]).double(), torch.tensor([0.25, 0.75]).double()
+    joint = exercises.in_order(p, q)
+    assert joint.sum(1).allclose(p) and joint.sum(0).allclose(q)
+    assert joint.allclose(torch.tensor([[0.25, 0.25], [0, 0.2], [0, 0.3]]).double())
+
+
+def test_a_step_of_the_capstone_moves_each_network_by_its_own_loss():
+    nets = vae.networks(0, 2, (8,), 2, vae.Gaussian)
+    before = {name: [p.clone() for p in net.parameters()] for name, net in nets.items()}
+    opts = {
+        "decoder": torch.optim.SGD(nets["decoder"].parameters(), 0.1),
+        "encoder": torch.optim.SGD(nets["encoder"].parameters(), 0.0),
+    }
+    torch.manual_seed(0)
+    one_map.step(nets, opts, torch.randn(16, 2), torch.randn(16, 2, 2))
+    still = {name: all(map(torch.equal, before[name], net.parameters())) for name, net in nets.items()}
+    assert still == {"encoder": True, "decoder": False}
+
+
+# The ledger of claims
+
+
+def test_every_figure_with_a_verdict_is_in_the_ledger_once_or_as_a_claim():
+    rows = claims.ledger()
+    assert {row.figure for row in rows if row.figure} >= set(claims.with_verdicts())
+    findings = [row.figure for row in rows if not row.claim]
+    assert len(findings) == len(set(findings)) and not set(findings) & {row.figure for row in rows if row.claim}
+
+
+@pytest.mark.parametrize("claim", claims.CLAIMS, ids=lambda claim: claim.figure)
+def test_each_ruling_is_what_the_record_says(claim):
+    record = records.load(claim.figure)
+    row = next(row for row in claims.ledger() if row.claim == claim.text)
+    recipe = find(claim.figure)
+    said = recipe.verdict(record["summary"]) if recipe.verdict else record["caption"]
+    assert row.result == " ".join(said.split()) and row.seeds == len(record["seeds"])
+    assert recipe.verdict is None or said == record["verdict"]
+    assert row.ruling == claims.WORDS[claim.rule(record["summary"])]
+
+
+def summary(low, high, n=5):
+    return {
+        "n": n,
+        "failed": 0,
+        "mean": (low + high) / 2,
+        "median": low,
+        "min": low,
+        "max": high,
+        "low": low,
+        "high": high,
+    }
+
+
+@pytest.mark.parametrize(
+    "rule,one,other,expected",
+    [
+        (claims.more("a", "b"), (2, 3), (0, 1), True),
+        (claims.more("a", "b"), (0, 1), (2, 3), False),
+        (claims.more("a", "b"), (0, 2), (1, 3), None),
+        (claims.more("a", "b", wish=-1), (0, 1), (2, 3), True),
+        (claims.every("a", "b"), (2, 3), (0, 1), True),
+        (claims.every("a", "b", -1), (2, 3), (0, 1), False),
+        (claims.better(["a"]), (-2, -1), (0, 0), True),
+        (claims.better(["a"]), (1, 2), (0, 0), False),
+        (claims.better(["a", "b"]), (-2, -1), (-1, 1), None),
+    ],
+)
+def test_the_rules_follow_the_numbers(rule, one, other, expected):
+    assert rule({"a": summary(*one), "b": summary(*other)}) is expected
+
+
+def test_rulings_that_were_read_by_hand():
+    rulings = {row.figure: row.ruling for row in claims.ledger() if row.claim}
+    assert rulings["9.5"] == rulings["9.2"] == rulings["1.3"] == rulings["15.4"] == "refuted"
+    assert rulings["9.7"] == rulings["10.8"] == rulings["10.9"] == "not shown"
+    assert rulings["12.4"] == rulings["6.8"] == rulings["7.3"] == "holds"
+
+
+def test_a_chapter_that_comes_later_enters_by_itself(monkeypatch):
+    """Chapter 14 records a figure with a verdict: it stands under its source's claim, and nothing else has to be written."""
+    known = find("9.7")
+    later = dataclasses.replace(known, verdict=lambda summary: "alpha-GAN before AGE.")
+    load = records.load
+    monkeypatch.setattr(claims, "recipes", lambda name: {"14.9": later} if name == "alpha_gan" else recipes(name))
+    monkeypatch.setattr(claims, "find", lambda id: later if id == "14.9" else find(id))
+    monkeypatch.setattr(records, "load", lambda id: load("9.7") if id == "14.9" else load(id))
+    row = next(row for row in claims.ledger() if row.figure == "14.9")
+    assert "Rosca" in row.source and row.claim and row.result == "alpha-GAN before AGE."
+
+
+def test_what_was_not_run_is_open(monkeypatch):
+    monkeypatch.setattr(records, "load", lambda id: None)
+    assert {row.ruling for row in claims.ledger()} == {"open"}
+
+
+def test_the_command_prints_every_claim(capsys):
+    assert claims.command([]) == 0
+    said = capsys.readouterr().out
+    assert all(claim.text in said for claim in claims.CLAIMS) and "refuted" in said.splitlines()[-1]
+
+
+# The figures
+
+
+def test_bits_tell_a_point_to_a_cell():
+    x = 12 * torch.rand(500, 2, generator=torch.Generator().manual_seed(0)) - 6
+    bits = one_map_points.to_bits(x)
+    assert bits.shape == (500, 20) and set(bits.unique().tolist()) <= {0.0, 1.0}
+    back = one_map_points.from_bits(bits, torch.full((500, 2), 0.5))
+    assert (back - x).abs().max() <= 12 / 1024 / 2 + 1e-5
+    assert one_map_points.to_bits(torch.tensor([[7.0, -7.0]])).tolist() == [[1.0] * 10 + [0.0] * 10]
+
+
+@pytest.mark.parametrize("module", [one_map_points, one_map_pictures])
+def test_every_arm_has_settings_and_optimizers_that_its_step_takes(module):
+    config = module.Grid() if module is one_map_points else module.Digits()
+    assert [settings.model for settings in config.models] == list(module.ARMS)
+    for settings in config.models:
+        arm = module.ARMS[settings.model]
+        nets = arm.made(0)
+        opts = one_map_points.optimizers(arm, nets, settings)
+        latent = arm.latent if isinstance(arm.latent, tuple) else (arm.latent,)
+        d = {"autoregressive": 20}.get(settings.model, 2) if module is one_map_points else 784
+        x = torch.rand(8, d, generator=torch.Generator().manual_seed(0)).round()
+        moved = torch.cat([p.detach().flatten().clone() for p in nets.parameters()])
+        arm.step(nets, opts, x, torch.randn(8, *latent))
+        now = torch.cat([p.detach().flatten() for p in nets.parameters()])
+        assert not torch.equal(moved, now), settings.model
+        drawn = arm.draw(nets, 5, 0)
+        assert drawn.shape == (5, 2 if module is one_map_points else 784) and drawn.isfinite().all()
