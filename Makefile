@@ -1,6 +1,6 @@
 # The commands of the course. Everything works without make too: README, "Without make".
 #   make course [CHAPTER=05]   make test   make check   make record CHAPTER=05   make read
-#   make equations   make lint   make figures [ID=1.2]   make data   make bench   make book
+#   make equations   make claims   make lint   make figures [ID=1.2]   make data   make bench   make book
 #   make set-repo REPO=owner/name [TAG=v0.2.0]   make pins   make clean
 
 VENV := .venv
@@ -14,7 +14,7 @@ NEW := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
   $$p -c '$(NEW)' >/dev/null 2>&1 && { echo $$p; break; }; done)
 
-.PHONY: help course test check record lint equations figures data bench book read set-repo pins clean
+.PHONY: help course test check record lint equations claims figures data bench book read set-repo pins clean
 .DEFAULT_GOAL := help
 
 help:
@@ -52,7 +52,7 @@ equations: $(STAMP)
 figures: $(STAMP)
 	@$(RUN) figures $(ID)
 
-lint data bench read: $(STAMP)
+lint claims data bench read: $(STAMP)
 	@$(RUN) $@
 
 book: $(STAMP) $(VENV)/.book

@@ -171,6 +171,14 @@ def figures(argv):
     return recording.command(argv)
 
 
+def claims(argv):
+    """Print the ledger of claims: what the sources say, and what the recorded figures say to it."""
+    from gentools.recipes.claims import command
+
+    _parser("claims", claims.__doc__).parse_args(argv)
+    return command()
+
+
 def data(argv):
     """List, fetch and verify the data sets."""
     from gentools.lab.data import command
@@ -288,6 +296,7 @@ COMMANDS = {
     "lint": lint,
     "equations": equations,
     "figures": figures,
+    "claims": claims,
     "data": data,
     "bench": bench,
     "book": book,

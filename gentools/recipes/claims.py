@@ -224,8 +224,8 @@ def counts(rows):
     return {word: number for word, number in found.items() if number}
 
 
-def command(argv):
-    """`python -m gentools claims`: the ledger of claims, every ruling from its record."""
+def command():
+    """`python -m gentools claims`: print the ledger of claims, every ruling from its record."""
     rows = ledger()
     for row in rows:
         if row.claim:
