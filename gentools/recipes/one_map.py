@@ -1,18 +1,135 @@
-"""Figures of chapter 17."""
+"""Figures of chapter 17: the drawing of the map (17.1), and what the models do on points and pictures (17.2 to 17.4)."""
 
-from gentools.recipes import Recipe, one_map_pictures, one_map_points
+from gentools.lab.plots import COLORS
+from gentools.one_map import MODELS
+from gentools.recipes import Recipe, one_map_pictures, one_map_points, one_map_ring
+from gentools.recipes.shared import diagrams
+
+# 17.1 The map
+
+TO_COLORS = {"KL(P‖Q)": "blue", "KL(Q‖P)": "orange", "2 JS(P,Q)": "green"}  # of a direction; others are purple
+SHORT = {"KL(P‖Q), then KL(Q‖P)": "a KL each", "KL(P‖Q), reweighted": "reweighted"}  # directions that fill a box
+PLACES = {  # of each row of the map
+    "variational inference": (1.2, 9.6),
+    "EM": (4.7, 9.6),
+    "autoregressive": (8.2, 9.6),
+    "wake-sleep": (11.7, 9.6),
+    "conditional VAE": (1.2, 7.6),
+    "VAE": (4.7, 7.6),
+    "diffusion": (8.2, 7.6),
+    "flow matching": (11.7, 7.6),
+    "AAE": (1.2, 5.4),
+    "ALI, minimax": (4.7, 5.4),
+    "alpha-GAN": (1.2, 3.4),
+    "ALI, truncated": (4.7, 3.4),
+    "GAN": (8.2, 4.4),
+    "conditional GAN": (11.7, 5.7),
+    "regularized GAN": (11.7, 4.0),
+    "WGAN-GP": (11.7, 2.0),
+    "DCGAN": (8.2, 2.0),
+    "AGE": (4.7, 1.4),
+}
+EDGES = (  # from, to, what changes on the way, and where on it the words stand; negative: below it
+    ("variational inference", "EM", "the model\nmoves too", 0.5),
+    ("EM", "autoregressive", "no z", 0.5),
+    ("EM", "VAE", "one network for\nall x, and draws", 0.5),
+    ("VAE", "conditional VAE", "a label y", 0.5),
+    ("VAE", "diffusion", "encoder fixed,\nmany steps", -0.5),
+    ("diffusion", "flow matching", "other weights\nof time", 0.5),
+    ("VAE", "AAE", "drop I(x;z):\nratio on z", 0.5),
+    ("AAE", "alpha-GAN", "a ratio on x\nbeside it", 0.5),
+    ("AAE", "ALI, minimax", "one ratio\non (x,z)", 0.5),
+    ("ALI, minimax", "ALI, truncated", "drop a term of\nfirst order", 0.5),
+    ("GAN", "ALI, minimax", "z beside x", 0.5),
+    ("GAN", "conditional GAN", "a label c", 0.5),
+    ("GAN", "regularized GAN", "keep a bound\nof KL(q‖q_o)", 0.5),
+    ("GAN", "DCGAN", "convolutions", 0.5),
+    ("GAN", "WGAN-GP", "a critic:\nleave the KL", 0.55),
+    ("GAN", "AGE", "moments of\ncodes for D", 0.62),
+    ("VAE", "GAN", "a label of origin,\nmodel first", 0.5),
+    ("VAE", "wake-sleep", "the encoder by\nthe other direction", 0.42),
+)
+WIDTH, HEIGHT = 2.2, 0.85  # of a box
+
+
+def border(a, b):
+    """Where the line between the boxes centered at a and b leaves the box of a."""
+    run, rise = b[0] - a[0], b[1] - a[1]
+    reach = min(WIDTH / 2 / abs(run) if run else 9, HEIGHT / 2 / abs(rise) if rise else 9)
+    return a[0] + 1.06 * reach * run, a[1] + 1.06 * reach * rise
+
+
+def draw_map():
+    """A box for each row of the map, in the color of its direction, and an arrow for each change."""
+    from matplotlib.patches import FancyBboxPatch
+
+    fig, ax = diagrams.canvas((8.4, 6.3), (-0.1, 13.0), (0.8, 10.2))
+    for row in MODELS:
+        x, y = PLACES[row.name]
+        color = COLORS[TO_COLORS.get(row.direction, "purple")]
+        shape = "round,pad=0.02,rounding_size=0.12"
+        corner = (x - WIDTH / 2, y - HEIGHT / 2)
+        ax.add_patch(FancyBboxPatch(corner, WIDTH, HEIGHT, fc=color + "2b", ec=color, lw=1.5, boxstyle=shape))
+        ax.text(x, y + 0.14, row.name, ha="center", va="center", fontsize=8.5, weight="bold")
+        below = f"({row.equation})" if row.equation else f"chapter {row.chapter}"
+        ax.text(x, y - 0.2, f"{SHORT.get(row.direction, row.direction)}  {below}", ha="center", va="center", fontsize=7)
+    for one, other, text, at in EDGES:
+        a, b = PLACES[one], PLACES[other]
+        start, end = border(a, b), border(b, a)
+        diagrams.arrow(ax, start, end, "0.35")
+        x, y = ((1 - abs(at)) * s + abs(at) * e for s, e in zip(start, end, strict=True))
+        flat = abs(start[1] - end[1]) < 0.5  # then the words stand above the arrow, or below it
+        how = dict(boxstyle="round,pad=0.1", fc="white", ec="none", alpha=0 if flat else 0.9)
+        ax.text(
+            x, y + 0.08 * flat, text, ha="center", va="bottom" if flat else "center", fontsize=7, color="0.2", bbox=how
+        )
+    return fig
+
 
 RECIPES = {
+    "17.1": diagrams.diagram(
+        draw_map,
+        title="The map",
+        caption="Every model of the course, with the divergence that it measures and the equation at which its chapter derives it. "
+        "Blue: data first, orange: model first, green: both, purple: more than one, or none. An arrow says what changes.",
+        alt="Eighteen boxes joined by labeled arrows. Blue boxes for models that measure KL(P||Q) stand at the left and above, "
+        "orange ones for KL(Q||P) at the right and below.",
+    ),
     "17.2": Recipe(
-        title="Every model on the grid", caption="", alt="", run=one_map_points.run_grid, draw=None,
+        title="Every model on the grid",
+        caption="Twelve samplers of the 25 Gaussians of chapter 5, five seeds, networks of two hidden layers of 128 units (the "
+        "autoregressive model: one of 256, the denoiser: three), each with the settings of its own chapter, without further tuning, "
+        "for about as many seconds. Above, 2,500 samples of the first seed. Below, scores of every seed. Circles: one function is "
+        "climbed, squares: a discriminator plays against it, triangles: another game. Dotted: a uniform sampler.",
+        alt="Twelve small clouds of points over a five by five grid, and four panels with a row of points for each model.",
+        run=one_map_points.run_grid, draw=one_map_points.draw_grid, verdict=one_map_points.verdict_grid,
         seeds=tuple(range(5)), full=one_map_points.Grid(),
+        quick=one_map_points.Grid(
+            models=tuple(s._replace(steps=60, batch=min(s.batch, 64)) for s in one_map_points.Grid().models),
+            points=2000, compared=200, moments=4,
+        ),
     ),
     "17.3": Recipe(
-        title="Every model on digits", caption="", alt="", run=one_map_pictures.run_digits, draw=None,
+        title="Every model on digits",
+        caption="Handwritten digits of 28x28 pixels, networks of two hidden layers of 128 units and codes of 16 numbers, three seeds, "
+        "equal steps. Left, what the models draw, first seed: chances of a white pixel where they have those, else gray values or "
+        "bits. All are then made bits by one rule and judged in the features of a classifier of binarized digits.",
+        alt="Rows of eight small pictures for thirteen samplers, beside five panels with a row of points for each.",
+        run=one_map_pictures.run_digits, draw=one_map_pictures.draw_digits, verdict=one_map_pictures.verdict_digits,
         seeds=(0, 1, 2), full=one_map_pictures.Digits(),
+        quick=one_map_pictures.Digits(
+            models=tuple(s._replace(steps=20, batch=min(s.batch, 32)) for s in one_map_pictures.Digits().models),
+            components=10, fitted=500, judged=200, judge_steps=60, moments=4,
+        ),
     ),
     "17.4": Recipe(
-        title="The capstone on the ring", caption="", alt="", run=one_map_points.run_ring, draw=None,
-        seeds=tuple(range(5)), full=one_map_points.Ring(),
+        title="The capstone on the ring",
+        caption="A VAE and the model of the capstone, from the same networks, on the ring of eight Gaussians, five seeds. The informed "
+        "start has 400 steps of the VAE first, of 2,500 in all. Left, samples and codes of the data, first seed. Right, every seed over "
+        "training: energy distance of the samples from the data, and I(x;z).",
+        alt="Clouds of samples and codes for three models, and two panels of curves: the capstone from the plain start has the "
+        "largest distance and no information in its codes.",
+        run=one_map_ring.run_ring, draw=one_map_ring.draw_ring, verdict=one_map_ring.verdict_ring,
+        seeds=tuple(range(5)), full=one_map_ring.Ring(), quick=one_map_ring.Ring(steps=60, informed=20, points=3000, read=200, moments=4),
     ),
 }  # fmt: skip

@@ -14,11 +14,9 @@ from gentools import (
     alpha_gan,
     autoregressive,
     diffusion,
-    evaluation,
     gan,
     mixtures,
     neighbors,
-    one_map,
     regularized_gan,
     vae,
     wgan_gp,
@@ -26,9 +24,10 @@ from gentools import (
 from gentools.lab.networks import mlp
 from gentools.lab.optim import adam, cosine
 from gentools.lab.randomness import generator
-from gentools.recipes.shared import arms
+from gentools.recipes.shared import arms, drawing, verdicts
+from gentools.recipes.shared.drawing import Look
 from gentools.recipes.shared.fitting import fit_kept
-from gentools.recipes.shared.points import DRAWN, GRID, RING, Points, score
+from gentools.recipes.shared.points import DRAWN, GRID, Points, chance, score
 
 HIDDEN = (128, 128)  # layers of every network of points, but the MADE and the denoiser
 REACH, BITS = 6.0, 10  # the square in which points are told in bits, and bits per coordinate
@@ -194,16 +193,16 @@ class Grid:
     """Every model on the grid, each with settings near those of its own chapter."""
 
     models: tuple = (
-        Settings("VAE", 1e-3, 6000, beta1=0.9),
-        Settings("AAE", 1e-3, 4000),
-        Settings("GAN", 1e-3, 8000),
-        Settings("regularized GAN", 1e-3, 4000),
-        Settings("ALI", 3e-3, 6000),
-        Settings("WGAN-GP", 2e-3, 4000, 256, 0.0, 0.9),
-        Settings("AGE", 2e-3, 3000),
-        Settings("alpha-GAN", 1e-3, 3000),
-        Settings("autoregressive", 1e-2, 4000, beta1=0.9),
-        Settings("flow matching", 1.6e-2, 3000, 256, 0.9),
+        Settings("VAE", 1e-3, 3000, beta1=0.9),
+        Settings("AAE", 1e-3, 2500),
+        Settings("GAN", 1e-3, 4000),
+        Settings("regularized GAN", 1e-3, 2500),
+        Settings("ALI", 3e-3, 3000),
+        Settings("WGAN-GP", 2e-3, 2000, 256, 0.0, 0.9),
+        Settings("AGE", 2e-3, 2000),
+        Settings("alpha-GAN", 1e-3, 2000),
+        Settings("autoregressive", 1e-2, 2500, beta1=0.9),
+        Settings("flow matching", 1.6e-2, 2500, 256, 0.9),
     )
     data: Points = GRID
     points: int = 20_000  # drawn once, to train on
@@ -256,52 +255,70 @@ def run_grid(config, seed, device):
     return {"numbers": arms.named(numbers), "arrays": arrays}
 
 
-# 17.4 The capstone on the ring
-
-CAPSTONE = {"VAE": vae.step, "wake-sleep": one_map.step}
-
-
-@dataclass(frozen=True)
-class Ring:
-    """A VAE and the capstone's model, from the same networks, on the ring."""
-
-    data: Points = RING
-    rate: float = 1e-3  # of Adam at the start; falls along half a cosine to 0
-    steps: int = 5000
-    batch: int = 128
-    points: int = 20_000  # drawn once, to train on
-    moments: int = 8  # at which samples are scored
+FAMILIES = {  # a color for each way to be trained
+    "blue": ("EM", "VAE", "autoregressive", "flow matching", "wake-sleep"),  # one function is climbed
+    "vermillion": ("AAE", "GAN", "regularized GAN", "ALI", "alpha-GAN"),  # a discriminator plays against it
+    "purple": ("WGAN-GP", "AGE"),  # another game
+    "black": ("true data", "training digits", "pixels alone"),  # no model
+}
 
 
-def capstone_optimizers(name, nets, config):
-    """One Adam for the VAE, and one for each network of the capstone's model."""
-    if name == "VAE":
-        return {"vae": adam(nets.parameters(), config.rate)}
-    return {part: adam(nets[part].parameters(), config.rate) for part in nets}
+def look_of(name):
+    """The look of a model by its family."""
+    color = next(color for color, names in FAMILIES.items() if name in names)
+    marker = {"blue": "o", "vermillion": "s", "purple": "^", "black": "D"}[color]
+    return Look(name, color, "-", marker)
 
 
-def run_ring(config, seed, device):
-    """Scores over training, samples, and the distance of the codes from the prior, of both models."""
-    rows, numbers, arrays = config.data.draw(config.points, seed)[0], {}, {}
-    for name, step in CAPSTONE.items():
-        nets = vae_networks(seed).to(device)
+def score_rows(axes, results, names, whats, limits):
+    """Draw a panel per score: a row per model with a point per seed, the names at the left of the first."""
+    for ax, what, limit in zip(axes, whats, limits, strict=True):
+        for row, name in enumerate(names):
+            values = drawing.over_seeds(results, arms.name(name, what))
+            look = look_of(name)
+            ax.plot(values, [row] * len(values), **look.as_points(ms=5, alpha=0.75, label=None))
+        ax.set(title=what, ylim=(len(names) - 0.5, -0.5), yticks=range(len(names)), yticklabels=[])
+        if limit:
+            ax.set_xlim(*limit)
+    axes[0].set_yticklabels(names)
 
-        def watch(done, nets=nets):
-            return score(from_decoder(nets, DRAWN, seed), config.data)._asdict()
 
-        history = fit_kept(
-            step, nets, capstone_optimizers(name, nets, config), rows, 2 if name == "VAE" else (2, 2),
-            batch=config.batch, steps=config.steps, seed=seed, device=device, schedule=cosine(config.steps), watch=watch,
-            log_every=max(1, config.steps // config.moments),
-        )  # fmt: skip
-        with torch.no_grad():
-            codes = vae.sample(*nets["encoder"](rows[:DRAWN]), noise(seed, DRAWN, 2))
-        for what, field in SCORES.items():
-            curve = torch.tensor([float(seen[field]) for seen in history.watched])
-            numbers[name, what], arrays[f"{name} {what}"] = curve[-1], curve
-        overlap = arrays[f"{name} overlap"]
-        numbers[name, CHANGE] = overlap[-1] - overlap[max(0, len(overlap) * 3 // 4 - 1)]
-        numbers[name, "codes to prior"] = evaluation.frechet(codes, noise(f"{seed} prior", DRAWN, 2))
-        arrays |= {f"{name} samples": from_decoder(nets, DRAWN, seed), f"{name} codes": codes}
-    arrays["step"] = torch.tensor([seen["step"] for seen in history.watched])
-    return {"numbers": arms.named(numbers), "arrays": arrays}
+def draw_grid(results, config):
+    """Samples (2500, 2) of the first seed of every model; below, the four scores of every seed, a row per model."""
+    import matplotlib.pyplot as plt
+
+    names = [MIXTURE, *(settings.model for settings in config.models), "true data"]
+    fig = plt.figure(figsize=(8.4, 6.6), layout="constrained")
+    above, below = fig.subfigures(2, 1, height_ratios=(1, 1.05))
+    for ax, name in zip(above.subplots(2, 6).flat, names, strict=True):
+        drawing.dots(ax, results[0]["arrays"][f"{name} samples"], look_of(name).color, size=1.0)
+        ax.set(xlim=(-5.2, 5.2), ylim=(-5.2, 5.2), aspect="equal", xticks=(), yticks=())
+        ax.set_title(name, fontsize=9)
+    whats, lines = [*SCORES, "recall"], chance(config.data)
+    axes = below.subplots(1, 4, sharey=True)
+    score_rows(axes, results, names, whats, [(0, 26), (-0.03, 1.03), (-0.03, 1.03), (-0.03, 1.03)])
+    for ax, index in zip(axes, (0, 1), strict=False):
+        ax.axvline(lines["uniform"][index], color="0.45", ls=":", lw=1.2)
+    return fig
+
+
+def verdict_grid(summary):
+    """The models in groups by overlap, what covers all modes, what beats a uniform sampler, what was still moving."""
+    names = [MIXTURE, *(settings.model for settings in Grid().models)]
+    names = [name for name in names if arms.name(name, "overlap") in summary]
+    overlap = arms.scores(summary, names, "overlap")
+    all_modes = [n for n, s in arms.scores(summary, names, "modes").items() if verdicts.always_above(s, 24.5)]
+    uniform = chance(GRID)["uniform"][1]
+    above = [n for n, s in arms.scores(summary, names, "quality").items() if verdicts.always_above(s, uniform)]
+    ends = {
+        n: verdicts.settling(overlap[n], summary[arms.name(n, CHANGE)])
+        for n in names
+        if arms.name(n, CHANGE) in summary
+    }
+    moving = [f"{n} ({end})" for n, end in ends.items() if end != "settled"]
+    return (
+        f"by overlap: {verdicts.ordered(overlap)};\n"
+        f"  all 25 modes in every seed: {verdicts.listed(all_modes)};\n"
+        f"  more good samples than a uniform sampler in every seed: {verdicts.listed(above)};\n"
+        f"  not settled by overlap over the last quarter: {verdicts.listed(moving)}."
+    )
