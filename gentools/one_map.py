@@ -16,6 +16,7 @@ import torch
 from gentools import aae, age, ali, alpha_gan, autoregressive, conditional_gan, gan, joint_kl, vae
 from gentools.gan import descend, non_saturating_loss
 from gentools.lab import worlds
+from gentools.lab.chapters import chapter
 from gentools.lab.divergences import cross_entropy, entropy, expected_kl, js, kl, mutual_information
 from gentools.lab.shapes import positive, same_shape
 
@@ -84,6 +85,25 @@ def model(name):
     if name not in found:
         raise ValueError(f"the map has no row {name!r}; its rows are {', '.join(found)}")
     return found[name]
+
+
+def table():
+    """The map as the lines of a Markdown table, each row linked to its chapter and its figure."""
+    head = ("Model", "Joints", "Measures", "What moves", "Estimated by", "Left out", "Allowed", "Gives", "Where")
+    lines = [head, ["---"] * len(head)]
+    for row in MODELS:
+        lines.append((row.name, row.joints, row.direction, row.moves, row.estimated, row.dropped, row.allowed, row.gives,
+                      where(row)))  # fmt: skip
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+def where(row):
+    """Equation and figure of a row as Markdown links; plain text where its chapter has no figure."""
+    if not row.figure:
+        return f"chapter {row.chapter}, ({row.equation})" if row.equation else f"chapter {row.chapter}"
+    folder = chapter(row.chapter).folder
+    equation = f"[({row.equation})]({folder}.ipynb), " if row.equation else ""
+    return f"{equation}[figure {row.figure}](../figures/{folder}/{row.figure}.png)"
 
 
 # The map, as arithmetic

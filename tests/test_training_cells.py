@@ -29,6 +29,7 @@ CHAPTERS = (
     "14_alpha_gan",
     "15_autoregressive",
     "16_diffusion",
+    "17_one_map",
 )
 UNREADABLE = re.compile("cannot be called on meta|Cannot copy out of meta")  # numbers that a fake device does not have
 

@@ -39,7 +39,7 @@ CHAPTERS = (
     Chapter(14, "alpha_gan", "alpha-GAN"),
     Chapter(15, "autoregressive", "autoregressive"),
     Chapter(16, "diffusion", "diffusion"),
-    Chapter(17, "one_map", "one map", written=False),
+    Chapter(17, "one_map", "one map"),
 )
 
 

@@ -28,7 +28,7 @@ from gentools.lab.optim import cosine
 from gentools.lab.plots import image_grid
 from gentools.lab.randomness import generator
 from gentools.lab.stream import binarize, unit
-from gentools.recipes.one_map_points import Settings, optimizers, score_rows
+from gentools.recipes.one_map_points import Settings, device_of, noise, optimizers, score_rows
 from gentools.recipes.shared import arms, drawing, judging, verdicts
 from gentools.recipes.shared.fitting import fit_kept
 from gentools.recipes.shared.pictures import labeled
@@ -47,11 +47,6 @@ class Arm(NamedTuple):
     draw: object
     joined: dict = {}  # noqa: RUF012
     prepare: object = unit
-
-
-def noise(seed, *shape):
-    """Noise for evaluation, from the seed alone."""
-    return torch.randn(*shape, generator=generator(seed, "evaluation"))
 
 
 # Networks of this size
@@ -104,39 +99,39 @@ def wide_normal(draws, c=None):
 
 def from_generator(nets, n, seed):
     """What a generator makes of codes of the prior."""
-    return gan.sample(nets, noise(seed, n, LATENT))
+    return gan.sample(nets, noise(seed, n, LATENT, like=nets))
 
 
 @torch.no_grad()
 def from_decoder(nets, n, seed):
     """The decoder's chances of a white pixel, at codes of the prior."""
-    return nets["decoder"](noise(seed, n, LATENT))
+    return nets["decoder"](noise(seed, n, LATENT, like=nets))
 
 
 @torch.no_grad()
 def from_pairs(nets, n, seed):
     """What BiGAN's generator makes of codes of the prior, with its averages of BatchNorm."""
     made = nets["players"]["generator"].eval()
-    x = made(noise(seed, n, LATENT))
+    x = made(noise(seed, n, LATENT, like=nets))
     made.train()
     return x
 
 
 def from_sphere(nets, n, seed):
     """What AGE's generator makes of the sphere."""
-    return age.sample(nets, noise(seed, n, LATENT))
+    return age.sample(nets, noise(seed, n, LATENT, like=nets))
 
 
 def from_made(nets, n, seed):
     """Bits, one pixel after the other."""
     uniform = torch.rand(n, PIXELS, generator=generator(seed, "evaluation"))
-    return autoregressive.cached_sample(nets["model"], uniform)
+    return autoregressive.cached_sample(nets["model"], uniform.to(device_of(nets)))
 
 
 def from_noise(nets, n, seed):
     """50 steps of DDIM along the straight path, cut to the range of gray values."""
     estimate = diffusion.estimates(nets["denoiser"], diffusion.straight, diffusion.velocity_target)
-    x = diffusion.ddim(estimate, noise(seed, n, PIXELS), diffusion.down(50), diffusion.straight)
+    x = diffusion.ddim(estimate, noise(seed, n, PIXELS, like=nets), diffusion.down(50), diffusion.straight)
     return ((x + 1) / 2).clamp(0, 1)
 
 
@@ -235,7 +230,7 @@ def train_model(settings, config, seed, device, real):
     nets = arm.made(seed).to(device)
 
     def watch(done):
-        features, _ = read(bits_of(arm.draw(nets, config.judged, seed), seed), config)
+        features, _ = read(bits_of(arm.draw(nets, config.judged, seed).cpu(), seed), config)
         return {"distance": evaluation.frechet(features, real)}
 
     history = fit_kept(

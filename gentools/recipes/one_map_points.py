@@ -57,9 +57,15 @@ class Arm(NamedTuple):
     joined: dict = {}  # noqa: RUF012
 
 
-def noise(seed, *shape):
-    """Noise for evaluation, from the seed alone."""
-    return torch.randn(*shape, generator=generator(seed, "evaluation"))
+def noise(seed, *shape, like=None):
+    """Noise for evaluation, from the seed alone; on the device of the networks `like`, if they are given."""
+    z = torch.randn(*shape, generator=generator(seed, "evaluation"))
+    return z if like is None else z.to(device_of(like))
+
+
+def device_of(nets):
+    """Where the networks stand."""
+    return next(nets.parameters()).device
 
 
 # Samplers
@@ -67,13 +73,13 @@ def noise(seed, *shape):
 
 def from_generator(nets, n, seed):
     """n points (n, 2) of a generator without noise of its own."""
-    return gan.sample(nets, noise(seed, n, 2))
+    return gan.sample(nets, noise(seed, n, 2, like=nets))
 
 
 @torch.no_grad()
 def from_decoder(nets, n, seed):
     """n draws (n, 2) of q(x|z) for codes of the prior: the decoder's mean and its noise."""
-    z, apart = noise(seed, 2, n, 2)
+    z, apart = noise(seed, 2, n, 2, like=nets)
     decoder = nets["decoder"]
     return decoder(z) + (decoder.log_variance / 2).exp() * apart
 
@@ -81,13 +87,13 @@ def from_decoder(nets, n, seed):
 @torch.no_grad()
 def from_pairs(nets, n, seed):
     """n points (n, 2) of ALI's generator, with its noise."""
-    z, apart = noise(seed, 2, n, 2)
+    z, apart = noise(seed, 2, n, 2, like=nets)
     return nets["players"]["generator"](z, apart)
 
 
 def from_sphere(nets, n, seed):
     """n points (n, 2) of AGE's generator."""
-    return age.sample(nets, noise(seed, n, 3))
+    return age.sample(nets, noise(seed, n, 3, like=nets))
 
 
 def to_bits(x):
@@ -105,7 +111,8 @@ def from_bits(bits, apart):
 def from_made(nets, n, seed):
     """n points (n, 2), a bit after the other."""
     uniform = torch.rand(n, 2 * BITS + 2, generator=generator(seed, "evaluation"))
-    return from_bits(autoregressive.cached_sample(nets["model"], uniform[:, 2:]), uniform[:, :2])
+    bits = autoregressive.cached_sample(nets["model"], uniform[:, 2:].to(device_of(nets)))
+    return from_bits(bits.cpu(), uniform[:, :2])
 
 
 SCALE = 2.83  # what a denoiser's points are divided by: the standard deviation of the grid
@@ -114,7 +121,7 @@ SCALE = 2.83  # what a denoiser's points are divided by: the standard deviation 
 def from_noise(nets, n, seed):
     """n points (n, 2) by 40 steps of DDIM along the straight path."""
     estimate = diffusion.estimates(nets["denoiser"], diffusion.straight, diffusion.velocity_target)
-    return diffusion.ddim(estimate, noise(seed, n, 2), diffusion.down(40), diffusion.straight) * SCALE
+    return diffusion.ddim(estimate, noise(seed, n, 2, like=nets), diffusion.down(40), diffusion.straight) * SCALE
 
 
 # Networks that no chapter has in this size
@@ -193,16 +200,16 @@ class Grid:
     """Every model on the grid, each with settings near those of its own chapter."""
 
     models: tuple = (
-        Settings("VAE", 1e-3, 3000, beta1=0.9),
-        Settings("AAE", 1e-3, 2500),
-        Settings("GAN", 1e-3, 4000),
-        Settings("regularized GAN", 1e-3, 2500),
-        Settings("ALI", 3e-3, 3000),
-        Settings("WGAN-GP", 2e-3, 2000, 256, 0.0, 0.9),
-        Settings("AGE", 2e-3, 2000),
-        Settings("alpha-GAN", 1e-3, 2000),
+        Settings("VAE", 1e-3, 2500, beta1=0.9),
+        Settings("AAE", 1e-3, 1600),
+        Settings("GAN", 1e-3, 2500),
+        Settings("regularized GAN", 1e-3, 1600),
+        Settings("ALI", 3e-3, 2000),
+        Settings("WGAN-GP", 2e-3, 1200, 256, 0.0, 0.9),
+        Settings("AGE", 2e-3, 1300),
+        Settings("alpha-GAN", 1e-3, 1300),
         Settings("autoregressive", 1e-2, 2500, beta1=0.9),
-        Settings("flow matching", 1.6e-2, 2500, 256, 0.9),
+        Settings("flow matching", 1.6e-2, 2000, 256, 0.9),
     )
     data: Points = GRID
     points: int = 20_000  # drawn once, to train on
@@ -222,7 +229,7 @@ def train_model(settings, config, seed, device):
     nets, rows = arm.made(seed).to(device), rows_for(settings.model, config.data.draw(config.points, seed)[0])
 
     def watch(done):
-        return score(arm.draw(nets, DRAWN, seed), config.data)._asdict()
+        return score(arm.draw(nets, DRAWN, seed).cpu(), config.data)._asdict()
 
     history = fit_kept(
         arm.step, nets, optimizers(arm, nets, settings), rows, arm.latent, batch=settings.batch, steps=settings.steps,

@@ -7,7 +7,7 @@ import torch
 from gentools import aae, one_map, vae
 from gentools.lab.optim import adam, cosine
 from gentools.lab.plots import COLORS
-from gentools.recipes.one_map_points import from_decoder, noise, vae_networks
+from gentools.recipes.one_map_points import device_of, from_decoder, noise, vae_networks
 from gentools.recipes.shared import arms, drawing, verdicts
 from gentools.recipes.shared.fitting import fit, fit_kept
 from gentools.recipes.shared.points import DRAWN, RING, Points, score
@@ -47,8 +47,8 @@ def optimizers(step, nets, config):
 @torch.no_grad()
 def looked_at(nets, rows, config, seed):
     """{score: number} of samples and codes: modes, quality, overlap, energy distance to the data, and I(x; z)."""
-    x = from_decoder(nets, DRAWN, seed)
-    mean, log_variance = nets["encoder"](rows[: config.read])
+    x, device = from_decoder(nets, DRAWN, seed).cpu(), device_of(nets)
+    mean, log_variance = (part.cpu() for part in nets["encoder"](rows[: config.read].to(device)))
     told, _ = aae.split_kl_term(mean, log_variance, noise(seed, len(mean), 2), aae.log_normal_prior)
     found = {what: float(getattr(score(x, config.data), field)) for what, field in SCORES.items()}
     return found | {FAR: float(aae.energy_distance(x, rows[-DRAWN:])), KNOWN: float(told)}
@@ -80,15 +80,17 @@ def run_ring(config, seed, device):
         distance = arrays[f"{name} {FAR}"]
         numbers[name, CHANGE] = distance[-1] - distance[max(0, len(distance) * 3 // 4 - 1)]
         with torch.no_grad():
-            arrays[f"{name} codes"] = vae.sample(*nets["encoder"](rows[:DRAWN]), noise(seed, DRAWN, 2))
-        arrays[f"{name} samples"] = from_decoder(nets, DRAWN, seed)
+            arrays[f"{name} codes"] = vae.sample(
+                *nets["encoder"](rows[:DRAWN].to(device)), noise(seed, DRAWN, 2, like=nets)
+            )
+        arrays[f"{name} samples"] = from_decoder(nets, DRAWN, seed).cpu()
         arrays[f"{name} step"] = torch.tensor([each["step"] for each in seen])
     return {"numbers": arms.named(numbers), "arrays": arrays}
 
 
 def draw_ring(results, config):
     """Samples and codes (2500, 2) of the first seed; right, distance and information (moments,) of every seed."""
-    fig, axes = drawing.mosaic("acex;bdfy", (8.4, 4.3), layout="constrained", width_ratios=(1, 1, 1, 1.35))
+    fig, axes = drawing.mosaic("acex;bdfy", (8.4, 4.3), width_ratios=(1, 1, 1, 1.35))
     for (one, other), name in zip(("ab", "cd", "ef"), CAPSTONE, strict=True):
         for key, what in ((one, "samples"), (other, "codes")):
             drawing.dots(axes[key], results[0]["arrays"][f"{name} {what}"], "blue", size=1.2)
