@@ -110,9 +110,9 @@ RECIPES = {
         ),
     ),
     "17.3": Recipe(
-        title="Every model on digits",
+        title="Every model on digits, after 1,200 steps",
         caption="Handwritten digits of 28x28 pixels, networks of two hidden layers of 128 units and codes of 16 numbers, three seeds, "
-        "equal steps. Left, what the models draw, first seed: chances of a white pixel where they have those, else gray values or "
+        "1,200 steps each, which is a beginning and not an end. Left, what the models draw, first seed: chances of a white pixel where they have those, else gray values or "
         "bits. All are then made bits by one rule and judged in the features of a classifier of binarized digits.",
         alt="Rows of eight small pictures for thirteen samplers, beside five panels with a row of points for each.",
         run=one_map_pictures.run_digits, draw=one_map_pictures.draw_digits, verdict=one_map_pictures.verdict_digits,

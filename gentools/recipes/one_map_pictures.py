@@ -275,7 +275,7 @@ def draw_digits(results, config):
     """Left, a strip of pictures of every model, first seed; right, its scores, a point per seed."""
     names = [MIXTURE, *(settings.model for settings in config.models), REAL, CHANCE]
     fig, axes = drawing.panels(1, 1 + len(SCORES), (8.8, 5.6), layout="none", width_ratios=(3.2, *[1.15] * len(SCORES)))
-    fig.subplots_adjust(left=0.13, right=0.985, top=0.93, bottom=0.07, wspace=0.12)
+    fig.subplots_adjust(left=0.155, right=0.985, top=0.93, bottom=0.07, wspace=0.12)
     strips = torch.cat([results[0]["arrays"][f"{name} pictures"] for name in names])
     shown = axes[0]
     image_grid(shown, strips.reshape(-1, 1, SIDE, SIDE), columns=SHOWN, vmax=255)
