@@ -14,7 +14,7 @@ from gentools.lab import records, worlds
 from gentools.lab.chapters import CHAPTERS
 from gentools.lab.chapters import chapter as chapter_of
 from gentools.lab.divergences import js, kl, mutual_information
-from gentools.press import ledger
+from gentools.press import ledger, notebooks
 from gentools.recipes import ROOT, claims, find, one_map_pictures, one_map_points, recipes
 
 # The map
@@ -287,3 +287,11 @@ def test_every_arm_has_settings_and_optimizers_that_its_step_takes(module):
         assert not torch.equal(moved, now), settings.model
         drawn = arm.draw(nets, 5, 0)
         assert drawn.shape == (5, 2 if module is one_map_points else 784) and drawn.isfinite().all()
+
+
+def test_the_table_of_the_notebook_is_the_map():
+    """A row that changes has to change in the chapter too: build its cell from one_map.table()."""
+    cells = {
+        cell["id"]: "".join(cell["source"]) for cell in notebooks.load(ROOT / "notebooks" / "17_one_map.ipynb")["cells"]
+    }
+    assert cells["map-table"] == one_map.table()

@@ -96,11 +96,12 @@ RECIPES = {
         "orange ones for KL(Q||P) at the right and below.",
     ),
     "17.2": Recipe(
-        title="Every model on the grid",
-        caption="Twelve samplers of the 25 Gaussians of chapter 5, three seeds, networks of two hidden layers of 128 units (the "
-        "autoregressive model: one of 256, the denoiser: three), each with the settings of its own chapter, without further tuning, "
-        "for about as many seconds. Above, 2,500 samples of the first seed. Below, scores of every seed. Circles: one function is "
-        "climbed, squares: a discriminator plays against it, triangles: another game. Dotted: a uniform sampler.",
+        title="Every model on the grid, for ten seconds",
+        caption="Eleven models of the 25 Gaussians of chapter 5 and the data, three seeds, networks of two hidden layers of 128 units "
+        "(the autoregressive model: one of 256, the denoiser: three), rates of their own chapters, about ten CPU seconds each. The rates "
+        "fall to 0, so every run comes to rest, finished or not; figures 5.6, 9.5 and 12.6 have longer ones. Above, 2,500 samples of the "
+        "first seed. Below, scores of every seed. Circles: one function is climbed, squares: a discriminator plays against it, "
+        "triangles: another game. Dotted: a uniform sampler.",
         alt="Twelve small clouds of points over a five by five grid, and four panels with a row of points for each model.",
         run=one_map_points.run_grid, draw=one_map_points.draw_grid, verdict=one_map_points.verdict_grid,
         seeds=(0, 1, 2), full=one_map_points.Grid(),
@@ -112,8 +113,9 @@ RECIPES = {
     "17.3": Recipe(
         title="Every model on digits, after 1,200 steps",
         caption="Handwritten digits of 28x28 pixels, networks of two hidden layers of 128 units and codes of 16 numbers, three seeds, "
-        "1,200 steps each, which is a beginning and not an end. Left, what the models draw, first seed: chances of a white pixel where they have those, else gray values or "
-        "bits. All are then made bits by one rule and judged in the features of a classifier of binarized digits.",
+        "1,200 steps each, which is a beginning and not an end. Left, what the models draw, first seed: chances of a white pixel "
+        "where they have those, else gray values or bits. All are then made bits by one rule and judged in the features of a "
+        "classifier of binarized digits.",
         alt="Rows of eight small pictures for thirteen samplers, beside five panels with a row of points for each.",
         run=one_map_pictures.run_digits, draw=one_map_pictures.draw_digits, verdict=one_map_pictures.verdict_digits,
         seeds=(0, 1, 2), full=one_map_pictures.Digits(),

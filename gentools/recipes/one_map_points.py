@@ -310,22 +310,19 @@ def draw_grid(results, config):
 
 
 def verdict_grid(summary):
-    """The models in groups by overlap, what covers all modes, what beats a uniform sampler, what was still moving."""
+    """The models in groups by overlap, what covers all modes, what beats a uniform sampler, what moved to the end."""
     names = [MIXTURE, *(settings.model for settings in Grid().models)]
     names = [name for name in names if arms.name(name, "overlap") in summary]
     overlap = arms.scores(summary, names, "overlap")
     all_modes = [n for n, s in arms.scores(summary, names, "modes").items() if verdicts.always_above(s, 24.5)]
     uniform = chance(GRID)["uniform"][1]
     above = [n for n, s in arms.scores(summary, names, "quality").items() if verdicts.always_above(s, uniform)]
-    ends = {
-        n: verdicts.settling(overlap[n], summary[arms.name(n, CHANGE)])
-        for n in names
-        if arms.name(n, CHANGE) in summary
-    }
-    moving = [f"{n} ({end})" for n, end in ends.items() if end != "settled"]
+    changes = {n: summary[arms.name(n, CHANGE)] for n in names if arms.name(n, CHANGE) in summary}
+    moving = [n for n, change in changes.items() if verdicts.sign(change)]
     return (
         f"by overlap: {verdicts.ordered(overlap)};\n"
         f"  all 25 modes in every seed: {verdicts.listed(all_modes)};\n"
         f"  more good samples than a uniform sampler in every seed: {verdicts.listed(above)};\n"
-        f"  not settled by overlap over the last quarter: {verdicts.listed(moving)}."
+        f"  overlap still moved while the rates fell to 0, over the last quarter: {verdicts.listed(moving)}. A run that came to "
+        "rest with its rate has not settled."
     )
