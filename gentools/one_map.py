@@ -3,8 +3,8 @@
 A row says between which joints a model measures, in which direction, what it estimates, and what it drops. `ACCOUNTS` holds
 the same as functions of a `world` of finite tables, in float64 and nats: joint KL = objective + dropped, to rounding.
 P = p(x)p(z|x) is the data side, Q = q(z)q(x|z) the model's; x lies along dim 0 and z along dim 1.
-Shapes: p_x (n,), joint, p_joint and q_joint (n, k), p_z_given_x (n, k), q_x_given_z (n, k), q_z (k,), data x (n, d),
-noise z (n, 2, k), a_points (n, d), b_points (m, d).
+Shapes: p_x (n,), joint, p_joint and q_joint (n, k), p_z_given_x (n, k), q_x_given_z (n, k), q_z (k,), w a world with joints
+(n, k), data x (n, d), noise z (n, 2, k).
 """
 
 import math

@@ -323,6 +323,6 @@ def verdict_grid(summary):
         f"by overlap: {verdicts.ordered(overlap)};\n"
         f"  all 25 modes in every seed: {verdicts.listed(all_modes)};\n"
         f"  more good samples than a uniform sampler in every seed: {verdicts.listed(above)};\n"
-        f"  overlap still moved while the rates fell to 0, over the last quarter: {verdicts.listed(moving)}. A run that came to "
-        "rest with its rate has not settled."
+        f"  overlap still moved while the rates fell to 0, over the last quarter: {verdicts.listed(moving)}. A run that comes to "
+        "rest with its rate need not have settled."
     )

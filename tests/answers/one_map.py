@@ -36,7 +36,7 @@ def sleep_by_search(p_x, q_z, q_x_given_z):
 def scaled(p_x, q_z, p_z_given_x):
     """Scaling of rows and columns, by factors and in their logarithms."""
     log, rows = p_z_given_x.log(), torch.zeros_like(p_x)
-    for _ in range(5000):
+    for _ in range(1500):
         columns = q_z.log() - (log + rows[:, None]).logsumexp(0)
         rows = p_x.log() - (log + columns).logsumexp(1)
     return (log + rows[:, None] + columns).exp()
