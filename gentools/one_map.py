@@ -59,11 +59,14 @@ MODELS = (
     Model("ALI, truncated", 9, "q(x,z,y), p(x,z,y)", "KL(Q‖P)", "D, then E and G", "ratio on (x,z)",
           "E_Q log p_o(z|x)/p(z|x), first order", "no", "nothing", "9.4", "9.5"),
     Model("ALI, minimax", 9, "P, Q and their mean M", "2 JS(P,Q)", "D, then E and G", "ratio on (x,z)", "nothing", "yes",
-          "sample, infer", "9.9", "9.7"),
+          "sample, infer", "9.9", "9.5"),
+    Model("ALI, swapped", 9, "P, Q and their mean M", "KL(M‖P), KL(M‖Q)", "D, then E and G", "ratio on (x,z)",
+          "KL(P‖P_o), KL(Q‖Q_o), second order", "for one step; one optimum if P = Q is reached", "sample, infer", "9.9",
+          "9.7"),
     Model("regularized GAN", 10, "as GAN", "KL(Q‖P)", "D, then G twice", "ratio, and |G − G_o|²",
           "nothing: a bound in place of KL(q‖q_o)", "as a bound", "sample", "10.4", "10.6"),
-    Model("WGAN-GP", 12, "none", "W₁(p̃,q)", "critic, then G", "penalized critic", "the KL itself", "another distance",
-          "sample", "12.5", "12.6"),
+    Model("WGAN-GP", 12, "none", "W₁(p̃,q), and more by the penalty", "critic, then G", "penalized critic",
+          "the KL itself", "another distance", "sample", "12.5", "12.6"),
     Model("AGE", 13, "p̃(x)p(z|x), q(x)p(z|x)", "KL(Q‖P)", "E against G", "two moments of codes",
           "all of x given z, and all other moments", "no", "sample, infer", "13.1", "13.5"),
     Model("alpha-GAN", 14, "p̃(x)p(z|x), q(z)q(x|z)", "KL(P‖Q)", "D and C, then E and G", "two ratios",
@@ -145,6 +148,12 @@ def label_constant(p_x, q_old):
     """What 2 KL(q(x,y) || p(x,y)) holds beside the generator's part: E_p[-log D] - 2 log 2, D exact for q_old; both (n,)."""
     same_shape(p_x=p_x, q_old=q_old)
     return gan.expected(non_saturating_loss, p_x, gan.best_logit(p_x, q_old)) - 2 * math.log(2)
+
+
+def label_constants(w):
+    """What the two sums of ALI's swapped losses hold beside what the players move."""
+    p_old, q_old = w.p_old_xz.flatten(), w.q_old_xz.flatten()
+    return label_constant(p_old, q_old) + label_constant(q_old, p_old)
 
 
 def twice_label_kl(p_x, q_x, q_old):
@@ -265,6 +274,16 @@ ACCOUNTS = {
         lambda w: torch.zeros(()).double(),
         lambda w: 2 * js(w.p_xz, w.q_xz) - ali.divergence(w.p_xz, w.q_xz),
     ),
+    "ALI, swapped": Account(  # encoder and generator, each with the other held
+        lambda w: (
+            2 * kl(*gan.joints(w.p_old_xz.flatten(), w.q_xz.flatten(), at_old_pair(w)))
+            + 2 * kl(*gan.joints(w.q_old_xz.flatten(), w.p_xz.flatten(), 1 - at_old_pair(w)))
+        ),
+        lambda w: sum(ali.expected(loss, joint, gan.best_logit(w.p_old_xz, w.q_old_xz))
+                      for loss, joint in zip(ali.LOSSES["swapped"], (w.p_xz, w.q_xz), strict=True)),
+        lambda w: kl(w.p_xz, w.p_old_xz) + kl(w.q_xz, w.q_old_xz) + label_constants(w),
+        label_constants,
+    ),
     "regularized GAN": Account(
         lambda w: twice_label_kl(w.p_x, w.q_x, w.q_old_xz.sum(1)),
         lambda w: minus_log_d(w.p_x, w.q_x, w.q_old_xz.sum(1)) + kl(w.q_xz, w.q_old_xz),
@@ -357,7 +376,7 @@ def renamed(w, order):
 
 
 def mmd(p_x, q_x, kernel):
-    """Squared maximum mean discrepancy of tables (n,) under a kernel (n, n) (Gretton et al. 2012). (17.6)"""
+    """Squared maximum mean discrepancy of tables (n,) under a kernel (n, n) (Gretton et al. 2012). (17.5)"""
     same_shape(p_x=p_x, q_x=q_x)
     return (p_x - q_x) @ kernel @ (p_x - q_x)
 
@@ -372,13 +391,13 @@ def gaussian_kernel(x, width):
 
 
 def reversed_loss(p_x, q_x, logit):
-    """E_p(y) E[-log q^r(y|x)] in nats, q^r the discriminator with its labels exchanged: left side of (17.7); all (n,)."""
+    """E_p(y) E[-log q^r(y|x)] in nats, q^r the discriminator with its labels exchanged: left side of (17.6); all (n,)."""
     same_shape(p_x=p_x, q_x=q_x, logit=logit)
     return (gan.expected(non_saturating_loss, q_x, logit) + gan.expected(non_saturating_loss, p_x, -logit)) / 2
 
 
 def as_inference(p_x, q_x, q_old, logit):
-    """E_p(y) KL(p(x|y) || q^r(x|y)) - JS(p, q): right side of (17.7), with q^r(x|y) in proportion to q^r(y|x) m_o(x).
+    """E_p(y) KL(p(x|y) || q^r(x|y)) - JS(p, q): right side of (17.6), with q^r(x|y) in proportion to q^r(y|x) m_o(x).
 
     All (n,). The "posterior" q^r(x|y) stays as it was for the old model, whose mean with the data is m_o.
     """

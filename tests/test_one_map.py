@@ -186,10 +186,13 @@ def test_every_figure_with_a_verdict_is_in_the_ledger_once_or_as_a_claim():
     assert len(findings) == len(set(findings)) and not set(findings) & {row.figure for row in rows if row.claim}
 
 
-@pytest.mark.parametrize("claim", claims.CLAIMS, ids=lambda claim: claim.figure)
+@pytest.mark.parametrize("claim", claims.CLAIMS, ids=lambda claim: f"{claim.figure} {claim.text[:20]}")
 def test_each_ruling_is_what_the_record_says(claim):
     record = records.load(claim.figure)
     row = next(row for row in claims.ledger() if row.claim == claim.text)
+    if record is None:  # of a chapter that is not recorded yet
+        assert (row.ruling, row.seeds) == ("open", 0)
+        return
     recipe = find(claim.figure)
     said = recipe.verdict(record["summary"]) if recipe.verdict else record["caption"]
     assert row.result == " ".join(said.split()) and row.seeds == len(record["seeds"])
@@ -222,6 +225,12 @@ def summary(low, high, n=5):
         (claims.better(["a"]), (-2, -1), (0, 0), True),
         (claims.better(["a"]), (1, 2), (0, 0), False),
         (claims.better(["a", "b"]), (-2, -1), (-1, 1), None),
+        (claims.resolved("a"), (1, 2), (0, 0), True),
+        (claims.resolved("a", -1), (1, 2), (0, 0), False),
+        (claims.resolved("a"), (-1, 2), (0, 0), None),
+        (claims.competitive("a", ("b",), ""), (0, 1), (2, 3), True),
+        (claims.competitive("a", ("b",), ""), (2, 3), (0, 1), False),
+        (claims.competitive("a", ("b",), ""), (0, 2), (1, 3), None),
     ],
 )
 def test_the_rules_follow_the_numbers(rule, one, other, expected):
@@ -230,21 +239,34 @@ def test_the_rules_follow_the_numbers(rule, one, other, expected):
 
 def test_rulings_that_were_read_by_hand():
     rulings = {row.figure: row.ruling for row in claims.ledger() if row.claim}
-    assert rulings["9.5"] == rulings["9.2"] == rulings["1.3"] == rulings["15.4"] == "refuted"
-    assert rulings["9.7"] == rulings["10.8"] == rulings["10.9"] == "not shown"
-    assert rulings["12.4"] == rulings["6.8"] == rulings["7.3"] == "holds"
+    assert rulings["9.5"] == rulings["9.2"] == rulings["1.3"] == rulings["15.4"] == rulings["10.5"] == "refuted"
+    assert rulings["9.7"] == rulings["10.8"] == rulings["10.9"] == rulings["4.8"] == "not shown"
+    assert rulings["12.4"] == rulings["6.8"] == rulings["7.3"] == rulings["12.5"] == rulings["16.9"] == "holds"
+
+
+@pytest.mark.parametrize("figure,name,holds,refuted", [
+    ("8.3", "AAE, weight 10: energy distance", (-1, 0), (2, 3)),
+    ("10.5", "no BN, 1 steps: ratio at the first", (0.1, 1), (0, 0)),
+    ("12.5", "1000 pictures: lead of training", (0.1, 1), (-1, -0.1)),
+])  # fmt: skip
+def test_these_rules_can_give_every_ruling(figure, name, holds, refuted):
+    rule = next(claim.rule for claim in claims.CLAIMS if claim.figure == figure)
+    others = {"two draws of the prior: energy distance": summary(-1, 1)}
+    between = (0, 2) if figure == "8.3" else (0, 1) if figure == "10.5" else (-1, 1)
+    assert [rule(others | {name: summary(*ends)}) for ends in (holds, refuted, between)] == [True, False, None]
 
 
 def test_a_chapter_that_comes_later_enters_by_itself(monkeypatch):
-    """Chapter 14 records a figure with a verdict: it stands under its source's claim, and nothing else has to be written."""
-    known = find("9.7")
-    later = dataclasses.replace(known, verdict=lambda summary: "alpha-GAN before AGE.")
+    """Chapter 14 records a figure with a verdict: its claim gets a ruling, and nothing else has to be written."""
+    later = dataclasses.replace(find("9.7"), verdict=lambda summary: "Two updates help.")
+    found = records.load("9.7") | {"summary": {"Fréchet: two updates minus alpha-GAN": summary(-2, -1),
+                                               "recall: no reconstruction minus alpha-GAN": summary(-1, 1)}}  # fmt: skip
     load = records.load
-    monkeypatch.setattr(claims, "recipes", lambda name: {"14.9": later} if name == "alpha_gan" else recipes(name))
-    monkeypatch.setattr(claims, "find", lambda id: later if id == "14.9" else find(id))
-    monkeypatch.setattr(records, "load", lambda id: load("9.7") if id == "14.9" else load(id))
-    row = next(row for row in claims.ledger() if row.figure == "14.9")
-    assert "Rosca" in row.source and row.claim and row.result == "alpha-GAN before AGE."
+    monkeypatch.setattr(claims, "find", lambda id: later if id == "14.8" else find(id))
+    monkeypatch.setattr(records, "load", lambda id: found if id == "14.8" else load(id))
+    rows = [row for row in claims.ledger() if row.figure == "14.8" and row.claim]
+    assert [row.ruling for row in rows] == ["holds", "not shown"]
+    assert all("Rosca" in row.source and row.result == "Two updates help." for row in rows)
 
 
 def test_what_was_not_run_is_open(monkeypatch):

@@ -74,7 +74,7 @@ QUESTIONS = {
         {
             "a": "The distance doubles, and no KL notices. So no formula in KLs can give the distance.",
             "b": "KLs are sums over x that never compare two values of x.",
-            "c": "They are 0 and infinity at the same places, and still no function of one another.",
+            "c": "Both are 0 only where q = p, and that does not make one a formula in the other.",
         },
     ),
     "17.Q9": Question(

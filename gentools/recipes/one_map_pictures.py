@@ -294,7 +294,7 @@ def draw_digits(results, config):
 
 
 def verdict_digits(summary):
-    """The models in groups by their Frechet distance and by coverage, and which were still moving."""
+    """The models in groups by their Frechet distance, which are behind "pixels alone", and by coverage; and which were still moving."""
     names = [MIXTURE, *(settings.model for settings in Digits().models)]
     names = [name for name in names if arms.name(name, "Fréchet") in summary]
     distance = arms.scores(summary, names, "Fréchet")
@@ -304,9 +304,12 @@ def verdict_digits(summary):
         if arms.name(n, CHANGE) in summary
     }
     moving = [f"{n} ({end})" for n, end in ends.items() if end != "settled"]
+    floor = summary[arms.name(CHANCE, "Fréchet")]["max"]
+    far = [n for n in names if verdicts.always_above(distance[n], floor)]
     near = [n for n, s in arms.scores(summary, names, "coverage").items() if verdicts.always_above(s, 0.5)]
     return (
         f"by Fréchet distance, the nearest first: {verdicts.ordered(distance, least_first=True)};\n"
+        f"  farther than pixels drawn one by one in every seed: {verdicts.listed(far)};\n"
         f"  more than half of the held-out digits covered in every seed: {verdicts.listed(near)};\n"
         f"  not settled by distance over the last quarter: {verdicts.listed(moving)}."
     )

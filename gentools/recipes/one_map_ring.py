@@ -1,5 +1,6 @@
 """Figure 17.4: the model of the capstone on the ring, from two starts, beside a VAE with the same networks."""
 
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -7,6 +8,7 @@ import torch
 from gentools import aae, one_map, vae
 from gentools.lab.optim import adam, cosine
 from gentools.lab.plots import COLORS
+from gentools.lab.randomness import generator
 from gentools.recipes.one_map_points import device_of, from_decoder, noise, vae_networks
 from gentools.recipes.shared import arms, drawing, verdicts
 from gentools.recipes.shared.fitting import fit, fit_kept
@@ -20,6 +22,7 @@ CAPSTONE = {  # name: its step, and whether a VAE trains the networks first
 LINES = {"VAE": "--", "wake-sleep": ":", "informed start": "-"}
 SCORES = {"modes": "covered", "quality": "quality", "overlap": "overlap"}  # names of `evaluation.Modes`
 FAR, KNOWN = "energy distance", "information, nats"
+FRESH, CLOUD = "the data", "round cloud"  # levels without a model
 CHANGE = "energy distance at the end minus after three quarters"
 
 
@@ -88,6 +91,18 @@ def run_ring(config, seed, device):
     return {"numbers": arms.named(numbers), "arrays": arrays}
 
 
+@functools.cache
+def without_model(data, points):
+    """{name: {score: number}} of fresh draws of the data, and of a Gaussian with the data's deviation."""
+    rows = data.draw(points, 0)[0]
+    round_cloud = rows.std() * torch.randn(DRAWN, 2, generator=generator(0, "round cloud"))
+    rivals = {FRESH: data.draw(DRAWN, "fresh")[0], CLOUD: round_cloud}
+    return {
+        name: {FAR: float(aae.energy_distance(x, rows[-DRAWN:])), "quality": score(x, data).quality}
+        for name, x in rivals.items()
+    }
+
+
 def draw_ring(results, config):
     """Samples and codes (2500, 2) of the first seed; right, distance and information (moments,) of every seed."""
     fig, axes = drawing.mosaic("acex;bdfy", (8.4, 4.3), width_ratios=(1, 1, 1, 1.35))
@@ -108,6 +123,8 @@ def draw_ring(results, config):
                                ls=LINES[name], lw=1, label=label)  # fmt: skip
         axes[key].set_title(what, fontsize=10)
         axes[key].set(ylim=(0, None))
+    for name, found in without_model(config.data, config.points).items():
+        drawing.level(axes["x"], found[FAR], name, at=0.98, ha="right")
     axes["y"].set(xlabel="step")
     axes["x"].legend(fontsize=8)
     return fig
@@ -119,9 +136,14 @@ def verdict_ring(summary):
         f"{name} {verdicts.settling(summary[arms.name(name, FAR)], summary[arms.name(name, CHANGE)])}"
         for name in CAPSTONE
     ]
+    levels = without_model(Ring().data, Ring().points)
+    quality = [f"{name} {verdicts.span(summary[arms.name(name, 'quality')], '.2f')}" for name in CAPSTONE]
+    quality += [f"{name} {found['quality']:.2f}" for name, found in levels.items()]
+    far = [f"{name} {found[FAR]:.4f}" for name, found in levels.items()]
     modes = [f"{name} {verdicts.span(summary[arms.name(name, 'modes')], '.0f')}" for name in CAPSTONE]
     return (
-        f"by distance to the data, the nearest first: {verdicts.ordered(arms.scores(summary, CAPSTONE, FAR), least_first=True)};\n"
+        f"by distance to the data, the nearest first: {verdicts.ordered(arms.scores(summary, CAPSTONE, FAR), least_first=True)}; without a model: {', '.join(far)};\n"
         f"  by information in the codes: {verdicts.ordered(arms.scores(summary, CAPSTONE, KNOWN))};\n"
+        f"  good samples: {', '.join(quality)};\n"
         f"  modes of 8: {', '.join(modes)}; distance over the last quarter: {', '.join(ends)}."
     )
