@@ -232,7 +232,8 @@ def protocol(record):
     data = record["config"].get("data")
     data = data[0] if isinstance(data, list) else data
     where_from = f", {data}" if isinstance(data, str) else ""
-    return f"scale {record['scale']}{where_from}, {record['device']}, {record['seconds']:.0f} s"
+    device = record["device"] if record["device"] == "cpu" else "GPU"
+    return f"scale {record['scale']}{where_from}, {device}, {record['seconds']:.0f} s"
 
 
 def _row(claim, source, id, rule):
