@@ -49,7 +49,7 @@ EDGES = (  # from, to, what changes on the way, and where on it the words stand;
     ("VAE", "AAE", "drop I(x;z):\nratio on z", 0.5),
     ("AAE", "alpha-GAN", "a ratio on x\nbeside it", 0.5),
     ("AAE", "ALI, minimax", "one ratio\non (x,z)", 0.5),
-    ("GAN", "ALI, truncated", "z beside x,\na term off", 0.55),
+    ("GAN", "ALI, truncated", "z beside x,\nminus a term", 0.55),
     ("ALI, truncated", "ALI, minimax", "one number,\nboth ways", 0.5),
     ("ALI, truncated", "ALI, swapped", "the encoder's\nlabel exchanged", 0.5),
     ("GAN", "conditional GAN", "a label c", 0.5),
