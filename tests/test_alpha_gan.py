@@ -120,6 +120,35 @@ def test_what_is_left_of_the_noise_in_the_models_variance(on_samples, share, on_
     assert (square + noise - variance) / noise == pytest.approx(share, abs=1e-3)
 
 
+def shared_loss(at, noise):
+    """(14.6) on one axis of variance 1: error, codes, and 2 KL of the mixture of both laws from the data, by quadrature."""
+    decoder, encoder = at
+    x = torch.linspace(-9, 9, 361, dtype=torch.float64)
+
+    def density(variance):
+        return (-(x**2) / (2 * variance)).exp() / (2 * torch.pi * variance).sqrt()
+
+    code, one = encoder**2, torch.ones((), dtype=torch.float64)
+    mixture = (density(decoder**2 + noise) + density(decoder**2 * code + noise)) / 2
+    overlap = torch.trapezoid(mixture * (mixture / density(one)).log(), x)
+    return (1 - decoder * encoder) ** 2 / (2 * noise) + (code - 1 - code.log()) / 2 + 2 * overlap
+
+
+@pytest.mark.parametrize("noise", [0.03, 0.01])
+def test_a_shared_discriminator_leaves_a_third_of_the_excess(noise):
+    """With two discriminators of weight 1 a half is left in the limit, and a little less for such noise."""
+    at = torch.ones(2, dtype=torch.float64)
+    for _ in range(8):
+        slope = torch.autograd.functional.jacobian(lambda at: shared_loss(at, noise), at)
+        if slope.abs().max() < 1e-9:
+            break
+        at = at - torch.linalg.solve(torch.autograd.functional.hessian(lambda at: shared_loss(at, noise), at), slope)
+    assert slope.abs().max() < 1e-9
+    assert float(at[0] ** 2 + noise - 1) / noise == pytest.approx(1 / 3, abs=1e-3)
+    square, _ = optimum(1.0, noise, 1.0, 1.0)
+    assert 0.46 < (square + noise - 1) / noise < 0.5
+
+
 @pytest.mark.parametrize("on_samples", [1.0, 3.0])
 def test_figure_14_4_draws_the_least_value_also_where_the_noise_is_large(on_samples):
     """Newton's path against a grid of decoders and encoders."""

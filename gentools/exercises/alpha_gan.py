@@ -51,6 +51,15 @@ QUESTIONS = {
         },
     ),
     "14.Q5": Question(
+        "d",
+        {
+            "a": "Its mean lies behind that of WGAN-GP, and the intervals of the two meet.",
+            "b": "Its mean is the least, but the interval meets that of alpha-GAN.",
+            "c": "Both are separated from the best two, by this distance. By precision AGE is the first.",
+            "d": "WGAN-GP has the least mean, and five seeds do not separate it from alpha-GAN.",
+        },
+    ),
+    "14.Q6": Question(
         "a",
         {
             "a": "Without the error nothing asks that a code keeps its own x. Only laws are compared.",
@@ -58,7 +67,7 @@ QUESTIONS = {
             "c": "There is no term left that would improve with it.",
         },
     ),
-    "14.Q6": Question(
+    "14.Q7": Question(
         "c",
         {
             "a": "The information between x and z has been left out, and two divergences have been added.",
@@ -66,7 +75,7 @@ QUESTIONS = {
             "c": "By (14.5) the information is missing and the marginal is counted again, so it bounds nothing.",
         },
     ),
-    "14.Q7": Question(
+    "14.Q8": Question(
         "b",
         {
             "a": "Separate discriminators charge for any difference of each law from the data.",
@@ -74,7 +83,7 @@ QUESTIONS = {
             "c": "The error of reconstruction looks at pairs, and does not see the samples at all.",
         },
     ),
-    "14.Q8": Question(
+    "14.Q9": Question(
         "a",
         {
             "a": "w^2 equals the data's variance, the decoder's noise comes on top, and no discriminator looks at the sum.",
@@ -82,7 +91,7 @@ QUESTIONS = {
             "c": "The codes have variance 1 and w^2 is what the data have, so there is no loss of spread.",
         },
     ),
-    "14.Q9": Question(
+    "14.Q10": Question(
         "c",
         {
             "a": "It sees x and z as a pair, in chapter 9.",
@@ -90,7 +99,7 @@ QUESTIONS = {
             "c": "AGE's encoder gives codes to data and to samples, and those are compared. Here D compares pictures.",
         },
     ),
-    "14.Q10": Question(
+    "14.Q11": Question(
         "b",
         {
             "a": "That is what the loss log(1 - D) descends.",

@@ -228,9 +228,10 @@ RECIPES = {
     ),
     "14.4": Recipe(
         title="VAE, AAE and alpha-GAN on one axis",
-        caption="Data of variance 1, linear code and decoder with noise, each model at its optimum. Left: the VAE gives the code "
-        "up where the noise reaches the data's variance; the others do not. Right: what that costs in the variance of samples. "
-        "a is the weight of KL(q || data).",
+        caption="Data of variance 1, linear code and decoder with noise, each model at its optimum: alpha-GAN with a "
+        "discriminator for each law; a is the weight of KL(q || data), that of KL(rho || data) is 1. Left: the VAE gives the "
+        "code up where the noise reaches the data's variance; the others do not. Right: what that costs in the variance of "
+        "samples.",
         alt="Left, the VAE's line falls to zero at noise one, the AAE's is flat, the alpha-GAN's lie between. Right, the excess "
         "variance rises with the noise, most for the AAE.",
         run=run_linear, draw=draw_linear, full=Linear(), quick=Linear(noises=12),
