@@ -281,7 +281,7 @@ def command():
     rows = ledger()
     for row in rows:
         if row.claim:
-            tail = f" {row.protocol}, {row.seeds} seeds." if row.seeds else ""
+            tail = f" {row.protocol}, {row.seeds} seed{'s' * (row.seeds > 1)}." if row.seeds else ""
             print(f"{row.figure:<6} {row.ruling:<10} {row.claim} ({row.source}).{tail}")
             print(textwrap.indent(textwrap.fill(row.result, 108), " " * 7))
     print("; ".join(f"{number} {word}" for word, number in counts(rows).items()))

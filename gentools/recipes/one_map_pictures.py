@@ -207,11 +207,11 @@ class Digits:
 
 
 @functools.cache
-def judge(data, steps):
+def judge(data, steps, device):
     """A classifier of binarized digits, which no model is trained against."""
     images, labels = labeled(data, "train")
     net = classifier(SIDE, width=16, generator=generator(0, "judge"))
-    return judging.train_judge(net, images, labels, steps=steps, seed=0, prepare=binarize)
+    return judging.train_judge(net, images, labels, steps=steps, seed=0, prepare=binarize, device=device)
 
 
 def bits_of(gray, seed):
@@ -219,9 +219,9 @@ def bits_of(gray, seed):
     return binarize(gray.float().reshape(-1, 1, SIDE, SIDE), generator(seed, "bits"))
 
 
-def read(bits, config):
+def read(bits, config, device):
     """Features (n, 64) and class probabilities (n, 10) of bits (n, 1, 28, 28)."""
-    return judging.judged(judge(config.data, config.judge_steps), bits)
+    return judging.judged(judge(config.data, config.judge_steps, device), bits)
 
 
 def train_model(settings, config, seed, device, real):
@@ -230,7 +230,7 @@ def train_model(settings, config, seed, device, real):
     nets = arm.made(seed).to(device)
 
     def watch(done):
-        features, _ = read(bits_of(arm.draw(nets, config.judged, seed).cpu(), seed), config)
+        features, _ = read(bits_of(arm.draw(nets, config.judged, seed).cpu(), seed), config, device)
         return {"distance": evaluation.frechet(features, real)}
 
     history = fit_kept(
@@ -241,9 +241,9 @@ def train_model(settings, config, seed, device, real):
     return nets, torch.tensor([seen["distance"] for seen in history.watched])
 
 
-def scored(gray, real, config, seed):
+def scored(gray, real, config, seed, device):
     """{score: number} of gray values (n, 784), turned into bits, against the features of held-out digits."""
-    features, classes = read(bits_of(gray, seed), config)
+    features, classes = read(bits_of(gray, seed), config, device)
     near = neighbors.neighborhoods(real, features, config.k)
     found = {"Fréchet": evaluation.frechet(features, real), "score": evaluation.classifier_score(classes)}
     return found | {what: getattr(near, what) for what in ("precision", "recall", "coverage")}
@@ -253,7 +253,7 @@ def run_digits(config, seed, device):
     """Scores and a strip of pictures for every model, for training digits, and for pixels drawn one by one."""
     n, images = config.judged, unit(labeled(config.data, "train")[0]).flatten(1)
     test = unit(labeled(config.data, "test")[0])[:n].flatten(1)
-    real = read(bits_of(test, "held out"), config)[0]
+    real = read(bits_of(test, "held out"), config, device)[0]
     chosen = torch.randperm(len(images), generator=generator(seed, "chosen"))
     seen = bits_of(images[chosen[: config.fitted]], seed).flatten(1)
     fitted = mixtures.fit_bernoulli_mixture(seen, config.components, seed=seed)
@@ -266,7 +266,7 @@ def run_digits(config, seed, device):
         numbers[settings.model, CHANGE] = curve[-1] - curve[max(0, len(curve) * 3 // 4 - 1)]
     gray |= {REAL: images[chosen[-n:]], CHANCE: images.mean(0).expand(n, -1)}
     for name, x in gray.items():
-        numbers |= {(name, what): value for what, value in scored(x, real, config, seed).items()}
+        numbers |= {(name, what): value for what, value in scored(x, real, config, seed, device).items()}
         arrays[f"{name} pictures"] = (255 * x[:SHOWN].float()).round().to(torch.uint8)
     return {"numbers": arms.named(numbers), "arrays": arrays}
 

@@ -33,7 +33,7 @@ class Ring:
     data: Points = RING
     rate: float = 3e-3  # of Adam at the start; falls along half a cosine to 0
     steps: int = 2500
-    informed: int = 400  # of them, those of a VAE at a constant rate, for the informed start
+    informed: int = 400  # of them, but at most half: those of a VAE at a constant rate, for the informed start
     batch: int = 128
     points: int = 20_000  # drawn once, to train on
     read: int = 1500  # points whose codes are read for the information
@@ -60,7 +60,7 @@ def looked_at(nets, rows, config, seed):
 def train_capstone(name, config, seed, device, rows):
     """Networks after training, and what `looked_at` saw on the way."""
     nets, (step, informed) = vae_networks(seed).to(device), CAPSTONE[name]
-    first = config.informed if informed else 0
+    first = min(config.informed, config.steps // 2) if informed else 0
     if first:
         fit(vae.step, nets, optimizers(vae.step, nets, config), rows, 2, batch=config.batch, steps=first, seed=seed,
             device=device)  # fmt: skip
@@ -83,9 +83,8 @@ def run_ring(config, seed, device):
         distance = arrays[f"{name} {FAR}"]
         numbers[name, CHANGE] = distance[-1] - distance[max(0, len(distance) * 3 // 4 - 1)]
         with torch.no_grad():
-            arrays[f"{name} codes"] = vae.sample(
-                *nets["encoder"](rows[:DRAWN].to(device)), noise(seed, DRAWN, 2, like=nets)
-            )
+            shown = rows[:DRAWN].to(device)
+            arrays[f"{name} codes"] = vae.sample(*nets["encoder"](shown), noise(seed, len(shown), 2, like=nets))
         arrays[f"{name} samples"] = from_decoder(nets, DRAWN, seed).cpu()
         arrays[f"{name} step"] = torch.tensor([each["step"] for each in seen])
     return {"numbers": arms.named(numbers), "arrays": arrays}
