@@ -208,7 +208,6 @@ def test_a_stored_seed_comes_back_and_a_damaged_or_foreign_one_is_named_and_refu
         (["1.99"], "there is no figure 1.99"),
         (["1.4", "--scale", "cpu"], "no scale 'cpu'"),
         (["99.1"], "chapter"),
-        (["17"], "has no figures yet"),
         (["nonsense"], "belongs to no chapter"),
         (["1.4", "--device", "gpu"], "unknown or not available here; choose among cpu"),
         (["1.4", "--jobs", "0"], "at least 1"),
@@ -224,6 +223,12 @@ def test_bad_requests_are_explained_in_a_sentence(argv, match, capsys, monkeypat
     assert commands.main(["figures", *argv]) == 2
     said = capsys.readouterr().err
     assert match in said and said.count("\n") == 1
+
+
+def test_a_chapter_without_figures_is_named(capsys, monkeypatch):
+    monkeypatch.setattr(recording, "recipes", lambda name: {})
+    assert commands.main(["figures", "17"]) == 2
+    assert "chapter 17 (one map) has no figures yet" in capsys.readouterr().err
 
 
 def test_listing_names_every_figure(capsys):
