@@ -101,12 +101,10 @@ def table():
 
 
 def where(row):
-    """Equation and figure of a row as Markdown links; plain text where its chapter has no figure."""
-    if not row.figure:
-        return f"chapter {row.chapter}, ({row.equation})" if row.equation else f"chapter {row.chapter}"
-    folder = chapter(row.chapter).folder
-    equation = f"[({row.equation})]({folder}.ipynb), " if row.equation else ""
-    return f"{equation}[figure {row.figure}](../figures/{folder}/{row.figure}.png)"
+    """Equation and figure of a row, as a Markdown link to the chapter that holds them."""
+    words = [f"({row.equation})"] if row.equation else []
+    words += [f"figure {row.figure}"] if row.figure else []
+    return f"[{', '.join(words) or f'chapter {row.chapter}'}]({chapter(row.chapter).folder}.ipynb)"
 
 
 # The map, as arithmetic
