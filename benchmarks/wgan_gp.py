@@ -75,7 +75,7 @@ def wide_networks():
 CASES = (
     Case("points, 2-128-128", lambda: wgan_gp.toy_networks(0), lambda: data.grid(100_000, 0)[0], 2, 256, 2, 0.1),
     Case(
-        "rows of 784", wide_networks, lambda: torch.rand(10_000, 784, generator=generator(0, "rows")), 64, 64, 5, 10.0
+        "rows of 784", wide_networks, lambda: torch.rand(10_000, 784, generator=generator(0, "rows")), 100, 64, 5, 10.0
     ),
 )
 
