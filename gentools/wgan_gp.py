@@ -129,6 +129,81 @@ def piecewise_penalty(critic, real, fake, mix):
     return (slope.norm(dim=1) - 1).square().mean()
 
 
+# The whole step of a piecewise linear critic by hand
+
+
+def piecewise_step(nets, opts, x, z, critic_steps, penalty_weight):
+    """The update of `step`, in less time, for points (rows, d) and critics that `piecewise_slopes` takes.
+
+    Arguments and what it returns are those of `step`, and so are the random places between data and samples. The critic's
+    gradient comes from `piecewise_gradient`. Raises ValueError for a critic with other layers.
+    """
+    generator, critic = nets["generator"], nets["critic"]
+    for_critic, for_generator = z.unbind(1)  # (rows, k) each
+    x, for_critic = (rows.unflatten(0, (critic_steps, -1)) for rows in (x, for_critic))  # (critic_steps, n, ...)
+    for real, noise in zip(x, for_critic, strict=True):
+        with torch.no_grad():
+            fake = generator(noise)  # (n, d)
+        mix = torch.rand(len(real), device=real.device, dtype=real.dtype)  # (n,)
+        opts["critic"].zero_grad()
+        c_loss = piecewise_gradient(critic, real, fake, mix, penalty_weight)
+        opts["critic"].step()
+
+    with frozen(critic):
+        g_loss = generator_loss(critic(generator(for_generator[: len(real)])))
+        descend(opts["generator"], g_loss)
+    return {"critic": c_loss, "generator": g_loss.detach()}
+
+
+@torch.no_grad()
+def piecewise_gradient(critic, real, fake, mix, penalty_weight):
+    """Write the gradient of critic_loss + penalty_weight * penalty into `critic`, with no graph; returns the loss, ().
+
+    real, fake: (n, d); mix: (n,); critic as for `piecewise_slopes`. One sweep of all 3 n rows up to the scores and one
+    down: `down` is the slope of a row's term in what a linear layer puts out. A weight's gradient is the sum over rows of
+    down times what the layer took in. For the rows between data and samples the penalty asks for the gradient of a slope,
+    which has the same form: what the layer took in is replaced by `up`, the derivative of the penalty in the slope sent
+    up through the layers, without biases.
+    """
+    linears, bends = _layers(critic)
+    n, taken = len(real), [torch.cat([real, fake, interpolate(real, fake, mix)])]  # (3 n, d)
+    for linear, bend in zip(linears, bends, strict=False):
+        taken.append(bend(linear(taken[-1])))  # (3 n, width)
+    loss = critic_loss(*linears[-1](taken[-1][: 2 * n]).chunk(2))
+
+    down = [taken[0].new_tensor([-1 / n, 1 / n, 1]).repeat_interleave(n)[:, None]]  # (3 n, 1), of the last layer
+    for linear, bend, after in zip(linears[:0:-1], bends[::-1], taken[:0:-1], strict=True):
+        down.insert(0, _through(bend, down[0] @ linear.weight, after))  # (3 n, width)
+    slope = down[0][2 * n :] @ linears[0].weight  # (n, d), of the score between data and samples
+    up = 2 * penalty_weight / n * (slope - nn.functional.normalize(slope))  # (n, d), of the penalty in that slope
+    for i, (linear, rows, back) in enumerate(zip(linears, taken, down, strict=True)):
+        sent = _through(bends[i], up @ linear.weight.T, taken[i + 1][2 * n :]) if i < len(bends) else None
+        rows[2 * n :] = up
+        linear.weight.grad = back.T @ rows
+        if linear.bias is not None:
+            linear.bias.grad = back[: 2 * n].sum(0)  # the penalty does not depend on a bias
+        up = sent
+    return loss
+
+
+def _layers(critic):
+    """The linear layers of a critic and the activations between them: two lists, the first longer by one."""
+    for i, layer in enumerate(critic):
+        if not isinstance(layer, (nn.ReLU, nn.LeakyReLU) if i % 2 else nn.Linear):
+            raise ValueError(
+                "the closed form is for Linear layers with ReLU or LeakyReLU between them: layer "
+                f"{i} of this critic is {type(layer).__name__}"
+            )
+    if len(critic) % 2 == 0:
+        raise ValueError("the closed form is for critics that end in a Linear layer")
+    return [*critic[::2]], [*critic[1::2]]
+
+
+def _through(bend, rows, after):
+    """rows times the slope of an activation that put out `after`; both (n, width). One pass over memory."""
+    return torch.ops.aten.leaky_relu_backward(rows, after, getattr(bend, "negative_slope", 0.0), True)
+
+
 # Transport between two tables, exactly
 
 

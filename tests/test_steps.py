@@ -868,6 +868,19 @@ def test_wgan_gp(critic_steps, weight, penalty):
     compared(step, textbook, nets, batches, ["critic"] * critic_steps + ["generator"])
 
 
+@covers(wgan_gp.piecewise_step)
+@pytest.mark.parametrize(("critic_steps", "weight"), [(1, 10.0), (3, 0.7)])
+def test_wgan_gp_by_hand(critic_steps, weight):
+    nets = shaken(wgan_gp.toy_networks(0, 4, 1), size=0.8)
+    nets["critic"][1] = nn.LeakyReLU(0.3)
+    given = {"critic_steps": critic_steps, "penalty_weight": weight}
+    rows = N * critic_steps
+    batches = [(normals(s, rows, 2), normals(s + 10, rows, 2, 2)) for s in (21, 22)]
+    step = seeded(functools.partial(wgan_gp.piecewise_step, **given))
+    textbook = seeded(functools.partial(wasserstein_textbook, **given))
+    compared(step, textbook, nets, batches, ["critic"] * critic_steps + ["generator"])
+
+
 @untouched("critic.2.bias")
 def critic_alone_textbook(nets, x, z, penalty_weight=None, bound=None):
     """The first N rows are data; each of the others, with its noise, is a fake."""

@@ -150,9 +150,57 @@ def test_a_step_with_the_closed_form_is_the_same_step():
     assert torch.allclose(*ends, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("activation", [nn.ReLU, functools.partial(nn.LeakyReLU, 0.2)])
+@pytest.mark.parametrize("sizes", [[3, 1], [2, 7, 1], [2, 6, 5, 1], [4, 8, 3, 5, 1]])
+def test_the_gradient_by_hand_is_that_of_autograd(sizes, activation):
+    critic = mlp(sizes, activation, generator=generator(0, "by hand", len(sizes))).double()
+    rng = generator(1, "by hand")
+    real, fake = torch.randn(2, 9, sizes[0], generator=rng, dtype=torch.float64)
+    mix = torch.rand(9, generator=rng, dtype=torch.float64)
+    loss = wgan_gp.critic_loss(critic(real), critic(fake))
+    (loss + 0.7 * wgan_gp.gradient_penalty(critic, real, fake, mix)).backward()
+    by_autograd = [parameter.grad for parameter in critic.parameters()]
+    critic.zero_grad()
+    found = wgan_gp.piecewise_gradient(critic, real, fake, mix, 0.7)
+    assert found.item() == pytest.approx(loss.item(), rel=1e-12, abs=1e-14)
+    for mine, theirs in zip(critic.parameters(), by_autograd, strict=True):
+        assert mine.grad.shape == theirs.shape
+        assert torch.allclose(mine.grad, theirs, rtol=1e-12, atol=1e-14)
+
+
+def test_the_gradient_by_hand_takes_a_flat_critic_and_no_biases():
+    flat = mlp([2, 4, 1], generator=generator(0, "flat"))
+    nn.init.zeros_(flat[2].weight)
+    plain = nn.Sequential(nn.Linear(2, 4, bias=False), nn.ReLU(), nn.Linear(4, 1, bias=False))
+    for critic in (flat, plain):
+        wgan_gp.piecewise_gradient(critic, torch.ones(3, 2), torch.zeros(3, 2), torch.rand(3), 1.0)
+        assert all(parameter.grad.isfinite().all() for parameter in critic.parameters())
+
+
+def test_the_step_by_hand_is_the_same_step():
+    ends = []
+    for step in (wgan_gp.step, wgan_gp.piecewise_step):
+        nets = wgan_gp.toy_networks(seed=0, width=16).double()
+        opts, rng = adams(nets, 1e-3), generator(0, "x")
+        for t in range(3):
+            x, z = (torch.randn(*shape, generator=rng, dtype=torch.float64) for shape in ((12, 2), (12, 2, 2)))
+            torch.manual_seed(t)
+            found = step(nets, opts, x, z, 3, 0.5)
+        ends.append(torch.cat([p.detach().flatten() for p in (*nets.parameters(), *found.values())]))
+        assert all(parameter.requires_grad for parameter in nets.parameters())
+    assert torch.allclose(*ends, rtol=0, atol=1e-10)
+
+
 def test_the_closed_form_refuses_layers_that_it_does_not_know():
     with pytest.raises(ValueError, match="not Tanh"):
         wgan_gp.piecewise_slopes(mlp([2, 4, 1], nn.Tanh), torch.zeros(3, 2))
+    rows = torch.zeros(3, 2)
+    for critic, said in (
+        (mlp([2, 4, 1], nn.Tanh), "layer 1 .* is Tanh"),
+        (mlp([2, 4, 1])[:2], "end in a Linear layer"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            wgan_gp.piecewise_gradient(critic, rows, rows, torch.rand(3), 1.0)
 
 
 def test_batchnorm_hides_the_slope_from_the_penalty():
