@@ -15,7 +15,7 @@ from gentools.evaluation import slope_penalty as gradient_penalty  # E (|gradien
 from gentools.gan import descend
 from gentools.lab import randomness
 from gentools.lab.networks import frozen, mlp
-from gentools.lab.shapes import same_shape
+from gentools.lab.shapes import same_rows, same_shape
 
 # Losses, networks, one step
 
@@ -165,6 +165,8 @@ def piecewise_gradient(critic, real, fake, mix, penalty_weight):
     which has the same form: what the layer took in is replaced by `up`, the derivative of the penalty in the slope sent
     up through the layers, without biases.
     """
+    same_shape(real=real, fake=fake)
+    same_rows(real=real, mix=mix)
     linears, bends = _layers(critic)
     n, taken = len(real), [torch.cat([real, fake, interpolate(real, fake, mix)])]  # (3 n, d)
     for linear, bend in zip(linears, bends, strict=False):

@@ -543,10 +543,15 @@ def test_verdicts_call_settled_only_what_has_settled():
         return {"n": 5, "failed": 0, "mean": mean, "min": mean, "max": mean, "low": mean - half, "high": mean + half}
 
     numbers = {"overlap: flow minus noise": summary(0.03, 0.01), "the data: overlap": summary(0.957, 0.003)}
+    numbers["overlap: the data minus flow"] = summary(0.02, 0.01)
     for arm, change in (("flow", summary(0.01, 0.004)), ("noise", summary(0.001, 0.002))):
         numbers |= {f"{arm}: modes": summary(25, 0), f"{arm}: overlap": summary(0.93, 0.004)}
         numbers[f"{arm}: overlap, change over the last quarter"] = change
     said = recipe.verdict_grid(numbers)
     assert "flow: 25 of 25 modes, overlap below that of the data, over the last quarter still rising" in said
     assert "noise: 25 of 25 modes, overlap below that of the data, over the last quarter settled" in said
-    assert "flow has the larger overlap" in said
+    assert "flow has the larger overlap; the data have a larger one than flow" in said
+    numbers["noise: overlap, change over the last quarter"] = summary(0.04, 0.01)
+    assert "flow has the larger overlap, by less than noise gained over its last quarter" in recipe.verdict_grid(numbers)
+    numbers["noise: overlap, change over the last quarter"] = summary(0.02, 0.01)
+    assert "flow has the larger overlap, by more than noise gained" in recipe.verdict_grid(numbers)

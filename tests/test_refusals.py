@@ -282,6 +282,12 @@ CASES = {
     "one_map.prefix_loss": case(one_map.prefix_loss, {"p": table(2, 2, 2, seed=1), "q": table(2, 2, 2, seed=2)}),
     "one_map.reversed_loss": case(one_map.reversed_loss, {"p_x": P, "q_x": Q, "logit": normal(5)}),
     "one_map.as_inference": case(one_map.as_inference, {"p_x": P, "q_x": Q, "q_old": OLD, "logit": normal(5)}),
+    "wgan_gp.piecewise_gradient": case(
+        wgan_gp.piecewise_gradient,
+        {"real": normal(N, 2), "fake": normal(N, 2, seed=4), "mix": normal(N)},
+        critic=wgan_gp.toy_networks(0, 5)["critic"].double(),
+        penalty_weight=1.0,
+    ),
     "wgan_gp.gain": case(wgan_gp.gain, {"f": normal(5), "p_x": P, "q_x": Q}),
     "wgan_gp.surplus": case(wgan_gp.surplus, {"p_x": P, "q_x": Q}),
     "wgan_gp.line_distance": case(wgan_gp.line_distance, LINE),
