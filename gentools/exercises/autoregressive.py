@@ -100,7 +100,7 @@ QUESTIONS = {
         "b",
         {
             "a": "The number of the VAE is a lower bound. Its own likelihood may be higher, by an amount that is not known.",
-            "b": "The bound may be loose. One draws more samples until it stops rising, as in figure 3.10, and then compares.",
+            "b": "The bound may be loose. One draws more samples until it hardly rises, as in figure 3.10, and then compares.",
             "c": "Both are mean log-probabilities of the same bits in nats, so they can be compared.",
         },
     ),

@@ -327,15 +327,15 @@ def untrained(config, seed):
 
 
 def draw_grids(results, config):
-    """A row per model: samples (rows * classes, h, w) on the left, images and their transfers on the right."""
+    """A row per model: samples (rows * classes, h, w); apart from them images and, next to these, their transfers."""
     a = results[0]["arrays"]
-    fig, axes = drawing.panels(2, 2, (8.4, 5.4), width_ratios=(CLASSES, CLASSES + 2))
-    for row, name in zip(axes, LABELED, strict=True):
-        samples = a[f"{name}: sheet"][: 6 * CLASSES]
-        drawing.sheet(row[0], samples, f"{name}: a random offset per row", CLASSES, most=1)
-        moved, shown = a[f"{name}: moved"].unflatten(0, (-1, CLASSES))[:6], a["shown"][:6, None]
-        moved = torch.cat([shown, torch.ones_like(shown), moved], 1).flatten(0, 1)
-        drawing.sheet(row[1], moved, f"{name}: a held-out image, its offset in every class", CLASSES + 2, most=1)
+    fig, axes = drawing.panels(2, 4, (8.4, 5.4), width_ratios=(CLASSES, 0.8, 1, CLASSES))
+    for (left, gap, first, right), name in zip(axes, LABELED, strict=True):
+        gap.set_axis_off()
+        drawing.sheet(left, a[f"{name}: sheet"][: 6 * CLASSES], f"{name}: a random offset per row", CLASSES, most=1)
+        drawing.sheet(first, a["shown"][:6], columns=1, most=1)
+        first.set_title("held out", fontsize=10, in_layout=False)
+        drawing.sheet(right, a[f"{name}: moved"][: 6 * CLASSES], f"{name}: its offset in every class", CLASSES, most=1)
     return fig
 
 
@@ -586,7 +586,8 @@ RECIPES = conditional_vae_exact.RECIPES | conditional_vae_few.RECIPES | {
     "4.4": Recipe(
         title="A plane of codes, with labels",
         caption="Two code dimensions on MNIST. Left: encoder means of held-out images, colored by class; circled digits mark the "
-        "learned class means. Right: the decoder asked for a 9, at normal quantiles around the prior mean of that class.",
+        "learned class means; that of 4 lies behind that of 9, and part of that of 5 behind that of 8. Right: the decoder asked for a "
+        "9, at normal quantiles around the prior mean of that class.",
         alt="Above, clouds of 0, 1, 6 and 7 apart from the rest, 4 and 9 in one place, 2, 3, 5 and 8 in another; right, a sheet of "
         "nines with sevens, fours and eights at its edges. Below, ten colors mixed in one cloud around the origin; right, a "
         "sheet of nines throughout.",
