@@ -225,6 +225,9 @@ def summary(low, high, n=5):
         (claims.better(["a"]), (-2, -1), (0, 0), True),
         (claims.better(["a"]), (1, 2), (0, 0), False),
         (claims.better(["a", "b"]), (-2, -1), (-1, 1), None),
+        (claims.better(["a", "b"]), (1, 2), (-1, 1), None),
+        (claims.better(["a", "b"]), (-2, -1), (-2, -1), True),
+        (claims.better(["a", "b"]), (-2, -1), (1, 2), None),
         (claims.resolved("a"), (1, 2), (0, 0), True),
         (claims.resolved("a", -1), (1, 2), (0, 0), False),
         (claims.resolved("a"), (-1, 2), (0, 0), None),
@@ -237,10 +240,21 @@ def test_the_rules_follow_the_numbers(rule, one, other, expected):
     assert rule({"a": summary(*one), "b": summary(*other)}) is expected
 
 
+@pytest.mark.parametrize("below,above,expected", [(1, 0, None), (2, 0, None), (3, 0, True), (4, 0, True), (3, 1, None),
+                                                  (0, 1, None), (0, 3, False), (0, 4, False), (0, 0, None)])  # fmt: skip
+def test_one_score_of_many_decides_nothing(below, above, expected):
+    """A claim of "faster" or "better" that figure 10.10 judges by four scores needs three of them, and none against it."""
+    rule = next(claim.rule for claim in claims.CLAIMS if claim.figure == "10.10")
+    names = [f"{claims.PAIR}: {score}, {when}" for score in ("distance", "critic")
+             for when in ("a quarter of the steps", "equal seconds")]  # fmt: skip
+    ends = [(-2, -1)] * below + [(1, 2)] * above + [(-1, 1)] * (4 - below - above)
+    assert rule({name: summary(*each) for name, each in zip(names, ends, strict=True)}) is expected
+
+
 def test_rulings_that_were_read_by_hand():
     rulings = {row.figure: row.ruling for row in claims.ledger() if row.claim}
     assert rulings["9.5"] == rulings["9.2"] == rulings["1.3"] == rulings["15.4"] == rulings["10.5"] == "refuted"
-    assert rulings["9.7"] == rulings["10.8"] == rulings["10.9"] == rulings["4.8"] == "not shown"
+    assert rulings["9.7"] == rulings["10.8"] == rulings["10.9"] == rulings["10.10"] == rulings["4.8"] == "not shown"
     assert rulings["12.4"] == rulings["6.8"] == rulings["7.3"] == rulings["12.5"] == rulings["16.9"] == "holds"
 
 
