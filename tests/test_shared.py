@@ -21,7 +21,7 @@ from gentools.lab.records import summarize
 from gentools.lab.stream import Stream, unit
 from gentools.lab.training import train
 from gentools.recipes import recording
-from gentools.recipes.shared import arms, diagrams, drawing, fitting, judging, pictures, points, verdicts
+from gentools.recipes.shared import arms, curves, diagrams, drawing, fitting, judging, pictures, points, verdicts
 
 # Verdicts
 
@@ -123,6 +123,34 @@ def test_the_interval_of_an_event_is_wilsons(happened, n):
               if abs(happened / n - p) <= stats.norm.ppf(0.975) * math.sqrt(p * (1 - p) / n) + 1e-12]  # fmt: skip
     assert (found["low"], found["high"]) == pytest.approx((min(within), max(within)), abs=2e-5)
     assert found["mean"] == happened / n and found["failed"] == 1
+
+
+def test_a_score_has_settled_where_its_change_is_small_and_has_no_sign():
+    score = summarize([1.0, 2.0, 3.0])  # the interval reaches 2.48 to either side
+    assert verdicts.settling(score, summarize([-0.1, 0.0, 0.1])) == "settled"
+    assert verdicts.settling(score, summarize([0.1] * 3)) == "still rising"  # by little, but in every seed
+    assert verdicts.settling(score, summarize([-9.0, -1.0, 1.0])) == "still falling"  # of no sign, but by much
+    assert verdicts.settling(ONE, summarize([0.0] * 3)) == verdicts.settling(score, NONE) == "not known"
+
+
+@pytest.mark.parametrize(("n", "since"), [(1, 0), (2, 0), (3, 1), (4, 2), (8, 5), (20, 14)])
+def test_the_change_of_a_curve_is_that_of_its_last_quarter(n, since):
+    curve = torch.arange(n).double() ** 2
+    assert curves.change(curve) == curves.change(curve.tolist()) == (n - 1) ** 2 - since**2
+    assert curves.last_quarter(curve) == curve[n - max(1, n // 4) :].mean()
+
+
+def test_the_best_rate_is_named_with_the_end_that_it_lies_at():
+    values = {("A", 1e-3): 1, ("A", 3e-3): 3, ("A", 1e-2): 2, ("B", 1e-3): 2, ("B", 1e-2): 1}
+    for what in (None, "overlap"):
+        summary = {arms.at_rate(arm, rate, what): summarize([v, v + 0.1]) for (arm, rate), v in values.items()}
+        found = arms.trials(summary, ("A", "B", "C"), (1e-2, 1e-3, 3e-3, 1.0), what)
+        assert {arm: set(rates) for arm, rates in found.items()} == {"A": {1e-3, 3e-3, 1e-2}, "B": {1e-3, 1e-2}}
+        assert verdicts.best_rates(found, "x") == "Best rate by mean x: A 0.003, B 0.001 (an end of those tried)."
+        least = verdicts.best_rates(found, "x", least_first=True)
+        assert least == "Best rate by mean x: A 0.001 (an end of those tried), B 0.01 (an end of those tried)."
+    failed = verdicts.best_rates({"A": {1e-3: NONE, 1e-2: NONE}}, "x")
+    assert failed == "Best rate by mean x: A none, for no run finished."
 
 
 def test_groups_hold_what_is_not_separated_from_their_best():

@@ -12,6 +12,7 @@ from gentools.lab.networks import classifier
 from gentools.lab.randomness import generator
 from gentools.recipes import Recipe, age_exact
 from gentools.recipes.shared import arms, drawing, judging, verdicts
+from gentools.recipes.shared.curves import change, last_quarter
 from gentools.recipes.shared.drawing import Look
 from gentools.recipes.shared.fitting import adams, fit
 from gentools.recipes.shared.pictures import labeled
@@ -52,16 +53,6 @@ def train_age(nets, rows, arm, config, seed, device, watch):
 def noise(n, config, seed):
     """Noise (n, latent) for evaluation, from the seed alone."""
     return torch.randn(n, config.latent, generator=generator(seed, "evaluation"))
-
-
-def last_quarter(curve):
-    """Mean of the last quarter of a curve (n,), and at least of its last value."""
-    return curve[-max(1, len(curve) // 4) :].mean()
-
-
-def change(curve):
-    """The last value of a curve (n,) minus that after three quarters."""
-    return curve[-1] - curve[max(0, len(curve) * 3 // 4 - 1)]
 
 
 # 13.4 Digits
@@ -192,22 +183,12 @@ def draw_digits(results, config):
     return fig
 
 
-def settled(summary, arm, score=DISTANCE, moved=CHANGE):
-    """ "settled", if the mean change over the last quarter lies within the half-width of the score's interval, and so on."""
-    found, last = (summary[arms.name(arm, what)] for what in (score, moved))
-    if None in (found["low"], last["low"]):
-        return "not known"
-    if abs(last["mean"]) <= (found["high"] - found["low"]) / 2 or not verdicts.sign(last):
-        return "settled"
-    return "still rising" if last["mean"] > 0 else "still falling"
-
-
 def steady(summary, arm):
-    """`settled`, unless a single seed moved by more than a quarter of the mean distance: then the mean hides it."""
+    """`verdicts.settling`, unless a single seed moved by more than a quarter of the mean distance: the mean hides that."""
     found, last = (summary[arms.name(arm, what)] for what in (DISTANCE, CHANGE))
     if None not in (found["mean"], last["min"]) and max(-last["min"], last["max"]) > found["mean"] / 4:
         return "still moving in single seeds"
-    return settled(summary, arm)
+    return verdicts.settling(found, last)
 
 
 def verdict_digits(summary):
@@ -299,7 +280,7 @@ def verdict_tight(summary):
         said.append(
             f"{name}: {verdicts.span(modes, '.0f')} of {len(RING.centers())} modes, {half} of the samples good in every seed "
             f"({verdicts.percent(share)} on average, {above}above the uniform sampler's {100 * uniform:.1f} % in every seed), "
-            f"{settled(summary, name, 'high-quality share', SHARE_CHANGE)}"
+            f"{verdicts.settling(share, summary[arms.name(name, SHARE_CHANGE)])}"
         )
     return ";\n  ".join(said) + "."
 

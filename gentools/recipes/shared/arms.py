@@ -11,6 +11,15 @@ def name(arm, what):
     return f"{arm if isinstance(arm, str) else ', '.join(map(str, arm))}: {what}"
 
 
+def at_rate(arm, rate, what=None):
+    """The recorded name of the number that an arm reaches at a learning rate; `what` names the score, if it is to be named.
+
+    at_rate("GAN", 1e-3) is "GAN, rate 0.001".
+    """
+    arm = f"{arm}, rate {rate:g}"
+    return arm if what is None else name(arm, what)
+
+
 def named(numbers):
     """{(arm, what): number} under the names that are recorded, in the same order.
 
@@ -20,6 +29,14 @@ def named(numbers):
     if len(found) < len(numbers):
         raise ValueError(f"two of these have one name: {list(numbers)}")
     return found
+
+
+def trials(summary, arms, rates, what=None):
+    """{arm: {rate: summary}} of those rates at which a record holds the arm; arms without any are left out."""
+    found = {
+        arm: {rate: summary[key] for rate in rates if (key := at_rate(arm, rate, what)) in summary} for arm in arms
+    }
+    return {arm: of_rate for arm, of_rate in found.items() if of_rate}
 
 
 def scores(summary, arms, what):

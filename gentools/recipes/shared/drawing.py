@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from gentools.lab.plots import COLORS, LINES, MARKERS, image_grid
+from gentools.recipes.shared import arms
 
 CLASS_COLORS = (*COLORS.values(), "0.55", "#7F3C00")  # of the ten classes of digits
 
@@ -123,6 +124,13 @@ def rate_columns(ax, results, names, looks, beside):
     ax.set_xscale("log")
     ax.set_xticks(rates, [f"{rate:g}" for rate in rates])
     ax.minorticks_off()
+
+
+def rates_panel(results, rates, looks, what=None, beside=1.05, width=6.4):
+    """Figure and axes with the number of every arm against the learning rate, under the names of `arms.at_rate`."""
+    fig, ax = panels(size=(width, 3.6))
+    rate_columns(ax, results, {arm: {r: arms.at_rate(arm, r, what) for r in rates} for arm in looks}, looks, beside)
+    return fig, ax
 
 
 # A curve per seed

@@ -152,6 +152,20 @@ def ordered(arms, least_first=False):
     return text + (f" ({failed})" if groups and (failed := failures(arms)) else "")
 
 
+def best_rates(trials, score, least_first=False):
+    """The learning rate of the best mean for each arm as text, and whether it is an end of those that were tried.
+
+    trials: {arm: {rate: summary}}, from `arms.trials`. score: what the best rate is best by.
+    """
+    said = []
+    for arm, of_rate in trials.items():
+        rate = best(of_rate, least_first, none=None)
+        chosen = "none, for no run finished" if rate is None else f"{rate:g}"
+        inner = rate is None or min(of_rate) < rate < max(of_rate)
+        said.append(f"{arm} {chosen}{'' if inner else ' (an end of those tried)'}")
+    return f"Best rate by mean {score}: {', '.join(said)}."
+
+
 def failures(arms):
     """ "2 of 10 runs failed with A, all 10 with B", or "" if all finished."""
     parts = [
