@@ -10,8 +10,9 @@ import torch
 
 from gentools import gan, wgan_gp
 from gentools.recipes import Recipe, wgan_gp_critics, wgan_gp_exact
-from gentools.recipes.gan import parts, samples
+from gentools.recipes.gan import samples
 from gentools.recipes.shared import arms, drawing, verdicts
+from gentools.recipes.shared.curves import change
 from gentools.recipes.shared.drawing import Look
 from gentools.recipes.shared.fitting import adams, fit, fit_kept
 from gentools.recipes.shared.points import GRID, RING, Points, chance, score
@@ -72,8 +73,8 @@ def run_grid(config, seed, device):
     }  # (2500, 2), (moments,)
     for what, field in SCORES.items():
         arrays[what] = torch.tensor([float(each[field]) for each in seen])  # (moments,)
-    numbers, overlap = {what: arrays[what][-1] for what in SCORES}, arrays["overlap"]
-    numbers[CHANGE] = overlap[-1] - overlap[parts(len(overlap), 4)[2]]
+    numbers = {what: arrays[what][-1] for what in SCORES}
+    numbers[CHANGE] = change(arrays["overlap"])
     return {"numbers": numbers, "arrays": arrays}
 
 
@@ -140,26 +141,19 @@ class Rates:
     learning_rates: tuple = (1e-3, 2e-3, 4e-3, 8e-3)
 
 
-def rate_name(name, rate):
-    """The recorded name of the overlap that an arm reaches at a learning rate."""
-    return f"{name}, rate {rate:g}"
-
-
 def run_rates(config, seed, device):
     """Overlap with the data at the end of a run, for each arm and learning rate: how those of figure 12.8 were chosen."""
     numbers = {}
     for name in ARMS:
         for rate in config.learning_rates:
             _, seen = train_arm(name, rate, config.training, config.classic_betas, seed, device)
-            numbers[rate_name(name, rate)] = seen[-1]["overlap"]
+            numbers[arms.at_rate(name, rate)] = seen[-1]["overlap"]
     return {"numbers": numbers, "arrays": {}}
 
 
 def draw_rates(results, config):
     """Overlap against learning rate: a line through the means and a point per seed for each arm."""
-    fig, ax = drawing.panels(size=(6.4, 3.6))
-    names = {name: {rate: rate_name(name, rate) for rate in config.learning_rates} for name in ARMS}
-    drawing.rate_columns(ax, results, names, ARMS, beside=1.04)
+    fig, ax = drawing.rates_panel(results, config.learning_rates, ARMS, beside=1.04)
     ax.set(xlabel="learning rate of both players at the start", ylabel="overlap with the ring", ylim=(0, 1.02))
     ax.legend(loc="best")
     return fig
@@ -170,13 +164,7 @@ TRIED = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2)  # at one scale or another
 
 def verdict_rates(summary):
     """The learning rate of the largest mean overlap for each arm, and whether it lies at an end of those tried."""
-    said = []
-    for name in ARMS:
-        trials = {rate: summary[rate_name(name, rate)] for rate in TRIED if rate_name(name, rate) in summary}
-        best = verdicts.best(trials, none=None)
-        inner = "" if best is None or min(trials) < best < max(trials) else ", an end of those tried"
-        said.append(f"{name} {'none, for no run finished' if best is None else f'{best:g}'}{inner}")
-    return f"Best rate by mean overlap: {'; '.join(said)}."
+    return verdicts.best_rates(arms.trials(summary, ARMS, TRIED), "overlap")
 
 
 @dataclass(frozen=True)
@@ -199,7 +187,7 @@ def run_arms(config, seed, device):
             curve = torch.tensor([float(each[field]) for each in seen])  # (moments,)
             numbers[name, what], arrays[f"{name} {what}"] = curve[-1], curve
         ends[name] = curve[-1]
-        numbers[name, CHANGE] = curve[-1] - curve[parts(len(curve), 4)[2]]
+        numbers[name, CHANGE] = change(curve)
     for name in gan.LOSSES:
         numbers["overlap", f"WGAN-GP minus {name}"] = ends["WGAN-GP"] - ends[name]
     return {"numbers": arms.named(numbers), "arrays": arrays}

@@ -13,8 +13,8 @@ from gentools.lab import data
 from gentools.lab.networks import he, mlp
 from gentools.lab.randomness import generator
 from gentools.recipes import Recipe
-from gentools.recipes.gan import parts
 from gentools.recipes.shared import arms, drawing, verdicts
+from gentools.recipes.shared.curves import change
 from gentools.recipes.shared.fitting import adams, fit_kept
 from gentools.recipes.shared.pictures import labeled
 
@@ -322,7 +322,7 @@ def run_memory(config, seed, device):
             numbers[f"{size} pictures", f"gain, {name}"] = curve[-1]
         lead = arrays[f"{size}, training"] - arrays[f"{size}, held out"]
         numbers[f"{size} pictures", "lead of training"] = lead[-1]
-        numbers[f"{size} pictures", LEAD_CHANGE] = lead[-1] - lead[parts(len(lead), 4)[2]]
+        numbers[f"{size} pictures", LEAD_CHANGE] = change(lead)
         arrays[f"{size}, samples"] = nets["generator"](z[:30]).detach()  # (30, 64)
     return {"numbers": arms.named(numbers), "arrays": arrays}
 
@@ -349,13 +349,13 @@ def verdict_memory(summary):
     """By how much the critic's gain is larger on the pictures that it was trained on, and whether that has settled."""
     said = []
     for size in SIZES:
-        lead, change = (summary[arms.name(f"{size} pictures", what)] for what in ("lead of training", LEAD_CHANGE))
+        lead, late = (summary[arms.name(f"{size} pictures", what)] for what in ("lead of training", LEAD_CHANGE))
         where = "not of one sign"
         if verdicts.always_above(lead, 0) or verdicts.always_below(lead, 0):
             where = f"{'larger' if lead['min'] > 0 else 'smaller'} in every seed"
         said.append(
             f"{size} pictures: gain on pictures trained on, minus gain on others, {verdicts.span(lead, '.2f')}: {where}, "
-            f"{verdicts.settling(lead, change)} over the last quarter"
+            f"{verdicts.settling(lead, late)} over the last quarter"
         )
     return ";\n  ".join(said) + "."
 
