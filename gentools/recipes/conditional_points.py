@@ -15,6 +15,7 @@ from gentools.lab.plots import COLORS, MARKERS
 from gentools.lab.randomness import generator
 from gentools.recipes import Recipe
 from gentools.recipes.shared import arms, drawing, verdicts
+from gentools.recipes.shared.curves import change
 from gentools.recipes.shared.fitting import adams, fit_kept
 from gentools.recipes.shared.points import DRAWN, RING, chance, score
 
@@ -218,8 +219,7 @@ def run_ring(config, seed, device):
     for name, rate in config.learning_rates:
         samples, arrays["asked"], curves = train_ring(PLACES[name], rate, config, seed, device)
         numbers |= {(name, what): curve[-1] for what, curve in curves.items()}
-        quality = curves["high-quality share"]
-        numbers[name, MOVED] = quality[-1] - quality[max(0, len(quality) * 3 // 4 - 1)]
+        numbers[name, MOVED] = change(curves["high-quality share"])
         arrays |= {f"{name} samples": samples} | {f"{name} {what}": curve for what, curve in curves.items()}
     return {"numbers": arms.named(numbers), "arrays": arrays}
 
@@ -276,9 +276,7 @@ def said_of_place(summary, place, chance=0.25):
     off = "at chance" if verdicts.near(asked, chance, 0.02) else f"off chance ({verdicts.span(asked, '.2f')})"
     word = "more than twice chance in every seed" if verdicts.always_above(asked, 2 * chance) else off
     share = f"{100 * quality['min']:.0f} to {100 * quality['max']:.0f} %"
-    change = summary[arms.name(place, MOVED)]["mean"]
-    still = quality["low"] is not None and abs(change) <= (quality["high"] - quality["low"]) / 2
-    late = "settled" if still else "not known to have settled"
+    late = verdicts.settling(quality, summary[arms.name(place, MOVED)])
     return f"asked class {word}, {verdicts.span(modes, '.0f')} modes, {share} good samples ({late})"
 
 

@@ -12,6 +12,7 @@ from gentools.lab.plots import COLORS, LINES
 from gentools.lab.randomness import generator
 from gentools.recipes import Recipe
 from gentools.recipes.shared import arms, drawing, verdicts
+from gentools.recipes.shared.curves import change
 from gentools.recipes.shared.drawing import Look
 from gentools.recipes.shared.fitting import adams, fit
 
@@ -189,7 +190,7 @@ def run_linear(config, seed, device):
     curve = torch.stack(curve).detach()
     numbers = {
         "nats above L_T, learned variances": curve[-1],
-        "change of them over the last quarter": curve[-1] - curve[len(curve) * 3 // 4 - 1],
+        "change of them over the last quarter": change(curve),
         "nats, largest step, learned variances": diffusion.joint_terms(mean, variance, betas, learned)[1:].max(),
         "largest miss of a slope": (learned.slope - exact.slope).abs().max(),
     }
@@ -235,7 +236,7 @@ def draw_linear(results, config):
 
 def verdict_linear(summary):
     """Does the trained chain land on the exact one, and do learned variances close the gap?"""
-    learned, change = summary["nats above L_T, learned variances"], summary["change of them over the last quarter"]
+    learned, late = summary["nats above L_T, learned variances"], summary["change of them over the last quarter"]
     words = []
     for name in FIXED:
         fixed = summary[f"nats above L_T, {name}"]
@@ -244,7 +245,7 @@ def verdict_linear(summary):
         words.append(f"{'less' if closed else 'not less'} than a twentieth of what {name} leaves")
     return (
         f"With learned variances every seed leaves {words[0]}, and {words[1]}. Over the last quarter what is left: "
-        f"{verdicts.settling(learned, change)}."
+        f"{verdicts.settling(learned, late)}."
     )
 
 
