@@ -15,6 +15,7 @@ from gentools.lab.randomness import generator
 from gentools.lab.stream import binarize
 from gentools.recipes import Recipe, aae_exact
 from gentools.recipes.shared import arms, drawing, verdicts
+from gentools.recipes.shared.curves import change
 from gentools.recipes.shared.drawing import Look
 from gentools.recipes.shared.fitting import adams, fit_kept
 from gentools.recipes.shared.pictures import held_out_bits, labeled
@@ -157,18 +158,16 @@ def at_the_end(curves):
     """
     ends = {(arm, what): curve[-1] for (arm, what), curve in curves.items()}
     late = {
-        (arm, since(what)): curve[-1] - curve[max(0, len(curve) * 3 // 4 - 1)]
-        for (arm, what), curve in curves.items()
-        if what in (RECONSTRUCTION, DISTANCE)
+        (arm, since(what)): change(curve) for (arm, what), curve in curves.items() if what in (RECONSTRUCTION, DISTANCE)
     }
     return ends | late
 
 
 def end_of(summary, arm, what):
     """Whether the score of an arm had settled at the end of its runs, by `verdicts.settling`, and what was added last."""
-    change = summary[arms.name(arm, since(what))]
-    added = "" if change["mean"] is None else f" ({change['mean']:+.2g} in the last quarter)"
-    return verdicts.settling(summary[arms.name(arm, what)], change) + added
+    late = summary[arms.name(arm, since(what))]
+    added = "" if late["mean"] is None else f" ({late['mean']:+.2g} in the last quarter)"
+    return verdicts.settling(summary[arms.name(arm, what)], late) + added
 
 
 def steps_of(config):

@@ -15,6 +15,7 @@ from gentools.neighbors import nearest, neighborhoods
 from gentools.recipes import Recipe
 from gentools.recipes.diffusion_exact import SAMPLERS
 from gentools.recipes.shared import arms, drawing, judging, verdicts
+from gentools.recipes.shared.curves import change
 from gentools.recipes.shared.drawing import Look
 from gentools.recipes.shared.fitting import adams, fit_kept
 from gentools.recipes.shared.pictures import labeled
@@ -164,9 +165,7 @@ def run_guidance(config, seed, device):
         arrays[f"w = {weight:g}"] = (as_images(sheet) * 255).round().to(torch.uint8)
     for what in ("asked class", "coverage", "spread"):
         arrays[what] = torch.tensor([seen[what] for seen in history.watched])
-        numbers["w = 1", f"{what}, change over the last quarter"] = (
-            arrays[what][-1] - arrays[what][3 * len(arrays[what]) // 4 - 1]
-        )
+        numbers["w = 1", f"{what}, change over the last quarter"] = change(arrays[what])
     numbers |= {("training digits", what): value for what, value in real_scores(config, seed, device).items()}
     numbers["held-out digits", "distance to training digits"] = nearest(test, train_rows).distance.mean()
     numbers["judge", "accuracy on held-out images"] = judge(config.data, config.judge_steps, device)[1]
@@ -202,8 +201,8 @@ def verdict_guidance(summary):
         )
     ends = []
     for what in ("asked class", "coverage", "spread"):
-        change = summary[arms.name("w = 1", f"{what}, change over the last quarter")]
-        ends.append(f"{what} {verdicts.settling(summary[arms.name('w = 1', what)], change)}")
+        late = summary[arms.name("w = 1", f"{what}, change over the last quarter")]
+        ends.append(f"{what} {verdicts.settling(summary[arms.name('w = 1', what)], late)}")
     return f"{'; '.join(said)}. Over the last quarter of training, at w = 1: {', '.join(ends)}."
 
 
