@@ -16,6 +16,7 @@ from gentools.lab.stream import binarize
 from gentools.recipes import Recipe, autoregressive_digits, autoregressive_exact
 from gentools.recipes.autoregressive_digits import mean_log_likelihood, uniforms
 from gentools.recipes.shared import drawing, verdicts
+from gentools.recipes.shared.curves import change
 from gentools.recipes.shared.drawing import Look
 from gentools.recipes.shared.fitting import adams, fit_kept
 from gentools.recipes.shared.pictures import held_out_bits, labeled
@@ -77,7 +78,7 @@ def run_nats(config, seed, device):
         "log-likelihood, all test images": found["test"][-1],
         f"log-likelihood, every {config.stride}th test image": mean_log_likelihood(nets["model"], x[:: config.stride]),
         "log-likelihood, as many training images": found["train"][-1],
-        "gain over the last quarter of the steps": found["test"][-1] - found["test"][3 * len(found["test"]) // 4 - 1],
+        "gain over the last quarter of the steps": change(found["test"]),
     }
     nets = nets.to("cpu")
     drawn = ar.cached_sample(nets["model"], uniforms(seed, 40, side * side))

@@ -17,6 +17,7 @@ from gentools.lab.timing import interleaved
 from gentools.neighbors import neighborhoods
 from gentools.recipes import Recipe
 from gentools.recipes.shared import arms, drawing, judging, verdicts
+from gentools.recipes.shared.curves import change
 from gentools.recipes.shared.drawing import Look
 from gentools.recipes.shared.fitting import adams, fit
 from gentools.recipes.shared.pictures import held_out_bits, labeled
@@ -143,7 +144,7 @@ def run_any(config, seed, device):
         "one order, the best, nats": log_q.mean(1).max(),
         f"likelihoods of {config.counts[-1]} orders averaged, nats": averaged[-1],
         f"logits of {config.counts[-1]} orders averaged, no likelihood": slip[-1],
-        "any-order loss, change over the last quarter": losses[-1] - losses[3 * len(losses) // 4 - 1],
+        "any-order loss, change over the last quarter": change(losses),
     }
     arrays = {"averaged": averaged, "slip": slip, "single": log_q.mean(1), "loss": losses}
     place = ar.places(torch.randn(n, d, generator=generator(seed, "drawing order")))
@@ -326,7 +327,7 @@ def run_families(config, seed, device):
         numbers[name, "seconds"], numbers[name, "ms per picture"] = spent, 1000 * seconds[name] / config.drawn
         if curve:
             numbers[name, "nats"] = nats_of(name, nets, config, x, seed, config.importance)
-            numbers[name, "nats, change over the last quarter"] = curve[-1] - curve[3 * len(curve) // 4 - 1]
+            numbers[name, "nats, change over the last quarter"] = change(curve)
             arrays[f"{name}: curve"] = torch.tensor(curve)
         bits = draws[name]()
         numbers |= {(name, what): value for what, value in scores(bits, config.judge_steps).items()}
