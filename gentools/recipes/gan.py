@@ -12,6 +12,7 @@ from gentools.lab.randomness import generator
 from gentools.recipes import Recipe, gan_exact
 from gentools.recipes.gan_exact import LOOKS
 from gentools.recipes.shared import arms, drawing, verdicts
+from gentools.recipes.shared.curves import change, last_quarter
 from gentools.recipes.shared.drawing import Look
 from gentools.recipes.shared.fitting import adams, fit
 from gentools.recipes.shared.points import DRAWN, GRID, RING, Points, chance, score
@@ -91,7 +92,7 @@ def run_compare(config, seed, device):
             curve = torch.tensor([float(getattr(each, field)) for each in found])  # (evaluations,)
             numbers[name, what], arrays[f"{name} {what}"] = curve[-1], curve
         overlap[name] = curve
-        numbers[name, CHANGE] = curve[-1] - curve[parts(len(curve), 4)[2]]
+        numbers[name, CHANGE] = change(curve)
     for name in ("saturating", "KL"):
         numbers["overlap", f"{name} minus non-saturating"] = overlap[name][-1] - overlap["non-saturating"][-1]
     return {"numbers": arms.named(numbers), "arrays": arrays}
@@ -220,11 +221,6 @@ def run_wrong(config, seed, device):
     return {"numbers": numbers, "arrays": arrays}
 
 
-def last_quarter(curve):
-    """Mean of the last quarter of a curve (n,), and at least of its last value."""
-    return curve[-max(1, len(curve) // 4) :].mean()
-
-
 def one_mode(k):
     """Least discriminator loss, 2 log 2 - 2 JS, against a perfect copy of one of k equal separate modes."""
     return math.log((k + 1) / k) + math.log(k + 1) / k
@@ -293,26 +289,19 @@ class Rates:
     learning_rates: tuple = TRIED[2:]
 
 
-def rate_name(loss, rate):
-    """The recorded name of the overlap that a loss reaches at a learning rate."""
-    return f"{loss}, rate {rate:g}"
-
-
 def run_rates(config, seed, device):
     """The grid with each loss at each learning rate: how the rates of figure 5.6 were chosen."""
     numbers = {}
     for name, loss in gan.LOSSES.items():
         for rate in config.learning_rates:
             nets, _ = train_gan(config.training, GRID, step_of(loss), rate, seed, device)
-            numbers[rate_name(name, rate)] = score(samples(nets, seed), GRID).overlap
+            numbers[arms.at_rate(name, rate)] = score(samples(nets, seed), GRID).overlap
     return {"numbers": numbers, "arrays": {}}
 
 
 def draw_rates(results, config):
     """Overlap against learning rate: a line through the means and a point per seed for each loss."""
-    fig, ax = drawing.panels(size=(6.4, 3.6))
-    names = {name: {rate: rate_name(name, rate) for rate in config.learning_rates} for name in LOOKS}
-    drawing.rate_columns(ax, results, names, LOOKS, beside=1.05)
+    fig, ax = drawing.rates_panel(results, config.learning_rates, LOOKS)
     ax.set(xlabel="learning rate of both players", ylabel="overlap with the grid", ylim=(0, 1.02))
     ax.legend(loc="best")
     return fig
@@ -320,12 +309,7 @@ def draw_rates(results, config):
 
 def verdict_rates(summary):
     """The learning rate of the largest mean overlap, for each loss."""
-    said = []
-    for name in LOOKS:
-        names = {f"{rate:g}": rate_name(name, rate) for rate in TRIED}
-        trials = {rate: summary[each] for rate, each in names.items() if each in summary}
-        said.append(f"{name} {verdicts.best(trials, none='none, for no run finished')}")
-    return f"Best rate by mean overlap: {', '.join(said)}."
+    return verdicts.best_rates(arms.trials(summary, LOOKS, TRIED), "overlap")
 
 
 RECIPES = gan_exact.RECIPES | {
