@@ -552,6 +552,8 @@ def test_verdicts_call_settled_only_what_has_settled():
     assert "noise: 25 of 25 modes, overlap below that of the data, over the last quarter settled" in said
     assert "flow has the larger overlap; the data have a larger one than flow" in said
     numbers["noise: overlap, change over the last quarter"] = summary(0.04, 0.01)
-    assert "flow has the larger overlap, by less than noise gained over its last quarter" in recipe.verdict_grid(numbers)
+    assert "flow has the larger overlap, by less than noise gained over its last quarter" in recipe.verdict_grid(
+        numbers
+    )
     numbers["noise: overlap, change over the last quarter"] = summary(0.02, 0.01)
     assert "flow has the larger overlap, by more than noise gained" in recipe.verdict_grid(numbers)
