@@ -231,6 +231,8 @@ def summary(low, high, n=5):
         (claims.resolved("a"), (1, 2), (0, 0), True),
         (claims.resolved("a", -1), (1, 2), (0, 0), False),
         (claims.resolved("a"), (-1, 2), (0, 0), None),
+        (claims.at_rest(claims.resolved("a"), {"a": "b"}), (1, 2), (-0.1, 0.2), True),
+        (claims.at_rest(claims.resolved("a"), {"a": "b"}), (1, 2), (0.1, 0.3), None),
         (claims.competitive("a", ("b",), ""), (0, 1), (2, 3), True),
         (claims.competitive("a", ("b",), ""), (2, 3), (0, 1), False),
         (claims.competitive("a", ("b",), ""), (0, 2), (1, 3), None),

@@ -12,7 +12,7 @@ from gentools.lab import records
 from gentools.lab.chapters import CHAPTERS
 from gentools.recipes import find, recipes
 from gentools.recipes.shared import verdicts
-from gentools.recipes.shared.verdicts import always_above, always_below, ranges_apart, separated, sign
+from gentools.recipes.shared.verdicts import always_above, always_below, ranges_apart, separated, settling, sign
 
 WORDS = {True: "holds", False: "refuted", None: "not shown"}
 
@@ -95,6 +95,16 @@ def resolved(name, wish=1):
         return None if not found else found > 0
 
     return rule
+
+
+def at_rest(rule, changes):
+    """`rule`, undecided unless every {score: its change over the last quarter of the runs} says that the score has settled."""
+
+    def checked(summary):
+        ends = [settling(summary[score], summary[change]) for score, change in changes.items()]
+        return rule(summary) if all(end == "settled" for end in ends) else None
+
+    return checked
 
 
 def competitive(one, rivals, what):
@@ -202,7 +212,8 @@ CLAIMS = (
           more("likelihoods of 8 orders averaged, nats", "MADE in raster order, nats")),
     Claim("GANs make better pictures than VAEs", "Anonymous 2018", "15.6", more("GAN", "VAE", ": distance", -1)),
     Claim("Flow matching along straight paths trains better than the prediction of noise", "Lipman et al. 2022", "16.6",
-          resolved("overlap: flow minus noise")),
+          at_rest(resolved("overlap: flow minus noise"), {
+              f"{arm}: overlap": f"{arm}: overlap, change over the last quarter" for arm in ("flow", "noise")})),
     Claim("In few steps DDIM draws better samples than the ancestral sampler", "Song et al. 2020", "16.7",
           more("DDIM, 10 network calls", "ancestral, 10 network calls", ": overlap")),
     Claim("More guidance makes samples surer of their class and less diverse", "Ho, Salimans 2022", "16.9",

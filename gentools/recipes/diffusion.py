@@ -171,28 +171,22 @@ def steps_axis(ax, counts, title, label):
 
 
 def verdict_grid(summary):
-    """Modes of each objective, whether their overlap differs from each other's and the data's, and whether it had settled."""
+    """Modes of each objective, whether it had settled, and whether overlaps differ, of both and of the data and flow."""
     said = []
     for arm in OBJECTIVES:
         modes, overlap, change = (
             summary[arms.name(arm, what)] for what in ("modes", "overlap", "overlap, change over the last quarter")
         )
-        below = {-1: "below", 0: "not separated from", 1: "above"}[
-            verdicts.separated(overlap, summary[arms.name("the data", "overlap")])
-        ]
-        said.append(
-            f"{arm}: {verdicts.span(modes, '.0f')} of 25 modes, overlap {below} that of the data, over the last quarter "
-            f"{verdicts.settling(overlap, change)}"
-        )
+        end = verdicts.settling(overlap, change)
+        said.append(f"{arm}: {verdicts.span(modes, '.0f')} of 25 modes, overlap over the last quarter {end}")
     gap, left = (summary[arms.name("overlap", f"{a} minus {b}")] for a, b in (("flow", "noise"), ("the data", "flow")))
-    word = {1: "flow has the larger overlap", -1: "noise has the larger overlap", 0: "overlap not separated"}[
-        verdicts.sign(gap)
-    ]
+    larger = {1: "flow's is larger than noise's", -1: "noise's is larger than flow's", 0: "the two are not separated"}
+    word = larger[verdicts.sign(gap)]
     gain = summary[arms.name("noise", "overlap, change over the last quarter")]
     if verdicts.sign(gap) > 0 and verdicts.sign(gain) > 0:
         word += f", by {'less' if gap['mean'] < gain['mean'] else 'more'} than noise gained over its last quarter"
-    rest = {1: "a larger one than flow", -1: "a smaller one than flow", 0: "one not separated from flow's"}
-    return f"{'; '.join(said)}; seed by seed: {word}; the data have {rest[verdicts.sign(left)]}."
+    rest = {1: "larger than flow's", -1: "smaller than flow's", 0: "not separated from flow's"}[verdicts.sign(left)]
+    return f"{'; '.join(said)}. Overlaps seed by seed: {word}; that of the data is {rest}."
 
 
 def run_steps(config, seed, device):
