@@ -9,6 +9,7 @@ from gentools import alpha_gan, gan, vae
 from gentools.lab import worlds
 from gentools.lab.divergences import entropy, js, kl, mutual_information
 from gentools.lab.randomness import generator
+from gentools.recipes import alpha_gan_digits
 from gentools.recipes import alpha_gan_exact as recipe
 
 TABLES = range(50)
@@ -195,3 +196,21 @@ def test_wrong_input_is_refused():
         alpha_gan.squared_error_scale(0.5, -1.0)
     with pytest.raises(ValueError, match="correlation"):
         alpha_gan.squared_error_scale(1.5, 1.0)
+
+
+def test_every_stretch_of_the_test_images_is_drawn_from_all_of_them(monkeypatch):
+    stored = torch.arange(10_000).reshape(-1, 1, 1, 1)  # image i holds i: its place in the file of MNIST
+
+    def labeled(name, split):
+        return stored.expand(-1, 1, 2, 2).clone(), torch.zeros(10_000)
+
+    monkeypatch.setattr(alpha_gan_digits, "labeled", labeled)
+    monkeypatch.setattr(alpha_gan_digits, "unit", lambda images: images.float())
+    rows = alpha_gan_digits.rows_of.__wrapped__(alpha_gan_digits.Training(validation=100))
+    place = rows.test[:, 0]
+    assert torch.equal(place.sort().values, stored.flatten().float())
+    sigma = 10_000 / 12**0.5 / 2000**0.5
+    for stretch in place.split(2000):  # judged, real pictures, those that the critic is read on
+        assert abs(stretch.mean() - 4999.5) < 3 * sigma
+        assert 0.45 < (stretch < 5000).float().mean() < 0.55  # as many of either group of writers
+    assert torch.equal(rows.train[:, 0], stored.flatten()[:-100]), "training images stay in their order"

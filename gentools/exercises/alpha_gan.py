@@ -51,12 +51,12 @@ QUESTIONS = {
         },
     ),
     "14.Q5": Question(
-        "d",
+        "b",
         {
-            "a": "Its mean lies behind that of WGAN-GP, and the intervals of the two meet.",
-            "b": "Its mean is the least, but the interval meets that of alpha-GAN.",
-            "c": "Both are separated from the best two, by this distance. By precision AGE is the first.",
-            "d": "WGAN-GP has the least mean, and five seeds do not separate it from alpha-GAN.",
+            "a": "It is second by this distance, and its interval does not meet that of the first.",
+            "b": "WGAN-GP has the least mean, and its interval meets no other. Its distance is still falling at the end.",
+            "c": "Both are behind the first two, by this distance. By precision AGE is the first.",
+            "d": "The intervals of the best two do not meet after 6,000 steps. By KID they do.",
         },
     ),
     "14.Q6": Question(

@@ -8,6 +8,7 @@ import torch
 from gentools import alpha_gan, evaluation, vae
 from gentools.lab import checkpoint
 from gentools.lab.plots import image_grid
+from gentools.lab.stream import unit
 from gentools.neighbors import neighborhoods
 from gentools.recipes import Recipe, alpha_gan_exact
 from gentools.recipes import evaluation as evaluation_recipes
@@ -26,14 +27,11 @@ from gentools.recipes.alpha_gan_digits import (
 )
 from gentools.recipes.evaluation_points import Critic, table, train_critic
 from gentools.recipes.shared import arms, drawing, verdicts
+from gentools.recipes.shared.curves import change
+from gentools.recipes.shared.pictures import labeled
 
 DISTANCE, ERROR = "Fréchet", "data error, held out"
 MOVED = {what: f"{what}, at the end minus after three quarters" for what in (DISTANCE, ERROR)}
-
-
-def moved(curve):
-    """The last value of a curve (n,) minus that after three quarters."""
-    return curve[-1] - curve[max(0, len(curve) * 3 // 4 - 1)]
 
 
 def curves_of(name, seen):
@@ -42,7 +40,7 @@ def curves_of(name, seen):
     for what, field in ((DISTANCE, "distance"), (ERROR, "error")):
         if field in seen[0]:
             curve = torch.tensor([each[field] for each in seen])
-            numbers |= {(name, what): curve[-1], (name, MOVED[what]): moved(curve)}
+            numbers |= {(name, what): curve[-1], (name, MOVED[what]): change(curve)}
             arrays[f"{name}: {what}"] = curve
     return numbers, arrays
 
@@ -66,11 +64,6 @@ class Tuning:
     rates: tuple = (1e-3, 3e-3, 1e-2, 3e-2, 6e-2)  # of all players at the start
 
 
-def rate_name(name, rate):
-    """The recorded name of a system's distance at a rate."""
-    return f"{name}, rate {rate:g}: {DISTANCE}"
-
-
 def run_tuning(config, seed, device):
     """Frechet distance between samples and validation images, for every system at every rate."""
     held, numbers = rows_of(config.training).validation[: config.training.samples], {}
@@ -80,7 +73,7 @@ def run_tuning(config, seed, device):
                 _, seen = train_system(system, config.training, rate, seed, device, held)
             except checkpoint.NonFinite:  # the rate is too high
                 seen = [{"distance": float("nan")}]
-            numbers[rate_name(name, rate)] = seen[-1]["distance"]
+            numbers[arms.at_rate(name, rate, DISTANCE)] = seen[-1]["distance"]
     return {"numbers": numbers, "arrays": {}}
 
 
@@ -89,9 +82,7 @@ LOOKS = {name: system.look for name, system in SYSTEMS.items()}
 
 def draw_tuning(results, config):
     """Distance against the learning rate, a line for each system."""
-    fig, ax = drawing.panels(size=(6.4, 3.6))
-    names = {name: {rate: rate_name(name, rate) for rate in config.rates} for name in SYSTEMS}
-    drawing.rate_columns(ax, results, names, LOOKS, beside=1.05)
+    fig, ax = drawing.rates_panel(results, config.rates, LOOKS, DISTANCE)
     ax.set(xlabel="learning rate of all players", ylabel="distance of samples", yscale="log")
     ax.legend(loc="best")
     return fig
@@ -99,14 +90,8 @@ def draw_tuning(results, config):
 
 def verdict_tuning(summary):
     """The rate of the least distance, for each system, and whether it is the end of the grid."""
-    said = []
-    for name in SYSTEMS:
-        trials = {
-            f"{rate:g}": summary[each] for rate in Tuning(TUNE).rates if (each := rate_name(name, rate)) in summary
-        }
-        best = verdicts.best(trials, least_first=True, none="none, for no run finished")
-        said.append(f"{name} {best}{' (the end of the grid)' if best in ([*trials][:1] + [*trials][-1:]) else ''}")
-    return f"Least distance at the rate: {', '.join(said)}."
+    trials = arms.trials(summary, SYSTEMS, Tuning(TUNE).rates, DISTANCE)
+    return verdicts.best_rates(trials, "distance", least_first=True)
 
 
 # 14.6 The comparison of four systems
@@ -290,11 +275,15 @@ PARTS = {DISTANCE: "distance of samples", "recall": "recall", "score": "classifi
 
 
 def run_ablation(config, seed, device):
-    """Scores of every variant at the end, and differences from alpha-GAN seed by seed."""
+    """Scores of every variant at the end, and differences from alpha-GAN seed by seed.
+
+    Held-out images are the first of the test file as it is stored: here they are compared with no other test images.
+    """
     training, numbers, arrays = config.training, {}, {}
-    rows, (test, _) = rows_of(training), real_features(training, device)
+    held = unit(labeled(training.data, "test")[0].flatten(1))[: training.samples]
+    test, _ = judged(training, held, device)
     for name, system in VARIANTS.items():
-        nets, seen = train_system(system, training, config.rate, seed, device, rows.test[: training.samples])
+        nets, seen = train_system(system, training, config.rate, seed, device, held)
         found, curves = curves_of(name, seen)
         made = sample(nets, noise(training, seed, training.samples, device=device))
         features, classes = judged(training, made, device)
@@ -368,10 +357,10 @@ RECIPES = alpha_gan_exact.RECIPES | {
     ),
     "14.8": Recipe(
         title="What the parts of alpha-GAN do",
-        caption="alpha-GAN as in figure 14.6; without the error of reconstruction; with two steps of encoder and generator for "
+        caption="alpha-GAN as in figure 14.6, but for 3,000 steps and on the first 2,000 test images; without the error of reconstruction; with two steps of encoder and generator for "
         "each of the discriminators; with a discriminator for samples and another for reconstructions. A point per seed.",
         alt="Four panels with four columns of points: distance, recall, classifier score and test error.",
-        run=run_ablation, draw=draw_ablation, verdict=verdict_ablation, seeds=(0, 1, 2), record="cpu", cpu=Ablation(Training()),
+        run=run_ablation, draw=draw_ablation, verdict=verdict_ablation, seeds=(0, 1, 2), record="cpu", cpu=Ablation(Training(steps=3000)),
         full=Ablation(BIG), quick=Ablation(SMALL),
     ),
 }  # fmt: skip

@@ -30,7 +30,7 @@ class Training:
     hidden: tuple = (128, 128)  # widths of the hidden layers of every network
     latent: int = 32
     batch: int = 64
-    steps: int = 3000  # of the generator; AGE's and WGAN-GP's other player takes what its step says
+    steps: int = 6000  # of the generator; AGE's and WGAN-GP's other player takes what its step says
     betas: tuple = (0.5, 0.9)  # of every Adam, whose rate falls in a straight line to 0
     critic_steps: int = 2  # of WGAN-GP, for each step of its generator
     penalty_weight: float = 10.0  # of WGAN-GP
@@ -132,10 +132,15 @@ class Rows(NamedTuple):
 
 @functools.cache
 def rows_of(config):
-    """The digits in three parts; training images stay uint8."""
+    """The digits in three parts; training images stay uint8.
+
+    Test images come in a random order, the same for all: those of MNIST are stored by writers, and the two halves of that
+    file differ, so that one stretch of it would be no fair reference for another.
+    """
     (train, _), (test, _) = (labeled(config.data, split) for split in ("train", "test"))
     train, validation = train.flatten(1).split([len(train) - config.validation, config.validation])
-    return Rows(train, unit(validation), unit(test.flatten(1)))
+    order = torch.randperm(len(test), generator=generator(0, "test order"))
+    return Rows(train, unit(validation), unit(test.flatten(1)[order]))
 
 
 def pictures(config, rows):
