@@ -18,6 +18,7 @@ from gentools.lab.stream import Stream
 from gentools.lab.training import train
 from gentools.recipes import ali as recipe_module
 from gentools.recipes import ali_digits, ali_games
+from gentools.recipes.shared import arms
 
 seeds = st.integers(0, 10**6)
 BIG = torch.tensor([-1e4, -50.0, -2.0, 0.0, 2.0, 50.0, 1e4])
@@ -496,7 +497,7 @@ def test_runs_of_two_kinds_are_counted_and_no_mean_of_them_is_compared():
 def test_the_edge_of_the_rates_is_named_where_a_loss_chose_it():
     def said(*mismatches):
         rates = zip((3e-4, 1e-3, 3e-3), mismatches, strict=True)
-        names = {recipe_module.rate_name("minimax", rate): [value, value + 0.01] for rate, value in rates}
+        names = {arms.at_rate("minimax", rate): [value, value + 0.01] for rate, value in rates}
         return recipe_module.verdict_rates(summary_of(names))
 
     assert said(0.5, 0.4, 0.3) == "Best rate by mean joint mismatch: minimax 0.003 (an end of those tried)."

@@ -128,11 +128,6 @@ class Rates:
     learning_rates: tuple = (1e-3, 3e-3, 1e-2, 3e-2)  # of all players
 
 
-def rate_name(loss, rate):
-    """The recorded name of the joint mismatch that a loss reaches at a learning rate."""
-    return f"{loss}, rate {rate:g}"
-
-
 def run_rates(config, seed, device):
     """The grid with each loss at each learning rate: how the rates of figure 9.5 were chosen."""
     numbers = {}
@@ -140,15 +135,14 @@ def run_rates(config, seed, device):
         for rate in config.learning_rates:
             nets = config.training.networks(seed)
             optimize(config.training, nets, STEPS[name], rate, seed, device)
-            numbers[rate_name(name, rate)] = judge(nets, config.training, seed)["joint mismatch"]
+            numbers[arms.at_rate(name, rate)] = judge(nets, config.training, seed)["joint mismatch"]
     return {"numbers": numbers, "arrays": {}}
 
 
 def draw_rates(results, config):
     """Joint mismatch against learning rate: a line through the means and a point per seed for each loss."""
-    fig, ax = drawing.panels(size=(6.8, 3.6))
-    names = {name: {rate: rate_name(name, rate) for rate in config.learning_rates} for name in config.losses}
-    drawing.rate_columns(ax, results, names, LOOKS, beside=1.012)
+    looks = {name: LOOKS[name] for name in config.losses}
+    fig, ax = drawing.rates_panel(results, config.learning_rates, looks, beside=1.012, width=6.8)
     ax.axhline(math.log(2), color="0.45", lw=1, ls=":")
     ax.set(xlabel="learning rate of all players", ylabel="joint mismatch, nats", ylim=(0, 0.75))
     fig.legend(loc="outside right upper")
@@ -156,15 +150,8 @@ def draw_rates(results, config):
 
 
 def verdict_rates(summary):
-    """The learning rate of the least mean joint mismatch for each loss, and where it is an end of what was tried."""
-    said = []
-    for name in STEPS:
-        trials = {f"{rate:g}": summary[key] for rate in TRIED if (key := rate_name(name, rate)) in summary}
-        if trials:
-            best = verdicts.best(trials, least_first=True, none="none, for no run finished")
-            end = best in trials and best not in [*trials][1:-1]
-            said.append(f"{name} {best}{' (an end of those tried)' if end else ''}")
-    return f"Best rate by mean joint mismatch: {', '.join(said)}."
+    """The learning rate of the least mean joint mismatch, for each loss."""
+    return verdicts.best_rates(arms.trials(summary, STEPS, TRIED), "joint mismatch", least_first=True)
 
 
 # 9.5, 9.6 Five losses on the grid, with a density and without

@@ -15,6 +15,7 @@ from gentools.lab.randomness import generator
 from gentools.recipes import Recipe, diffusion_digits, diffusion_exact
 from gentools.recipes.diffusion_exact import SAMPLERS, TRAINED
 from gentools.recipes.shared import arms, drawing, verdicts
+from gentools.recipes.shared.curves import change
 from gentools.recipes.shared.drawing import Look
 from gentools.recipes.shared.fitting import adams, fit_kept
 from gentools.recipes.shared.points import DRAWN, GRID, Points, score
@@ -127,8 +128,7 @@ def run_grid(config, seed, device):
         for what in SCORES:
             curve = torch.tensor([seen[what] for seen in history.watched])
             numbers[arm, what], arrays[f"{arm} {what}"] = curve[-1], curve
-        curve = arrays[f"{arm} overlap"]
-        numbers[arm, "overlap, change over the last quarter"] = curve[-1] - curve[len(curve) * 3 // 4 - 1]
+        numbers[arm, "overlap, change over the last quarter"] = change(arrays[f"{arm} overlap"])
         numbers |= {((arm, f"{n} sampling steps"), "overlap"): overlaps[arm, n] for n in config.counts if n >= 20}
     numbers["overlap", "flow minus noise"] = numbers["flow", "overlap"] - numbers["noise", "overlap"]
     own = score(config.data.draw(DRAWN, 1000 + seed)[0], config.data)  # as many fresh points of the data
@@ -174,10 +174,10 @@ def verdict_grid(summary):
     """Modes of each objective, whether it had settled, and whether overlaps differ, of both and of the data and flow."""
     said = []
     for arm in OBJECTIVES:
-        modes, overlap, change = (
+        modes, overlap, late = (
             summary[arms.name(arm, what)] for what in ("modes", "overlap", "overlap, change over the last quarter")
         )
-        end = verdicts.settling(overlap, change)
+        end = verdicts.settling(overlap, late)
         said.append(f"{arm}: {verdicts.span(modes, '.0f')} of 25 modes, overlap over the last quarter {end}")
     gap, left = (summary[arms.name("overlap", f"{a} minus {b}")] for a, b in (("flow", "noise"), ("the data", "flow")))
     larger = {1: "flow's is larger than noise's", -1: "noise's is larger than flow's", 0: "the two are not separated"}
