@@ -163,10 +163,11 @@ ARMS = {
     ),
     "ALI": Arm(ali.toy_networks, ali.step, (3, 2), from_pairs),
     "WGAN-GP": Arm(
-        wgan_gp.toy_networks, functools.partial(wgan_gp.step, critic_steps=2, penalty_weight=0.1), (2, 2),
+        wgan_gp.toy_networks,
+        functools.partial(wgan_gp.step, critic_steps=2, penalty_weight=0.1, penalty=wgan_gp.piecewise_penalty), (2, 2),
         from_generator,
     ),
-    "AGE": Arm(age.networks, functools.partial(age.joint_step, data_weight=1000.0), (2, 3), from_sphere),
+    "AGE": Arm(age.networks, age.step, (3, 3), from_sphere),
     "alpha-GAN": Arm(
         alpha_gan.networks, alpha_gan.step, (2, 2), from_generator, {"autoencoder": ("encoder", "generator")}
     ),
@@ -191,31 +192,45 @@ def optimizers(arm, nets, settings):
 # 17.2 The grid
 
 MIXTURE = "EM"  # the one model without networks
+AUTOENCODERS = ("VAE", "AAE")  # with Gaussian encoder and decoder
 SCORES = {"modes": "covered", "quality": "quality", "overlap": "overlap"}  # names of `evaluation.Modes`
 CHANGE = "overlap at the end minus after three quarters"
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Every model on the grid, each with settings near those of its own chapter."""
+    """Every model on the grid, for about equally many CPU seconds, each at the rate that its trials chose."""
 
     models: tuple = (
-        Settings("VAE", 1e-3, 2500, beta1=0.9),
-        Settings("AAE", 1e-3, 1600),
-        Settings("GAN", 1e-3, 2500),
-        Settings("regularized GAN", 1e-3, 1600),
-        Settings("ALI", 3e-3, 2000),
-        Settings("WGAN-GP", 2e-3, 1200, 256, 0.0, 0.9),
-        Settings("AGE", 2e-3, 1300),
-        Settings("alpha-GAN", 1e-3, 1300),
-        Settings("autoregressive", 1e-2, 2500, beta1=0.9),
-        Settings("flow matching", 1.6e-2, 2000, 256, 0.9),
+        Settings("VAE", 9e-3, 11_000, beta1=0.9),
+        Settings("AAE", 9e-3, 8000),
+        Settings("GAN", 3e-3, 11_000),
+        Settings("regularized GAN", 9e-3, 7200),
+        Settings("ALI", 9e-3, 9000),
+        Settings("WGAN-GP", 1.8e-2, 5600, 256, 0.0, 0.9),
+        Settings("AGE", 2e-3, 5200),
+        Settings("alpha-GAN", 9e-3, 4600),
+        Settings("autoregressive", 3e-2, 5000, beta1=0.9),
+        Settings("flow matching", 1.6e-2, 8400, 256, 0.9),
+    )
+    tuning: tuple = (  # model, steps, then (rate, overlap) of one run each on seed 90
+        ("VAE", 5000, (3.3e-4, 0.016), (1e-3, 0.015), (3e-3, 0.05), (9e-3, 0.336), (2.7e-2, 0.052)),
+        ("AAE", 3200, (3.3e-4, 0.016), (1e-3, 0.016), (3e-3, 0.017), (9e-3, 0.023), (2.7e-2, 0.016)),
+        ("GAN", 5000, (3.3e-4, 0.037), (1e-3, 0.166), (3e-3, 0.343), (9e-3, 0.064)),
+        ("regularized GAN", 3200, (3.3e-4, 0.04), (1e-3, 0.074), (3e-3, 0.27), (9e-3, 0.405), (2.7e-2, 0.129)),
+        ("ALI", 4000, (1e-3, 0.003), (3e-3, 0.061), (9e-3, 0.112), (2.7e-2, 0.012)),
+        ("WGAN-GP", 2400, (6.7e-4, 0.023), (2e-3, 0.082), (6e-3, 0.248), (1.8e-2, 0.252), (5.4e-2, 0.205)),
+        ("AGE", 2600, (6.7e-4, 0.016), (2e-3, 0.033), (6e-3, 0.002)),
+        ("AGE, both rebuild", 2600, (2.2e-4, 0.001), (6.7e-4, 0.008), (2e-3, 0.006), (6e-3, 0.001), (1.8e-2, 0.0)),
+        ("alpha-GAN", 2600, (3.3e-4, 0.018), (1e-3, 0.016), (3e-3, 0.044), (9e-3, 0.355), (2.7e-2, 0.03)),
+        ("autoregressive", 5000, (3.3e-3, 0.954), (1e-2, 0.956), (3e-2, 0.959), (9e-2, 0.958)),
+        ("flow matching", 4000, (5.3e-3, 0.9), (1.6e-2, 0.933), (4.8e-2, 0.909), (1.4e-1, 0.016)),
     )
     data: Points = GRID
     points: int = 20_000  # drawn once, to train on
     components: int = 25  # of the mixture that EM fits
     compared: int = 1000  # samples, and fresh points, for the recall
-    moments: int = 8  # at which samples are scored, equally spaced
+    moments: int = 12  # at which samples are scored, equally spaced
 
 
 def rows_for(model, x):
@@ -246,12 +261,25 @@ def judged(x, config, seed):
     return {what: getattr(found, field) for what, field in SCORES.items()} | {"recall": near.recall}
 
 
+@torch.no_grad()
+def widths(nets, x):
+    """{name: number}: deviation of the decoder's noise, and mean deviation of a code of x (n, 2), of Gaussian networks."""
+    _, log_variance = nets["encoder"](x)
+    return {
+        "width of q(x|z)": (nets["decoder"].log_variance / 2).exp(),
+        "width of p(z|x)": (log_variance / 2).exp().mean(),
+    }
+
+
 def run_grid(config, seed, device):
     """Scores and samples of every model, trained with the same seed on the same points."""
     fitted = mixtures.fit_mixture(config.data.draw(config.points, seed)[0], config.components, seed=seed)
     samples, numbers, arrays = {MIXTURE: fitted.sample(DRAWN, seed)}, {}, {}
     for settings in config.models:
         nets, curve = train_model(settings, config, seed, device)
+        if settings.model in AUTOENCODERS:
+            fresh = config.data.draw(config.compared, f"fresh {seed}")[0].to(device)
+            numbers |= {(settings.model, what): value for what, value in widths(nets, fresh).items()}
         samples[settings.model] = ARMS[settings.model].draw(nets, DRAWN, seed).cpu()
         arrays[f"{settings.model} overlap"] = curve
         numbers[settings.model, CHANGE] = curve[-1] - curve[max(0, len(curve) * 3 // 4 - 1)]
@@ -278,31 +306,53 @@ def look_of(name):
 
 
 def score_rows(axes, results, names, whats, limits):
-    """Draw a panel per score: a row per model with a point per seed, the names at the left of the first."""
+    """Draw a panel per score: a row per model with a point per seed."""
     for ax, what, limit in zip(axes, whats, limits, strict=True):
         for row, name in enumerate(names):
             values = drawing.over_seeds(results, arms.name(name, what))
             look = look_of(name)
             ax.plot(values, [row] * len(values), **look.as_points(ms=5, alpha=0.75, label=None))
-        ax.set(title=what, ylim=(len(names) - 0.5, -0.5), yticks=range(len(names)), yticklabels=[])
+        as_rows(ax, names)
+        ax.set_title(what)
         if limit:
             ax.set_xlim(*limit)
-    axes[0].set_yticklabels(names)
+
+
+def curve_rows(ax, results, names, what, ends, told=torch.asarray):
+    """Draw the curve (moments,) of every seed in the row of its model: over the run, between two ends of told(curve)."""
+    low, high = ends
+    for row, name in enumerate(names):
+        ax.axhline(row + 0.5, color="0.85", lw=0.7)
+        for curve in (r["arrays"].get(f"{name} {what}") for r in results):
+            if curve is not None:
+                height = (told(curve) - low) / (high - low)  # 0 at the bottom of the row, 1 at its top
+                share = torch.arange(1, len(curve) + 1) / len(curve)  # of the run
+                ax.plot(share, row + 0.4 - 0.8 * height, color=look_of(name).rgb, ls="-", lw=1.0, alpha=0.8)
+    as_rows(ax, names)
+    ax.set(xlim=(0, 1), xticks=(0, 1), xlabel="share of the run")
+
+
+def as_rows(ax, names):
+    """Make room for a row per model, the first above."""
+    ax.set(ylim=(len(names) - 0.5, -0.5), yticks=range(len(names)), yticklabels=[])
 
 
 def draw_grid(results, config):
-    """Samples (2500, 2) of the first seed of every model; below, the four scores of every seed, a row per model."""
+    """Samples (2500, 2) of the first seed of every model; below, a row per model: overlap over its run, four scores."""
     import matplotlib.pyplot as plt
 
     names = [MIXTURE, *(settings.model for settings in config.models), "true data"]
-    fig = plt.figure(figsize=(8.4, 6.6), layout="constrained")
-    above, below = fig.subfigures(2, 1, height_ratios=(1, 1.05))
+    fig = plt.figure(figsize=(8.4, 7.6), layout="constrained")
+    above, below = fig.subfigures(2, 1, height_ratios=(1, 1.4))
     for ax, name in zip(above.subplots(2, 6).flat, names, strict=True):
         drawing.dots(ax, results[0]["arrays"][f"{name} samples"], look_of(name).color, size=1.0)
         ax.set(xlim=(-5.2, 5.2), ylim=(-5.2, 5.2), aspect="equal", xticks=(), yticks=())
         ax.set_title(name, fontsize=9)
     whats, lines = [*SCORES, "recall"], chance(config.data)
-    axes = below.subplots(1, 4, sharey=True)
+    curves, *axes = below.subplots(1, 5, width_ratios=(1.3, 1, 1, 1, 1))
+    curve_rows(curves, results, names, "overlap", (0, 1))
+    curves.set_title("overlap over the run")
+    curves.set_yticklabels(names)
     score_rows(axes, results, names, whats, [(0, 26), (-0.03, 1.03), (-0.03, 1.03), (-0.03, 1.03)])
     for ax, index in zip(axes, (0, 1), strict=False):
         ax.axvline(lines["uniform"][index], color="0.45", ls=":", lw=1.2)
