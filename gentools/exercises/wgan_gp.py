@@ -62,11 +62,11 @@ QUESTIONS = {
         },
     ),
     "12.Q7": Question(
-        "a",
+        "b",
         {
-            "a": "At the end it is, by the interval of the gap over the seeds. For most of training it was behind: see the curves.",
-            "b": "The gap at the end is above 0 by its interval, though in single seeds it is small.",
-            "c": "So it is for most of training. It passes the other in the last quarter, as the learning rate falls.",
+            "a": "It ends ahead in every seed, but by such unequal amounts that the interval of the mean gap holds 0.",
+            "b": "It ends ahead in every seed, by such unequal amounts that the interval holds 0. For most of training it was behind.",
+            "c": "So it is for most of training. It passes the other near the end, as the learning rate falls.",
         },
     ),
     "12.Q8": Question(

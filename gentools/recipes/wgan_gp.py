@@ -14,7 +14,7 @@ from gentools.recipes.gan import samples
 from gentools.recipes.shared import arms, drawing, verdicts
 from gentools.recipes.shared.curves import change
 from gentools.recipes.shared.drawing import Look
-from gentools.recipes.shared.fitting import adams, fit, fit_kept
+from gentools.recipes.shared.fitting import adams, fit_kept
 from gentools.recipes.shared.points import GRID, RING, Points, chance, score
 
 # 12.6 The grid
@@ -105,40 +105,56 @@ def verdict_grid(summary):
 
 # 12.7 and 12.8 WGAN-GP beside the losses of chapter 05
 
-ARMS = drawing.looks(("WGAN-GP", *gan.LOSSES))
-ON_RING = Training(data=RING, batch=128, steps=3000)
+R1 = "non-saturating + R1"
+RIVALS = (*gan.LOSSES, R1)
+ARMS = drawing.looks(("WGAN-GP", *RIVALS))
+ON_RING = Training(data=RING, batch=128, steps=6000)
 
 
-def train_classic(config, loss, betas, seed, device):
-    """`train_one` for a GAN of chapter 05 with that generator loss: one step of the discriminator, one of the generator."""
+@dataclass(frozen=True)
+class Ring:
+    """What the arms train with, all but their learning rates."""
+
+    training: Training = ON_RING  # its betas, critic steps and penalty weight are those of WGAN-GP
+    classic_betas: tuple = (0.5, 0.999)  # of the other arms, as in chapter 05
+    r1_weight: float = 0.3  # of the penalty R1, in the arm that has it: that of figure 5.7
+
+
+def classic_step(name, config):
+    """A step of a GAN of chapter 05: one of the discriminator, one of the generator."""
+    if name == R1:
+        return functools.partial(gan.penalized_step, penalty_weight=config.r1_weight)
+    return functools.partial(gan.step, generator_loss=gan.LOSSES[name])
+
+
+def train_classic(step, config, betas, seed, device):
+    """`train_one` for such a step."""
     nets = gan.toy_networks(seed).to(device)
 
     def watch(done):
         return score(samples(nets, seed), config.data)._asdict()
 
-    history = fit(
-        functools.partial(gan.step, generator_loss=loss), nets, adams(nets, config.learning_rate, betas),
-        config.data.draw(config.points, seed)[0], 2, batch=config.batch, steps=config.steps, seed=seed, device=device,
-        watch=watch, schedule=functools.partial(falling, config.steps), log_every=max(1, config.steps // config.moments),
+    history = fit_kept(
+        step, nets, adams(nets, config.learning_rate, betas), config.data.draw(config.points, seed)[0], 2,
+        batch=config.batch, steps=config.steps, seed=seed, device=device, watch=watch,
+        schedule=functools.partial(falling, config.steps), log_every=max(1, config.steps // config.moments),
     )  # fmt: skip
     return nets, history.watched
 
 
-def train_arm(name, rate, training, classic_betas, seed, device):
+def train_arm(name, rate, config, seed, device):
     """Train the arm of that name at a learning rate. Returns its networks and its scores at each moment, as dicts."""
-    training = replace(training, learning_rate=rate)
+    training = replace(config.training, learning_rate=rate)
     if name == "WGAN-GP":
         return train_one(training, seed, device)
-    return train_classic(training, gan.LOSSES[name], classic_betas, seed, device)
+    return train_classic(classic_step(name, config), training, config.classic_betas, seed, device)
 
 
 @dataclass(frozen=True)
-class Rates:
+class Rates(Ring):
     """Every arm at the same learning rates."""
 
-    training: Training = ON_RING  # its betas, critic steps and penalty weight are those of WGAN-GP
-    classic_betas: tuple = (0.5, 0.999)  # of the others, as in chapter 05
-    learning_rates: tuple = (1e-3, 2e-3, 4e-3, 8e-3)
+    learning_rates: tuple = (1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2)
 
 
 def run_rates(config, seed, device):
@@ -146,7 +162,7 @@ def run_rates(config, seed, device):
     numbers = {}
     for name in ARMS:
         for rate in config.learning_rates:
-            _, seen = train_arm(name, rate, config.training, config.classic_betas, seed, device)
+            _, seen = train_arm(name, rate, config, seed, device)
             numbers[arms.at_rate(name, rate)] = seen[-1]["overlap"]
     return {"numbers": numbers, "arrays": {}}
 
@@ -159,7 +175,7 @@ def draw_rates(results, config):
     return fig
 
 
-TRIED = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2)  # at one scale or another
+TRIED = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2)  # at one scale or another
 
 
 def verdict_rates(summary):
@@ -167,20 +183,21 @@ def verdict_rates(summary):
     return verdicts.best_rates(arms.trials(summary, ARMS, TRIED), "overlap")
 
 
+CHOSEN = (("WGAN-GP", 4e-3), ("saturating", 2e-3), ("non-saturating", 2e-3), ("KL", 2e-3), (R1, 1.6e-2))  # by figure 12.7
+
+
 @dataclass(frozen=True)
-class Compare:
+class Compare(Ring):
     """Every arm at the learning rate that figure 12.7 chose, from the same data with the same batch and steps."""
 
-    learning_rates: tuple  # (arm, rate)
-    training: Training = ON_RING
-    classic_betas: tuple = (0.5, 0.999)
+    learning_rates: tuple = CHOSEN
 
 
 def run_arms(config, seed, device):
     """Scores of every arm over training, and its samples at the end."""
     numbers, arrays, ends = {}, {}, {}
     for name, rate in config.learning_rates:
-        nets, seen = train_arm(name, rate, config.training, config.classic_betas, seed, device)
+        nets, seen = train_arm(name, rate, config, seed, device)
         arrays[f"{name} samples"] = samples(nets, seed)  # (2500, 2)
         arrays["step"] = torch.tensor([each["step"] for each in seen])  # (moments,)
         for what, field in SCORES.items():
@@ -188,27 +205,28 @@ def run_arms(config, seed, device):
             numbers[name, what], arrays[f"{name} {what}"] = curve[-1], curve
         ends[name] = curve[-1]
         numbers[name, CHANGE] = change(curve)
-    for name in gan.LOSSES:
+    for name in RIVALS:
         numbers["overlap", f"WGAN-GP minus {name}"] = ends["WGAN-GP"] - ends[name]
+    numbers["overlap", f"{R1} minus non-saturating"] = ends[R1] - ends["non-saturating"]
     return {"numbers": arms.named(numbers), "arrays": arrays}
 
 
 def draw_arms(results, config):
     """Above, samples (2500, 2) of every arm, first seed. Below, scores (moments,): mean and range of the seeds."""
-    fig, axes = drawing.mosaic("aaabbbcccddd;eeeeffffgggg", (8.4, 5.6))
+    fig, axes = drawing.mosaic("aaabbbcccdddeee;fffffggggghhhhh", (8.4, 5.0), height_ratios=(1, 1.5))
     lines, k = chance(config.training.data), len(config.training.data.centers())
-    for key, name in zip("abcd", ARMS, strict=True):
+    for key, name in zip("abcde", ARMS, strict=True):
         drawing.dots(axes[key], results[0]["arrays"][f"{name} samples"], ARMS[name].color)
         drawing.crosses(axes[key], config.training.data.centers(), "black")
-        axes[key].set_title(name)
-    for index, (key, what, top) in enumerate(zip("efg", SCORES, (k, 1, 1), strict=True)):
+        axes[key].set_title(name, fontsize=9)
+    for index, (key, what, top) in enumerate(zip("fgh", SCORES, (k, 1, 1), strict=True)):
         for name, look in ARMS.items():
             curves = [result["arrays"][f"{name} {what}"] for result in results]
             drawing.band(axes[key], results[0]["arrays"]["step"], curves, look, markevery=4)
         if what != "overlap":
             drawing.level(axes[key], lines["uniform"][index], "uniform sampler", at=0.98, ha="right")
         axes[key].set(title=what, xlabel="step", ylim=(-0.03 * top, 1.07 * top))
-    drawing.legend_below(fig, axes["e"])
+    drawing.legend_below(fig, axes["f"])
     return fig
 
 
@@ -225,14 +243,13 @@ def verdict_arms(summary):
             f"{verdicts.span(found['high-quality share'], '.2f')}{'' if by_chance else ' (not always above structureless samplers)'}, "
             f"overlap {verdicts.span(found['overlap'], '.2f')}, {end} over the last quarter"
         )
-    for name in gan.LOSSES:
-        gap = verdicts.sign(summary[arms.name("overlap", f"WGAN-GP minus {name}")])
+    for one, other in (*(("WGAN-GP", name) for name in RIVALS), (R1, "non-saturating")):
+        gap = verdicts.sign(summary[arms.name("overlap", f"{one} minus {other}")])
         words = {1: "larger", 0: "not separated", -1: "smaller"}[gap]
-        said.append(f"overlap of WGAN-GP against {name}, seed by seed: {words}")
+        said.append(f"overlap of {one} against {other}, seed by seed: {words}")
     return ";\n  ".join(said) + "."
 
 
-CHOSEN = (("WGAN-GP", 4e-3), ("saturating", 2e-3), ("non-saturating", 2e-3), ("KL", 2e-3))  # by figure 12.7
 BRIEF = Training(data=RING, batch=128, steps=60, points=20_000, moments=4)
 
 RECIPES = wgan_gp_exact.RECIPES | wgan_gp_critics.RECIPES | {
@@ -248,23 +265,23 @@ RECIPES = wgan_gp_exact.RECIPES | wgan_gp_critics.RECIPES | {
     ),
     "12.7": Recipe(
         title="Choosing the learning rates",
-        caption="Overlap of the samples with the eight modes of the ring at the end of a run of figure 12.8's length, for each "
-        "learning rate and each way to train, on a seed that figure 12.8 does not use. The rate falls in a straight line to 0. "
-        "Each way goes on with its best.",
-        alt="Overlap against the learning rate on a logarithmic axis, a line with points for each of four ways to train.",
+        caption="Overlap of the samples with the eight modes of the ring after 3,000 steps, half of what figure 12.8 takes, for "
+        "each learning rate and each way to train, on a seed that figure 12.8 does not use. The rate falls in a straight line to "
+        "0. Each way goes on with its best.",
+        alt="Overlap against the learning rate on a logarithmic axis, a line with points for each of five ways to train.",
         run=run_rates, draw=draw_rates, verdict=verdict_rates, seeds=(100,), record="cpu",
-        quick=Rates(BRIEF, learning_rates=(1e-3, 4e-3)), cpu=Rates(),
+        quick=Rates(BRIEF, learning_rates=(1e-3, 4e-3)), cpu=Rates(replace(ON_RING, steps=3000)),
         full=Rates(Training(steps=22_000)),
     ),
     "12.8": Recipe(
-        title="WGAN-GP and three losses of chapter 5 on the ring",
+        title="WGAN-GP and the GANs of chapter 5 on the ring",
         caption="The ring of eight Gaussians. Above, 2,500 samples of each way to train, first seed, with the centers of the modes. "
         "Below, three scores over training: mean of the seeds and their range. Networks, data, batch and number of steps of the "
         "generator are equal, and every rate falls in a straight line to 0; WGAN-GP takes two steps of its critic for each step "
-        "of its generator, on fresh data, and the others one of their discriminator.",
-        alt="Above, four scatter plots on a ring of crosses. Below, modes, high-quality share and overlap over the steps, a band for "
-        "each of four ways to train.",
+        "of its generator, on fresh data, and the others one of their discriminator. R1 is the penalty of figure 5.7.",
+        alt="Above, five scatter plots on a ring of crosses. Below, modes, high-quality share and overlap over the steps, a band for "
+        "each of five ways to train.",
         run=run_arms, draw=draw_arms, verdict=verdict_arms, seeds=tuple(range(5)), record="cpu",
-        quick=Compare(CHOSEN, BRIEF), cpu=Compare(CHOSEN), full=Compare(CHOSEN, Training(steps=22_000)),
+        quick=Compare(BRIEF), cpu=Compare(), full=Compare(Training(steps=22_000)),
     ),
 }  # fmt: skip
