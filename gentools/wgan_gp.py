@@ -191,13 +191,18 @@ def piecewise_gradient(critic, real, fake, mix, penalty_weight):
 def _layers(critic):
     """The linear layers of a critic and the activations between them: two lists, the first longer by one."""
     for i, layer in enumerate(critic):
-        if not isinstance(layer, (nn.ReLU, nn.LeakyReLU) if i % 2 else nn.Linear):
+        if type(layer) not in ((nn.ReLU, nn.LeakyReLU) if i % 2 else (nn.Linear,)):
             raise ValueError(
                 "the closed form is for Linear layers with ReLU or LeakyReLU between them: layer "
                 f"{i} of this critic is {type(layer).__name__}"
             )
     if len(critic) % 2 == 0:
         raise ValueError("the closed form is for critics that end in a Linear layer")
+    weights = [layer.weight for layer in critic[::2]]
+    if len({id(weight) for weight in weights}) < len(weights) or not all(isinstance(w, nn.Parameter) for w in weights):
+        raise ValueError(
+            "the closed form is for layers that each own their weight: use `step` for shared or normed ones"
+        )
     return [*critic[::2]], [*critic[1::2]]
 
 

@@ -198,9 +198,29 @@ def test_the_closed_form_refuses_layers_that_it_does_not_know():
     for critic, said in (
         (mlp([2, 4, 1], nn.Tanh), "layer 1 .* is Tanh"),
         (mlp([2, 4, 1])[:2], "end in a Linear layer"),
+        (nn.Sequential(nn.utils.spectral_norm(nn.Linear(2, 1))), "own their weight"),
+        (nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Linear(2, 1))), "layer 0 .* is Parametrized"),
+        (nn.Sequential(shared := nn.Linear(2, 2), nn.ReLU(), shared, nn.ReLU(), nn.Linear(2, 1)), "own their weight"),
     ):
         with pytest.raises(ValueError, match=said):
             wgan_gp.piecewise_gradient(critic, rows, rows, torch.rand(3), 1.0)
+
+
+@pytest.mark.parametrize("weight", [0.3, 2.0])
+@pytest.mark.parametrize(
+    "pull,charge",
+    [
+        (wgan_gp.two_sided_pull, lambda length: (length - 1) ** 2),
+        (wgan_gp.one_sided_pull, lambda length: (length - 1).clamp_min(0) ** 2),
+        (wgan_gp.centered_pull, lambda length: length**2),
+    ],
+)
+def test_a_pull_is_minus_the_slope_of_its_penalty(pull, charge, weight):
+    for size in (0.4, 1.7):
+        psi = size * nn.functional.normalize(torch.randn(3, generator=generator(0, "pull"), dtype=torch.float64), dim=0)
+        psi.requires_grad_(True)
+        (slope,) = torch.autograd.grad(weight * charge(psi.norm()), psi)
+        assert torch.allclose(pull(psi.detach(), weight), -slope, rtol=1e-12, atol=1e-14)
 
 
 def test_batchnorm_hides_the_slope_from_the_penalty():
