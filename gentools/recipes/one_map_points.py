@@ -25,6 +25,7 @@ from gentools.lab.networks import mlp
 from gentools.lab.optim import adam, cosine
 from gentools.lab.randomness import generator
 from gentools.recipes.shared import arms, drawing, verdicts
+from gentools.recipes.shared.curves import change
 from gentools.recipes.shared.drawing import Look
 from gentools.recipes.shared.fitting import fit_kept
 from gentools.recipes.shared.points import DRAWN, GRID, Points, chance, score
@@ -282,7 +283,7 @@ def run_grid(config, seed, device):
             numbers |= {(settings.model, what): value for what, value in widths(nets, fresh).items()}
         samples[settings.model] = ARMS[settings.model].draw(nets, DRAWN, seed).cpu()
         arrays[f"{settings.model} overlap"] = curve
-        numbers[settings.model, CHANGE] = curve[-1] - curve[max(0, len(curve) * 3 // 4 - 1)]
+        numbers[settings.model, CHANGE] = change(curve)
     samples["true data"] = config.data.draw(DRAWN, f"true {seed}")[0]
     for name, x in samples.items():
         numbers |= {(name, what): value for what, value in judged(x, config, seed).items()}

@@ -11,6 +11,7 @@ from gentools.lab.plots import COLORS
 from gentools.lab.randomness import generator
 from gentools.recipes.one_map_points import device_of, from_decoder, noise, vae_networks
 from gentools.recipes.shared import arms, drawing, verdicts
+from gentools.recipes.shared.curves import change
 from gentools.recipes.shared.fitting import fit, fit_kept
 from gentools.recipes.shared.points import DRAWN, RING, Points, score
 
@@ -81,7 +82,7 @@ def run_ring(config, seed, device):
             arrays[f"{name} {what}"] = torch.tensor([each[what] for each in seen])
             numbers[name, what] = seen[-1][what]
         distance = arrays[f"{name} {FAR}"]
-        numbers[name, CHANGE] = distance[-1] - distance[max(0, len(distance) * 3 // 4 - 1)]
+        numbers[name, CHANGE] = change(distance)
         with torch.no_grad():
             shown = rows[:DRAWN].to(device)
             arrays[f"{name} codes"] = vae.sample(*nets["encoder"](shown), noise(seed, len(shown), 2, like=nets))
