@@ -552,6 +552,10 @@ def test_verdicts_call_settled_only_what_has_settled():
     assert "noise: 25 of 25 modes, overlap over the last quarter settled" in said
     assert "flow's is larger than noise's; that of the data is larger than flow's" in said
     numbers["noise: overlap, change over the last quarter"] = summary(0.04, 0.01)
-    assert "larger than noise's, by less than noise gained over its last quarter" in recipe.verdict_grid(numbers)
+    assert "larger than noise's, on average by less than noise gained over its last quarter" in recipe.verdict_grid(
+        numbers
+    )
     numbers["noise: overlap, change over the last quarter"] = summary(0.02, 0.01)
-    assert "larger than noise's, by more than noise gained over its last quarter" in recipe.verdict_grid(numbers)
+    assert "larger than noise's, on average by more than noise gained over its last quarter" in recipe.verdict_grid(
+        numbers
+    )
