@@ -158,6 +158,8 @@ def test_groups_hold_what_is_not_separated_from_their_best():
     assert verdicts.order(tight) == [["a", "b"], ["c"]] and verdicts.ordered(tight) == "a and b before c"
     assert verdicts.order(tight, least_first=True) == [["c"], ["b", "a"]]
     assert verdicts.listed([]) == "none" and verdicts.listed("abc") == "a, b and c"
+    wide = tight | {"b": summarize([4.0, 4.01, 4.005]), "c": summarize([0.0, 3.9, 6.9])}  # c's interval holds a and b
+    assert verdicts.order(wide) == [["a"], ["b", "c"]]  # c, behind b by its mean, does not pass it into a's group
 
 
 # Arms

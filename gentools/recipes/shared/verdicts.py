@@ -46,15 +46,18 @@ def beside(summary, value):
 def order(arms, least_first=False):
     """Arms {name: summary} in groups, the best first: a list of lists of names.
 
-    The best is the largest mean, or the least. Each group holds the best arm that is left and those that are not separated
-    from it. Arms of which no run finished are in no group; `failures` names them.
+    The best is the largest mean, or the least. Each group holds the best arm that is left and those after it, up to the
+    first that is separated from it: an arm with a wide interval never passes one with a better mean. Arms of which no run
+    finished are in no group; `failures` names them.
     """
     left = sorted((name for name in arms if arms[name]["mean"] is not None), key=lambda name: arms[name]["mean"])
     left = left if least_first else left[::-1]
     groups = []
-    while left:
-        groups.append([name for name in left if name == left[0] or not separated(arms[left[0]], arms[name])])
-        left = [name for name in left if name not in groups[-1]]
+    for name in left:
+        if groups and not separated(arms[groups[-1][0]], arms[name]):
+            groups[-1].append(name)
+        else:
+            groups.append([name])
     return groups
 
 
