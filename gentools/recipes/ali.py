@@ -417,7 +417,7 @@ RECIPES = ali_games.RECIPES | ali_digits.RECIPES | {
         caption="Joint mismatch on the grid, as the critic of figure 9.5 measures it, for four learning rates and five "
         "losses, two seeds each that no other figure uses. Figure 9.5 takes for each loss its best rate. Dotted: log 2.",
         alt="Joint mismatch against learning rate, one line with points per loss. The truncated loss stays at log 2. The "
-        "density form and minimax are lowest at 0.01, the logit form and swapped at 0.003; at 0.03 all are near log 2.",
+        "density form and minimax are lowest at 0.01, the logit form and swapped at 0.003; at 0.03 all means lie above 0.6.",
         quick=Rates(Training(steps=100, points=20_000, critic_steps=100)), cpu=Rates(Training()),
         full=Rates(FULL, SAMPLERS, TRIED[:4]), seeds=(100, 101),
         run=run_rates, draw=draw_rates, verdict=verdict_rates, record="cpu",
@@ -429,8 +429,8 @@ RECIPES = ali_games.RECIPES | ali_digits.RECIPES | {
         "one trained pair, bars are means. Gray lines: what the data, samplers without skill and unrelated points score. "
         "Codes to prior: Fréchet distance. Joint mismatch: an independent critic's lower bound of JS(P, Q). The scores are "
         "not shown to have settled.",
-        alt="Five panels of points for five losses. The truncated loss has one mode, codes thousands away from the "
-        "prior, and a mismatch at log 2 in every seed. The density form has 7 to 9 modes, fewer than the logit form and "
+        alt="Five panels of points for five losses. The truncated loss has one mode, a Fréchet distance of codes from "
+        "the prior near 2,000, and a mismatch at log 2 in every seed. The density form has 7 to 9 modes, fewer than the logit form and "
         "swapped in every seed, and good samples. Its mismatch, that of the logit form and that of minimax overlap and lie "
         "below that of swapped on average.",
         quick=Compare(QUICK), cpu=Compare(Training()),
@@ -440,8 +440,8 @@ RECIPES = ali_games.RECIPES | ali_digits.RECIPES | {
     "9.6": Recipe(
         title="The same without noise in the generator",
         caption="As figure 9.5, with a generator without noise, so that Q has no density, and without the logit form. "
-        "All losses at learning rate 0.003, the best of 0.001 and 0.003 on two seeds; the larger rates of figure 9.4 were not "
-        "tried here. Five seeds. The scores are not shown to have settled.",
+        "All losses at learning rate 0.003, better than 0.001 in figure 9.4, where the generator has noise; its larger rates were "
+        "not tried here. Five seeds. The scores are not shown to have settled.",
         alt="Five panels of points for four losses. The truncated loss again has one mode, codes far away and a "
         "mismatch at log 2; the other three have 7 to 23 modes, codes within 7 of the prior and a mismatch from 0.27 to 0.62.",
         quick=Compare(replace(QUICK, networks=silent_networks), FOUR), cpu=Compare(Training(silent_networks), FOUR),

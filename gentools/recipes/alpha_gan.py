@@ -330,7 +330,8 @@ RECIPES = alpha_gan_exact.RECIPES | {
         title="How the learning rates were chosen",
         caption="MNIST, the Fréchet distance between samples and held-out training images, for every system at five learning "
         "rates, on two seeds that the comparison does not use.",
-        alt="Distances against the learning rate on two logarithmic axes, a line for each of four systems.",
+        alt="Distances against the learning rate on two logarithmic axes, a line for each of four systems. All are lowest at 0.01; "
+        "at 0.03 GAN and AGE are many times higher on average, WGAN-GP and alpha-GAN little.",
         run=run_tuning, draw=draw_tuning, verdict=verdict_tuning, seeds=(100, 101), record="cpu", cpu=Tuning(TUNE),
         full=Tuning(Training(hidden=(512, 512), steps=20_000, moments=1)),
         quick=Tuning(Training(**QUICK | {"moments": 1}), (1e-3, 3e-3)),
@@ -340,9 +341,11 @@ RECIPES = alpha_gan_exact.RECIPES | {
         caption="MNIST, dense networks with layers of equal widths, five seeds. Above, the metrics of chapter 11, means over the seeds; "
         "orange: worse than real pictures in every seed, blue: better in every seed. Below, every seed over training: the "
         "Fréchet distance between 2,000 samples and as many test images in the features of a classifier, and the mean error "
-        "per pixel of test reconstructions beside three that need no training by steps.",
-        alt="A table of five rows and ten metrics. Below, curves of the distance for four systems, and of the error for two, "
-        "over the steps, each with a line per seed.",
+        "per pixel of test reconstructions beside three that need no training by steps. The distances of GAN, WGAN-GP and AGE "
+        "are still falling at the end.",
+        alt="A table of five rows and ten metrics, real pictures best by nearly all. Below left, distances that fall over the "
+        "steps: WGAN-GP ends lowest, then alpha-GAN, then AGE and GAN. Below right, errors over the steps: that of alpha-GAN ends "
+        "below that of principal components, that of AGE above.",
         run=run_comparison, draw=draw_comparison, verdict=verdict_comparison, seeds=tuple(range(5)), record="cpu",
         cpu=Comparison(Training(), FRESH), full=Comparison(BIG, Critic(256, 2000)),
         quick=Comparison(SMALL, FEW, compared=20),
@@ -357,9 +360,10 @@ RECIPES = alpha_gan_exact.RECIPES | {
     ),
     "14.8": Recipe(
         title="What the parts of alpha-GAN do",
-        caption="alpha-GAN as in figure 14.6, but for 3,000 steps and on the first 2,000 test images; without the error of reconstruction; with two steps of encoder and generator for "
-        "each of the discriminators; with a discriminator for samples and another for reconstructions. A point per seed.",
-        alt="Four panels with four columns of points: distance, recall, classifier score and test error.",
+        caption="alpha-GAN as in figure 14.6, but for 3,000 steps and on the first 2,000 test images; without the error of "
+        "reconstruction; with two steps of encoder and generator for each of the discriminators; with a discriminator for samples and another for reconstructions. A point per seed.",
+        alt="Four panels of points: without reconstruction recall is lowest and the test error highest; the other three ways "
+        "differ little but for distance, which is lowest with two discriminators.",
         run=run_ablation, draw=draw_ablation, verdict=verdict_ablation, seeds=(0, 1, 2), record="cpu", cpu=Ablation(Training(steps=3000)),
         full=Ablation(BIG), quick=Ablation(SMALL),
     ),
