@@ -21,7 +21,6 @@ from gentools import (
     neighbors,
     regularized_gan,
     vae,
-    wgan_gp,
 )
 from gentools.lab.networks import classifier, mlp
 from gentools.lab.optim import cosine
@@ -29,7 +28,15 @@ from gentools.lab.plots import image_grid
 from gentools.lab.randomness import generator
 from gentools.lab.stream import binarize, unit
 from gentools.recipes import alpha_gan_digits as chapter14
-from gentools.recipes.one_map_points import Settings, curve_rows, device_of, noise, optimizers, score_rows
+from gentools.recipes.one_map_points import (
+    Settings,
+    critic_step,
+    curve_rows,
+    device_of,
+    noise,
+    optimizers,
+    score_rows,
+)
 from gentools.recipes.shared import arms, drawing, judging, verdicts
 from gentools.recipes.shared.curves import change
 from gentools.recipes.shared.fitting import fit_kept
@@ -156,10 +163,7 @@ ARMS = {
     ),
     "WGAN-GP": Arm(
         sized(chapter14.critic_networks),
-        functools.partial(
-            wgan_gp.step, critic_steps=2, penalty_weight=10.0, penalty=wgan_gp.piecewise_penalty
-        ),
-        (2, LATENT), from_generator, start=chapter14.started,
+        functools.partial(critic_step, weight=10.0), (2, LATENT), from_generator, start=chapter14.started,
     ),
     "AGE": Arm(
         sized(age.image_networks), functools.partial(age.step, data_weight=320.0, code_weight=500.0), (3, LATENT),
