@@ -39,8 +39,8 @@ from gentools import (
     wgan_gp,
 )
 from gentools.lab.networks import frozen, mlp
+from gentools.recipes import one_map_points, shared, wgan_gp_critics
 from gentools.recipes import regularized_points as regularized_recipes
-from gentools.recipes import shared, wgan_gp_critics
 from gentools.recipes.shared import judging
 
 N = 5  # rows of a batch
@@ -879,6 +879,16 @@ def test_wgan_gp_by_hand(critic_steps, weight):
     step = seeded(functools.partial(wgan_gp.piecewise_step, **given))
     textbook = seeded(functools.partial(wasserstein_textbook, **given))
     compared(step, textbook, nets, batches, ["critic"] * critic_steps + ["generator"])
+
+
+@covers(one_map_points.critic_step)
+def test_wgan_gp_of_the_last_chapter():
+    nets = shaken(wgan_gp.toy_networks(0, 4, 1), size=0.8)
+    nets["critic"][1] = nn.LeakyReLU(0.3)
+    batches = [(normals(s, 2 * N, 2), normals(s + 10, 2 * N, 2, 2)) for s in (21, 22)]
+    step = seeded(functools.partial(one_map_points.critic_step, weight=0.7))
+    textbook = seeded(functools.partial(wasserstein_textbook, critic_steps=2, penalty_weight=0.7))
+    compared(step, textbook, nets, batches, ["critic", "critic", "generator"])
 
 
 @untouched("critic.2.bias")
