@@ -133,7 +133,7 @@ def piecewise_penalty(critic, real, fake, mix):
 
 
 def piecewise_step(nets, opts, x, z, critic_steps, penalty_weight):
-    """The update of `step`, in less time, for points (rows, d) and critics that `piecewise_slopes` takes.
+    """The update of `step`, in less time, for points (rows, d) and critics that `piecewise_gradient` takes.
 
     Arguments and what it returns are those of `step`, and so are the random places between data and samples. The critic's
     gradient comes from `piecewise_gradient`. Raises ValueError for a critic with other layers.
@@ -159,7 +159,8 @@ def piecewise_step(nets, opts, x, z, critic_steps, penalty_weight):
 def piecewise_gradient(critic, real, fake, mix, penalty_weight):
     """Write the gradient of critic_loss + penalty_weight * penalty into `critic`, with no graph; returns the loss, ().
 
-    real, fake: (n, d); mix: (n,); critic as for `piecewise_slopes`. One sweep of all 3 n rows up to the scores and one
+    real, fake: (n, d); mix: (n,). critic: Linear layers, each with a weight of its own, and ReLU or LeakyReLU between them;
+    raises ValueError for others. One sweep of all 3 n rows up to the scores and one
     down: `down` is the slope of a row's term in what a linear layer puts out. A weight's gradient is the sum over rows of
     down times what the layer took in. For the rows between data and samples the penalty asks for the gradient of a slope,
     which has the same form: what the layer took in is replaced by `up`, the derivative of the penalty in the slope sent

@@ -118,13 +118,18 @@ def test_clipping_keeps_every_weight_within_its_bound_and_descends_first():
 # The closed form
 
 
+def critic_and_rows(name, sizes, activation):
+    """A critic in float64, and data, samples (9, d) and places (9,) for it, all from the name."""
+    critic = mlp(sizes, activation, generator=generator(0, name, len(sizes))).double()
+    rng = generator(1, name)
+    real, fake = torch.randn(2, 9, sizes[0], generator=rng, dtype=torch.float64)
+    return critic, real, fake, torch.rand(9, generator=rng, dtype=torch.float64)
+
+
 @pytest.mark.parametrize("activation", [nn.ReLU, functools.partial(nn.LeakyReLU, 0.2)])
 @pytest.mark.parametrize("sizes", [[3, 1], [2, 7, 1], [2, 6, 5, 1], [4, 8, 3, 5, 1]])
 def test_the_closed_form_is_the_double_backward(sizes, activation):
-    critic = mlp(sizes, activation, generator=generator(0, "closed", len(sizes))).double()
-    rng = generator(1, "closed")
-    real, fake = torch.randn(2, 9, sizes[0], generator=rng, dtype=torch.float64)
-    mix = torch.rand(9, generator=rng, dtype=torch.float64)
+    critic, real, fake, mix = critic_and_rows("closed", sizes, activation)
     found = []
     for penalty in (wgan_gp.gradient_penalty, wgan_gp.piecewise_penalty):
         critic.zero_grad()
@@ -153,10 +158,7 @@ def test_a_step_with_the_closed_form_is_the_same_step():
 @pytest.mark.parametrize("activation", [nn.ReLU, functools.partial(nn.LeakyReLU, 0.2)])
 @pytest.mark.parametrize("sizes", [[3, 1], [2, 7, 1], [2, 6, 5, 1], [4, 8, 3, 5, 1]])
 def test_the_gradient_by_hand_is_that_of_autograd(sizes, activation):
-    critic = mlp(sizes, activation, generator=generator(0, "by hand", len(sizes))).double()
-    rng = generator(1, "by hand")
-    real, fake = torch.randn(2, 9, sizes[0], generator=rng, dtype=torch.float64)
-    mix = torch.rand(9, generator=rng, dtype=torch.float64)
+    critic, real, fake, mix = critic_and_rows("by hand", sizes, activation)
     loss = wgan_gp.critic_loss(critic(real), critic(fake))
     (loss + 0.7 * wgan_gp.gradient_penalty(critic, real, fake, mix)).backward()
     by_autograd = [parameter.grad for parameter in critic.parameters()]

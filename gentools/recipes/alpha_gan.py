@@ -361,7 +361,8 @@ RECIPES = alpha_gan_exact.RECIPES | {
     "14.8": Recipe(
         title="What the parts of alpha-GAN do",
         caption="alpha-GAN as in figure 14.6, but for 3,000 steps and on the first 2,000 test images; without the error of "
-        "reconstruction; with two steps of encoder and generator for each of the discriminators; with a discriminator for samples and another for reconstructions. A point per seed.",
+        "reconstruction; with two steps of encoder and generator for each of the discriminators; with a discriminator for samples "
+        "and another for reconstructions. A point per seed.",
         alt="Four panels of points: without reconstruction recall is lowest and the test error highest; the other three ways "
         "differ little but for distance, which is lowest with two discriminators.",
         run=run_ablation, draw=draw_ablation, verdict=verdict_ablation, seeds=(0, 1, 2), record="cpu", cpu=Ablation(Training(steps=3000)),

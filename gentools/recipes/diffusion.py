@@ -195,6 +195,7 @@ def run_steps(config, seed, device):
     estimate, path, _ = train_points(config, "flow", seed, device)
     z, numbers, arrays = noise_of(seed, DRAWN, 2).to(device), {}, {"counts": torch.tensor(config.counts)}
     overlaps, most = {}, config.counts[-1]
+    told = sorted({10, 40, most})  # calls of which the record tells the overlap
     for name in SAMPLERS:
         qualities = []
         for n in config.counts:
@@ -205,12 +206,10 @@ def run_steps(config, seed, device):
                 x = (diffusion.ddim if name == "DDIM" else diffusion.heun)(estimate, z, at, path)
             found = score(x.cpu() * SCALE, config.data)
             qualities.append(found.overlap)
-            if n in (10, 40, most):
+            if n in told:
                 numbers[f"{name}, {n} network calls", "overlap"] = overlaps[name, n] = found.overlap
         arrays[name] = torch.tensor(qualities)
-    for n in sorted(
-        {n for _, n in overlaps}
-    ):  # the samplers share networks and starting noise, so they are compared by pairs
+    for n in told:  # the samplers share networks and starting noise, so they are compared by pairs
         for one, other in itertools.combinations(SAMPLERS, 2):
             numbers[f"{other} minus {one}, {n} network calls", "overlap"] = overlaps[other, n] - overlaps[one, n]
     own = score(config.data.draw(DRAWN, 1000 + seed)[0], config.data).overlap
@@ -256,8 +255,8 @@ RECIPES = diffusion_exact.RECIPES | diffusion_digits.RECIPES | {
         "160 steps. Gray: what as many points of the data score, mean of the seeds.",
         alt="Two scatter plots with dots on all 25 crosses. Right of them, overlap over the steps of the sampler on a logarithmic axis: "
         "both objectives rise towards a gray line for the data, the noise on the linear path much later than the velocity, and so do "
-        "dotted lines of the exact denoiser. Below, three panels of curves over training for both objectives; the modes lie on a gray line, the other two "
-        "scores rise towards theirs, and three runs fall back on the way.",
+        "dotted lines of the exact denoiser. Below, three panels of curves over training for both objectives; the modes lie on a gray "
+        "line, the other two scores rise towards theirs, and three runs fall back on the way.",
         run=run_grid, draw=draw_grid, full=Grid(steps=40_000, batch=512, moments=10), cpu=Grid(), record="cpu",
         quick=Grid(steps=60, points=2000, moments=4, sampling_steps=5, counts=(5, 10, 40)), seeds=tuple(range(5)),
         verdict=verdict_grid,
