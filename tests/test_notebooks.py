@@ -219,6 +219,15 @@ BAD = [
     ("links", "leaves the repository", add("[up](../../other/x.md)")),
     ("links", "only https", add("[old](http://example.org)")),
     ("links", "no heading", add("[there](#nowhere)")),
+    *[
+        ("references", f"{cited} is cited", add(text))
+        for cited, text in {
+            "Doe and others 2001": "So did Doe and others (2001).",
+            "Doe and Poe 2001": "It is old (Doe and Poe 2001).",
+            "Doe 2001": "It is Doe (2001) who said it.",
+            "Doe 1999": "Known (Doe 1999).\n\nReferences\n\n- J. Doe. On it. 2001.",
+        }.items()
+    ],
     ("ids", "ids look like", add('ask("Q1", None)', code)),
     ("ids", "another chapter", add('ask("4.Q1", None)', code)),
     ("ids", "unanswered", first("ask", source='ask("3.Q1", "b")')),
@@ -288,6 +297,13 @@ def test_what_is_allowed(tmp_path):
     )
     cells.append(
         code("x", "slow", "0.01234 after 31.5 ms\n", metadata={"tags": ["nbval-ignore-output"], "reason": "a timing"})
+    )
+    cells.append(
+        markdown(
+            "Of Doe and others (2001), and of (Bińkowski 2018). In 2014, or (MNIST 1998), nobody.\n\nReferences\n\n"
+            "- J. Doe and others. On it. 2001.\n- M. Bińkowski. More. 2018.",
+            "end",
+        )
     )
     assert run(tmp_path, cells) == []
 

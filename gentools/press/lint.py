@@ -540,6 +540,25 @@ def _anchors(sheet, file):
     return sheet.siblings[file]
 
 
+# "Ho and Salimans (2022)", "Gretton and others 2012", "(Talagrand 1996)": at least two names, or brackets.
+_NAME = r"[^\W\d_a-z][\w-]*[^\W\dA-Z_][\w-]*"
+_SEVERAL = rf"{_NAME}(?:, {_NAME})*,? and (?:others|{_NAME})"
+_CITED = re.compile(rf"({_SEVERAL})(?: \(|,? )(\d{{4}})\b|({_NAME}) \((\d{{4}})\b|\(({_NAME}),? (\d{{4}})\)")
+
+
+@rule
+def references(sheet):
+    """Who is cited by name and year stands under References."""
+    text = "\n".join(cell["source"] for _, cell in sheet.cells("markdown"))
+    listed = text.rpartition("\nReferences\n")[2] if "\nReferences\n" in text else ""
+    for number, cell in sheet.cells("markdown"):
+        for match in _CITED.finditer(cell["source"].rpartition("\nReferences\n")[0] or cell["source"]):
+            authors, year = [part for part in match.groups() if part]
+            names = set(re.findall(_NAME, authors))
+            if not any(year in line and all(name in line for name in names) for line in listed.split("\n")):
+                yield number, f"{authors} {year} is cited and stands in no line under References"
+
+
 # Ids
 
 
