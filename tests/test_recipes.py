@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import importlib
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,18 @@ def test_seeds_are_computed_once_and_merged(sandbox, monkeypatch):
     direct = original.run(original.config("quick"), 2, "cpu")
     assert both[2]["numbers"] == {k: float(v) for k, v in direct["numbers"].items()}
     assert all(torch.equal(both[2]["arrays"][k], v) for k, v in direct["arrays"].items())
+
+
+def test_a_busy_machine_does_not_lengthen_a_seed_on_the_cpu(sandbox, monkeypatch):
+    original = joint_kl.RECIPES["1.3"]
+
+    def waiting(config, seed, device):
+        time.sleep(5)  # as while other processes have the core
+        return original.run(config, seed, device)
+
+    monkeypatch.setitem(joint_kl.RECIPES, "1.3", dataclasses.replace(original, run=waiting))
+    (result,) = recording.compute("1.3", "quick", [0])
+    assert 0 < result["seconds"] < 5
 
 
 def test_a_run_that_is_not_the_stored_one_goes_to_build(sandbox):
