@@ -39,9 +39,12 @@ def solved(exercise):
 
 
 @pytest.mark.parametrize("id,exercise,answers", CASES, ids=[c[0] for c in CASES])
-def test_exercise(id, exercise, answers, capsys):
+def test_exercise(id, exercise, answers, capsys, recwarn):
     assert "not attempted" in verdict(id, None, capsys)
+    before = torch.get_rng_state()
     assert "passed" in verdict(id, solved(exercise), capsys)
+    assert torch.equal(torch.get_rng_state(), before), "the reader's random numbers are another run's now"
+    assert not recwarn.list, [str(each.message) for each in recwarn.list]
     assert "passed" in verdict(id, answers.ALTERNATIVE[id], capsys)
     assert len(answers.WRONG[id]) >= 3
     for wrong in answers.WRONG[id]:
@@ -143,6 +146,89 @@ def test_right_answers_may_come_in_any_form(id, exercise, answers, form, capsys)
     if id != "0.E3":
         reply = verdict(id, changed(exercise, RIGHT[form]), capsys)
         assert "passed" in reply, reply
+
+
+def single(value):
+    """The same in single precision: tensors, numpy arrays, Python numbers, and parts of these."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(single, value))
+    if isinstance(value, float):
+        return float(np.float32(value))
+    return value.float() if isinstance(value, torch.Tensor) and value.is_floating_point() else value
+
+
+@pytest.mark.parametrize("id,exercise,answers", CASES, ids=[c[0] for c in CASES])
+def test_right_answers_may_be_in_single_precision(id, exercise, answers, capsys):
+    if not inspect.signature(exercise.solution).parameters:
+        rounded = single(exercise.solution())
+    else:
+        rounded = lambda *inputs: single(exercise.solution(*inputs))
+    assert "passed" in (reply := verdict(id, rounded, capsys)), reply
+
+
+def worked_in_place(exercise):
+    """The solution, by a reader who overwrites every array and list that is handed in; networks and optimizers stay."""
+
+    def overwrite(value):
+        if isinstance(value, list):
+            value.clear()
+        elif isinstance(value, tuple):
+            for part in value:
+                overwrite(part)
+        elif isinstance(value, torch.Tensor) and not value.requires_grad:
+            value.zero_()
+
+    def answer(*inputs):
+        found = exercise.solution(*inputs)
+        parts = found if isinstance(found, tuple) else (found,)
+        kept = tuple(part.clone() if isinstance(part, torch.Tensor) else part for part in parts)
+        for value in inputs:
+            overwrite(value)
+        return kept if isinstance(found, tuple) else kept[0]
+
+    return answer
+
+
+@pytest.mark.parametrize("id,exercise,answers", CASES, ids=[c[0] for c in CASES])
+def test_a_check_is_not_misled_by_what_an_answer_does_to_its_inputs(id, exercise, answers, capsys):
+    if inspect.signature(exercise.solution).parameters:
+        assert "passed" in (reply := verdict(id, worked_in_place(exercise), capsys)), reply
+
+
+@pytest.mark.parametrize(
+    "given, right, expected",
+    [
+        (0.5, 0.5, None),
+        (np.float32(0.1), 0.1, None),
+        (0.3736, 0.3737, ("", "0.3737", "0.3736")),
+        (0.37364, 0.37361, ("", "0.37361", "0.37364")),
+        (4.8517e8, 4.8516e8, ("", "485160000.0000", "485170000.0000")),
+        (torch.tensor([1.0, 2.0, 5.0]), torch.tensor([1.0, 2.5, 5.0]), ("1", "2.5000", "2.0000")),
+        (torch.zeros(2, 2), torch.tensor([[0.0, 0.0], [1.0, 0.0]]), ("1, 0", "1.0000", "0.0000")),
+        (torch.tensor(1.0, requires_grad=True), 2.0, ("", "2.0000", "1.0000")),
+        (math.nan, 1.0, ("", "1.0000", "nan")),
+    ],
+)
+def test_off_names_the_worst_entry_with_digits_that_tell(given, right, expected):
+    assert quiz.off(given, right) == expected
+
+
+def test_a_step_is_told_which_losses_and_weights_are_wrong(capsys):
+    def summed(nets, opts, x, z):
+        e_loss, g_loss = age_step(nets, opts, x, z)
+        return len(x) * e_loss, g_loss
+
+    def unmoved(nets, opts, x, z):
+        kept = {name: parameter.clone() for name, parameter in nets["generator"].named_parameters()}
+        losses = age_step(nets, opts, x, z)
+        with torch.no_grad():
+            for name, parameter in nets["generator"].named_parameters():
+                parameter.copy_(kept[name])
+        return losses
+
+    age_step = exercises.module("age").solve_full_step
+    assert "the loss of the encoder should be" in (reply := verdict("13.E5", summed, capsys)), reply
+    assert "losses are right, but after it the weights of the generator are not" in verdict("13.E5", unmoved, capsys)
 
 
 @pytest.mark.parametrize("id,exercise,answers", CASES, ids=[c[0] for c in CASES])

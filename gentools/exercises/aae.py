@@ -11,7 +11,7 @@ from gentools.exercises.steps import same_updates
 from gentools.lab import data, worlds
 from gentools.lab.networks import mlp
 from gentools.lab.optim import adam
-from gentools.lab.quiz import Exercise, Question, Wrong
+from gentools.lab.quiz import Exercise, Question, Wrong, off
 from gentools.lab.randomness import generator
 from gentools.lab.stream import Stream, binarize
 from gentools.lab.training import train
@@ -113,11 +113,8 @@ def _compare(got, truth, seed, what):
     got = torch.as_tensor(got, dtype=torch.float64)
     if got.shape != truth.shape:
         raise Wrong(f"The {what} should have shape {tuple(truth.shape)}, not {tuple(got.shape)}.")
-    if not torch.allclose(got, truth, rtol=0, atol=1e-8):
-        i = int((got - truth).abs().argmax())
-        raise Wrong(
-            f"In world {seed} entry {i} of the {what} should be {truth.flatten()[i]:.4f}, not {got.flatten()[i]:.4f}."
-        )
+    if wrong := off(got, truth):
+        raise Wrong(f"In world {seed} entry {wrong.place} of the {what} should be {wrong.right}, not {wrong.given}.")
 
 
 def check_least(answer):
@@ -151,7 +148,7 @@ def check_variance(answer):
     """8.E3, answer(weight, pixels) -> variance: three cases."""
     for weight, pixels in ((1.0, 64), (100.0, 784), (0.5, 10)):
         got = float(answer(weight, pixels))
-        if abs(got - pixels / (2 * weight)) > 1e-9 * pixels:
+        if off(got, pixels / (2 * weight)):
             raise Wrong(
                 f"With weight {weight:g} on the mean squared error of {pixels} pixels the variance is "
                 f"{pixels / (2 * weight):g}, not {got:g}."

@@ -12,7 +12,7 @@ from gentools.exercises.steps import same_players
 from gentools.lab import data, worlds
 from gentools.lab.networks import mlp
 from gentools.lab.optim import adam
-from gentools.lab.quiz import Exercise, Question, Wrong
+from gentools.lab.quiz import Exercise, Question, Wrong, off
 from gentools.lab.randomness import generator
 from gentools.lab.stream import Stream
 from gentools.lab.training import train
@@ -114,8 +114,8 @@ def check_least(answer):
     for k, radius in ((3, 1.0), (16, 4.0), (16, 2.0), (64, 20.0)):
         variance = radius**2 / k
         truth, got = (variance - 1 - math.log(variance)) / 2, float(answer(k, radius))
-        if abs(got - truth) > 1e-9:
-            raise Wrong(f"In {k} dimensions with radius {radius:g} it should be {truth:.4f} nats, not {got:.4f}.")
+        if wrong := off(got, truth):
+            raise Wrong(f"In {k} dimensions with radius {radius:g} it should be {wrong.right} nats, not {wrong.given}.")
 
 
 def solve_least(k, radius):
@@ -155,8 +155,8 @@ def check_biased(answer):
         half = torch.tensor((n - 1) / 2, dtype=torch.float64)
         truth = float((math.log(n / 2) - torch.digamma(half)) / 2)
         got = float(answer(n))
-        if abs(got - truth) > 1e-9:
-            raise Wrong(f"For n = {n} the mean is {truth:.6f} nats, not {got:.6f}.")
+        if wrong := off(got, truth):
+            raise Wrong(f"For n = {n} the mean is {wrong.right} nats, not {wrong.given}.")
 
 
 def solve_biased(n):
@@ -170,8 +170,8 @@ def check_event(answer):
     for seed in range(20):
         w = worlds.table(seed)
         truth, got = float(solve_event(w.p_x, w.q_x)), float(answer(w.p_x, w.q_x))
-        if abs(got - truth) > 1e-8:
-            raise Wrong(f"In world {seed} the best set gives V = {truth:.6f} nats, not {got:.6f}.")
+        if wrong := off(got, truth):
+            raise Wrong(f"In world {seed} the best set gives V = {wrong.right} nats, not {wrong.given}.")
 
 
 def solve_event(p_x, q_x):
@@ -200,7 +200,7 @@ def full_game(seed):
 
 def check_full_step(answer):
     """13.E5, answer(nets, opts, x (n, d), z (n, k)) -> two losses (): weights of both players."""
-    same_players(answer, solve_full_step, full_game)
+    same_players(answer, solve_full_step, full_game, ("loss of the encoder", "loss of the generator"))
 
 
 def solve_full_step(nets, opts, x, z):

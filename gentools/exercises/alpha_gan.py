@@ -12,7 +12,7 @@ from gentools.lab import data, worlds
 from gentools.lab.divergences import kl
 from gentools.lab.networks import mlp
 from gentools.lab.optim import adam
-from gentools.lab.quiz import Exercise, Question, Wrong
+from gentools.lab.quiz import Exercise, Question, Wrong, off
 from gentools.lab.randomness import generator
 from gentools.lab.stream import Stream
 from gentools.lab.training import train
@@ -116,8 +116,8 @@ def check_overlooked(answer):
         w = worlds.table(seed)
         rho_x, share = w.q_x_given_z @ w.p_z, 0.1 + 0.8 * (seed % 5) / 4
         truth, got = float(solve_overlooked(w.q_x, rho_x, share)), answer(w.q_x, rho_x, share)
-        if abs(got - truth) > 1e-9:
-            raise Wrong(f"In world {seed} with the share {share:g} it should be {truth:.5f} nats, not {got:.5f}.")
+        if wrong := off(got, truth):
+            raise Wrong(f"In world {seed} with the share {share:g} it should be {wrong.right} nats, not {wrong.given}.")
 
 
 def solve_overlooked(q_x, rho_x, share):
@@ -152,9 +152,9 @@ def check_strength(answer):
     """14.E3, answer(spread, correlation) -> strength: five pairs."""
     for spread, correlation in ((0.9, 0.8), (0.85, 0.8), (0.99, 0.5), (0.6, 0.2), (0.97, 0.95)):
         truth, got = solve_strength(spread, correlation), float(answer(spread, correlation))
-        if abs(got - truth) > 1e-6 * (1 + truth):
+        if wrong := off(got, truth):
             raise Wrong(
-                f"For spread {spread:g} and correlation {correlation:g} it should be {truth:.4f}, not {got:.4f}."
+                f"For spread {spread:g} and correlation {correlation:g} it should be {wrong.right}, not {wrong.given}."
             )
 
 
@@ -177,7 +177,8 @@ def usual_game(seed):
 
 def check_usual_step(answer):
     """14.E4, answer(nets, opts, x (n, d), z (n, k)) -> two losses (): weights of all four networks."""
-    same_players(answer, solve_usual_step, usual_game)
+    losses = ("loss of the discriminator", "loss of encoder and generator")
+    same_players(answer, solve_usual_step, usual_game, losses)
 
 
 def solve_usual_step(nets, opts, x, z):

@@ -7,7 +7,7 @@ import torch
 from gentools import autoregressive as ar
 from gentools.exercises.steps import one_descent
 from gentools.lab.divergences import kl
-from gentools.lab.quiz import Exercise, Question, Wrong
+from gentools.lab.quiz import Exercise, Question, Wrong, off
 from gentools.lab.randomness import generator
 from gentools.lab.worlds import simplex
 
@@ -121,8 +121,10 @@ def check_mixture(answer):
         got, truth = answer(log_q, weights), (log_q + weights.log()[:, None]).logsumexp(0)
         if got.shape != (3,):
             raise Wrong(f"There should be one number per picture, shape (3,), not {tuple(got.shape)}.")
-        if (got - truth).abs().max() > 1e-6 * (1 + truth.abs().max()):
-            raise Wrong(f"For log-likelihoods around {shift:.0f} the first should be {truth[0]:.4f}, not {got[0]:.4f}.")
+        if wrong := off(got, truth):
+            raise Wrong(
+                f"For log-likelihoods around {shift:.0f} entry {wrong.place} should be {wrong.right}, not {wrong.given}."
+            )
 
 
 def solve_mixture(log_q, weights):
@@ -237,10 +239,13 @@ def check_linked(answer):
         for j in range(6):  # turn one pixel over: no logit up to its own may move
             other = x.clone()
             other[:, j] = 1 - other[:, j]
-            if (answer(made, other, weight) - got)[:, : j + 1].abs().max() > 1e-9:
+            if off(answer(made, other, weight)[:, : j + 1], got[:, : j + 1]):
                 raise Wrong(f"Pixel {j} still reaches its own logit or one before it.")
-        if (got - solve_linked(made, x, weight).detach()).abs().max() > 1e-6:
-            raise Wrong("No pixel leaks, but the link is not what was asked for: weight times the pixel just before.")
+        if wrong := off(got, solve_linked(made, x, weight)):
+            raise Wrong(
+                "No pixel leaks, but the link is not what was asked for, weight times the pixel just before: entry "
+                f"{wrong.place} should be {wrong.right}, not {wrong.given}."
+            )
 
 
 def solve_linked(made, x, weight):
@@ -254,8 +259,8 @@ def check_two_passes(answer):
     for seed in range(4):
         p = simplex(generator(seed, "two passes"), 16).reshape(2, 2, 2, 2)
         truth, got = _least(p), answer(p)
-        if abs(got - truth) > 1e-6:
-            raise Wrong(f"On the table of seed {seed} the least loss is {truth:.4f} nats, not {got:.4f}.")
+        if wrong := off(got, truth):
+            raise Wrong(f"On the table of seed {seed} the least loss is {wrong.right} nats, not {wrong.given}.")
 
 
 def _least(p):

@@ -7,7 +7,7 @@ from gentools import conditional_gan as cgan
 from gentools import gan
 from gentools.exercises.steps import same_players
 from gentools.lab import worlds
-from gentools.lab.quiz import Exercise, Question, Wrong
+from gentools.lab.quiz import Exercise, Question, Wrong, off
 from gentools.lab.randomness import generator
 
 QUESTIONS = {
@@ -114,10 +114,8 @@ def _compare(got, truth, where):
     got = torch.as_tensor(got, dtype=torch.float64)
     if got.shape != truth.shape:
         raise Wrong(f"{where} the answer has the shape {tuple(truth.shape)}, not {tuple(got.shape)}.")
-    off = (got - truth).abs()
-    if not bool((off < 1e-8).all()):  # NaN too
-        at = int(torch.nan_to_num(off, nan=torch.inf).argmax())
-        raise Wrong(f"{where} entry {at} is {truth.flatten()[at]:.4f}, not {got.flatten()[at]:.4f}.")
+    if wrong := off(got, truth):
+        raise Wrong(f"{where} entry {wrong.place} is {wrong.right}, not {wrong.given}.")
 
 
 def check_shares(answer):
@@ -141,10 +139,10 @@ def check_true(answer):
         for judge, classes in ((0.95, 10), (0.8, 4), (1.0, 2)):
             measured = cgan.measured_accuracy(true, judge, classes)
             got = float(answer(measured, judge, classes))
-            if not abs(got - true) < 1e-8:
+            if wrong := off(got, true):
                 raise Wrong(
                     f"A judge with accuracy {judge} of {classes} classes counts {measured:.4f} as right if {true} are, and "
-                    f"you return {got:.4f}."
+                    f"you return {wrong.given}."
                 )
 
 

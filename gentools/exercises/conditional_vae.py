@@ -6,7 +6,7 @@ import torch
 
 from gentools import conditional_vae
 from gentools.exercises.steps import one_descent
-from gentools.lab.quiz import Exercise, Question, Wrong
+from gentools.lab.quiz import Exercise, Question, Wrong, off
 from gentools.lab.randomness import generator
 
 QUESTIONS = {
@@ -111,10 +111,8 @@ def _compare(got, truth, what):
     got = torch.as_tensor(got, dtype=torch.float64).detach()
     if got.shape != truth.shape:
         raise Wrong(f"The {what} should have shape {tuple(truth.shape)}, and yours have {tuple(got.shape)}.")
-    if not (worst := (got - truth).abs().max()) < 1e-8:
-        place = int((got - truth).abs().nan_to_num(float("inf")).flatten().argmax())
-        right, yours = truth.flatten()[place], got.flatten()[place]
-        raise Wrong(f"The {what} are off by up to {worst:.3g}; for example {right:.4f} is right, not {yours:.4f}.")
+    if wrong := off(got, truth):
+        raise Wrong(f"Of the {what} entry {wrong.place} should be {wrong.right}, not {wrong.given}.")
 
 
 def check_kl_term(answer):

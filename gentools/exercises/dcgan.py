@@ -1,13 +1,11 @@
 """Questions and exercises of chapter 06."""
 
-import math
-
 import torch
 from torch.nn.functional import conv1d, conv_transpose1d, interpolate
 
 from gentools import dcgan, gan
 from gentools.exercises.steps import same_players
-from gentools.lab.quiz import Exercise, Question, Wrong
+from gentools.lab.quiz import Exercise, Question, Wrong, off
 from gentools.lab.randomness import generator
 
 QUESTIONS = {
@@ -138,7 +136,7 @@ def check_fold(answer):
             raise Wrong(f"For factor {factor} the kernel has {factor + 2} taps; yours has shape {tuple(kernel.shape)}.")
         want = conv1d(interpolate(x, scale_factor=factor), taps[None, None], padding=1)
         got = conv_transpose1d(x, kernel[None, None], stride=factor, padding=1)
-        if (got - want).abs().max() > 1e-8:
+        if off(got, want):
             a, b = ([round(v, 2) for v in t.tolist()] for t in (taps, kernel))
             raise Wrong(f"With factor {factor}, taps {a} and your kernel {b} the two sides differ.")
 
@@ -163,8 +161,10 @@ def check_start(answer):
         got = torch.as_tensor(answer(average, path[0], decay, steps), dtype=torch.float64)
         if got.shape != want.shape:
             raise Wrong(f"Return one number per weight; the shape is {tuple(got.shape)}, not {tuple(want.shape)}.")
-        if (got - want).abs().max() > 1e-8:
-            raise Wrong(f"With decay {decay} and {steps} steps the first weight is {want[0]:.4f}, not {got[0]:.4f}.")
+        if wrong := off(got, want):
+            raise Wrong(
+                f"With decay {decay} and {steps} steps weight {wrong.place} is {wrong.right}, not {wrong.given}."
+            )
 
 
 def solve_start(average, start, decay, steps):
@@ -177,7 +177,7 @@ def check_scale(answer):
     """6.E4, answer(m) -> a number that restores the prior's variance."""
     for m in (1, 2, 3, 8):
         scale = float(answer(m))
-        if not math.isfinite(scale) or abs(scale**2 * 3 / m - 1) > 1e-6:
+        if off(scale**2 * 3 / m, 1):
             raise Wrong(
                 f"With {m} exemplars each the scaled result has {scale**2 * 3 / m:.3f} times the prior's variance, not 1."
             )

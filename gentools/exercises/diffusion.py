@@ -6,7 +6,7 @@ import torch
 
 from gentools import diffusion
 from gentools.exercises.steps import one_descent
-from gentools.lab.quiz import Exercise, Question, Wrong
+from gentools.lab.quiz import Exercise, Question, Wrong, off
 from gentools.lab.randomness import generator
 
 QUESTIONS = {
@@ -107,9 +107,8 @@ def check_strided(answer):
         truth = 1 - kept[1:] / kept[:-1]
         if got.shape != truth.shape:
             raise Wrong(f"Return one number per stop; for the stops {times} the shape is {tuple(got.shape)}.")
-        if (got - truth).abs().max() > 1e-8:
-            at = int((got - truth).abs().argmax())
-            raise Wrong(f"For the stops {times}, number {at + 1} should be {truth[at]:.4f}, not {got[at]:.4f}.")
+        if wrong := off(got, truth):
+            raise Wrong(f"For the stops {times}, entry {wrong.place} should be {wrong.right}, not {wrong.given}.")
 
 
 def solve_strided(betas, times):
@@ -126,8 +125,8 @@ def check_information(answer):
         _, cov = diffusion.encoder_joint(torch.zeros(()).double(), torch.tensor(variance).double(), betas)
         truth = -0.5 * math.log(1 - float(cov[0, -1] ** 2 / (cov[0, 0] * cov[-1, -1])))
         got = answer(betas, variance)
-        if abs(got - truth) > 1e-7:
-            raise Wrong(f"With variance {variance} and {len(betas)} steps it is {truth:.5f} nats, not {got:.5f}.")
+        if wrong := off(got, truth):
+            raise Wrong(f"With variance {variance} and {len(betas)} steps it is {wrong.right} nats, not {wrong.given}.")
 
 
 def solve_information(betas, variance):
@@ -147,7 +146,7 @@ def check_clipped(answer):
                 1 - now
             )
             got = answer(noisy, noise, now, then)
-            if got.shape != truth.shape or (got - truth).abs().max() > 1e-7:
+            if got.shape != truth.shape or off(got, truth):
                 raise Wrong(
                     f"From kept share {now} to {then}: data and noise that you mix must still make up x_t. Look at what "
                     "clipping the data does to the noise."

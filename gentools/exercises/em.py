@@ -4,7 +4,7 @@ import torch
 
 from gentools import em
 from gentools.lab import data
-from gentools.lab.quiz import Exercise, Question, Wrong
+from gentools.lab.quiz import Exercise, Question, Wrong, off
 from gentools.lab.randomness import generator
 
 QUESTIONS = {
@@ -116,11 +116,8 @@ def _expect(name, got, truth, where):
         raise Wrong(f"The {name} should have the shape {tuple(truth.shape)}, not {tuple(got.shape)}.")
     if not got.isfinite().all():
         raise Wrong(f"The {name} are not finite {where}.")
-    if (got - truth).abs().max() > 1e-8:
-        i = int((got - truth).abs().flatten().argmax())
-        raise Wrong(
-            f"Of the {name} {where}, number {i} should be {truth.flatten()[i]:.4f}, not {got.flatten()[i]:.4f}."
-        )
+    if wrong := off(got, truth):
+        raise Wrong(f"Of the {name} {where}, entry {wrong.place} should be {wrong.right}, not {wrong.given}.")
 
 
 def _resp(x, weights, means, stds):

@@ -7,7 +7,7 @@ import torch
 from gentools import joint_kl
 from gentools.lab import worlds
 from gentools.lab.divergences import gaussian_kl, kl
-from gentools.lab.quiz import Exercise, Question, Wrong
+from gentools.lab.quiz import Exercise, Question, Wrong, off
 from gentools.lab.randomness import generator
 
 QUESTIONS = {
@@ -119,8 +119,10 @@ def check_gaps(answer):
         for name, one, right in zip(("z1", "z2"), got, truth, strict=True):
             if one.shape != ():
                 raise Wrong(f"The gap of {name} should be one number; its shape is {tuple(one.shape)}.")
-            if abs(one - right) > 1e-8:
-                raise Wrong(f"On the tables of seed {seed} the gap of {name} is {right:.4f}, but yours is {one:.4f}.")
+            if wrong := off(one, right):
+                raise Wrong(
+                    f"On the tables of seed {seed} the gap of {name} is {wrong.right}, but yours is {wrong.given}."
+                )
 
 
 def solve_gaps(p, q):
@@ -186,12 +188,12 @@ def check_shared(answer):
         if variance.shape != () or gap.shape != ():
             raise Wrong(f"Return two numbers; the shapes are {tuple(variance.shape)} and {tuple(gap.shape)}.")
         best = k / precision.trace()
-        if abs(variance - best) > 1e-8:
-            raise Wrong(f"For the precision of seed {seed} the variance should be {best:.4f}, not {variance:.4f}.")
+        if wrong := off(variance, best):
+            raise Wrong(f"For the precision of seed {seed} the variance should be {wrong.right}, not {wrong.given}.")
         zero, eye = torch.zeros(k, dtype=torch.float64), torch.eye(k, dtype=torch.float64)
         left = gaussian_kl(zero, best * eye, zero, torch.linalg.inv(precision))
-        if abs(gap - left) > 1e-8:
-            raise Wrong(f"For the precision of seed {seed} the gap that is left is {left:.4f}, not {gap:.4f}.")
+        if wrong := off(gap, left):
+            raise Wrong(f"For the precision of seed {seed} the gap that is left is {wrong.right}, not {wrong.given}.")
 
 
 def solve_shared(precision):

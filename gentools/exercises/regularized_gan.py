@@ -8,7 +8,7 @@ from gentools import regularized_gan
 from gentools.exercises.steps import same_updates
 from gentools.lab import worlds
 from gentools.lab.networks import mlp
-from gentools.lab.quiz import Exercise, Question, Wrong
+from gentools.lab.quiz import Exercise, Question, Wrong, off
 from gentools.lab.randomness import generator
 
 QUESTIONS = {
@@ -104,9 +104,10 @@ def check_tilt(answer):
         truth = log_q.softmax(0)
         if got.shape != truth.shape:
             raise Wrong(f"Return one probability per x; the shape is {tuple(got.shape)}.")
-        if (got - truth).abs().max() > 1e-8:
+        if wrong := off(got, truth):
             raise Wrong(
-                f"With weights {weight:.1f} and {slow:.1f} and seed {seed} the first entry is {truth[0]:.4f}, not {got[0]:.4f}."
+                f"With weights {weight:.1f} and {slow:.1f} and seed {seed} entry {wrong.place} is {wrong.right}, not "
+                f"{wrong.given}."
             )
 
 
@@ -153,8 +154,8 @@ def check_least(answer):
         got = float(answer(w.q_old, w.d))
         best = regularized_gan.answer(w.q_old, w.d, 1.0)
         truth = float(regularized_gan.generator_problem(best, w.q_old, w.d, 1.0))
-        if not abs(got - truth) < 1e-8:
-            raise Wrong(f"On the table of seed {seed} the least value is {truth:.4f}, not {got:.4f}.")
+        if wrong := off(got, truth):
+            raise Wrong(f"On the table of seed {seed} the least value is {wrong.right}, not {wrong.given}.")
 
 
 def solve_least(q_old, d):

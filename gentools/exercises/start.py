@@ -5,7 +5,7 @@ import itertools
 import torch
 
 from gentools.lab import worlds
-from gentools.lab.quiz import Exercise, Question, Wrong
+from gentools.lab.quiz import Exercise, Question, Wrong, off
 from gentools.lab.randomness import generator
 
 QUESTIONS = {
@@ -109,9 +109,8 @@ def _compare(got, truth, seed):
     got = torch.as_tensor(got, dtype=torch.float64)
     if got.shape != truth.shape:
         raise Wrong(f"The result should have shape {tuple(truth.shape)}, not {tuple(got.shape)}.")
-    if not torch.allclose(got, truth, rtol=0, atol=1e-8):
-        i = int((got - truth).abs().argmax())
-        raise Wrong(f"In world {seed}, entry {i} should be {truth.flatten()[i]:.4f}, not {got.flatten()[i]:.4f}.")
+    if wrong := off(got, truth):
+        raise Wrong(f"In world {seed}, entry {wrong.place} should be {wrong.right}, not {wrong.given}.")
 
 
 def check_marginal(answer):

@@ -2,7 +2,7 @@
 
 import torch
 
-from gentools.lab.quiz import Wrong
+from gentools.lab.quiz import Wrong, off
 
 
 def same_updates(answer, solution, game, batch, losses, rounds=3):
@@ -13,40 +13,43 @@ def same_updates(answer, solution, game, batch, losses, rounds=3):
     """
     (mine, my_opts), (theirs, their_opts) = game(), game()
     for t in range(rounds):
-        want, got = solution(theirs, their_opts, *batch(t)), answer(mine, my_opts, *batch(t))
-        for name, a, b in zip(losses, (v.detach() for v in got), (v.detach() for v in want), strict=True):
-            if a.shape != ():
-                raise Wrong(f"The {name} should be one number, a mean over the batch; its shape is {tuple(a.shape)}.")
-            if abs(float(a) - float(b)) > 1e-6 * (1 + abs(float(b))):
-                raise Wrong(f"In step {t + 1} the {name} should be {float(b):.4f}, not {float(a):.4f}.")
-        for name, net in theirs.named_children():
-            pairs = zip(mine[name].parameters(), net.parameters(), strict=True)
-            if not all(torch.allclose(a, b, rtol=1e-6, atol=1e-8) for a, b in pairs):
-                raise Wrong(
-                    f"The losses of step {t + 1} are right, but after it the weights of the {name} are not where they "
-                    "should be. Look at what each optimizer descends, and at gradients left over from before."
-                )
+        right, given = solution(theirs, their_opts, *batch(t)), answer(mine, my_opts, *batch(t))
+        _same_step(losses, given, right, mine, theirs, f"In step {t + 1}")
 
 
-def same_players(answer, solution, game):
+def same_players(answer, solution, game, losses=("loss of the discriminator", "loss of the generator")):
     """Raise Wrong unless `answer` moves all weights of both players as `solution` does, and returns the same two losses.
 
-    game(seed): networks, optimizers and what a step gets beside them, as a tuple; the same each time.
+    game(seed): networks, optimizers and what a step gets beside them, as a tuple; the same each time. losses: how
+    messages call the numbers that the step returns.
     """
     for seed in range(3):
-        losses, weights = [], []
-        for step in (solution, answer):
-            nets, opts, batch = game(seed)
-            losses.append([float(loss) if loss.shape == () else loss for loss in step(nets, opts, *batch)])
-            weights.append(
-                {name: torch.cat([p.detach().flatten() for p in net.parameters()]) for name, net in nets.items()}
-            )
-        for name in nets:
-            if not torch.allclose(weights[0][name], weights[1][name], rtol=0, atol=1e-7):
-                raise Wrong(f"After your step the weights of the {name} are not where the step asked for moves them.")
-        for name, got, right in zip(("discriminator", "generator"), losses[1], losses[0], strict=True):
-            if isinstance(got, torch.Tensor) or abs(got - right) > 1e-7:
-                raise Wrong(f"The weights move as they should, but the loss of the {name} that you return is another.")
+        (mine, my_opts, batch), (theirs, their_opts, same) = game(seed), game(seed)
+        right, given = solution(theirs, their_opts, *same), answer(mine, my_opts, *batch)
+        _same_step(losses, given, right, mine, theirs, f"On batch {seed}")
+
+
+def _same_step(losses, given, right, mine, theirs, where):
+    """Raise Wrong unless the numbers given are right and the networks agree weight by weight; it names what does not."""
+    for name, loss in zip(losses, given, strict=True):
+        if loss.shape != ():
+            raise Wrong(f"The {name} should be one number, a mean over the batch; its shape is {tuple(loss.shape)}.")
+    moved = [name for name, net in theirs.named_children() if not _same_weights(mine[name], net)]
+    elsewhere = f"the weights of the {' and the '.join(moved)} are not where they should be"
+    for name, a, b in zip(losses, given, right, strict=True):
+        if wrong := off(a, b):
+            more = f" After the step {elsewhere}." if moved else ""
+            raise Wrong(f"{where} the {name} should be {wrong.right}, not {wrong.given}.{more}")
+    if moved:
+        raise Wrong(
+            f"{where} the losses are right, but after it {elsewhere}. Look at what each optimizer descends, and at "
+            "gradients left over from before."
+        )
+
+
+def _same_weights(mine, theirs):
+    pairs = zip(mine.parameters(), theirs.parameters(), strict=True)
+    return all(torch.allclose(a, b, rtol=1e-5, atol=1e-6) for a, b in pairs)  # room for single precision
 
 
 def one_descent(answer, nets, loss, step_size, seed):
@@ -59,8 +62,8 @@ def one_descent(answer, nets, loss, step_size, seed):
     for parameter in nets.parameters():
         parameter.grad = torch.ones_like(parameter)
     got = answer()
-    if not abs(got - loss.item()) < 1e-4:
-        raise Wrong(f"On batch {seed} the loss should be {loss.item():.4f}, not {got:.4f}.")
+    if wrong := off(got, loss, 1e-4):
+        raise Wrong(f"On batch {seed} the loss should be {wrong.right}, not {wrong.given}.")
     for (name, p), right in zip(nets.named_parameters(), truth, strict=True):
         if not (p.detach() - right).abs().max() < 1e-4:
             raise Wrong(

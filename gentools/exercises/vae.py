@@ -8,7 +8,7 @@ import torch
 from gentools import vae
 from gentools.exercises.steps import one_descent
 from gentools.lab.divergences import diagonal_gaussian_kl
-from gentools.lab.quiz import Exercise, Question, Wrong
+from gentools.lab.quiz import Exercise, Question, Wrong, off
 from gentools.lab.randomness import generator
 
 QUESTIONS = {
@@ -115,10 +115,10 @@ def check_kl_term(answer):
         truth = diagonal_gaussian_kl(mean / v**0.5, log_variance - math.log(v))  # measured in deviations of the prior
         if got.shape != truth.shape:
             raise Wrong(f"For 5 rows it should return 5 numbers; the shape is {tuple(got.shape)}.")
-        if not (got - truth).abs().max() < 1e-8:
+        if wrong := off(got, truth):
+            m, s = ([round(entry, 3) for entry in part[int(wrong.place)].tolist()] for part in (mean, log_variance))
             raise Wrong(
-                f"For mean {mean[0].tolist()}, log-variance {log_variance[0].tolist()} and v = {v:.4f} it should return "
-                f"{truth[0]:.4f}, not {got[0]:.4f}."
+                f"For mean {m}, log-variance {s} and v = {v:.3f} it should return {wrong.right}, not {wrong.given}."
             )
 
 
@@ -136,9 +136,9 @@ def check_bound(answer):
             raise Wrong(f"For weights of shape (50, 4) it should return 4 numbers; the shape is {tuple(got.shape)}.")
         if not got.isfinite().all():
             raise Wrong(f"With log-weights around {level:g} the result is {got[0]}: the exponentials underflow.")
-        if (got - truth).abs().max() > 1e-8:
+        if wrong := off(got, truth):
             raise Wrong(
-                f"With log-weights around {level:g} the first column should give {truth[0]:.4f}, not {got[0]:.4f}."
+                f"With log-weights around {level:g} column {wrong.place} should give {wrong.right}, not {wrong.given}."
             )
 
 
@@ -182,7 +182,7 @@ def check_baseline(answer):
             truth = vae.expectation(lambda z, noise, f=f: f(z) * noise**2, mean, std)
             if got.shape != ():
                 raise Wrong(f"It should return one number; the shape is {tuple(got.shape)}.")
-            if (got - truth).abs() > 1e-6 * (1 + truth.abs()):
+            if off(got, truth):
                 spread = [
                     float(vae.expectation(lambda z, e, f=f, b=b, s=std: ((f(z) - b) * e / s) ** 2, mean, std))
                     for b in (got, truth)

@@ -8,7 +8,7 @@ from gentools import wgan_gp
 from gentools.exercises.steps import same_updates
 from gentools.gan import descend
 from gentools.lab.networks import frozen
-from gentools.lab.quiz import Exercise, Question, Wrong
+from gentools.lab.quiz import Exercise, Question, Wrong, off
 from gentools.lab.randomness import generator
 
 QUESTIONS = {
@@ -122,8 +122,8 @@ def check_samples(answer):
         same = torch.full((n,), 1 / n, dtype=torch.float64)
         truth = float(wgan_gp.transport(same, same, (x[:, None] - y).abs())[0])
         got = answer(x, y)
-        if abs(got - truth) > 1e-6:
-            raise Wrong(f"For two samples of {n} points the best plan costs {truth:.4f}, not {got:.4f}.")
+        if wrong := off(got, truth):
+            raise Wrong(f"For two samples of {n} points the best plan costs {wrong.right}, not {wrong.given}.")
 
 
 def solve_samples(x, y):
@@ -138,10 +138,10 @@ def check_distance(answer):
         for distance in (0.05, 1.0, 6.0):
             slope = 1 + distance / (2 * weight)
             got = answer(slope * distance, weight)
-            if abs(got - distance) > 1e-6 * (1 + distance):
+            if wrong := off(got, distance):
                 raise Wrong(
                     f"A critic of weight {weight} that gains {slope * distance:.4f} belongs to the distance {distance}, "
-                    f"not {got:.4f}."
+                    f"not {wrong.given}."
                 )
 
 
@@ -221,7 +221,7 @@ def check_rate(answer):
     """12.E5, answer(p, n) -> rate: against all shares k/n."""
     for p, n in ((0.3, 1), (0.3, 5), (0.3, 25), (0.05, 7), (0.8, 4), (0.62, 11)):
         got = answer(p, n)
-        if not abs(_mean_distance(got, p, n) - min(_mean_distance(k / n, p, n) for k in range(n + 1))) < 1e-9:
+        if off(_mean_distance(got, p, n), min(_mean_distance(k / n, p, n) for k in range(n + 1))):
             raise Wrong(
                 f"With p = {p} and batches of {n}, the rate {got:.4f} is not the best; its mean distance is "
                 f"{_mean_distance(got, p, n):.4f}."

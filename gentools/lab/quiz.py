@@ -10,11 +10,42 @@ NaN, so a check alone would let nonsense through.
 import functools
 import inspect
 import math
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
 class Wrong(Exception):
     """Raised by an exercise's check: says which property failed, on which input."""
+
+
+class Off(NamedTuple):
+    """What `off` finds, as text: the place of the worst entry, what it should be, and what it is."""
+
+    place: str
+    right: str
+    given: str
+
+
+def off(given, right, tolerance=1e-5):
+    """The entry of an answer that is farthest off, for a message; None if every entry is right.
+
+    given, right: numbers, or tensors of one shape. An entry may be off by tolerance (1 + |right|), which leaves room for
+    an answer in single precision. The two numbers are written with as many digits as tell them apart.
+    """
+    import torch
+
+    given, right = (torch.as_tensor(value, dtype=torch.float64).detach() for value in (given, right))
+    apart = ((given - right).abs() / (1 + right.abs())).nan_to_num(math.inf)
+    if (apart <= tolerance).all():
+        return None
+    at = [int(i) for i in torch.unravel_index(apart.argmax(), apart.shape)]
+    a, b = float(right[tuple(at)]), float(given[tuple(at)])
+    form = next((f for f in _FORMS if f.format(a) != f.format(b)), "{!r}")
+    return Off(", ".join(map(str, at)), form.format(a), form.format(b))
+
+
+_FORMS = tuple(f"{{:.{digits}f}}" for digits in range(4, 13))
 
 
 @dataclass(frozen=True)
@@ -110,9 +141,18 @@ def guarded(exercise, answer):
 
     @functools.wraps(answer, updated=())
     def wrapped(*inputs):
-        return _converted(exercise, answer(*inputs), "What it returns")
+        return _converted(exercise, answer(*map(_own, inputs)), "What it returns")
 
     return wrapped
+
+
+def _own(value):
+    """A copy of an input for the answer, which may overwrite it; networks, optimizers and numbers are handed on."""
+    import torch
+
+    if type(value) in (list, tuple):
+        return type(value)(map(_own, value))
+    return value.clone() if isinstance(value, torch.Tensor) and not value.requires_grad else value
 
 
 def _kind(value):
@@ -135,6 +175,7 @@ def _converted(exercise, value, name):
         return got
     if got.shape != ():
         raise Wrong(f"{name} should be one {exercise.gives}; its shape is {tuple(got.shape)}.")
+    got = got.detach()
     if exercise.gives == "number" or not math.isfinite(got):
         return float(got)
     if got != got.round():
@@ -179,8 +220,8 @@ def _finite(exercise, got, name):
         at = [int(i) for i in bad.nonzero()[0]]
         place = f"entry {', '.join(map(str, at))} of {name}" if at else name
         raise Wrong(
-            f"Not finite: {place} is {float(got[tuple(at)])}. Look for a logarithm of 0 or of a negative number, a division "
-            "by 0, or an exponential that overflows or underflows."
+            f"Not finite: {place} is {got[tuple(at)].item()}. Look for a logarithm of 0 or of a negative number, a division "
+            "by 0, an exponential that overflows or underflows, or the slope of a square root at 0 (norm() has one)."
         )
     return got
 
@@ -191,7 +232,8 @@ def check(id, exercise, answer):
         print(f'Exercise {id}: not attempted. hint("{id}") gives a nudge, solution("{id}") an answer.')
         return False
     try:
-        exercise.check(guarded(exercise, answer))
+        with _random_numbers_kept():
+            exercise.check(guarded(exercise, answer))
     except Wrong as wrong:
         print(f'Exercise {id}: not yet. {wrong} hint("{id}") may help.')
         return False
@@ -200,6 +242,18 @@ def check(id, exercise, answer):
         return False
     print(f"Exercise {id}: passed.")
     return True
+
+
+@contextmanager
+def _random_numbers_kept():
+    """A check, which may train or build networks, leaves torch's global random numbers as they were."""
+    import torch
+
+    state = torch.get_rng_state()
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)
 
 
 def hint(id, exercise):
