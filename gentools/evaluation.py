@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch.nn.functional import softplus
 
-from gentools.lab.shapes import positive, same_columns, same_shape
+from gentools.lab.shapes import positive, same_columns, same_rows, same_shape, tensors, whole
 
 
 class Modes(NamedTuple):
@@ -31,9 +31,16 @@ def modes(samples, centers, std):
     covered. Samples that are not finite are bad ones. Raises ValueError on empty or misshapen input, centers that are not
     finite, or a std that is not positive.
     """
-    if samples.ndim != 2 or centers.ndim != 2 or samples.shape[1] != centers.shape[1] or not len(samples):
+    tensors(samples=samples, centers=centers)
+    if (
+        samples.ndim != 2
+        or centers.ndim != 2
+        or samples.shape[1] != centers.shape[1]
+        or not len(samples)
+        or not len(centers)
+    ):
         raise ValueError(
-            f"samples (n, d) and centers (k, d) need equal d and n >= 1, not {tuple(samples.shape)}, {tuple(centers.shape)}"
+            f"samples (n, d) and centers (k, d) need equal d and n, k >= 1, not {tuple(samples.shape)}, {tuple(centers.shape)}"
         )
     if not 0 < std < math.inf or not centers.isfinite().all():
         raise ValueError(f"std must be positive and the centers finite; std is {std}")
@@ -51,6 +58,7 @@ def disc_probabilities(density, centers, radius):
     """
     import numpy as np
 
+    tensors(centers=centers)
     if not 0 < radius < math.inf:
         raise ValueError(f"the radius must be positive, not {radius}")
     node, weight = np.polynomial.legendre.leggauss(12)
@@ -68,6 +76,7 @@ def expected_modes(probabilities, n):
     probabilities: (K,), one per mode; what they lack to 1 hits none. Returns a float. Raises ValueError for fewer
     than 0 samples, or probabilities outside [0, 1].
     """
+    tensors(probabilities=probabilities)
     if not n >= 0 or not ((probabilities >= 0) & (probabilities <= 1)).all():
         raise ValueError(f"expected n >= 0 samples and probabilities within [0, 1], not n = {n} and {probabilities}")
     if n == 0:
@@ -81,6 +90,7 @@ def chance_lines(centers, std, n=2500):
     "true data" is the mixture itself. "Gaussian" is one round Gaussian with the mixture's mean and mean variance,
     "uniform" a square reaching 1 beyond the outermost centers. Both ignore the modes. centers: (k, 2).
     """
+    tensors(centers=centers)
     if not 0 < std < math.inf:
         raise ValueError(f"std must be positive, not {std}")
     centers, k = centers.double(), len(centers)
@@ -109,9 +119,11 @@ def frechet(x, y):
     for equal moments and never below. It is biased upward for few rows: compare at equal n, beside a second sample of
     real data. Raises ValueError on misshapen input and on features that are not finite.
     """
+    tensors(x=x, y=y)
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or min(len(x), len(y)) < 2:
         raise ValueError(
-            f"features need shapes (n, d) and (m, d) with n, m > 1, not {tuple(x.shape)}, {tuple(y.shape)}"
+            f"features need shapes (n, d) and (m, d) with n, m > 1, not {tuple(x.shape)}, {tuple(y.shape)}; pictures have no "
+            "features yet: a network's, or .flatten(1)"
         )
     for name, features in (("x", x), ("y", y)):
         if bad := int((~features.isfinite()).any(1).sum()):
@@ -146,8 +158,14 @@ def frechet_of_moments(mean_x, cov_x, mean_y, cov_y):
     """`frechet` from means (d,) and covariances (d, d): of Gaussians that are known, or fitted to data read in parts.
 
     By the eigenvalues of L' T L with S = L L', one triangular factor and no root of a matrix. Without such a factor (fewer
-    rows than dimensions) it takes the way of `frechet`. In float64. Raises ValueError on other shapes and NaN.
+    rows than dimensions) it takes the way of `frechet`. In float64. Raises ValueError on other shapes, NaN, and matrices
+    that are not symmetric or have a variance below 0.
     """
+    tensors(mean_x=mean_x, cov_x=cov_x, mean_y=mean_y, cov_y=cov_y)
+    if mean_x.shape != cov_x.shape[:1]:
+        raise ValueError(
+            f"means (d,) and covariances (d, d) go together, not {tuple(mean_x.shape)}, {tuple(cov_x.shape)}"
+        )
     same_shape(mean_x=mean_x, mean_y=mean_y)
     same_shape(cov_x=cov_x, cov_y=cov_y)
     s, t = _covariance(cov_x=cov_x), _covariance(cov_y=cov_y)
@@ -166,6 +184,7 @@ def frechet_bias(cov_x, cov_y, n, m=math.inf):
     tr S / n + tr T / m + (1/n + 1/m) (sum_ij r_i r_j / (r_i + r_j) + sum_i r_i / 2) / 2, with r_i the eigenvalues of
     (S T)^(1/2); to first order in 1/n and 1/m. m = math.inf: against exact moments. cov_x, cov_y: S and T, (d, d).
     """
+    tensors(cov_x=cov_x, cov_y=cov_y)
     same_shape(cov_x=cov_x, cov_y=cov_y)
     positive(n=n, m=m)
     s, t = _covariance(cov_x=cov_x), _covariance(cov_y=cov_y)
@@ -180,16 +199,20 @@ def _covariance(**one):
     ((name, cov),) = one.items()
     if cov.ndim != 2 or cov.shape[0] != cov.shape[1] or not cov.isfinite().all():
         raise ValueError(f"{name} must be a finite matrix (d, d), not of shape {tuple(cov.shape)} or with NaN")
+    if not (cov - cov.T).abs().max() <= 1e-4 * cov.abs().max() or cov.diagonal().min() < -1e-4 * cov.abs().max():
+        raise ValueError(f"{name} is no covariance: it must be symmetric, with variances of at least 0 on its diagonal")
     return cov.double()
 
 
 def checked(least=2, **samples):
     """The samples as float tensors (n, d), after making sure that they are comparable and finite.
 
-    least: how many rows each of them needs. Raises ValueError that names what is wrong with which of them.
+    least: how many rows each of them needs. Raises ValueError that names what is wrong with which of them, and TypeError
+    for what is no torch tensor.
     """
+    tensors(**samples)
     for name, x in samples.items():
-        if x.ndim != 2:
+        if x.ndim != 2 or not x.shape[1]:
             raise ValueError(
                 f"{name} must have the shape (n, d), one row per sample, not {tuple(x.shape)}; flatten(1)?"
             )
@@ -209,8 +232,10 @@ def kid(x, y, degree=3, at_once=1000):
 
     The mean of k(x, x') over pairs of different rows, the same for y, minus twice the mean of k(x, y), with the kernel
     k(x, y) = (x.y / d + 1)^degree. Its expectation is the squared distance of all moments up to `degree`, and 0 for equal
-    ones. `at_once` rows of a kernel matrix are held at a time. Raises ValueError as `checked` does.
+    ones. `at_once` rows of a kernel matrix are held at a time. Raises ValueError as `checked` does, and for a degree or
+    `at_once` that is no whole number from 1 on.
     """
+    whole(degree=degree, at_once=at_once)
     x, y = (f.double() for f in checked(x=x, y=y))
 
     def total(a, b):
@@ -247,7 +272,10 @@ def _information(probabilities):
     (p,) = checked(probabilities=probabilities)
     p = p.double()
     if not ((p >= 0).all() and (p.sum(1) - 1).abs().max() < 1e-4):
-        raise ValueError("the rows must be probabilities that sum to 1; of logits take logits.softmax(1)")
+        raise ValueError(
+            f"the rows must be probabilities that sum to 1; their sums run from {float(p.sum(1).min()):.4f} to "
+            f"{float(p.sum(1).max()):.4f}. Of logits take logits.float().softmax(1)"
+        )
     share = p.mean(0)
     return float(torch.xlogy(p, p).sum(1).mean() - torch.xlogy(share, share).sum()), p, share
 
@@ -269,6 +297,7 @@ def birthdays(x, radius, at_once=1000):
     """
     (x,) = checked(x=x)
     positive(radius=radius)
+    whole(at_once=at_once)
     exact = "donot_use_mm_for_euclid_dist"  # a row is at distance 0 from itself, and does not count
     near = sum(int((torch.cdist(p, x, compute_mode=exact) < radius).sum()) for p in x.split(at_once)) - len(x)
     found, of = near // 2, len(x) * (len(x) - 1) // 2
@@ -282,6 +311,7 @@ def parzen(x, y, bandwidth, at_once=1000):
     """
     x, y = (f.double() for f in checked(least=1, x=x, y=y))
     positive(bandwidth=bandwidth)
+    whole(at_once=at_once)
     constant = math.log(len(x)) + x.shape[1] * math.log(bandwidth * math.sqrt(2 * math.pi))
     found = [(-torch.cdist(part, x).square() / (2 * bandwidth**2)).logsumexp(1) for part in y.split(at_once)]
     return float(torch.cat(found).mean() - constant)
@@ -300,9 +330,14 @@ def log_likelihood(log_weight):
 
     log_weight (s, n): log q(x, z) / p(z|x) at s codes from p(z|x) for each of n rows. The bias is -Var(w) / (2 s mean^2),
     with the variance of these draws: believe it only if the effective number of draws, (sum w)^2 / sum w^2, is large. A
-    large one is no proof: the draws may lack the largest weights.
-    Raises ValueError for fewer than 2 draws and for NaN.
+    large one is no proof: the draws may lack the largest weights. A row whose weights are all 0 has the value -inf, and
+    NaN for the other two. Raises ValueError for fewer than 2 draws, NaN, infinite weights and half precision.
     """
+    tensors(log_weight=log_weight)
+    if log_weight.dtype in (torch.float16, torch.bfloat16):
+        raise ValueError(f"log-weights in {log_weight.dtype} are off by whole nats; compute them in float32 or float64")
+    if (log_weight == math.inf).any():
+        raise ValueError("log_weight holds infinity: a weight without bounds has no mean")
     if log_weight.ndim != 2 or len(log_weight) < 2 or log_weight.isnan().any():
         raise ValueError(
             f"log_weight must be (s, n), s >= 2 draws for each row, without NaN: {tuple(log_weight.shape)}"
@@ -320,7 +355,8 @@ def apart(critic, real, fake):
 
 
 def together(critic, real, fake):
-    """Logits of equally many real and fake rows, from one batch."""
+    """Logits of equally many real and fake rows, from one batch. Raises ValueError for unequal numbers."""
+    same_rows(real=real, fake=fake)
     return critic(torch.cat([real, fake])).chunk(2)
 
 
@@ -330,8 +366,10 @@ def critic_bound(critic, optimizer, batches, real, fake, logits=apart):
     critic: a fresh network, rows (n, ...) -> logits (n, 1), that no generator has met. batches: pairs (real rows, fake
     rows) to train on. real, fake: held-out rows of P and Q. logits: `apart` or `together`.
     The bound is log 2 - loss/2 (Goodfellow et al. 2014): 0 or below if the critic finds nothing, log 2 if it tells every
-    row; its mean over held-out rows never exceeds JS(P, Q), whatever the critic is.
+    row; its mean over held-out rows never exceeds JS(P, Q), whatever the critic is. Raises ValueError without held-out rows.
     """
+    if not len(real) or not len(fake):
+        raise ValueError(f"the critic is read on held-out rows of both kinds; there are {len(real)} and {len(fake)}")
 
     def loss(real, fake):
         real_logit, fake_logit = logits(critic, real, fake)
@@ -347,7 +385,12 @@ def critic_bound(critic, optimizer, batches, real, fake, logits=apart):
 
 
 def slope_penalty(critic, real, fake, mix):
-    """E (|gradient of the critic| - 1)^2 between paired rows (Gulrajani et al. 2017); mix (n,) says where between them."""
+    """E (|gradient of the critic| - 1)^2 between paired rows (Gulrajani et al. 2017); mix (n,) says where between them.
+
+    real, fake: (n, ...). Raises ValueError if the three have different numbers of rows.
+    """
+    same_shape(real=real, fake=fake)
+    same_rows(real=real, mix=mix)
     mix = mix.reshape(-1, *[1] * (real.ndim - 1))  # (n, 1, ...)
     between = (mix * real + (1 - mix) * fake).detach().requires_grad_()
     (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
@@ -376,11 +419,17 @@ def critic_gap(critic, real, fake, at_once=1000):
     """E f(real) - E f(fake) of a critic f on rows that it was not trained on, (n, ...) and (m, ...), as a float.
 
     A critic of slope at most 1 gains at most the Wasserstein distance W1 (Kantorovich, Rubinstein); a penalty keeps the
-    slope near 1 only, so compare gaps of critics trained alike, beside that of real rows (Danihelka et al. 2017).
+    slope near 1 only, so compare gaps of critics trained alike, beside that of real rows (Danihelka et al. 2017). Raises
+    TypeError for a critic that is no network, ValueError without rows and for scores that are not finite.
     """
+    whole(at_once=at_once)
+    if not isinstance(critic, torch.nn.Module):
+        raise TypeError(f"the critic is a network (an nn.Module with eval()), not {type(critic).__name__}")
     critic.eval()
     means = []
     for name, part in (("real", real), ("fake", fake)):
+        if not len(part):
+            raise ValueError(f"there are no {name} rows to read the critic on")
         scores = torch.cat([critic(each) for each in part.split(at_once)])
         if not scores.isfinite().all():
             raise ValueError(f"the critic's scores of the {name} rows hold NaN or infinity; its training failed")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 
 from gentools.evaluation import checked
+from gentools.lab.shapes import whole
 
 TABLE = 2**20  # distances that are held at a time: few enough to stay in the cache of a processor
 BLOCK = 64  # distances of which one minimum is taken on the way to the k smallest
@@ -57,8 +58,7 @@ def smallest(table, k):
 
 def radii(x, k=5):
     """Squared distance of every row of x (n, d) to its k-th nearest other row: (n,). ValueError for fewer than k + 1 rows."""
-    if k < 1:
-        raise ValueError(f"k must be at least 1, not {k}")
+    whole(k=k)
     (x,) = checked(k + 1, x=x)
     x = x - x.mean(0)  # distances stay, rounding shrinks
     right, found = _right(x).T, []
@@ -78,8 +78,7 @@ def neighborhoods(real, fake, k=5):
     of real rows with a fake row in their ball (Naeem et al. 2020). Rows on the rim are outside, so a row with k copies has
     an empty ball. n and m should be equal. Raises ValueError for k rows or fewer, other shapes, and rows not finite.
     """
-    if k < 1:
-        raise ValueError(f"k must be at least 1, not {k}")
+    whole(k=k)
     real, fake = checked(k + 1, real=real, fake=fake)
     center = real.mean(0)
     real, fake = real - center, fake - center
@@ -104,6 +103,7 @@ def expected_coverage(n, m, k=5):
 
     A real row is missed if the k nearest of the n - 1 + m other rows are all real: 1 - prod_i (n-1-i)/(n+m-1-i), i < k.
     """
+    whole(n=n, m=m, k=k)
     if not 1 <= k < n or m < 1:
         raise ValueError(f"expected 1 <= k < n and m >= 1, not n = {n}, m = {m}, k = {k}")
     return 1 - math.prod((n - 1 - i) / (n + m - 1 - i) for i in range(k))
@@ -130,6 +130,7 @@ def memorizing(fake, train, test):
 
     About 1 for samples that are no closer to what was trained on, 0 for copies (Meehan et al. 2020 make a test of it).
     Raises ValueError as `checked` does, and if the two sets have different sizes: the larger one is nearer.
+    NaN where most fake rows lie in both sets.
     """
     if len(train) != len(test):
         raise ValueError(f"train and test need equally many rows, and have {len(train)} and {len(test)}")

@@ -9,6 +9,8 @@ import functools
 import torch
 from torch.nn.functional import avg_pool2d
 
+from gentools.lab.shapes import positive, tensors, within_span
+
 WINDOW, WIDTH = 11, 1.5  # pixels of the window, and its standard deviation (Wang et al. 2004)
 SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # weights of the scales, the finest first (Wang et al. 2003)
 PAIRS = 64  # pairs that are filtered at a time
@@ -31,6 +33,9 @@ def _filtered(x):
 
 
 def _pictures(scales=1, **pictures):
+    tensors(**pictures)
+    if any(x.dtype in (torch.float16, torch.bfloat16) for x in pictures.values()):
+        raise ValueError("SSIM in half precision is off in its second digit; use .float()")
     shapes = {tuple(x.shape[1:]) for x in pictures.values()}
     if len(shapes) > 1 or any(x.ndim != 4 or not len(x) or not x.is_floating_point() for x in pictures.values()):
         found = ", ".join(f"{name} {x.dtype} {tuple(x.shape)}" for name, x in pictures.items())
@@ -41,7 +46,7 @@ def _pictures(scales=1, **pictures):
         if min(x.shape[-2:]) < (need := (WINDOW - 1) * 2 ** (scales - 1) + 1):
             raise ValueError(
                 f"{scales} scales with a window of {WINDOW} pixels need sides of at least {need}, not "
-                f"{tuple(x.shape[-2:])}; use fewer scales, or enlarge the pictures"
+                f"{tuple(x.shape[-2:])}; use fewer scales, or enlarge the pictures (channels last? x.permute(0, 3, 1, 2))"
             )
 
 
@@ -64,10 +69,12 @@ def ssim(x, y, span=1.0):
     """Structural similarity of paired pictures x and y (n, c, h, w): (n,), 1 for equal ones (Wang et al. 2004).
 
     Window of 11 pixels and standard deviation 1.5, constants 0.01 and 0.03, only where the window fits, mean over maps and
-    channels. span: the range of values, 1 for [0, 1] and 2 for [-1, 1]. Raises ValueError for other shapes, NaN, integers
-    and sides below 11.
+    channels. span: the range of values, 1 for [0, 1] and 2 for [-1, 1]. Raises ValueError for other shapes, NaN, integers,
+    half precision, sides below 11 and values that reach far beyond the span.
     """
     _pictures(x=x, y=y)
+    positive(span=span)
+    within_span(span, x=x, y=y)
     if len(x) != len(y):
         raise ValueError(f"pictures are compared in pairs; there are {len(x)} and {len(y)}")
     return _similar(x, y, span)[0]
@@ -82,6 +89,8 @@ def ms_ssim(x, y, span=1.0, scales=5):
     if not 1 <= scales <= len(SCALES):
         raise ValueError(f"scales must lie between 1 and {len(SCALES)}, not {scales}")
     _pictures(scales, x=x, y=y)
+    positive(span=span)
+    within_span(span, x=x, y=y)
     if len(x) != len(y):
         raise ValueError(f"pictures are compared in pairs; there are {len(x)} and {len(y)}")
     total = 1.0 if scales == len(SCALES) else sum(SCALES[:scales])  # the published five sum to 1.0001
@@ -99,6 +108,8 @@ def all_pairs(x, span=1.0):
     Local means and squares are computed once for each picture; a pair then costs one filtered product.
     """
     _pictures(x=x)
+    positive(span=span)
+    within_span(span, x=x)
     c1, c2, n = (0.01 * span) ** 2, (0.03 * span) ** 2, len(x)
     mean = _filtered(x)  # (n, c, h - 10, w - 10)
     bright = mean.square() + c1 / 2

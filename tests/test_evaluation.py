@@ -370,6 +370,7 @@ def test_an_independent_critic_finds_the_distance_of_shifted_points():
 NAN_ROW = torch.tensor([[0.0, 1.0], [math.nan, 0.0], [2.0, 2.0]])
 GOOD = torch.tensor([[0.0, 1.0], [1.0, 0.0], [2.0, 2.0]])
 EYE = torch.eye(2).double()
+CRITIC = torch.nn.Linear(2, 1).double()
 REFUSALS = {
     "kid, NaN": (lambda: evaluation.kid(GOOD, NAN_ROW), "1 of the 3 rows of y hold NaN"),
     "kid, one row": (lambda: evaluation.kid(GOOD[:1], GOOD), "x has 1 rows, and this needs at least 2"),
@@ -388,6 +389,26 @@ REFUSALS = {
     "moments, NaN": (lambda: evaluation.frechet_of_moments(EYE[0], EYE * math.nan, EYE[0], EYE), "cov_x must be a finite"),
     "moments, NaN in a mean": (lambda: evaluation.frechet_of_moments(EYE[0] * math.nan, EYE, EYE[0], EYE), "means hold"),
     "moments, shapes": (lambda: evaluation.frechet_of_moments(EYE[0], EYE, EYE[0, :1], EYE), "need one shape"),
+    "score, half": (lambda: evaluation.classifier_score(torch.full((9, 3), 0.333)), "run from 0.9990 to"),
+    "moments, -I": (lambda: evaluation.frechet_of_moments(EYE[0], -EYE, EYE[0], EYE), "cov_x is no covariance"),
+    "moments, a factor": (lambda: evaluation.frechet_of_moments(EYE[0], EYE, EYE[0], EYE + GOOD[0]), "cov_y is no covariance"),
+    "moments, other d": (lambda: evaluation.frechet_of_moments(EYE[0, :1], EYE, EYE[0, :1], EYE), "go together"),
+    "bias, -I": (lambda: evaluation.frechet_bias(-EYE, EYE, 5), "cov_x is no covariance"),
+    "kid, degree 2.5": (lambda: evaluation.kid(GOOD, GOOD, degree=2.5), "degree must be at least 1 and a whole number"),
+    "kid, degree 0": (lambda: evaluation.kid(GOOD, GOOD, degree=0), "degree must be at least 1"),
+    "kid, at_once 0": (lambda: evaluation.kid(GOOD, GOOD, at_once=0), "at_once must be at least 1"),
+    "parzen, at_once 0": (lambda: evaluation.parzen(GOOD, GOOD, 1.0, at_once=0), "at_once must be at least 1"),
+    "birthdays, at_once 0": (lambda: evaluation.birthdays(GOOD, 1.0, at_once=0), "at_once must be at least 1"),
+    "no features": (lambda: evaluation.kid(GOOD[:, :0], GOOD[:, :0]), "one row per sample"),
+    "modes, no centers": (lambda: evaluation.modes(GOOD, GOOD[:0], 0.1), "n, k >= 1"),
+    "pictures for features": (lambda: evaluation.frechet(torch.zeros(9, 1, 4, 4), torch.zeros(9, 1, 4, 4)), "flatten"),
+    "likelihood, half": (lambda: evaluation.log_likelihood(GOOD.half()), "off by whole nats"),
+    "likelihood, infinity": (lambda: evaluation.log_likelihood(GOOD / 0), "without bounds"),
+    "critic, no held-out rows": (lambda: evaluation.critic_bound(CRITIC, None, [], GOOD[:0], GOOD), "held-out rows"),
+    "critic, unequal in one batch": (lambda: evaluation.together(CRITIC, GOOD, GOOD[:2]), "equally many"),
+    "gap, no rows": (lambda: evaluation.critic_gap(CRITIC, GOOD[:0], GOOD), "no real rows"),
+    "penalty, one fake row": (lambda: evaluation.slope_penalty(CRITIC, GOOD, GOOD[:1], GOOD[:, 0]), "need one shape"),
+    "penalty, one mix": (lambda: evaluation.slope_penalty(CRITIC, GOOD, GOOD, GOOD[:1, 0]), "equally many rows"),
     "bias, n 0": (lambda: evaluation.frechet_bias(EYE, EYE, 0), "n must be positive"),
 }  # fmt: skip
 
@@ -397,6 +418,29 @@ def test_what_has_no_score_is_refused_with_a_reason(name):
     call, message = REFUSALS[name]
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("kind", [lambda x: x.numpy(), lambda x: x.tolist(), lambda x: x + 0j, lambda x: None])
+def test_what_is_no_tensor_of_real_numbers_is_refused_by_name(kind):
+    x, mean = kind(GOOD), kind(EYE[0])
+    calls = [
+        lambda: evaluation.frechet(GOOD, x),
+        lambda: evaluation.kid(x, GOOD),
+        lambda: evaluation.modes(x, GOOD, 0.1),
+        lambda: evaluation.parzen(GOOD, x, 1.0),
+        lambda: evaluation.birthdays(x, 1.0),
+        lambda: evaluation.classifier_score(x),
+        lambda: evaluation.log_likelihood(x),
+        lambda: evaluation.expected_modes(mean, 3),
+        lambda: evaluation.chance_lines(x, 0.1),
+        lambda: evaluation.frechet_of_moments(mean, EYE, EYE[0], EYE),
+        lambda: evaluation.frechet_bias(kind(EYE), EYE, 3),
+    ]
+    for call in calls:
+        with pytest.raises(TypeError, match=r"must be a torch tensor, not|must hold real numbers"):
+            call()
+    with pytest.raises(TypeError, match="a network"):
+        evaluation.critic_gap(lambda rows: rows.sum(1), GOOD, GOOD)
 
 
 def test_a_critic_that_failed_is_refused():

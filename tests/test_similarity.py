@@ -78,6 +78,11 @@ REFUSALS = {
     "small for five scales": (lambda: similarity.ms_ssim(*[torch.zeros(2, 1, 64, 64)] * 2), "at least 161"),
     "six scales": (lambda: similarity.ms_ssim(*[torch.zeros(2, 1, 64, 64)] * 2, scales=6), "between 1 and 5"),
     "NaN": (lambda: similarity.sameness(torch.full((2, 1, 12, 12), math.nan)), "NaN"),
+    "half": (lambda: similarity.ssim(*[torch.zeros(2, 1, 12, 12).half()] * 2), "half precision"),
+    "channels last": (lambda: similarity.ssim(*[torch.zeros(2, 32, 32, 3)] * 2), "permute"),
+    "0 to 255": (lambda: similarity.sameness(255 * pictures()), "span=255 for 0 to 255"),
+    "-1 to 1": (lambda: similarity.ms_ssim(2 * pictures() - 1, pictures(), scales=1), "span=2 for -1 to 1"),
+    "span 0": (lambda: similarity.all_pairs(pictures(), span=0), "span must be positive"),
     "one picture": (lambda: similarity.sameness(torch.zeros(1, 1, 12, 12)), "two pictures at least"),
 }
 

@@ -1,5 +1,7 @@
 """What belongs together must fit together: refusals for tensors that torch would spread over each other in silence."""
 
+import numbers as numbers_of_python
+
 import torch
 
 
@@ -34,6 +36,35 @@ def positive(**numbers):
     for name, number in numbers.items():
         if not torch.as_tensor(number > 0).all():
             raise ValueError(f"{name} must be positive, not {number}")
+
+
+def tensors(**given):
+    """Refuse what is no torch tensor of real numbers, such as a numpy array or a list. Raises TypeError."""
+    for name, value in given.items():
+        if not isinstance(value, torch.Tensor):
+            raise TypeError(
+                f"{name} must be a torch tensor, not {type(value).__module__}.{type(value).__name__}; "
+                f"torch.as_tensor({name}) makes one of an array or a list"
+            )
+        if value.is_complex():
+            raise TypeError(f"{name} must hold real numbers, not {value.dtype}; use {name}.real or its absolute values")
+
+
+def whole(least=1, **numbers):
+    """Refuse numbers that are not whole or lie below `least`. Raises ValueError."""
+    for name, number in numbers.items():
+        if not isinstance(number, numbers_of_python.Integral) or isinstance(number, bool) or number < least:
+            raise ValueError(f"{name} must be at least {least} and a whole number, not {number!r}")
+
+
+def within_span(span, **pictures):
+    """Refuse pictures whose values reach much farther than the `span` that is claimed for them. Raises ValueError."""
+    for name, x in pictures.items():
+        if x.numel() and (reach := float(x.detach().amax() - x.detach().amin())) > 1.5 * span:
+            raise ValueError(
+                f"the values of {name} reach over {reach:.4g}, and span={span:g}; say span=255 for 0 to 255, span=2 for "
+                "-1 to 1, or bring the pictures to [0, 1]"
+            )
 
 
 def labels_within(y, classes, rows=None):
