@@ -46,7 +46,8 @@ def _pictures(scales=1, **pictures):
         if min(x.shape[-2:]) < (need := (WINDOW - 1) * 2 ** (scales - 1) + 1):
             raise ValueError(
                 f"{scales} scales with a window of {WINDOW} pixels need sides of at least {need}, not "
-                f"{tuple(x.shape[-2:])}; use fewer scales, or enlarge the pictures (channels last? x.permute(0, 3, 1, 2))"
+                f"{tuple(x.shape[-2:])}; use fewer scales, or enlarge the pictures"
+                f"{' (channels last? x.permute(0, 3, 1, 2))' if x.shape[-1] <= 4 else ''}"
             )
 
 

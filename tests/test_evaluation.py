@@ -407,8 +407,6 @@ REFUSALS = {
     "critic, no held-out rows": (lambda: evaluation.critic_bound(CRITIC, None, [], GOOD[:0], GOOD), "held-out rows"),
     "critic, unequal in one batch": (lambda: evaluation.together(CRITIC, GOOD, GOOD[:2]), "equally many"),
     "gap, no rows": (lambda: evaluation.critic_gap(CRITIC, GOOD[:0], GOOD), "no real rows"),
-    "penalty, one fake row": (lambda: evaluation.slope_penalty(CRITIC, GOOD, GOOD[:1], GOOD[:, 0]), "need one shape"),
-    "penalty, one mix": (lambda: evaluation.slope_penalty(CRITIC, GOOD, GOOD, GOOD[:1, 0]), "equally many rows"),
     "bias, n 0": (lambda: evaluation.frechet_bias(EYE, EYE, 0), "n must be positive"),
 }  # fmt: skip
 
