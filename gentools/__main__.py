@@ -39,8 +39,8 @@ def course(argv):
 
     parser = _parser("course", course.__doc__)
     parser.add_argument("chapter", nargs="?", help="one chapter, such as 05 or gan (default: all)")
-    parser.add_argument("--jobs", type=int, default=2, help="notebooks at a time, one thread each (default 2)")
-    parser.add_argument("--timeout", type=int, default=600, help="seconds that one cell may take (default 600)")
+    parser.add_argument("--jobs", type=_from_one, default=2, help="notebooks at a time, one thread each (default 2)")
+    parser.add_argument("--timeout", type=_from_one, default=600, help="seconds that one cell may take (default 600)")
     args = parser.parse_args(argv)
     root = notebooks.checkout()
     _say(notebooks.left_out(root))
@@ -306,6 +306,12 @@ COMMANDS = {
 }
 
 
+def _from_one(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    return int(text)
+
+
 def _parser(name, about):
     return argparse.ArgumentParser(prog=f"python -m gentools {name}", description=about)
 
@@ -330,6 +336,7 @@ def main(argv=None):
             print(f"  {name:<10} {command.__doc__}")
         return 0 if argv and argv[0] in ("-h", "--help") else 2
     from gentools.lab.download import DataError
+    from gentools.lab.seeds import SeedError
     from gentools.press.notebooks import NoCheckout
 
     if missing := [name for name in PACKAGES.get(argv[0], ()) if importlib.util.find_spec(name) is None]:
@@ -343,6 +350,12 @@ def main(argv=None):
         return COMMANDS[argv[0]](argv[1:])
     except (NoCheckout, ValueError, DataError, FileNotFoundError) as error:
         print(f"gentools {argv[0]}: {error}", file=sys.stderr)
+        return 2
+    except SeedError as error:  # missing data are met in a process of a seed; its traceback tells the reader nothing
+        _, kind, what = str(error).split(": ", 2)
+        if kind != "DataError":
+            raise
+        print(f"gentools {argv[0]}: {what.partition('Traceback (most recent')[0].strip()}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"\ngentools {argv[0]}: stopped. The same command goes on from here.", file=sys.stderr)

@@ -17,7 +17,7 @@ from gentools.gan import descend
 from gentools.lab.divergences import expected_kl
 from gentools.lab.networks import fan_in, mlp
 from gentools.lab.randomness import generator
-from gentools.lab.shapes import same_shape
+from gentools.lab.shapes import same_shape, whole
 
 # Tables of d bits, exactly
 
@@ -286,12 +286,20 @@ def sees(net, x):
 
 
 def networks(seed, size=28, hidden=1024, order=None):
-    """ModuleDict with "model": a MADE for pictures of side `size`, in raster order or another (d,)."""
+    """ModuleDict with "model": a MADE for pictures of side `size`, in raster order or another (d,).
+
+    Raises ValueError for a size or a number of hidden units below 1.
+    """
+    whole(size=size, hidden=hidden)
     return nn.ModuleDict({"model": MADE(size * size, hidden, order, generator(seed, "made"))})
 
 
 def pixelcnn_networks(seed, size=8, channels=32, layers=5):
-    """ModuleDict with "model": a gated PixelCNN whose start depends on the seed alone."""
+    """ModuleDict with "model": a gated PixelCNN whose start depends on the seed alone.
+
+    Raises ValueError for a size, channels or layers below 1.
+    """
+    whole(size=size, channels=channels, layers=layers)
     with torch.device("meta"):
         net = GatedPixelCNN(size, channels, layers)
     net, rng = net.to_empty(device="cpu"), generator(seed, "pixelcnn")

@@ -16,6 +16,7 @@ from synthetic import course as make
 
 from gentools import __main__ as commands
 from gentools.lab import download
+from gentools.lab.seeds import SeedError
 from gentools.press import course, notebooks, publish
 
 DIE = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"
@@ -248,6 +249,14 @@ def test_every_benchmark_says_how_long_it_takes_and_what_it_needs(path):
     assert used == set(constants.get("NEEDS", ()))
 
 
+@pytest.mark.parametrize("option", ["--jobs", "--timeout"])
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5"])
+def test_numbers_of_course_are_whole_and_above_0(option, value, capsys):
+    with pytest.raises(SystemExit):
+        commands.main(["course", "05", f"{option}={value}"])
+    assert f"{value!r} is no whole number from 1 on" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", sorted(commands.PACKAGES))
 def test_what_is_not_installed_is_named_with_what_installs_it(command, monkeypatch, capsys):
     real = importlib.util.find_spec
@@ -269,6 +278,19 @@ def test_the_commands_import_nothing_else_that_only_dev_brings():
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) and node.level == 0 else []
             assert {name.split(".")[0] for name in names} <= own | listed, path.name
+
+
+def test_data_that_a_seed_misses_are_said_without_a_traceback(monkeypatch, capsys):
+    def fails(argv):
+        raise SeedError(3, argv[0])
+
+    monkeypatch.setitem(commands.COMMANDS, "figures", fails)
+    assert (
+        commands.main(["figures", "DataError: no good mnist: get it\nTraceback (most recent call last):\n  in f"]) == 2
+    )
+    assert capsys.readouterr().err == "gentools figures: no good mnist: get it\n"
+    with pytest.raises(SeedError):
+        commands.main(["figures", "KeyError: 'a'\nTraceback (most recent call last):\n  in f"])
 
 
 def test_without_a_checkout_the_commands_say_so(tmp_path, monkeypatch, capsys):

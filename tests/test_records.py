@@ -209,6 +209,14 @@ def test_report_leaves_out_a_setting_inside_that_a_list_outside_replaces(capsys)
     assert "learning rates ((both," in said and "learning rate 0" not in said
 
 
+def test_a_figure_that_there_is_not_is_said_with_those_that_there_are(capsys):
+    records.recorded("12.99")
+    assert "if there is such a figure; recorded are 12.1, 12.2" in capsys.readouterr().out
+    for call in (records.recorded, records.report):
+        with pytest.raises(ValueError, match=r'ids stand in quotes, such as "14.7"'):
+            call(14.7)
+
+
 def test_where_there_are_no_figures_the_command_is_named(monkeypatch, capsys):
     monkeypatch.setattr(records, "folder", lambda: None)
     assert records.load("1.3") is None

@@ -436,6 +436,8 @@ VALUES = {  # of which nothing follows, or something false
     "collapsed, modes NaN": lambda: regularized_gan.collapsed([5, float("nan")], [1.0, 1.0], 1),
     "collapsed, other lengths": lambda: regularized_gan.collapsed([5, 5, 5], [1.0, 1.0], 1),
     "collapsed, nothing": lambda: regularized_gan.collapsed([], [], 1),
+    "MADE without hidden units": lambda: autoregressive.networks(0, 8, 0),
+    "PixelCNN without layers": lambda: autoregressive.pixelcnn_networks(0, 8, 4, 0),
     "modes, std -1": lambda: evaluation.modes(X, normal(2, D), -1.0),
     "chance_lines, std -1": lambda: evaluation.chance_lines(normal(3, 2), -1.0),
     "disc_probabilities, radius -1": lambda: evaluation.disc_probabilities(lambda x: x.sum(1), normal(3, 2), -1.0),

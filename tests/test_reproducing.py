@@ -32,6 +32,30 @@ def test_at_quick_scale_only_the_bill_and_the_command_are_printed(capsys, monkey
     assert "Figure 5.6, scale cpu, 1 seed: recorded with 5 seeds" in bill and "figures 5.6" in command
 
 
+def test_the_bill_of_other_settings_does_not_pass_for_that_of_the_recorded_ones(capsys):
+    reproduce("17.4", steps=25_000)
+    bill, command = capsys.readouterr().out.splitlines()
+    assert "another steps was not recorded; with its own settings a seed took" in bill
+    assert command.endswith("to run it here.") and "figures 17.4" not in command
+
+
+@pytest.mark.parametrize(
+    "value, wish",
+    [
+        ({"steps": "many"}, "steps is a whole number above 0"),
+        ({"steps": 0}, "steps is a whole number above 0"),
+        ({"steps": -5}, "steps is a whole number above 0"),
+        ({"steps": 1e4}, "steps is a whole number above 0"),
+        ({"learning_rate": "1e-3"}, "learning_rate is a number of at least 0"),
+        ({"betas": ()}, "betas is a tuple with something in it"),
+        ({"data": 5}, "data is a text"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused_before_anything_runs(value, wish):
+    with pytest.raises(ValueError, match=wish):
+        reproduce("14.6", **value)
+
+
 def test_at_full_scale_it_runs_and_is_compared_with_the_record(full, capsys):
     (result,) = reproduce("1.3", seeds=[0])
     record = records.load("1.3")

@@ -22,8 +22,9 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gentools.lab import checkpoint
+from gentools.lab import checkpoint, plots
 from gentools.lab.checkpoint import CheckpointError, NonFinite
+from gentools.lab.history import History
 from gentools.lab.lock import FolderInUse
 from gentools.lab.networks import mlp
 from gentools.lab.optim import Average, adam, cosine, mixed
@@ -468,6 +469,10 @@ def test_history():
     history = train(gan_step, nets, opts, Stream(points(), 16, 2), 25, 0, log_every=10, watch=watch)
     assert history["generator"].shape == (25,) and len(history) == 25 and seen == [10, 20, 25]
     assert history.watched == [{"step": n, "twice": 2 * n} for n in seen]
+    with pytest.raises(KeyError, match="the history is empty, because no step was run"):
+        History()["loss"]
+    with pytest.raises(ValueError, match="nothing to show"):
+        plots.curves(History())
     with pytest.raises(KeyError, match="no metric 'loss'; there are discriminator, generator"):
         history["loss"]
 

@@ -46,8 +46,10 @@ CHAPTERS = (
 def chapter(id):
     """The chapter that owns `id`, its number or a number within it: chapter("5.2") and chapter("05") are GAN's.
 
-    Raises ValueError if there is no such chapter.
+    Raises ValueError if there is no such chapter, and for a number without quotes: 14.10 would be 14.1.
     """
+    if isinstance(id, (int, float)):
+        raise ValueError(f'ids stand in quotes, such as "{id}", and this is the number {id}')
     first = str(id).split(".")[0]
     if not first.isdecimal() or int(first) >= len(CHAPTERS):
         raise ValueError(f"{id!r} belongs to no chapter; ids begin with a chapter number, 0 to {len(CHAPTERS) - 1}")

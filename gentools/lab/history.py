@@ -17,6 +17,8 @@ class History:
         self.folder, self._rows = folder, []
 
     def __getitem__(self, name):
+        if not self.names:
+            raise KeyError(f"no metric {name!r}: the history is empty, because no step was run")
         if name not in self.names:
             raise KeyError(f"no metric {name!r}; there are {', '.join(self.names)}")
         return self.values[:, self.names.index(name)]

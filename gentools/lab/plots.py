@@ -114,8 +114,11 @@ def curves(history, alt=None, unit=None):
     """Show every metric of a History over the steps: single steps in a pale line, means over a fiftieth of the run on top.
 
     Where all metrics are in nats the axis says so. Where only some are, they have a panel of their own, left of the others:
-    errors of a tenth would lie flat beside a hundred nats. unit: another one for all, in one panel.
+    errors of a tenth would lie flat beside a hundred nats. unit: another one for all, in one panel. Raises ValueError for a
+    run of 0 steps.
     """
+    if not len(history):
+        raise ValueError("there is nothing to show: the history is empty, because no step was run")
     import matplotlib.pyplot as plt
 
     nats = [name for name in history.names if name in NATS]

@@ -91,7 +91,10 @@ def load(id):
 
 
 def _missing(id):
-    print(f"Figure {id} is not at hand. `python -m gentools figures {id}` computes and draws it.")
+    here = None if folder() is None else folder() / chapter(id).folder
+    others = sorted(path.stem for path in here.glob("*.json")) if here and here.is_dir() else []
+    more = f", if there is such a figure; recorded are {', '.join(others)}." if others else "."
+    print(f"Figure {id} is not at hand. `python -m gentools figures {id}` computes and draws it{more}")
 
 
 def recorded(id):

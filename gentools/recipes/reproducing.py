@@ -23,14 +23,15 @@ def reproduce(id, seeds=(0,), scale=None, device=None, folder=None, minutes=10, 
     way. The same call goes on from there after an interruption, in another session too if the folder lies on a drive
     that stays.
     Returns the results, one per seed, or None if nothing ran. Raises ValueError on an unknown id, scale, device or
-    field, and on seeds that are none.
+    field, on a value of another kind than the field's own, and on seeds that are none.
     """
     recipe, record = find(id), records.load(id)
     seeds, scale, device = _seeds(seeds), scale or recipe.record, device or session.device
     config = override(recipe.config(scale), **changes)
-    print(bill(id, record, scale, seeds))
+    print(bill(id, record, scale, seeds, changes))
     if session.scale == "quick":
-        print(f'Set the scale to "full" in the setup cell to run it here, or run `python -m gentools figures {id}`.')
+        command = "." if changes else f", or run `python -m gentools figures {id}`."
+        print(f'Set the scale to "full" in the setup cell to run it here{command}')
         return None
     if absent := _absent(config):
         print(f"It uses pictures of your own, and {absent}. Put them there, or name others by data=.")
@@ -125,13 +126,16 @@ def _forget():
 def override(config, **changes):
     """The configuration with other values in the fields of these names, also inside of the configurations it holds.
 
-    Raises ValueError naming the fields that there are, if a name is none of them.
+    Raises ValueError naming the fields that there are, if a name is none of them, and for a value of another kind than the
+    field has: the run would find out after its first training.
     """
     known = set()
 
     def changed(part):
         fields = {f.name: getattr(part, f.name) for f in dataclasses.fields(part)}
         known.update(name for name, value in fields.items() if not dataclasses.is_dataclass(value))
+        for name in set(changes) & set(fields):
+            _same_kind(name, fields[name], changes[name])
         inner = {name: changed(value) for name, value in fields.items() if dataclasses.is_dataclass(value)}
         return dataclasses.replace(part, **inner, **{name: changes[name] for name in changes if name in fields})
 
@@ -141,9 +145,31 @@ def override(config, **changes):
     return new
 
 
-def bill(id, record, scale, seeds):
-    """One sentence: what is run, and how long it took where it was recorded."""
+def _same_kind(name, old, new):
+    """Raise ValueError unless `new` may stand for `old`: a whole number for one, a number, a text, a filled tuple."""
+    number = isinstance(new, (int, float)) and not isinstance(new, bool)
+    if isinstance(old, bool):
+        wish = None if isinstance(new, bool) else "True or False"
+    elif isinstance(old, int):
+        fits = isinstance(new, int) and number and (new > 0 or new >= old)
+        wish = None if fits else f"a whole number above {0 if old > 0 else old - 1}"
+    elif isinstance(old, float):
+        wish = None if number and (new >= 0 or old < 0) else "a number of at least 0" if old >= 0 else "a number"
+    elif isinstance(old, str):
+        wish = None if isinstance(new, str) else "a text"
+    else:
+        filled = isinstance(new, (tuple, list)) and len(new) > 0
+        wish = "a tuple with something in it" if isinstance(old, tuple) and old and not filled else None
+    if wish:
+        raise ValueError(f"{name} is {wish}, such as {old!r}, and not {new!r}")
+
+
+def bill(id, record, scale, seeds, changes=()):
+    """One sentence: what is run, and how long it took where it was recorded. changes: the settings that differ from that."""
     what = f"Figure {id}, scale {scale}, {len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
+    if changes and record is not None and record["scale"] == scale:
+        time = _minutes(record["seconds"] / len(record["seeds"]) / 60)
+        return f"{what}: another {', '.join(changes)} was not recorded; with its own settings a seed took {time}."
     if record is None or record["scale"] != scale:
         return f"{what}: this size was not recorded, so nobody knows how long it takes."
     time = _minutes(record["seconds"] / len(record["seeds"]) / 60)
