@@ -32,13 +32,6 @@ def test_at_quick_scale_only_the_bill_and_the_command_are_printed(capsys, monkey
     assert "Figure 5.6, scale cpu, 1 seed: recorded with 5 seeds" in bill and "figures 5.6" in command
 
 
-def test_the_bill_of_other_settings_does_not_pass_for_that_of_the_recorded_ones(capsys):
-    reproduce("17.4", steps=25_000)
-    bill, command = capsys.readouterr().out.splitlines()
-    assert "another steps was not recorded; with its own settings a seed took" in bill
-    assert command.endswith("to run it here.") and "figures 17.4" not in command
-
-
 @pytest.mark.parametrize(
     "value, wish",
     [

@@ -28,10 +28,9 @@ def reproduce(id, seeds=(0,), scale=None, device=None, folder=None, minutes=10, 
     recipe, record = find(id), records.load(id)
     seeds, scale, device = _seeds(seeds), scale or recipe.record, device or session.device
     config = override(recipe.config(scale), **changes)
-    print(bill(id, record, scale, seeds, changes))
+    print(bill(id, record, scale, seeds))
     if session.scale == "quick":
-        command = "." if changes else f", or run `python -m gentools figures {id}`."
-        print(f'Set the scale to "full" in the setup cell to run it here{command}')
+        print(f'Set the scale to "full" in the setup cell to run it here, or run `python -m gentools figures {id}`.')
         return None
     if absent := _absent(config):
         print(f"It uses pictures of your own, and {absent}. Put them there, or name others by data=.")
@@ -164,12 +163,9 @@ def _same_kind(name, old, new):
         raise ValueError(f"{name} is {wish}, such as {old!r}, and not {new!r}")
 
 
-def bill(id, record, scale, seeds, changes=()):
-    """One sentence: what is run, and how long it took where it was recorded. changes: the settings that differ from that."""
+def bill(id, record, scale, seeds):
+    """One sentence: what is run, and how long it took where it was recorded."""
     what = f"Figure {id}, scale {scale}, {len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
-    if changes and record is not None and record["scale"] == scale:
-        time = _minutes(record["seconds"] / len(record["seeds"]) / 60)
-        return f"{what}: another {', '.join(changes)} was not recorded; with its own settings a seed took {time}."
     if record is None or record["scale"] != scale:
         return f"{what}: this size was not recorded, so nobody knows how long it takes."
     time = _minutes(record["seconds"] / len(record["seeds"]) / 60)
