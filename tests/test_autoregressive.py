@@ -187,6 +187,14 @@ def test_the_mask_of_a_small_made_by_hand():
     assert net.direct.mask.tolist() == [[0, 0, 0], [1, 0, 0], [1, 1, 0]]
 
 
+def test_hidden_units_are_shared_out_equally_among_the_numbers_that_feed_an_output():
+    for d, hidden in ((6, 10), (5, 16), (9, 8)):
+        numbers = (ar.MADE(d, hidden).inward.mask.sum(1) - 1).long()  # m(h): a unit sees pixels 0..m(h)
+        assert numbers.max() == d - 2 and numbers.tolist() == sorted(numbers.tolist())
+        counts = numbers.bincount(minlength=d - 1)
+        assert counts.max() - counts.min() <= 1
+
+
 @pytest.mark.parametrize("order", [[0, 1, 1], [0, 1], [1, 2, 3]])
 def test_an_order_that_is_none_is_refused(order):
     with pytest.raises(ValueError, match="permutation of the 3 pixels"):
@@ -216,6 +224,36 @@ def union(net, d, rows=4):
 def test_the_gated_pixelcnn_is_causal_at_every_depth(size, layers):
     seen = union(shaken_pixelcnn(size, layers), size * size)
     assert not seen[torch.ones_like(seen).triu()].any()
+
+
+def test_a_wider_kernel_of_the_gated_pixelcnn_is_causal_and_reaches_further():
+    net = ar.GatedPixelCNN(5, 6, layers=1, kernel=5).double()
+    for i, parameter in enumerate(net.parameters()):
+        torch.nn.init.normal_(parameter, generator=generator(1, "wide", i))
+    seen = union(net, 25)
+    for i, j in itertools.product(range(25), repeat=2):
+        up, right = i // 5 - j // 5, j % 5 - i % 5
+        above = 1 <= up <= 3 and -2 <= right <= 2  # the vertical stack, moved down by a row
+        assert seen[i, j] == (above or (up == 0 and -3 <= right < 0)), (i, j)
+
+
+def test_a_gated_layer_by_hand():
+    """Maps of one channel and one pixel, so that every convolution is a product: gates, sums and the residual link."""
+    layer = ar.GatedLayer(1, 1).double()
+    with torch.no_grad():
+        for i, parameter in enumerate(layer.parameters()):
+            parameter.normal_(generator=generator(2, "layer", i))
+    v, h = 0.7, -0.4
+    a, b = (
+        layer.vertical.weight[:, 0, 1, 1] * v + layer.vertical.bias
+    ).tolist()  # the last row of the kernel is its own
+    above = layer.link.bias  # moved down by a row, only zeros are left of it
+    c, d = (layer.horizontal.weight[:, 0, 0, 1] * h + layer.horizontal.bias + above).tolist()
+    gated = math.tanh(c) / (1 + math.exp(-d))
+    new = layer.out.weight.item() * gated + layer.out.bias.item()
+    found_v, found_h = layer(*(torch.full((1, 1, 1, 1), each, dtype=torch.float64) for each in (v, h)))
+    assert found_v.item() == pytest.approx(math.tanh(a) / (1 + math.exp(-b)))
+    assert found_h.item() == pytest.approx(h + new)
 
 
 def test_the_gated_pixelcnn_has_no_blind_spot():
@@ -267,6 +305,9 @@ def test_pictures_come_in_any_of_three_shapes():
     net = shaken_pixelcnn()
     x = torch.rand(2, 5, 5, generator=generator(0, "x"), dtype=torch.float64).round()
     assert torch.equal(net(x), net(x.flatten(1))) and torch.equal(net(x), net(x[:, None]))
+    assert torch.equal(
+        net(x), net.maps(torch.where(x == 1, 1.0, -1.0).double()[:, None]).flatten(1)
+    )  # bits as -1 and 1
 
 
 # Likelihood
@@ -375,6 +416,23 @@ def test_the_likelihood_under_an_order():
     for order, truth in zip(itertools.permutations(range(4)), orders_by_hand(net, x), strict=True):
         place = torch.tensor(order).argsort()[None]
         assert ar.order_log_likelihood(net, x[None], place).item() == pytest.approx(truth)
+
+
+def test_a_step_for_any_order_descends_the_mean_loss_at_the_sets_that_the_noise_draws():
+    nets, noise = torch.nn.ModuleDict({"model": any_order()}), torch.randn(16, 5, generator=generator(5, "noise"))
+    net, seen = nets["model"], ar.some_seen(noise)
+    bce = torch.nn.functional.binary_cross_entropy_with_logits(net(all_bits(4), seen), all_bits(4), reduction="none")
+    expected = sum(4 * (row[~mask]).mean().item() for row, mask in zip(bce, seen, strict=True)) / 16
+    loss = ar.any_order_step(nets, {"model": torch.optim.SGD(nets.parameters(), 1e-3)}, all_bits(4), noise)["loss"]
+    assert loss.item() == pytest.approx(expected)
+    assert ar.any_order_loss(net, all_bits(4), seen).mean() < loss
+
+
+def test_a_place_is_the_rank_of_its_noise():
+    noise = torch.tensor([[0.3, -1.0, 2.0, 0.1], [4.0, 3.0, 2.0, 1.0]])
+    assert ar.places(noise).tolist() == [[2, 0, 3, 1], [3, 2, 1, 0]]
+    seen = ar.some_seen(torch.cat([noise, torch.tensor([[0.01], [-9.0]])], 1))  # t = 2 and t = 0
+    assert seen.tolist() == [[False, True, False, True], [False] * 4]
 
 
 def test_random_sets_have_every_size_alike_and_every_pixel_alike():
