@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import integrate, stats
+from scipy import integrate, signal, stats
 
 from gentools import diffusion
 from gentools.lab.divergences import gaussian_entropy, gaussian_kl
@@ -204,6 +204,29 @@ def test_a_step_is_one_descent_of_the_regression(target):
         assert torch.allclose(one, other - 0.1 * other.grad, atol=1e-6)
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_labeled_step_is_one_descent_of_the_regression(target):
+    net, again = (diffusion.LabeledDenoiser(0, d=4, classes=3, width=8, blocks=1) for _ in range(2))
+    x, z, y = normal(16, 4).float(), normal(16, 4, seed=1).float(), torch.arange(16) % 3
+    torch.manual_seed(3)
+    got = diffusion.labeled_step({"denoiser": net}, {"denoiser": torch.optim.SGD(net.parameters(), 0.1)}, (x, y), z,
+                                 path=diffusion.cosine, target=target, dropped=0.3)  # fmt: skip
+    torch.manual_seed(3)
+    hidden = [3 if draw < 0.3 else label for draw, label in zip(torch.rand(16).tolist(), y.tolist(), strict=True)]
+    assert 0 < hidden.count(3) < 16
+    loss = by_hand(again, x, z, diffusion.times(x), diffusion.cosine, target, torch.tensor(hidden))
+    loss.backward()
+    assert torch.isclose(got["loss"], loss)
+    for one, other in zip(net.parameters(), again.parameters(), strict=True):
+        assert torch.allclose(one, other - 0.1 * other.grad, atol=1e-6)
+
+
+def test_waves_by_hand():
+    t = 0.3
+    wanted = [f(k * math.pi * t) for f in (math.sin, math.cos) for k in (1, 2, 4)]
+    assert diffusion.waves(torch.tensor([t]).double(), 3)[0].tolist() == pytest.approx(wanted, rel=1e-6)
+
+
 def test_labels_are_hidden_as_often_as_asked():
     class Spy(torch.nn.Module):
         classes = 10
@@ -374,6 +397,19 @@ def test_the_bound_of_the_exact_model_is_close_to_the_entropy():
     assert float(other) == pytest.approx(math.log(3), abs=0.02)
 
 
+def test_the_bound_adds_up_over_pixels():
+    """Three independent pixels that are told exactly cost three times as many nats as one."""
+    levels, shares = torch.tensor([-1.0, 0.0, 1.0]).double(), torch.tensor([0.5, 0.2, 0.3]).double()
+    drawn = torch.multinomial(shares, 6000, replacement=True, generator=generator(1, "pixels")).reshape(2000, 3)
+    of_one = diffusion.mixture_estimate(levels[:, None], 0.0, shares, diffusion.even)
+
+    def exact(noisy, t):
+        return tuple(part.reshape(noisy.shape) for part in of_one(noisy.reshape(-1, 1), t))
+
+    nats = diffusion.bound(exact, levels[drawn], levels, diffusion.even, 300, generator(0, "bound")).mean()
+    assert float(nats) == pytest.approx(-3 * float(shares.log()[drawn].mean()), abs=0.06)
+
+
 # Guidance
 
 
@@ -505,6 +541,27 @@ def test_the_unet_keeps_the_shape_and_hears_time_and_label(side, channels):
     assert torch.allclose(out[1:], net(x[1:], t[1:], y[1:]), atol=1e-5), "no row depends on another"
     again = diffusion.UNet(0, side, channels, 10, width=8)
     assert all(torch.equal(a, b) for a, b in zip(net.parameters(), again.parameters(), strict=True))
+
+
+def test_a_unit_by_hand():
+    """Norm, SiLU and correlation, twice; what is told comes between; the input, mixed by 1x1 weights, is added."""
+    unit = diffusion.Unit(2, 3, 4).double()
+    h, told = normal(1, 2, 5, 6), normal(1, 4)
+    found = unit(h, told)[0].detach().numpy()
+
+    def convolved(layers, maps):
+        weight, bias = (p.detach().numpy() for p in (layers[2].weight, layers[2].bias))
+        ready = [(m - m.mean()) / np.sqrt(m.var() + 1e-5) for m in maps]  # one channel in a group
+        ready = [m / (1 + np.exp(-m)) for m in ready]
+        both = ([signal.correlate2d(m, w, mode="same") for m, w in zip(ready, row, strict=True)] for row in weight)
+        return [sum(parts) + b for parts, b in zip(both, bias, strict=True)]
+
+    shift = (unit.told.weight @ told[0] + unit.told.bias).tolist()
+    inner = [m + s for m, s in zip(convolved(unit.enter, h[0].numpy()), shift, strict=True)]
+    around, bias = unit.around.weight[:, :, 0, 0].detach().numpy(), unit.around.bias.tolist()
+    for i, out in enumerate(convolved(unit.leave, inner)):
+        wanted = out + around[i, 0] * h[0, 0].numpy() + around[i, 1] * h[0, 1].numpy() + bias[i]
+        assert np.allclose(found[i], wanted, atol=1e-9)
 
 
 def test_the_unet_sees_beyond_a_convolution():
