@@ -259,6 +259,26 @@ def test_the_labeled_network_tells_labels_apart_and_refuses_others():
         net(x, t, torch.full((5,), 4))
 
 
+def test_the_labeled_network_by_hand():
+    """Each block gets the sum of what is there and what is told of time and label: norm, line, SiLU, line; it adds its result."""
+    net = diffusion.LabeledDenoiser(0, d=4, classes=3, width=6, blocks=2).double()
+    x, t, y = normal(4), 0.3, 2
+
+    def line(layer, v):
+        return layer.weight.detach().numpy() @ v + layer.bias.detach().numpy()
+
+    angles = [math.pi * t * 2**k for k in range(8)]
+    told = line(net.time, [*map(math.sin, angles), *map(math.cos, angles)]) + line(net.label, [0, 0, 1, 0])
+    h = line(net.enter, x.numpy())
+    for norm, first, _, last in net.blocks:
+        seen = h + told
+        seen = (seen - seen.mean()) / np.sqrt(seen.var() + norm.eps)
+        inner = line(first, seen)
+        h = h + line(last, inner / (1 + np.exp(-inner)))
+    found = net(x[None], torch.tensor([t]).double(), torch.tensor([y]))[0].tolist()
+    assert found == pytest.approx(line(net.leave, h).tolist(), rel=1e-4)  # powers of 2 in single precision
+
+
 def test_conditional_and_marginal_regression_have_one_gradient():
     """Regression on the velocity of pairs, and on its mean given x_t, differ by a constant: three points, by quadrature."""
     centers, weights = torch.tensor([[-1.0], [0.2], [1.5]]).double(), torch.tensor([0.3, 0.5, 0.2]).double()
