@@ -19,6 +19,7 @@ from gentools.lab.stream import Stream
 from gentools.lab.training import train
 from gentools.recipes import diffusion as recipe
 from gentools.recipes import diffusion_digits as digits
+from gentools.recipes import diffusion_pictures as pictures
 from gentools.recipes.shared import points
 
 seeds = st.integers(0, 10**6)
@@ -636,3 +637,38 @@ def test_verdicts_call_settled_only_what_has_settled():
     assert "larger than noise's, on average by more than noise gained over its last quarter" in recipe.verdict_grid(
         numbers
     )
+
+
+# Figure 16.11
+
+
+def test_samplers_ask_the_network_as_often_as_said():
+    class Counter(torch.nn.Module):
+        classes, asked = 10, 0
+
+        def forward(self, x, t, y):
+            self.asked += 1
+            return torch.zeros_like(x)
+
+    y, z = torch.arange(6), normal(6, 64).float()
+    for name, most in (("ancestral", 10), ("DDIM", 10), ("Heun", 9)):  # Heun's last step asks once
+        net = Counter()
+        pictures.samples(pictures.Pictures("digits"), net, y, z, name, 10, generator(0, "ancestral"))
+        assert net.asked == most
+
+
+def test_a_prediction_in_parts_is_that_of_all_rows():
+    net, y = pictures.unet(pictures.Pictures("digits", 8), 0)["denoiser"], torch.arange(9)
+    x, t = normal(9, 64).float(), uniform(9).float()
+    found = pictures.halved(net, y, at_once=4)(x, t)
+    assert found.dtype == torch.float32 and torch.allclose(found, net(x, t, y), atol=0.05)  # bfloat16: two digits
+
+
+def test_held_out_pictures_are_at_distance_0_from_themselves():
+    rows, y = digits.rows_of("digits", "test")
+    config = pictures.Pictures("digits", judge_steps=100)
+    found, other = (pictures.scores(config, part, y, "cpu") for part in (rows, torch.zeros_like(rows)))
+    assert (
+        found["Fréchet"] == pytest.approx(0, abs=1e-3) and found["asked class"] == digits.judge("digits", 100, "cpu")[1]
+    )
+    assert other["Fréchet"] > 1 and other["asked class"] < 0.2
