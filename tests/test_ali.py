@@ -395,7 +395,7 @@ def test_digit_networks_and_autoencoder():
     history = train(ali.autoencoder_step, nets, opts, stream, 100, 0)
     losses = history["reconstruction"]
     assert losses[-10:].mean() < losses[:10].mean()
-    assert ali_digits.codes(nets, images).shape == (200, 5)
+    assert ali_digits.passed(nets["players"]["encoder"].net, images).shape == (200, 5) and nets.training
 
 
 def test_a_run_is_repeatable():
@@ -444,10 +444,60 @@ def test_the_critic_tells_joints_apart_only_where_they_differ():
     assert found["copies"] > 0.3 and abs(found["prior"]) < 0.02
 
 
-def test_nearest_labels_by_hand():
-    x, labels = torch.tensor([[0.0, 0.0], [1.0, 1.0], [5.0, 5.0]]), torch.tensor([3, 4, 5])
-    found = ali_digits.nearest_label(x, labels, torch.tensor([[0.1, 0.2], [4.0, 4.0], [0.9, 1.2]]))
-    assert found.tolist() == [3, 5, 4]
+def test_the_rates_on_digits_are_judged_on_images_that_these_runs_do_not_see(monkeypatch):
+    seen = []
+
+    def trained(config, pictures, name, rate, steps, seed, device):
+        seen.append((name, rate, len(pictures.x), len(pictures.x_test)))
+        return ali_digits.untrained(config, seed), None
+
+    monkeypatch.setattr(ali_digits, "trained", trained)
+    config = ali_digits.Rates(ali_digits.Digits("digits", 4, 8), (1e-3, 3e-3), steps=1)
+    numbers = ali_digits.run_rates(config, 0, "cpu")["numbers"]
+    assert seen == [(name, rate, 1167, 233) for name in ("BiGAN", "autoencoder") for rate in (1e-3, 3e-3)]
+    shares = {name: [float(value)] for name, value in numbers.items()}
+    shares["BiGAN, rate 0.003: nearest neighbor right"] = [1.0]
+    shares["autoencoder, rate 0.001: nearest neighbor right"] = [1.0]
+    said = ali_digits.verdict_rates(summary_of(shares))
+    assert "BiGAN 0.003 (an end of those tried), autoencoder 0.001 (an end of those tried)" in said
+
+
+def test_nearest_rows_by_hand():
+    x = torch.tensor([[0.0, 0.0], [1.0, 1.0], [5.0, 5.0]])
+    assert ali_digits.nearest(x, torch.tensor([[0.1, 0.2], [4.0, 4.0], [0.9, 1.2]])).tolist() == [0, 2, 1]
+
+
+def test_codes_and_reconstructions_of_pictures_are_judged_in_evaluation_mode():
+    images, labels = data.digits()
+    pictures = ali_digits.Pictures(images[:300], labels[:300], images[300:360], labels[300:360])
+    nets = ali.image_networks(0, pixels=64, latent=5, width=16)
+    found = ali_digits.judged(nets, pictures, most=40)
+    nets.eval()
+    with torch.no_grad():
+        encoder, generate = nets["players"]["encoder"], nets["players"]["generator"]
+        code, other = (encoder(part.float() / 255, None) for part in (pictures.x_test[:40], pictures.x))
+        near, back = torch.cdist(code.double(), other.double()).argmin(1), generate(code)
+    assert torch.equal(found.near, near) and torch.allclose(found.back, back, atol=1e-6)
+    assert float(found.share) == pytest.approx(float((labels[near] == labels[300:340]).double().mean()))
+    miss = (back - images[300:340].flatten(1) / 255).norm(dim=1).mean()
+    assert float(found.error) == pytest.approx(float(miss), rel=1e-5)
+
+
+def test_the_verdict_on_digits_says_what_still_moves():
+    names = [
+        f"{name}: {what}"
+        for name in ("BiGAN", "autoencoder")
+        for what in ("nearest neighbor right", "reconstruction error")
+    ]
+    values = {name: [0.9, 0.91, 0.92] for name in names}
+    values |= {f"{name}, change over the last quarter": [0.0, 0.001, -0.001] for name in names}
+    values |= {"BiGAN: nearest neighbor right, change over the last quarter": [0.02, 0.021, 0.022]}
+    values |= {"pixels: nearest neighbor right": [0.97] * 3, "untrained: nearest neighbor right": [0.8] * 3}
+    said = ali_digits.verdict_digits(summary_of(values | {"error of another test image": [4.0] * 3}))
+    assert "not separated from autoencoder; below pixels; above untrained" in said
+    assert (
+        "nearest neighbor right: BiGAN still rising, autoencoder settled; reconstruction error: BiGAN settled" in said
+    )
 
 
 def summary_of(values):
@@ -492,6 +542,17 @@ def test_runs_of_two_kinds_are_counted_and_no_mean_of_them_is_compared():
     text = compared(truncated=BAD, minimax=GOOD, swapped=GOOD, repaired=split)
     assert "in 2 of 3 runs of joint KL, 3 of 3 runs of truncated, 0 of 3 runs of minimax and 0 of 3" in text
     assert text.endswith("Joint KL, repaired: its runs are of two kinds, and no mean is compared.")
+
+
+def test_a_loss_at_another_rate_is_compared_with_itself_at_its_own():
+    config = recipe_module.Compare(None, (("minimax", 1e-2), ("swapped", 3e-3)), (("minimax", 3e-3),))
+    found = {"minimax": ("minimax", 1e-2), "swapped": ("swapped", 3e-3), "minimax, rate 0.003": ("minimax", 3e-3)}
+    assert recipe_module.arms_of(config) == found
+    runs = {"truncated": BAD, "minimax": GOOD, "swapped": GOOD, "minimax, rate 0.003": BAD}
+    summary = summary_of({f"{arm}: {what}": values for arm, scores in runs.items() for what, values in scores.items()})
+    text = recipe_module.verdict_compare(summary)
+    assert "Minimax (42) at its own rate: Against minimax, rate 0.003 better in modes, high-quality share" in text
+    assert "and 3 of 3 runs of minimax, rate 0.003" in text
 
 
 def test_the_edge_of_the_rates_is_named_where_a_loss_chose_it():

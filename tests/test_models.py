@@ -48,7 +48,7 @@ def test_a_stored_autoencoder_has_the_recorded_bound(id):
 @pytest.mark.skipif(data_folder() is None, reason="needs the MNIST files in GENTOOLS_DATA")
 def test_the_stored_encoder_and_generator_have_the_recorded_reconstructions():
     nets = gentools.trained("9.8", device="cpu")["players"]
-    x = load("mnist 14x14", "test")[0].flatten(1) / 255
+    x = load("mnist", "test")[0].flatten(1) / 255
     with torch.no_grad():
         error = (nets["generator"](nets["encoder"](x, None)) - x).norm(dim=1).mean()
     assert float(error) == pytest.approx(records.load("9.8")["numbers"]["BiGAN: reconstruction error"][0], abs=0.02)
