@@ -26,7 +26,7 @@ POSSIBLE = {
     **dict.fromkeys(("ms per picture", "times slower without the cache", "slope on logarithmic axes"), POSITIVE),
     **dict.fromkeys(("modes", "classes", "seconds"), POSITIVE),
     **dict.fromkeys(("modes, any sample", "modes, good samples"), (0.0, 25.0)),  # of the grid, in figure 9.7
-    **dict.fromkeys(("codes to prior", "marginal KL", "KL(p(z)||q(z))", "I(x;z)"), POSITIVE),
+    **dict.fromkeys(("codes to prior", "reconstruction error", "marginal KL", "KL(p(z)||q(z))", "I(x;z)"), POSITIVE),
     **dict.fromkeys(("spread", "spread, first moment", "loss of the discriminator", "discriminator loss"), POSITIVE),
     **dict.fromkeys(("data error", "data error, held out", "code error over the last quarter"), POSITIVE),
     **dict.fromkeys(("critic", "critic, a quarter of the steps", "critic, equal seconds"), (-math.inf, math.log(2))),
