@@ -53,7 +53,7 @@ def test_no_discriminator_of_pairs_beats_the_best(seed):
 
 
 def test_chapter_9_says_what_its_records_hold():
-    """Rates that differ between arms, each the best that was tried and no edge, and the few modes of the density form."""
+    """Rates that differ between arms, each the best that was tried and no edge, and what the rate decides."""
     rows = records.load("9.7")["config"]
     assert (rows["learning_rate"], rows["other_learning_rate"]) == (3e-3, 1e-3)
     assert (rows["training"]["steps"], rows["inverse_steps"]) == (12_000, 4000)
@@ -67,11 +67,22 @@ def test_chapter_9_says_what_its_records_hold():
             assert max(abs(mean - math.log(2)) for mean in means.values()) < 1e-3 and rate in tried[1:-1]
         else:
             assert min(means, key=means.get) == rate in tried[1:-1], "the best rate, and no edge of what was tried"
-    numbers = records.load("9.5")["numbers"]
-    most = max(numbers["joint KL: modes"])
-    assert all(most < min(numbers[f"{other}: modes"]) for other in ("joint KL, logit", "swapped"))
-    others = [name for name, _ in chosen if name != "truncated"]
+    numbers, summary = (records.load("9.5")[what] for what in ("numbers", "summary"))
+    own, other = (summary[f"minimax{at}: modes"] for at in ("", ", rate 0.003"))
+    assert 1.5 < other["mean"] / own["mean"] < 2.5 and own["high"] < other["low"]
+    assert summary["minimax: joint mismatch"]["low"] < summary["minimax, rate 0.003: joint mismatch"]["low"]
+    assert summary["minimax: joint mismatch"]["high"] > summary["minimax, rate 0.003: joint mismatch"]["low"]
+    for arm in ("joint KL", "joint KL, rate 0.003"):
+        assert 0 < sum(value >= 10 for value in numbers[f"{arm}: codes to prior"]) < 10
+    others = [name for name, _ in chosen if name not in ("truncated", "joint KL")]
     assert max(max(numbers[f"{name}: codes to prior"]) for name in others) < 10
+    digits, tried = records.load("9.8")["config"], records.load("9.10")
+    for name, rate in (("BiGAN", digits["learning_rate"]), ("autoencoder", digits["autoencoder_rate"])):
+        shares = {
+            r: tried["numbers"][f"{name}, rate {r:g}: nearest neighbor right"]
+            for r in tried["config"]["learning_rates"]
+        }
+        assert max(shares, key=shares.get) == rate
     for id in ("9.5", "9.6"):
         numbers = records.load(id)["numbers"]
         for name in {name.split(": ")[0] for name in numbers}:
