@@ -136,14 +136,14 @@ def piecewise_step(nets, opts, x, z, critic_steps, penalty_weight):
     """The update of `step`, in less time, for points (rows, d) and critics that `piecewise_gradient` takes.
 
     Arguments and what it returns are those of `step`, and so are the random places between data and samples. The critic's
-    gradient comes from `piecewise_gradient`. Raises ValueError for a critic with other layers.
+    gradient comes from `piecewise_gradient`. The loop is not that of `step`: the generator stands still while the critic
+    moves, so here it makes the samples for all of the critic's steps at once. Raises ValueError for a critic with other
+    layers.
     """
     generator, critic = nets["generator"], nets["critic"]
     for_critic, for_generator = z.unbind(1)  # (rows, k) each
     x, for_critic = (rows.unflatten(0, (critic_steps, -1)) for rows in (x, for_critic))  # (critic_steps, n, ...)
-    for real, noise in zip(x, for_critic, strict=True):
-        with torch.no_grad():
-            fake = generator(noise)  # (n, d)
+    for real, fake in zip(x, batches(generator, for_critic), strict=True):  # (n, d) each
         mix = torch.rand(len(real), device=real.device, dtype=real.dtype)  # (n,)
         opts["critic"].zero_grad()
         c_loss = piecewise_gradient(critic, real, fake, mix, penalty_weight)
@@ -155,12 +155,28 @@ def piecewise_step(nets, opts, x, z, critic_steps, penalty_weight):
     return {"critic": c_loss, "generator": g_loss.detach()}
 
 
+ROW_BY_ROW = nn.Linear, nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Sigmoid  # layers that look at each row by itself
+
+
+@torch.no_grad()
+def batches(net, rows):
+    """What `net` makes of several batches, rows (m, n, k) -> (m, n, d), as of one after the other; no gradient passes.
+
+    net: a module, best an nn.Sequential. A layer of the kinds ROW_BY_ROW gets all batches at once, because one large
+    product takes less time than several small ones; every other layer, such as BatchNorm, gets them in turn.
+    """
+    for layer in net if isinstance(net, nn.Sequential) else [net]:
+        rows = layer(rows) if type(layer) in ROW_BY_ROW else torch.stack([layer(part) for part in rows])
+    return rows
+
+
 @torch.no_grad()
 def piecewise_gradient(critic, real, fake, mix, penalty_weight):
     """Write the gradient of critic_loss + penalty_weight * penalty into `critic`, with no graph; returns the loss, ().
 
     real, fake: (n, d); mix: (n,). critic: Linear layers, each with a weight of its own, and ReLU or LeakyReLU between them;
-    raises ValueError for others. One sweep of all 3 n rows up to the scores and one
+    raises ValueError for others. One sweep up to the scores, of data, samples and the n rows between them, for
+    which the first layer needs no product: what it puts out there lies between what it puts out at both ends. One sweep
     down: `down` is the slope of a row's term in what a linear layer puts out. A weight's gradient is the sum over rows of
     down times what the layer took in. For the rows between data and samples the penalty asks for the gradient of a slope,
     which has the same form: what the layer took in is replaced by `up`, the derivative of the penalty in the slope sent
@@ -169,23 +185,25 @@ def piecewise_gradient(critic, real, fake, mix, penalty_weight):
     same_shape(real=real, fake=fake)
     same_rows(real=real, mix=mix)
     linears, bends = _layers(critic)
-    n, taken = len(real), [torch.cat([real, fake, interpolate(real, fake, mix)])]  # (3 n, d)
-    for linear, bend in zip(linears, bends, strict=False):
-        taken.append(bend(linear(taken[-1])))  # (3 n, width)
-    loss = critic_loss(*linears[-1](taken[-1][: 2 * n]).chunk(2))
+    n, taken = len(real), [torch.cat([real, fake])]  # (2 n, d)
+    out = linears[0](taken[0])
+    out = torch.cat([out, interpolate(*out.chunk(2), mix)])  # (3 n, width)
+    for linear, bend in zip(linears[1:], bends, strict=True):
+        taken.append(bend(out))
+        out = linear(taken[-1])
+    loss = critic_loss(*out[: 2 * n].chunk(2))
 
-    down = [taken[0].new_tensor([-1 / n, 1 / n, 1]).repeat_interleave(n)[:, None]]  # (3 n, 1), of the last layer
+    down = [out.new_tensor([-1 / n, 1 / n, 1]).repeat_interleave(n)[:, None]]  # (3 n, 1), of the last layer
     for linear, bend, after in zip(linears[:0:-1], bends[::-1], taken[:0:-1], strict=True):
         down.insert(0, _through(bend, down[0] @ linear.weight, after))  # (3 n, width)
     slope = down[0][2 * n :] @ linears[0].weight  # (n, d), of the score between data and samples
     up = 2 * penalty_weight / n * (slope - nn.functional.normalize(slope))  # (n, d), of the penalty in that slope
     for i, (linear, rows, back) in enumerate(zip(linears, taken, down, strict=True)):
-        sent = _through(bends[i], up @ linear.weight.T, taken[i + 1][2 * n :]) if i < len(bends) else None
-        rows[2 * n :] = up
-        linear.weight.grad = back.T @ rows
+        linear.weight.grad = back.T @ torch.cat([rows[: 2 * n], up])
         if linear.bias is not None:
             linear.bias.grad = back[: 2 * n].sum(0)  # the penalty does not depend on a bias
-        up = sent
+        if i < len(bends):
+            up = _through(bends[i], up @ linear.weight.T, taken[i + 1][2 * n :])
     return loss
 
 

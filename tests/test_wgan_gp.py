@@ -193,6 +193,27 @@ def test_the_step_by_hand_is_the_same_step():
     assert torch.allclose(*ends, rtol=0, atol=1e-10)
 
 
+def test_batches_at_once_are_batches_in_turn():
+    rng = generator(0, "batches")
+    inner = nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Tanh())
+    ends, stood = [], [nn.BatchNorm1d(5), inner[1]]
+    net = nn.Sequential(nn.Linear(3, 5), stood[0], nn.LeakyReLU(0.2), inner).double()
+    rows = torch.randn(2, 4, 6, 3, generator=rng, dtype=torch.float64).unbind(0)[
+        1
+    ]  # 4 batches of as many as `inner` has
+    for way in (wgan_gp.batches, lambda net, rows: torch.stack([net(part) for part in rows])):
+        for each in stood:
+            each.reset_running_stats()
+        made = way(net, rows)
+        ends.append(
+            torch.cat([made.flatten(), *(stat for each in stood for stat in (each.running_mean, each.running_var))])
+        )
+        assert made.requires_grad == (way is not wgan_gp.batches)
+    assert torch.allclose(*ends, rtol=0, atol=1e-12)
+    flat = wgan_gp.batches(nn.Flatten(), torch.ones(2, 3, 4, 5))
+    assert flat.shape == (2, 3, 20), "a module that is no Sequential gets one batch at a time"
+
+
 def test_the_closed_form_refuses_layers_that_it_does_not_know():
     with pytest.raises(ValueError, match="not Tanh"):
         wgan_gp.piecewise_slopes(mlp([2, 4, 1], nn.Tanh), torch.zeros(3, 2))
