@@ -9,6 +9,7 @@ from gentools import alpha_gan, gan, vae
 from gentools.lab import worlds
 from gentools.lab.divergences import entropy, js, kl, mutual_information
 from gentools.lab.randomness import generator
+from gentools.recipes import alpha_gan as recipes
 from gentools.recipes import alpha_gan_digits
 from gentools.recipes import alpha_gan_exact as recipe
 
@@ -214,3 +215,21 @@ def test_every_stretch_of_the_test_images_is_drawn_from_all_of_them(monkeypatch)
         assert abs(stretch.mean() - 4999.5) < 3 * sigma
         assert 0.45 < (stretch < 5000).float().mean() < 0.55  # as many of either group of writers
     assert torch.equal(rows.train[:, 0], stored.flatten()[:-100]), "training images stay in their order"
+
+
+def test_the_parts_are_judged_on_the_images_of_the_comparison_and_their_recall_over_training(monkeypatch):
+    training, judged_on = alpha_gan_digits.Training(**alpha_gan_digits.QUICK), []
+
+    def trained(system, config, rate, seed, device, held):
+        judged_on.append(held)
+        return None, [{"step": i, "distance": 1.0, "recall": i / 10, "error": 0.0} for i in (1, 2, 3, 4)]
+
+    monkeypatch.setattr(recipes, "train_system", trained)
+    monkeypatch.setattr(recipes, "sample", lambda nets, z: torch.rand(len(z), 64))
+    monkeypatch.setattr(recipes, "judged", lambda *given: (None, torch.full((90, 10), 0.1)))
+    found = recipes.run_ablation(recipes.Ablation(training), 0, "cpu")
+    rows = alpha_gan_digits.rows_of(training).test[:90]
+    assert len(judged_on) == 4 and all(torch.equal(held, rows) for held in judged_on)
+    assert found["numbers"]["two updates: recall"] == pytest.approx(0.4)
+    assert found["numbers"]["two updates: recall, at the end minus after three quarters"] == pytest.approx(0.1)
+    assert torch.allclose(found["arrays"]["two updates: recall"], torch.tensor([0.1, 0.2, 0.3, 0.4]))

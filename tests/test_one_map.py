@@ -275,8 +275,11 @@ def test_these_rules_can_give_every_ruling(figure, name, holds, refuted):
 def test_a_chapter_that_comes_later_enters_by_itself(monkeypatch):
     """Chapter 14 records a figure with a verdict: its claim gets a ruling, and nothing else has to be written."""
     later = dataclasses.replace(find("9.7"), verdict=lambda summary: "Two updates help.")
+    scores = ("two updates: Fréchet", "no reconstruction: recall", "alpha-GAN: Fréchet", "alpha-GAN: recall")
+    at_rest = {f"{each}, at the end minus after three quarters": summary(-0.1, 0.2) for each in scores}
     found = records.load("9.7") | {"summary": {"Fréchet: two updates minus alpha-GAN": summary(-2, -1),
-                                               "recall: no reconstruction minus alpha-GAN": summary(-1, 1)}}  # fmt: skip
+                                               "recall: no reconstruction minus alpha-GAN": summary(-1, 1),
+                                               **{each: summary(1, 2) for each in scores}, **at_rest}}  # fmt: skip
     load = records.load
     monkeypatch.setattr(claims, "find", lambda id: later if id == "14.8" else find(id))
     monkeypatch.setattr(records, "load", lambda id: found if id == "14.8" else load(id))

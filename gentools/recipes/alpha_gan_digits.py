@@ -15,6 +15,7 @@ from gentools import age, alpha_gan, evaluation, gan, wgan_gp
 from gentools.lab.networks import classifier, he
 from gentools.lab.randomness import generator
 from gentools.lab.stream import unit
+from gentools.neighbors import neighborhoods
 from gentools.recipes.shared import judging
 from gentools.recipes.shared.drawing import Look
 from gentools.recipes.shared.fitting import adams, fit_kept
@@ -203,10 +204,11 @@ def falling(steps, t):
 
 
 def train_system(system, config, rate, seed, device, held):
-    """Train one system. Returns its networks and a list of {"step", "distance", "error"} over training.
+    """Train one system. Returns its networks and a list of {"step", "distance", "recall", "error"} over training.
 
     held: images (n, pixels) that it does not see. distance: Frechet, between samples and these in the judge's features.
-    error: mean absolute error per pixel of their reconstructions, where the system has any.
+    recall: share of these that lie among the samples there. error: mean absolute error per pixel of their
+    reconstructions, where the system has any.
     """
     nets = system.networks(seed, config.size**2, config.hidden, config.latent)
     nets = started(nets, seed, mean_image(config)).to(device)
@@ -215,7 +217,8 @@ def train_system(system, config, rate, seed, device, held):
     held = held.to(device)
 
     def watch(done):
-        found = {"distance": evaluation.frechet(judged(config, sample(nets, z), device)[0], real)}
+        made = judged(config, sample(nets, z), device)[0]
+        found = {"distance": evaluation.frechet(made, real), "recall": neighborhoods(real, made).recall}
         if system.rebuilt:
             found["error"] = float((system.rebuilt(nets, held, codes) - held).abs().mean())
         return found
