@@ -228,6 +228,24 @@ def step(nets, opts, x, z, generator_loss=non_saturating_loss):
     return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}
 
 
+def penalized_step(nets, opts, x, z, penalty_weight, generator_loss=non_saturating_loss):
+    """`step` with R1 (Mescheder et al. 2018): penalty_weight / 2 times E_p |gradient of D's logit in x|^2, c held.
+
+    x: a batch of images and their classes (x, c). z: noise, one row per class. Returns both losses, without the penalty.
+    """
+    generator, discriminator = nets["generator"], nets["discriminator"]
+    x, c = labeled(x)
+    fake = generator(z, c)
+    real_logit, penalty = gan.r1(lambda points: discriminator(points, c), x)
+    d_loss = discriminator_loss(real_logit, discriminator(fake.detach(), c))
+    descend(opts["discriminator"], d_loss + penalty_weight * penalty)
+
+    with frozen(discriminator):
+        g_loss = generator_loss(discriminator(fake, c))
+        descend(opts["generator"], g_loss)
+    return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}
+
+
 def labeled(batch):
     """The batch itself, if it is (x, c). Raises TypeError otherwise."""
     if isinstance(batch, (tuple, list)) and len(batch) == 2:

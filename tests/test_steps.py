@@ -469,25 +469,32 @@ def test_phases(recorded, batches):
 # Chapter 07
 
 
-def conditional_gan_textbook(nets, x, z, generator_loss):
+def conditional_gan_textbook(nets, x, z, generator_loss, penalty_weight=0.0):
     g, d = (lambda row, c, n=nets[name]: n.net(torch.cat([row, n.code[c]])) for name in ("generator", "discriminator"))
     fake = [g(noise, c).detach() for noise, c in zip(z, x[1], strict=True)]
     real_logits = [d(row, c)[0] for row, c in zip(*x, strict=True)]
     d_loss = discriminator_loss(real_logits, [d(row, c)[0] for row, c in zip(fake, x[1], strict=True)])
-    move(d_loss, nets["discriminator"], "discriminator")
+    squares = []
+    for row, c in zip(*x, strict=True):
+        at = row.clone().requires_grad_()
+        (slope,) = torch.autograd.grad(d(at, c)[0], at, create_graph=True)
+        squares.append(sum(s**2 for s in slope))
+    move(d_loss + penalty_weight / 2 * mean(squares), nets["discriminator"], "discriminator")
     g_loss = GENERATOR_LOSSES[generator_loss]([d(g(noise, c), c)[0] for noise, c in zip(z, x[1], strict=True)])
     move(g_loss, nets["generator"], "generator")
     return {"discriminator": d_loss, "generator": g_loss}
 
 
-@covers(conditional_gan.step)
+@covers(conditional_gan.step, conditional_gan.penalized_step)
+@pytest.mark.parametrize("penalty", [{}, {"penalty_weight": 0.7}])
 @pytest.mark.parametrize("name", [None, *gan.LOSSES])
-def test_conditional_gan(name):
+def test_conditional_gan(name, penalty):
     codes = normals(30, CLASSES, 2), normals(31, CLASSES, 3)
     nets = shaken(conditional_gan.networks(0, [2, 4, 2], [2, 4, 1], *codes), size=0.8)
     batches = [((x, c), z) for (x, z), c in zip(plane(9), LABELS, strict=True)]
-    step = functools.partial(conditional_gan.step, **{"generator_loss": gan.LOSSES[name]} if name else {})
-    textbook = functools.partial(conditional_gan_textbook, generator_loss=name or "non-saturating")
+    taken = conditional_gan.penalized_step if penalty else conditional_gan.step
+    step = functools.partial(taken, **penalty, **{"generator_loss": gan.LOSSES[name]} if name else {})
+    textbook = functools.partial(conditional_gan_textbook, generator_loss=name or "non-saturating", **penalty)
     compared(step, textbook, nets, batches, TURNS)
 
 
