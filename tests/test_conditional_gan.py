@@ -365,13 +365,13 @@ def test_verdicts_can_say_either():
 
     def ring(value, late=still):
         return points_module.verdict_ring(
-            {f"{place}: {what}": value for place in points_module.PLACES for what in points_module.SCORES}
-            | {f"{place}: {points_module.MOVED}": late for place in points_module.PLACES}
+            {f"{arm}: {what}": value for arm in points_module.ARMS for what in points_module.SCORES}
+            | {f"{arm}: {points_module.MOVED}": late for arm in points_module.ARMS}
         )
 
-    assert ring(one(1.0)).count("twice chance in every seed") == 4 and ring(one(0.25)).count("at chance") == 4
-    assert ring(one(0.4)).count("off chance") == 4
-    assert ring(one(0.4)).count("(settled)") == 4 and ring(one(0.4), one(0.1)).count("(still rising)") == 4
+    assert ring(one(1.0)).count("twice chance in every seed") == 5 and ring(one(0.25)).count("at chance") == 5
+    assert ring(one(0.4)).count("off chance") == 5
+    assert ring(one(0.4)).count("(settled)") == 5 and ring(one(0.4), one(0.1)).count("(still rising)") == 5
     assert "by modes:" in ring(one(0.4)) and " before " not in ring(one(0.4))
 
     def between(trained):

@@ -1,6 +1,5 @@
 """Experiments of chapter 07 on points: a generator that does not see the class, and four places for the label."""
 
-import dataclasses
 import functools
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -164,7 +163,11 @@ PLACES = {
     "only G": Place(cgan.one_hot, cgan.blind),
     "neither": Place(cgan.blind, cgan.blind),
 }
-LOOKS = drawing.looks({place: place.replace(" ", "\n") for place in PLACES}, ("blue", "orange", "vermillion", "green"))
+R1 = "both + R1"
+ARMS = PLACES | {R1: PLACES["both"]}
+LOOKS = drawing.looks(
+    {arm: arm.replace(" ", "\n") for arm in ARMS}, ("blue", "orange", "vermillion", "green", "purple")
+)
 
 
 def codes(place, classes):
@@ -172,16 +175,17 @@ def codes(place, classes):
     return [code(classes) for code in place]
 
 
-# For each place the best overlap of seed 100, from a grid of 3e-4, 1e-3, 3e-3, 1e-2, 3e-2 climbed to where both neighbors are worse.
-TUNED = (("both", 1e-3), ("only D", 3e-3), ("only G", 1e-2), ("neither", 3e-3))
+# For each arm the best overlap of seed 100, from a grid of 3e-4, 1e-3, 3e-3, 1e-2, 3e-2 climbed to where both neighbors are worse.
+TUNED = (("both", 1e-3), ("only D", 3e-3), ("only G", 1e-2), ("neither", 3e-3), (R1, 1e-2))
 
 
 @dataclass(frozen=True)
 class Ring:
-    """Conditional GANs on the ring, with the label in four places."""
+    """Conditional GANs on the ring, with the label in four places, and in one of them also with the penalty R1."""
 
     training: Training = Training(steps=2500, width=128, points=50_000)  # its learning rate is not used
-    learning_rates: tuple = TUNED  # of both players at the start, for each place; they fall to 0 along half a cosine
+    learning_rates: tuple = TUNED  # of both players at the start, for each arm; they fall to 0 along half a cosine
+    penalty_weight: float = 0.3  # of R1, in the arm that has it: that of figure 5.7
     classes: int = 4
     moments: int = 8  # at which samples are scored, equally spaced
 
@@ -190,11 +194,17 @@ SCORES = ("asked class", "modes", "high-quality share")
 MOVED = "high-quality share at the end minus after three quarters"
 
 
-def train_ring(place, rate, config, seed, device):
-    """One conditional GAN on the ring with the label in one of PLACES. Returns samples (625 k, 2), classes, {score: curve}."""
-    t, k = dataclasses.replace(config.training, learning_rate=rate), config.classes
+def ring_step(arm, config):
+    """The step of an arm of figure 7.2: without a penalty, or with R1."""
+    return functools.partial(cgan.penalized_step, penalty_weight=config.penalty_weight) if arm == R1 else cgan.step
+
+
+def train_ring(arm, rate, config, seed, device):
+    """One conditional GAN on the ring, one of ARMS. Returns samples (625 k, 2), classes, {score: curve}."""
+    t, k = config.training, config.classes
     rows, component = RING.draw(t.points, seed)  # (points, 2), (points,)
-    nets = cgan.networks(seed, [t.latent, t.width, t.width, 2], [2, t.width, t.width, 1], *codes(place, k)).to(device)
+    sizes = ([t.latent, t.width, t.width, 2], [2, t.width, t.width, 1])
+    nets = cgan.networks(seed, *sizes, *codes(ARMS[arm], k)).to(device)
     asked = torch.arange(k).repeat_interleave(DRAWN // k)
 
     def made():
@@ -207,8 +217,9 @@ def train_ring(place, rate, config, seed, device):
         values = (right, found.covered, found.quality, found.overlap)
         return dict(zip((*SCORES, "overlap"), map(float, values), strict=True))
 
-    history = train_cgan(nets, rows, component % k, t, seed, device, schedule=cosine(t.steps), watch=watch,
-                         log_every=max(1, t.steps // config.moments))  # fmt: skip
+    history = fit_kept(ring_step(arm, config), nets, adams(nets, rate, (0.5, 0.999)), (rows, component % k), t.latent,
+                       batch=t.batch, steps=t.steps, seed=seed, device=device, schedule=cosine(t.steps), watch=watch,
+                       log_every=max(1, t.steps // config.moments))  # fmt: skip
     curves = {what: torch.tensor([each[what] for each in history.watched]) for what in (*SCORES, "overlap")}
     return made(), asked, curves
 
@@ -217,7 +228,7 @@ def run_ring(config, seed, device):
     """Eight Gaussians on a ring, opposite ones of one class: how often is the asked class what comes out?"""
     numbers, arrays = {}, {}
     for name, rate in config.learning_rates:
-        samples, arrays["asked"], curves = train_ring(PLACES[name], rate, config, seed, device)
+        samples, arrays["asked"], curves = train_ring(name, rate, config, seed, device)
         numbers |= {(name, what): curve[-1] for what, curve in curves.items()}
         numbers[name, MOVED] = change(curves["high-quality share"])
         arrays |= {f"{name} samples": samples} | {f"{name} {what}": curve for what, curve in curves.items()}
@@ -225,20 +236,20 @@ def run_ring(config, seed, device):
 
 
 def draw_ring(results, config):
-    """Samples (2500, 2) of seed 0 for each place; below, three scores at the end and over training (moments,), every seed."""
+    """Samples (2500, 2) of seed 0 for each arm; below, three scores at the end and over training (moments,), every seed."""
     a, k = results[0]["arrays"], config.classes
-    fig, axes = drawing.mosaic("aaabbbcccddd;xxxxyyyyzzzz;uuuuvvvvwwww", (8.4, 7.4), height_ratios=(1, 1, 1))
-    for key, place in zip("abcd", PLACES, strict=True):
-        draw_classes(axes[key], a[f"{place} samples"], a["asked"], k)
-        axes[key].set_title(place)
+    fig, axes = drawing.mosaic("aaabbbcccdddeee;xxxxxyyyyyzzzzz;uuuuuvvvvvwwwww", (8.4, 7.2), height_ratios=(0.8, 1, 1))
+    for key, arm in zip("abcde", ARMS, strict=True):
+        draw_classes(axes[key], a[f"{arm} samples"], a["asked"], k)
+        axes[key].set_title(arm)
     every = max(1, config.training.steps // config.moments)
     steps = [*range(every, config.training.steps, every), config.training.steps]
     levels = {"asked class": (1 / k, "chance"), "high-quality share": (chance(RING)["Gaussian"][1], "one Gaussian")}
     for key, below, what in zip("xyz", "uvw", SCORES, strict=True):
-        drawing.seed_columns(axes[key], results, {p: arms.name(p, what) for p in PLACES}, LOOKS, spread=0.07)
-        for place in PLACES:
-            curves = [r["arrays"][f"{place} {what}"] for r in results]
-            drawing.seed_curves(axes[below], steps, curves, LOOKS[place])
+        drawing.seed_columns(axes[key], results, {arm: arms.name(arm, what) for arm in ARMS}, LOOKS, spread=0.07)
+        for arm in ARMS:
+            curves = [r["arrays"][f"{arm} {what}"] for r in results]
+            drawing.seed_curves(axes[below], steps, curves, LOOKS[arm])
         for ax in (axes[key], axes[below]):
             if what in levels:
                 value, text = levels[what]
@@ -261,22 +272,22 @@ def draw_classes(ax, samples, asked, classes):
 
 
 def verdict_ring(summary):
-    """For each place of the label: asked class against chance, modes, and share of good samples; then what is separated."""
-    lines = [f"label in {place}: {said_of_place(summary, place)}" for place in PLACES]
+    """For each arm: asked class against chance, modes, and share of good samples; then what is separated."""
+    lines = [f"label in {arm}: {said_of_arm(summary, arm)}" for arm in ARMS]
     for what in SCORES[1:]:
-        lines.append(f"by {what}: {verdicts.ordered(arms.scores(summary, PLACES, what))}")
+        lines.append(f"by {what}: {verdicts.ordered(arms.scores(summary, ARMS, what))}")
     return ";\n  ".join(lines) + "."
 
 
-def said_of_place(summary, place, chance=0.25):
-    """What the runs with the label in one place did, and whether their share of good samples has settled."""
-    asked, modes, quality = (summary[arms.name(place, what)] for what in SCORES)
+def said_of_arm(summary, arm, chance=0.25):
+    """What the runs of one arm did, and whether their share of good samples has settled."""
+    asked, modes, quality = (summary[arms.name(arm, what)] for what in SCORES)
     if not verdicts.finished(asked):
         return "no run finished"
     off = "at chance" if verdicts.near(asked, chance, 0.02) else f"off chance ({verdicts.span(asked, '.2f')})"
     word = "more than twice chance in every seed" if verdicts.always_above(asked, 2 * chance) else off
     share = f"{100 * quality['min']:.0f} to {100 * quality['max']:.0f} %"
-    late = verdicts.settling(quality, summary[arms.name(place, MOVED)])
+    late = verdicts.settling(quality, summary[arms.name(arm, MOVED)])
     return f"asked class {word}, {verdicts.span(modes, '.0f')} modes, {share} good samples ({late})"
 
 
@@ -296,13 +307,14 @@ RECIPES = {
         title="Four places for the label",
         caption="Eight Gaussians, opposite ones of one class. Top: samples of seed 0, colored by the class that was asked for, "
         "and the true modes as rings in the color of their class. Middle: every seed at the end, with means as bars. Bottom: "
-        "every seed over training. Asked class: share of the samples that are nearest to a mode of it. Each place has its own "
-        "tuned learning rate, which falls to 0.",
-        alt="Top: four rings of samples. With the label in both players each color sits in the two rings of its color; for only D "
-        "and neither the colors are mixed; for only G they lie on arcs, mostly in rings of other colors. Middle: three panels of "
-        "points. Asked class is 1 for both, near the chance line for only D and neither, and scattered from a little above it to far "
-        "below for only G. Modes: all 8 for only G and neither, 2 to 4 for only D, scattered from 4 to 8 for both. High-quality "
-        "share: the points of all four places overlap. Bottom: the same scores over the steps; nearly all curves end flat.",
+        "every seed over training. Asked class: share of the samples that are nearest to a mode of it. The last column has the "
+        "label in both players and the penalty R1. Each column has its own tuned learning rate, which falls to 0.",
+        alt="Top: five rings of samples. With the label in both players each color sits in the two rings of its color, with R1 too; "
+        "for only D and neither the colors are mixed; for only G they lie on arcs, mostly in rings of other colors. Middle: three "
+        "panels of points. Asked class is 1 for both, with and without R1, near the chance line for only D and neither, and "
+        "scattered from a little above it to far below for only G. Modes: all 8 for only G, neither and both with R1, 2 to 4 for "
+        "only D, scattered from 4 to 8 for both without it. High-quality share: the points of all five overlap. Bottom: the same "
+        "scores over the steps; nearly all curves end flat.",
         run=run_ring, draw=draw_ring, quick=Ring(Training(steps=1500, points=20_000)), cpu=Ring(),
         full=Ring(Training(steps=30_000, width=128, points=50_000)), seeds=tuple(range(5)), verdict=verdict_ring, record="cpu",
     ),
