@@ -274,6 +274,7 @@ def tiny(config):
     extra = {"every": 2} if hasattr(config, "every") else {}
     extra |= {"per_class": 5} if hasattr(config, "per_class") else {}
     extra |= {"samples": 20} if hasattr(config, "samples") else {}
+    extra |= {"judge_steps": (3, 2)} if hasattr(config, "judge_steps") else {}
     return dataclasses.replace(config, training=dataclasses.replace(config.training, steps=4, width=8), **extra)
 
 
@@ -289,6 +290,9 @@ def little_data(monkeypatch):
     monkeypatch.setattr(recipe_module.data, "mnist", pictures)
     monkeypatch.setattr(recipe_module, "train_judge", functools.partial(judge, steps=20))
     monkeypatch.setattr(points_module, "best_shared", functools.partial(points_module.best_shared, rounds=1))
+    recipe_module.judges.cache_clear()
+    yield
+    recipe_module.judges.cache_clear()
 
 
 @pytest.mark.parametrize("id", ["7.1", "7.2", "7.3", "7.4", "7.5"])
@@ -304,6 +308,16 @@ def test_recipes_run_and_draw(id, scale, little_data):
         plt.close(recipe.draw(results, config))
         summary = {k: records.summarize([float(r["numbers"][k]) for r in results]) for k in results[0]["numbers"]}
         assert recipe.verdict(summary).endswith(".")
+
+
+def test_the_nearest_training_image_is_the_nearest(little_data, monkeypatch):
+    x = torch.randint(256, (400, 1, 28, 28), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    monkeypatch.setattr(recipe_module.data, "mnist", lambda split: (x, torch.arange(400) % 10))
+    run = recipe_module.run_sheet(tiny(recipes.find("7.3").config("cpu")), 0, "cpu")
+    made, rows = run["arrays"]["grid"].flatten(1).double().numpy(), x.flatten(1).double().numpy() / 255
+    for image, found in zip(made, run["arrays"]["nearest"], strict=True):
+        assert torch.equal(found, x[((rows - image) ** 2).sum(1).argmin()])
+    assert run["numbers"][recipe_module.NEARER] == 1  # training and held-out set are one here
 
 
 def test_the_unseen_combination_is_not_in_the_training_set(little_data, monkeypatch):
@@ -348,6 +362,22 @@ def test_verdicts_can_say_either():
     assert "one run has no interval" in placed(records.summarize([0.3]), one(0.97))
     assert "nine times chance" in placed(records.summarize([0.95]), one(0.97))
     assert "not told from" in placed(one(0.97, 0.9, 0.99), one(0.97)) and "off chance" in placed(one(0.3), one(0.97))
+
+    def sheet(first, second, late=0.0, near=1.0):
+        return recipe_module.verdict_sheet(
+            {
+                recipe_module.ASKED: first, recipe_module.KNOWN: one(0.97), recipe_module.LATE: one(late),
+                recipe_module.SECOND: second, recipe_module.SECOND_KNOWN: one(0.98), recipe_module.NEARER: one(near),
+            }
+        )  # fmt: skip
+
+    assert ", in every seed above" in sheet(one(0.95), one(0.98)) and "below the first" in sheet(one(0.95), one(0.99))
+    assert "not told from the second's" in sheet(one(0.95), one(0.98)) and "above the second's" in sheet(
+        one(0.9), one(0.99)
+    )
+    assert "not in every seed" in sheet(one(0.85), one(0.45)) and "not in every seed" in sheet(one(0.4), one(0.8))
+    assert "still rising" in sheet(one(0.95), one(0.95), 0.1) and "settled" in sheet(one(0.95), one(0.95))
+    assert "lie nearer" in sheet(one(0.95), one(0.95), near=0.9) and "no nearer" in sheet(one(0.95), one(0.95))
 
     names = [f"{style}, {how}: " for style in recipe_module.STYLES for how in recipe_module.CODES]
 

@@ -1,25 +1,27 @@
-"""Experiments of chapter 07 on digits: class grids, and a combination that was never seen.
+"""Experiments of chapter 07 on digits: class sheets, and a combination that was never seen.
 
 Those on points, and the training that both have in common, are in conditional_points.py.
 """
 
+import functools
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from torch.nn import Sigmoid
+from torch.nn import Flatten, Sequential, Sigmoid
 from torch.nn.functional import avg_pool2d
 
 from gentools import conditional_gan as cgan
 from gentools.lab import data
-from gentools.lab.networks import mlp
+from gentools.lab.networks import classifier, mlp
 from gentools.lab.optim import cosine
 from gentools.lab.plots import COLORS, MARKERS, image_grid
 from gentools.lab.randomness import generator
 from gentools.lab.stream import unit
+from gentools.neighbors import memorizing, nearest
 from gentools.recipes import Recipe, conditional_points
 from gentools.recipes.conditional_points import PLACES, Place, codes, noise, train_cgan
-from gentools.recipes.shared import arms, drawing, judging, verdicts
+from gentools.recipes.shared import arms, curves, drawing, judging, verdicts
 from gentools.recipes.shared.drawing import Look
 
 # 7.3 to 7.5 Digits
@@ -103,6 +105,133 @@ def class_grid(nets, config, classes, seed, columns=10):
     return cgan.sample(nets, z, asked).cpu().reshape(-1, 1, config.data.side, config.data.side)
 
 
+# 7.3 The label in both players, two judges, and the nearest training pictures
+
+JUDGES = {
+    "first judge": Look("first judge: linear layers", "blue", marker="o"),
+    "second judge": Look("second judge: convolutions", "orange", marker="s"),
+}
+ASKED, KNOWN = "asked class comes out", "judge on held-out images"
+SECOND, SECOND_KNOWN = "asked class comes out, second judge", "second judge on held-out images"
+LATE = "asked class comes out, at the end minus after three quarters"
+NEARER = "distance to training over that to held-out images"
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Digits with the label in both players."""
+
+    training: Digits
+    per_class: int = 200  # samples of each class that the judges see
+    judge_steps: tuple = (5000, 1000)  # of the two judges
+    compared: int = 200  # samples whose distances to the data are taken
+    moments: int = 8  # at which samples are judged, equally spaced
+
+
+@functools.cache
+def judges(name, steps, device):
+    """Two classifiers of images, trained on the training set alone: {name: (classifier, its accuracy on held-out ones)}."""
+    (x, c), (x_test, c_test), found = load(name, "train"), load(name, "test"), {}
+    linear = Sequential(Flatten(), mlp([x[0].numel(), 512, 10], generator=generator(0, "judge")))
+    nets = (linear, classifier(x.shape[-1], generator=generator(0, "second judge")))
+    for judge, net, n in zip(JUDGES, nets, steps, strict=True):
+        judging.train_judge(net, x, c, steps=n, seed=0, schedule=cosine(n), device=device)
+        found[judge] = net, judging.accuracy(net, unit(x_test), c_test)
+    return found
+
+
+def sheet_model(config, seed):
+    """The networks of figure 7.3, untrained."""
+    return config.training.data.networks(config.training, seed, codes(PLACES["both"], 10))
+
+
+def run_sheet(config, seed, device):
+    """Digits of every class: what two judges see in them over training, and the training images nearest to them."""
+    t = config.training
+    (x, c), (x_test, _) = load(t.data.name, "train"), load(t.data.name, "test")
+    known, nets = judges(t.data.name, config.judge_steps, device), sheet_model(config, seed).to(device)
+    asked = torch.arange(10).repeat_interleave(config.per_class)
+
+    def made():
+        z = noise(len(asked), nets, t.latent, seed)
+        return cgan.sample(nets, z, asked.to(z.device)).cpu().reshape(-1, 1, t.data.side, t.data.side)
+
+    def watch(done):
+        images = made()
+        return {name: judging.accuracy(net, images, asked) for name, (net, _) in known.items()}
+
+    history = train_cgan(nets, t.data.rows(x), c, t, seed, device, schedule=cosine(t.steps), watch=watch,
+                         log_every=-(-t.steps // config.moments), config={"watched with": repr(config)})  # fmt: skip
+    images, shown = made(), class_grid(nets, t, range(10), seed)
+    hits = torch.stack([judging.named(net, images) == asked for net, _ in known.values()]).float()  # (judges, n)
+    by_class = hits.view(len(known), 10, -1).mean(2)  # (judges, classes)
+    paths = torch.tensor([[each[name] for name in known] for each in history.watched]).T  # (judges, moments)
+    rows, held = unit(x).flatten(1), unit(x_test).flatten(1)
+    some = images.flatten(1)[:: max(1, len(images) // config.compared)]  # (compared, pixels)
+    numbers = {
+        ASKED: by_class[0].mean(),
+        "the same, worst class": by_class[0].min(),
+        "the same, best class": by_class[0].max(),
+        KNOWN: known["first judge"][1],
+        SECOND: by_class[1].mean(),
+        SECOND_KNOWN: known["second judge"][1],
+        LATE: curves.change(paths[0]),
+        NEARER: memorizing(some, rows[: len(held)], held),
+    }
+    arrays = {
+        "grid": shown,
+        "nearest": x[nearest(shown.flatten(1), rows).index],
+        "by class": by_class,
+        "paths": paths,
+        "step": torch.tensor([each["step"] for each in history.watched]),
+    }
+    return {"numbers": numbers, "arrays": arrays, "nets": nets}
+
+
+def draw_sheet(results, config):
+    """Sheets of seed 0 and the nearest training images (100, 1, side, side); below, what the judges see in every seed."""
+    fig, axes = drawing.mosaic("ab;cd", (8.4, 7.2), height_ratios=(1.5, 1))
+    a, limits = results[0]["arrays"], (0.45, 1.03)
+    grid_of(axes["a"], a["grid"], range(10))
+    grid_of(axes["b"], a["nearest"] / 255, range(10))
+    axes["a"].set_title("samples: asked class by row, one z per column")
+    axes["b"].set_title("the training image nearest to each")
+    for i, (look, line) in enumerate(zip(JUDGES.values(), ("-", "--"), strict=True)):
+        for c in range(10):
+            values = [float(r["arrays"]["by class"][i, c]) for r in results]
+            drawing.seed_points(axes["c"], c + 0.34 * (i - 0.5), values, look, spread=0.03, size=4, half_width=0.14)
+        drawing.seed_curves(axes["d"], a["step"], [r["arrays"]["paths"][i] for r in results], look, ls=line)
+        known = drawing.over_seeds(results, (KNOWN, SECOND_KNOWN)[i])
+        axes["c"].axhline(sum(known) / len(known), color=look.rgb, ls=line, lw=1, zorder=0)
+        axes["c"].plot([], [], **look.as_points(ms=5))
+    axes["c"].plot([], [], color="0.4", lw=1, label="each on held-out images")
+    axes["c"].set(title="asked class seen by two judges", xlabel="asked class", xticks=range(10), ylim=limits)
+    axes["d"].set(title="over training", xlabel="step", ylim=limits)
+    drawing.legend_below(fig, axes["c"], columns=3)
+    return fig
+
+
+def verdict_sheet(summary):
+    """The share of the asked class for both judges, whether it had settled, and whether samples lie near training images."""
+    if not verdicts.finished(summary[ASKED]):
+        return "No run finished."
+    above = all(verdicts.always_above(summary[what], 0.5) for what in (ASKED, SECOND))
+    where = "in every seed above five times chance" if above else "not in every seed above five times chance"
+    gaps = [verdicts.separated(summary[a], summary[b]) for a, b in ((ASKED, KNOWN), (SECOND, SECOND_KNOWN))]
+    words = {-1: "below", 0: "not told from", 1: "above"}
+    near = {-1: "nearer", 0: "no nearer", 1: "farther"}[verdicts.beside(summary[NEARER], 1)]
+    return (
+        f"The asked class comes out in {verdicts.percent(summary[ASKED])} by the first judge and in "
+        f"{verdicts.percent(summary[SECOND])} by the second, {where}. The rate is {words[gaps[0]]} the first judge's accuracy on "
+        f"held-out images, and {words[gaps[1]]} the second's. By the first judge it is "
+        f"{verdicts.settling(summary[ASKED], summary[LATE])} at the end. Samples lie {near} to training images than to as "
+        "many held-out ones."
+    )
+
+
+# 7.4 The label in one place
+
+
 @dataclass(frozen=True)
 class Placed:
     """Digits with the label in one place."""
@@ -143,7 +272,7 @@ def run_placed(config, seed, device):
 
 
 def placed_model(config, seed):
-    """The networks of figures 7.3 and 7.4, untrained."""
+    """The networks of figure 7.4, untrained."""
     return config.training.data.networks(config.training, seed, codes(config.place, 10))
 
 
@@ -155,30 +284,11 @@ def grid_of(ax, images, labels, columns=10):
         ax.text(-side / 4, (row + 0.5) * side, label, ha="right", va="center", fontsize=10)
 
 
-def grid_and_panel(results):
-    """Figure with the class grid (100, 1, side, side) of seed 0 on the left, and the Axes on the right."""
-    fig, axes = drawing.panels(1, 2, (8.4, 4.4), width_ratios=(1.15, 1))
-    grid_of(axes[0], results[0]["arrays"]["grid"], range(10))
-    axes[0].set_title("asked class by row, one z per column")
-    return fig, axes[1]
-
-
-def draw_placed(results, config):
-    """The class grid, and how often each class (10,) came out in every seed."""
-    fig, ax = grid_and_panel(results)
-    look = Look("asked class", "blue")
-    for c in range(10):
-        drawing.seed_points(ax, c, [r["arrays"]["by class"][c] for r in results], look, spread=0.07)
-    judge = drawing.over_seeds(results, "judge on held-out images")
-    ax.set(title="the judge sees the asked class", xlabel="asked class", ylim=(0, 1.12), xticks=range(10))
-    drawing.level(ax, 0.1, "chance", at=0.97, ls="--", ha="right")
-    drawing.level(ax, sum(judge) / len(judge), "judge on held-out images", at=0.97, above=14, ha="right")
-    return fig
-
-
 def draw_blind(results, config):
     """The class grid, and how often the asked class came out over training (evaluations,), every seed."""
-    fig, ax = grid_and_panel(results)
+    fig, (left, ax) = drawing.panels(1, 2, (8.4, 4.4), width_ratios=(1.15, 1))
+    grid_of(left, results[0]["arrays"]["grid"], range(10))
+    left.set_title("asked class by row, one z per column")
     for i, r in enumerate(results):
         curve = r["arrays"]["curve"]
         steps = config.every * torch.arange(1, len(curve) + 1)
@@ -325,17 +435,20 @@ def said_of_unseen(summary, arm):
 RECIPES = conditional_points.RECIPES | {
     "7.3": Recipe(
         title="Ten classes by ten codes",
-        caption="MNIST, averaged to 14x14 pixels, 4,000 steps on a CPU; the full recipe has 28x28 pixels and needs a GPU. Left: "
-        "samples of seed 0, a class per row and one z per column. Right: how often a judge names the asked class, every seed.",
-        alt="Left: a sheet of ten by ten handwritten digits, each row one digit from 0 to 9; within a column slant and "
-        "thickness are alike. Right: points per class, most of them between 0.85 and 1, far above the chance line at 0.1.",
-        run=run_placed, draw=draw_placed, model=placed_model, quick=Placed(QUICK), cpu=Placed(Digits()),
-        full=Placed(T4), seeds=tuple(range(5)), verdict=verdict_placed, record="cpu",
+        caption="MNIST at 28x28 pixels, 2,000 steps with 16 maps on a CPU; the full recipe has more of both and needs a GPU. Top: "
+        "samples of seed 0, and for each of them the training image at the least Euclidean distance, of whatever class. Bottom: "
+        "how often two judges name the asked class, every seed. The learning rate falls to 0 along half a cosine.",
+        alt="Top left: a sheet of ten by ten handwritten digits, a row for each class; most show the class of their row, some are "
+        "broken or of another class. Top right: the nearest training images, most of them of the same class. Bottom left: points "
+        "per class for two judges, most between 0.8 and 1, the lowest for 8 and 9. Bottom right: curves that rise over the steps "
+        "and end between 0.8 and 0.95, nearly flat.",
+        run=run_sheet, draw=draw_sheet, model=sheet_model, quick=Sheet(QUICK, judge_steps=(600, 300)),
+        cpu=Sheet(Digits(MNIST, steps=2000, width=16)), full=Sheet(T4), seeds=tuple(range(5)), verdict=verdict_sheet, record="cpu",
     ),
     "7.4": Recipe(
         title="The same with a discriminator that does not see the class",
-        caption="As figure 7.3 (14x14 pixels, CPU), but the class goes into G only. Left: samples of seed 0, asked class by row. "
-        "Right: how often the judge names the asked class during training, every seed.",
+        caption="MNIST averaged to 14x14 pixels, 4,000 steps on a CPU. The class goes into G only. Left: samples of seed 0, asked "
+        "class by row. Right: how often the judge names the asked class during training, every seed.",
         alt="Left: a sheet of ten by ten handwritten digits in which all ten rows are the same. Right: curves over "
         "training that stay close to the chance line at 0.1.",
         run=run_placed, draw=draw_blind, quick=Placed(QUICK, PLACES["only G"]),
