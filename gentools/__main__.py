@@ -352,7 +352,7 @@ def main(argv=None):
         print(f"gentools {argv[0]}: {error}", file=sys.stderr)
         return 2
     except SeedError as error:  # missing data are met in a process of a seed; its traceback tells the reader nothing
-        _, kind, what = str(error).split(": ", 2)
+        kind, _, what = str(error).partition(": ")[2].partition(": ")
         if kind != "DataError":
             raise
         print(f"gentools {argv[0]}: {what.partition('Traceback (most recent')[0].strip()}", file=sys.stderr)

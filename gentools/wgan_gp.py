@@ -165,7 +165,7 @@ def batches(net, rows):
     net: a module, best an nn.Sequential. A layer of the kinds ROW_BY_ROW gets all batches at once, because one large
     product takes less time than several small ones; every other layer, such as BatchNorm, gets them in turn.
     """
-    for layer in net if isinstance(net, nn.Sequential) else [net]:
+    for layer in net if type(net) is nn.Sequential else [net]:
         rows = layer(rows) if type(layer) in ROW_BY_ROW else torch.stack([layer(part) for part in rows])
     return rows
 

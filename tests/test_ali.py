@@ -458,7 +458,10 @@ def test_the_critic_tells_joints_apart_only_where_they_differ():
 def test_the_rates_on_digits_are_judged_on_images_that_these_runs_do_not_see(monkeypatch):
     seen = []
 
+    x = ali_digits.load("digits", "train")[0]
+
     def trained(config, pictures, name, rate, steps, seed, device):
+        assert torch.equal(pictures.x, x[:1167]) and torch.equal(pictures.x_test, x[1167:])
         seen.append((name, rate, len(pictures.x), len(pictures.x_test)))
         return ali_digits.untrained(config, seed), None
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import integrate, signal, stats
 
 from gentools import diffusion
+from gentools.lab import records
 from gentools.lab.divergences import gaussian_entropy, gaussian_kl
 from gentools.lab.optim import adam
 from gentools.lab.randomness import generator
@@ -20,6 +21,7 @@ from gentools.lab.training import train
 from gentools.recipes import diffusion as recipe
 from gentools.recipes import diffusion_digits as digits
 from gentools.recipes import diffusion_pictures as pictures
+from gentools.recipes import recording
 from gentools.recipes.shared import points
 
 seeds = st.integers(0, 10**6)
@@ -655,6 +657,21 @@ def test_samplers_ask_the_network_as_often_as_said():
         net = Counter()
         pictures.samples(pictures.Pictures("digits"), net, y, z, name, 10, generator(0, "ancestral"))
         assert net.asked == most
+
+
+def test_what_is_said_of_the_pictures_follows_their_numbers():
+    record = records.load("16.11")["numbers"]
+    near, held = "samples: distance to training pictures", "held-out pictures: distance to training pictures"
+    late = "training: Fréchet, change over the last quarter"
+
+    def said(**changed):
+        numbers = record | {name: [value] for name, value in changed.items()}
+        return pictures.verdict_pictures({name: recording.summary_of(name, found) for name, found in numbers.items()})
+
+    assert "on average samples lie nearer to" in said(**{near: 7.0, held: 8.0}).lower()
+    assert "no nearer to" in said(**{near: 9.0, held: 8.0})
+    assert "still fell" in said(**{late: -1.0}) and "rose or stood still" in said(**{late: 1.0})
+    assert said(**{"training pictures: Fréchet": math.nan}) == "No run finished."
 
 
 def test_a_prediction_in_parts_is_that_of_all_rows():

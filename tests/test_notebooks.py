@@ -223,6 +223,7 @@ BAD = [
         ("references", f"{cited} is cited", add(text))
         for cited, text in {
             "Doe and others 2001": "So did Doe and others (2001).",
+            "Doe et al. 2001b": "So did Doe et al. (2001b).",
             "Doe and Poe 2001": "It is old (Doe and Poe 2001).",
             "Doe 2001": "It is Doe (2001) who said it.",
             "Doe 1999": "Known (Doe 1999).\n\nReferences\n\n- J. Doe. On it. 2001.",

@@ -15,7 +15,7 @@ from gentools.lab.chapters import CHAPTERS
 from gentools.lab.chapters import chapter as chapter_of
 from gentools.lab.divergences import js, kl, mutual_information
 from gentools.press import ledger, notebooks
-from gentools.recipes import ROOT, claims, find, one_map_pictures, one_map_points, recipes
+from gentools.recipes import ROOT, claims, find, one_map_pictures, one_map_points, one_map_ring, recipes
 
 # The map
 
@@ -404,3 +404,13 @@ def test_the_table_of_the_notebook_is_the_map():
         cell["id"]: "".join(cell["source"]) for cell in notebooks.load(ROOT / "notebooks" / "17_one_map.ipynb")["cells"]
     }
     assert cells["map-table"] == one_map.table()
+
+
+def test_the_ring_without_a_model_is_described_alike_on_every_machine(monkeypatch):
+    summary, config = records.load("17.4")["summary"], one_map_ring.Ring()
+    levels = one_map_ring.without_model(config.data, config.points)
+    said = one_map_ring.verdict_ring(summary)
+    for error in (-3e-6, 3e-6):  # how far sums of another order lie apart
+        moved = {name: {what: value + error for what, value in found.items()} for name, found in levels.items()}
+        monkeypatch.setattr(one_map_ring, "without_model", lambda data, points, moved=moved: moved)
+        assert one_map_ring.verdict_ring(summary) == said

@@ -542,8 +542,10 @@ def _anchors(sheet, file):
 
 # "Ho and Salimans (2022)", "Gretton and others 2012", "(Talagrand 1996)": at least two names, or brackets.
 _NAME = r"[^\W\d_a-z][\w-]*[^\W\dA-Z_][\w-]*"
-_SEVERAL = rf"{_NAME}(?:, {_NAME})*,? and (?:others|{_NAME})"
-_CITED = re.compile(rf"({_SEVERAL})(?: \(|,? )(\d{{4}})\b|({_NAME}) \((\d{{4}})\b|\(({_NAME}),? (\d{{4}})\)")
+_SEVERAL = rf"{_NAME}(?:(?:, {_NAME})*,? and (?:others|{_NAME})| et al\.)"
+_CITED = re.compile(
+    rf"({_SEVERAL})(?: \(|,? )(\d{{4}}[a-z]?)\b|({_NAME}) \((\d{{4}}[a-z]?)\b|\(({_NAME}),? (\d{{4}}[a-z]?)\)"
+)
 
 
 @rule

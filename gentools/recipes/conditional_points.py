@@ -309,12 +309,12 @@ RECIPES = {
         "and the true modes as rings in the color of their class. Middle: every seed at the end, with means as bars. Bottom: "
         "every seed over training. Asked class: share of the samples that are nearest to a mode of it. The last column has the "
         "label in both players and the penalty R1. Each column has its own tuned learning rate, which falls to 0.",
-        alt="Top: five rings of samples. With the label in both players each color sits in the two rings of its color, with R1 too; "
-        "for only D and neither the colors are mixed; for only G they lie on arcs, mostly in rings of other colors. Middle: three "
+        alt="Top: five rings of samples. With the label in both players each color lies in the rings of its color and on the line "
+        "between them; one ring is empty without R1, none with it; for only D and neither the colors are mixed; for only G they lie on arcs, mostly in rings of other colors. Middle: three "
         "panels of points. Asked class is 1 for both, with and without R1, near the chance line for only D and neither, and "
         "scattered from a little above it to far below for only G. Modes: all 8 for only G, neither and both with R1, 2 to 4 for "
-        "only D, scattered from 4 to 8 for both without it. High-quality share: the points of all five overlap. Bottom: the same "
-        "scores over the steps; nearly all curves end flat.",
+        "only D, scattered from 4 to 8 for both without it. High-quality share: the points overlap, but those of both with R1 "
+        "lie above those of neither. Bottom: the same scores over the steps; nearly all curves end flat.",
         run=run_ring, draw=draw_ring, quick=Ring(Training(steps=1500, points=20_000)), cpu=Ring(),
         full=Ring(Training(steps=30_000, width=128, points=50_000)), seeds=tuple(range(5)), verdict=verdict_ring, record="cpu",
     ),

@@ -264,7 +264,8 @@ RECIPES = diffusion_exact.RECIPES | diffusion_digits.RECIPES | diffusion_picture
     "16.7": Recipe(
         title="Steps against quality on the grid",
         caption="The flow of figure 16.6 under three samplers: overlap of 2,500 samples with the 25 modes against the number of times "
-        "the network is asked. Heun asks twice per step, so it takes half as many steps. A line per seed. Gray: what as many points "
+        "the network is asked. Heun asks twice per step and once in the last, so it takes half as many steps, rounded down, and "
+        "for 5 calls only 3. A line per seed. Gray: what as many points "
         "of the data score.",
         alt="Overlap over calls of the network on a logarithmic axis: lines for ancestral sampling, DDIM and Heun that rise to a "
         "gray line for the data.",

@@ -139,7 +139,7 @@ def verdict_ring(summary):
     levels = without_model(Ring().data, Ring().points)
     quality = [f"{name} {verdicts.span(summary[arms.name(name, 'quality')], '.2f')}" for name in CAPSTONE]
     quality += [f"{name} {found['quality']:.2f}" for name, found in levels.items()]
-    far = [f"{name} {found[FAR]:.2g}" for name, found in levels.items()]
+    far = [f"{name} {round(found[FAR], 4) + 0:.2g}" for name, found in levels.items()]  # the data: 0, but for rounding
     modes = [f"{name} {verdicts.span(summary[arms.name(name, 'modes')], '.0f')}" for name in CAPSTONE]
     return (
         f"by distance to the data, the nearest first: {verdicts.ordered(arms.scores(summary, CAPSTONE, FAR), least_first=True)}; without a model: {', '.join(far)};\n"
