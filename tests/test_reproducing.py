@@ -1,5 +1,6 @@
 """reproduce: what it costs is said first, a recorded experiment runs again here, settings can be changed."""
 
+import ast
 import dataclasses
 import functools
 import os
@@ -201,8 +202,8 @@ UNTRAINED = "train longer|sure of too few|exemplars"  # what arithmetic with pic
 
 def tiny(id):
     """Other values for the fields of figure `id` that cost much beside its trainings."""
-    fields = re.findall(r"(\w+)=", repr(recipes.find(id).config("quick")))
-    return {name: 2 for name in LOOPS if name in fields}
+    fields = dict(re.findall(r"(\w+)=(\([\d, ]+\))?", repr(recipes.find(id).config("quick"))))
+    return {name: (2,) * len(ast.literal_eval(fields[name])) if fields[name] else 2 for name in LOOPS if name in fields}
 
 
 @pytest.mark.parametrize("id", NETWORKS)

@@ -46,9 +46,9 @@ CHAPTERS = (
 def chapter(id):
     """The chapter that owns `id`, its number or a number within it: chapter("5.2") and chapter("05") are GAN's.
 
-    Raises ValueError if there is no such chapter, and for a number without quotes: 14.10 would be 14.1.
+    Raises ValueError if there is no such chapter, and for 14.10 without quotes, which would be 14.1.
     """
-    if isinstance(id, (int, float)):
+    if isinstance(id, float):
         raise ValueError(f'ids stand in quotes, such as "{id}", and this is the number {id}')
     first = str(id).split(".")[0]
     if not first.isdecimal() or int(first) >= len(CHAPTERS):
