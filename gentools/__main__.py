@@ -352,10 +352,9 @@ def main(argv=None):
         print(f"gentools {argv[0]}: {error}", file=sys.stderr)
         return 2
     except SeedError as error:  # missing data are met in a process of a seed; its traceback tells the reader nothing
-        kind, _, what = str(error).partition(": ")[2].partition(": ")
-        if kind != "DataError":
+        if error.kind != "DataError":
             raise
-        print(f"gentools {argv[0]}: {what.partition('Traceback (most recent')[0].strip()}", file=sys.stderr)
+        print(f"gentools {argv[0]}: {error.said}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"\ngentools {argv[0]}: stopped. The same command goes on from here.", file=sys.stderr)

@@ -282,16 +282,15 @@ def test_the_commands_import_nothing_else_that_only_dev_brings():
 
 def test_data_that_a_seed_misses_are_said_without_a_traceback(monkeypatch, capsys):
     def fails(argv):
-        raise SeedError(3, argv[0])
+        raise SeedError(3, *argv)
 
     monkeypatch.setitem(commands.COMMANDS, "figures", fails)
-    assert (
-        commands.main(["figures", "DataError: no good mnist: get it\nTraceback (most recent call last):\n  in f"]) == 2
-    )
+    trace = "Traceback (most recent call last):\n  in f"
+    assert commands.main(["figures", "DataError", "no good mnist: get it", trace]) == 2
     assert capsys.readouterr().err == "gentools figures: no good mnist: get it\n"
-    for what in ("KeyError: 'a'\nTraceback (most recent call last):\n  in f", "its process died with exit code -9"):
+    for what in (("KeyError", "'a'", trace), (None, "its process died with exit code -9")):
         with pytest.raises(SeedError):
-            commands.main(["figures", what])
+            commands.main(["figures", *what])
 
 
 def test_without_a_checkout_the_commands_say_so(tmp_path, monkeypatch, capsys):

@@ -14,11 +14,14 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 class SeedError(RuntimeError):
-    """What went wrong in one seed: `seed` names it, the message ends with the traceback of its process."""
+    """What went wrong in one seed: `seed` names it, the message ends with the traceback of its process.
 
-    def __init__(self, seed, message):
-        self.seed = seed
-        super().__init__(f"seed {seed}: {message}")
+    kind: name of the exception that stopped it, None if the process died. said: the exception's own text.
+    """
+
+    def __init__(self, seed, kind, said, trace=""):
+        self.seed, self.kind, self.said = seed, kind, said
+        super().__init__(f"seed {seed}: {kind}: {said}\n{trace}" if kind else f"seed {seed}: {said}")
 
 
 def run_seeds(function, seeds, jobs=None, done=None):
@@ -46,7 +49,7 @@ def run_seeds(function, seeds, jobs=None, done=None):
                 place, seed = workers[pipe][1]
                 ok, value = _receive(pipe, workers[pipe][0], seed)
                 if not ok:
-                    raise SeedError(seed, value)
+                    raise SeedError(seed, *value)
                 results[place] = value
                 _give(pipe, workers, todo)
                 if done is not None:
@@ -97,7 +100,7 @@ def _receive(pipe, process, seed):
         return pickle.loads(pipe.recv_bytes())
     except (EOFError, OSError):
         process.join()
-        return False, f"its process died with exit code {process.exitcode} (out of memory, or killed?)"
+        return False, (None, f"its process died with exit code {process.exitcode} (out of memory, or killed?)")
 
 
 def _work(call, pipe):
@@ -117,7 +120,7 @@ def _work(call, pipe):
             function = function or pickle.loads(call)
             answer = pickle.dumps((True, function(seed)))
         except BaseException as error:  # SystemExit too: the parent must hear of it
-            answer = pickle.dumps((False, f"{type(error).__name__}: {error}\n{traceback.format_exc()}"))
+            answer = pickle.dumps((False, (type(error).__name__, str(error), traceback.format_exc())))
         pipe.send_bytes(answer)
 
 

@@ -279,8 +279,8 @@ RECIPES = {
         title="BiGAN on digits",
         caption="MNIST at 28x28, networks of width 256, on a CPU: 4,000 steps of BiGAN and 2,000 of the autoencoder, each at "
         "the rate with most right neighbors in figure 9.10. Top: test images, BiGAN's reconstructions, the training images "
-        "whose codes by BiGAN are nearest to those of the test images, and the autoencoder's reconstructions. Middle: samples, each over the training image "
-        "nearest to it in pixels. A few pixels at the upper left, black in nearly all data, are bright in most of "
+        "whose codes by BiGAN are nearest to those of the test images, and the autoencoder's reconstructions. Middle: samples, "
+        "each over the training image nearest to it in pixels. A few pixels at the upper left, black in nearly all data, are bright in most of "
         "BiGAN's pictures. Bottom, all five seeds: how often the nearest code among the training images has the right "
         "label; the same while training, on 1,000 test images; and there the distance of x from its reconstruction. "
         "The rates fall to 0, so curves that come to rest do not show what longer training would bring.",

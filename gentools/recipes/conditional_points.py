@@ -310,8 +310,8 @@ RECIPES = {
         "every seed over training. Asked class: share of the samples that are nearest to a mode of it. The last column has the "
         "label in both players and the penalty R1. Each column has its own tuned learning rate, which falls to 0.",
         alt="Top: five rings of samples. With the label in both players each color lies in the rings of its color and on the line "
-        "between them; one ring is empty without R1, none with it; for only D and neither the colors are mixed; for only G they lie on arcs, mostly in rings of other colors. Middle: three "
-        "panels of points. Asked class is 1 for both, with and without R1, near the chance line for only D and neither, and "
+        "between them; one ring is empty without R1, none with it; for only D and neither the colors are mixed; for only G they "
+        "lie on arcs, mostly in rings of other colors. Middle: three panels of points. Asked class is 1 for both, with and without R1, near the chance line for only D and neither, and "
         "scattered from a little above it to far below for only G. Modes: all 8 for only G, neither and both with R1, 2 to 4 for "
         "only D, scattered from 4 to 8 for both without it. High-quality share: the points overlap, but those of both with R1 "
         "lie above those of neither. Bottom: the same scores over the steps; nearly all curves end flat.",

@@ -183,13 +183,8 @@ def verdict_rates(summary):
     return verdicts.best_rates(arms.trials(summary, ARMS, TRIED), "overlap")
 
 
-CHOSEN = (
-    ("WGAN-GP", 4e-3),
-    ("saturating", 2e-3),
-    ("non-saturating", 2e-3),
-    ("KL", 2e-3),
-    (R1, 1.6e-2),
-)  # by figure 12.7
+# By figure 12.7.
+CHOSEN = (("WGAN-GP", 4e-3), ("saturating", 2e-3), ("non-saturating", 2e-3), ("KL", 2e-3), (R1, 1.6e-2))
 
 
 @dataclass(frozen=True)
