@@ -421,6 +421,8 @@ def test_a_published_value_is_compared_with_runs_on_its_own_data_only():
     assert verdict(summary).startswith("every seed is above")
     assert verdict(changed("3.10", **{"log-likelihood, 128": [-90, -90, -98]})).startswith("not every seed")
     assert verdict(changed("3.10", **{"log-likelihood, 5000": [-90, math.nan]})).startswith("not every seed")
+    assert "still rising" in verdict(changed("3.10", **{recipes.GAINED: [0.5, 0.6, 0.5, 0.6, 0.5]}))
+    assert ": settled" in verdict(changed("3.10", **{recipes.GAINED: [0.001, -0.001, 0, 0.001, -0.001]}))
     quick = recipes.RECIPES["3.10"].config("quick")
     digits = {name.replace("128", str(quick.few)).replace("5000", str(quick.many)): s for name, s in summary.items()}
     assert verdict(digits) == "there is no published value for these images."
