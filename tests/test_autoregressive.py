@@ -514,3 +514,23 @@ def test_the_verdict_on_nats_compares_the_same_images_and_calls_a_bound_a_bound(
     said = nats.verdict_nats(summary)
     assert "lie above every bound" in said and "every tenth image not above every bound" in said
     assert "by an amount that is not known" in said and said.endswith("0.30 nats were gained: still rising.")
+
+
+def test_the_verdict_on_orders_tells_arms_apart_and_says_what_has_settled():
+    at, late = [-22.3, -22.2, -22.1], ", nats, change over the last quarter"
+    summary = {
+        "MADE in raster order, nats": summarize(at),
+        "one order, mean over orders, nats": summarize([v - 1 for v in at]),
+        "likelihoods of 8 orders averaged, nats": summarize([v + 0.1 for v in at]),
+        "logits of 8 orders averaged, no likelihood": summarize([v + 1 for v in at]),
+        f"MADE in raster order{late}": summarize([0.02, -0.02, 0.01]),
+        f"one order{late}": summarize([0.5, 0.5, 0.51]),
+        "1 passes: distance": summarize([60, 61, 62]),
+        "64 passes: distance": summarize([9, 10, 11]),
+    }
+    said = digits.verdict_any(summary)
+    assert "single orders: more in every seed; against MADE in raster order: not told apart; what" in said
+    assert "averaged likelihoods: more in every seed; against MADE: more in every seed" in said
+    assert said.endswith("MADE in raster order 0.00 (settled), one order 0.50 (still rising).")
+    lower = summary | {"likelihoods of 8 orders averaged, nats": summarize([v - 0.5 for v in at])}
+    assert "against MADE in raster order: less in every seed" in digits.verdict_any(lower)
