@@ -13,7 +13,7 @@ from gentools.lab.randomness import generator
 from gentools.lab.stream import unit
 from gentools.neighbors import nearest, neighborhoods
 from gentools.recipes import Recipe
-from gentools.recipes.diffusion_exact import SAMPLERS
+from gentools.recipes.diffusion_exact import SAMPLERS, heun_steps
 from gentools.recipes.shared import arms, drawing, judging, verdicts
 from gentools.recipes.shared.curves import change
 from gentools.recipes.shared.drawing import Look
@@ -235,7 +235,7 @@ def run_steps(config, seed, device):
     for name in SAMPLERS:
         rows = []
         for n in config.counts:
-            at = diffusion.down(n if name != "Heun" else n // 2)  # Heun asks the network twice per step
+            at = diffusion.down(n if name != "Heun" else heun_steps(n))
             if name == "ancestral":
                 x = diffusion.ancestral(told, z, at, diffusion.cosine, generator(seed, "ancestral", n, device=device))
             else:

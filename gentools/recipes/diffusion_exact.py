@@ -328,6 +328,14 @@ SAMPLERS = {
 }
 
 
+def heun_steps(calls):
+    """The steps in which Heun's method asks for `calls` calls of the network: two in each, one in the last.
+
+    So that an odd number of calls is met, and of an even one all but the last are made.
+    """
+    return (calls + 1) // 2
+
+
 @dataclass(frozen=True)
 class Samplers:
     """Data N(0, variance) and the exact denoiser, equal steps in log-SNR."""

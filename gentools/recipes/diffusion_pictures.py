@@ -15,7 +15,7 @@ from gentools.lab.stream import unit
 from gentools.neighbors import nearest
 from gentools.recipes import Recipe
 from gentools.recipes.diffusion_digits import CLASSES, VELOCITY, as_images, judge, noise_of
-from gentools.recipes.diffusion_exact import SAMPLERS
+from gentools.recipes.diffusion_exact import SAMPLERS, heun_steps
 from gentools.recipes.shared import arms, drawing, judging, verdicts
 from gentools.recipes.shared.curves import change
 from gentools.recipes.shared.drawing import Look
@@ -76,7 +76,7 @@ def samples(config, net, y, z, name, calls, rng):
     if name == "ancestral":
         return diffusion.ancestral(estimate, z, diffusion.down(calls), path, rng)
     if name == "Heun":
-        return diffusion.heun(estimate, z, diffusion.down(max(1, calls // 2)), path)  # it asks twice per step
+        return diffusion.heun(estimate, z, diffusion.down(heun_steps(calls)), path)
     return diffusion.ddim(estimate, z, diffusion.down(calls), path)
 
 
@@ -229,7 +229,7 @@ RECIPES = {
         "samples by DDIM with most calls, for the labels of the first held-out pictures, none picked; right, 32 of them, below each the "
         "training picture nearest to it in pixels. Below: the mean loss of each hundredth of the run; the distance (Fréchet, in the features "
         "of a classifier) between samples and held-out pictures over training, by DDIM with few calls; and at the end, for three samplers, "
-        "against the calls of the network (Heun asks twice a step and once in the last: 3, 9, 19 and 39 calls). Gray: as many training pictures in the place of samples.",
+        "against the calls of the network (Heun asks twice per step and once in the last: 5, 9, 19 and 39 calls). Gray: as many training pictures in the place of samples.",
         alt="A sheet of 64 handwritten digits; beside it pairs of a digit and a training picture. Below, the loss over the steps, "
         "the distance over the steps, and the distance over the calls of the network for three samplers, above a gray line.",
         run=run_pictures, draw=draw_pictures, full=Pictures(), record="cpu", seeds=(0,), verdict=verdict_pictures, model=unet,
