@@ -233,13 +233,27 @@ def summary(low, high, n=5):
         (claims.resolved("a"), (-1, 2), (0, 0), None),
         (claims.at_rest(claims.resolved("a"), {"a": "b"}), (1, 2), (-0.1, 0.2), True),
         (claims.at_rest(claims.resolved("a"), {"a": "b"}), (1, 2), (0.1, 0.3), None),
-        (claims.competitive("a", ("b",), ""), (0, 1), (2, 3), True),
-        (claims.competitive("a", ("b",), ""), (2, 3), (0, 1), False),
-        (claims.competitive("a", ("b",), ""), (0, 2), (1, 3), None),
     ],
 )
 def test_the_rules_follow_the_numbers(rule, one, other, expected):
     assert rule({"a": summary(*one), "b": summary(*other)}) is expected
+
+
+@pytest.mark.parametrize("rivals,expected", [
+    ({"b": (2, 3, 0)}, True), ({"b": (-3, -2, 0)}, False), ({"b": (0, 2, 0)}, None),
+    ({"b": (2, 3, 1)}, None),  # it is behind and still moves
+    ({"b": (2, 3, 0), "c": (2, 3, 0), "d": (-3, -2, 1)}, True),  # before two that rest, whatever the third does
+    ({"b": (2, 3, 0), "c": (2, 3, 1), "d": (-3, -2, 0)}, None),
+    ({"b": (2, 3, 0), "c": (-3, -2, 0)}, None),
+])  # fmt: skip
+def test_a_rival_that_still_moves_may_end_on_either_side(rivals, expected):
+    """Each rival: the ends of its score, and by how much it changed over the last quarter, if more than chance."""
+    rest = summary(-0.1, 0.1)
+    found = {name: summary(low, high) for name, (low, high, _) in rivals.items()} | {"a": summary(0, 1)}
+    found |= {f"{name}, moved": summary(by, by + 0.1) if by else rest for name, (_, _, by) in rivals.items()}
+    rule = claims.competitive("a", tuple(rivals), "", ", moved")
+    assert rule(found | {"a, moved": rest}) is expected
+    assert rule(found | {"a, moved": summary(1, 1.1)}) is None
 
 
 @pytest.mark.parametrize("below,above,expected", [(1, 0, None), (2, 0, None), (3, 0, True), (4, 0, True), (3, 1, None),
