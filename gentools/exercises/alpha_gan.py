@@ -56,7 +56,7 @@ QUESTIONS = {
             "a": "It is second by this distance, and its interval does not meet that of the first.",
             "b": "WGAN-GP has the least mean, and its interval meets no other. Its distance is still falling at the end.",
             "c": "Both are behind the first two, by this distance. By precision AGE is the first.",
-            "d": "The intervals of the best two do not meet after 6,000 steps. By KID they do.",
+            "d": "The intervals of the best two do not meet after 12,000 steps. By KID they do.",
         },
     ),
     "14.Q6": Question(
