@@ -172,6 +172,8 @@ def check_blind(answer):
         (28, 14, 14, 3),
         (28, 20, 3, 7),
         (6, 5, 5, 5),
+        (12, 2, 1, 3),  # the edge above cuts the blind part short
+        (12, 1, 0, 5),
     ):
         truth, got = _never_reached(size, row, column, kernel), answer(size, row, column, kernel)
         if got != truth:

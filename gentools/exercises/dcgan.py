@@ -177,6 +177,8 @@ def check_scale(answer):
     """6.E4, answer(m) -> a number that restores the prior's variance."""
     for m in (1, 2, 3, 8):
         scale = float(answer(m))
+        if scale < 0:
+            raise Wrong(f"With {m} exemplars each the factor is {scale:.3f}: a negative one turns the result around.")
         if off(scale**2 * 3 / m, 1):
             raise Wrong(
                 f"With {m} exemplars each the scaled result has {scale**2 * 3 / m:.3f} times the prior's variance, not 1."

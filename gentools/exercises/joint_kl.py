@@ -160,7 +160,7 @@ def _laplace_loss(x, p, center, scale):
 
 
 def check_laplace(answer):
-    """1.E3, answer(x (n,), p (n,)) -> center and scale (): the fit may be 1e-4 nats worse than the best one."""
+    """1.E3, answer(x (n,), p (n,)) -> center and scale (): a center between the grid's points may cost 1e-4 nats."""
     for seed in range(20):
         w = worlds.line(seed)
         center, scale = answer(w.x, w.p_x)
@@ -168,7 +168,12 @@ def check_laplace(answer):
             raise Wrong(f"Return two numbers; the shapes are {tuple(center.shape)} and {tuple(scale.shape)}.")
         if scale <= 0:
             raise Wrong(f"On the density of seed {seed} your scale is {scale:.3f}; it must be positive.")
-        excess = _laplace_loss(w.x, w.p_x, center, scale) - _laplace_loss(w.x, w.p_x, *solve_laplace(w.x, w.p_x))
+        width = (w.p_x * (w.x - center).abs()).sum()  # the best scale for this center
+        excess = _laplace_loss(w.x, w.p_x, center, width) - _laplace_loss(w.x, w.p_x, *solve_laplace(w.x, w.p_x))
+        if wrong := off(scale, width):
+            raise Wrong(
+                f"On the density of seed {seed} with your center {center:.3f} the best scale is {wrong.right}, not {wrong.given}."
+            )
         if excess > 1e-4:
             raise Wrong(f"On the density of seed {seed} your fit is {excess:.4f} nats worse than the best one.")
 

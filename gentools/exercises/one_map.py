@@ -8,7 +8,7 @@ from gentools.gan import descend
 from gentools.lab import worlds
 from gentools.lab.divergences import kl, mutual_information
 from gentools.lab.optim import adam
-from gentools.lab.quiz import Exercise, Question, Wrong
+from gentools.lab.quiz import Exercise, Question, Wrong, off
 from gentools.lab.randomness import generator
 
 QUESTIONS = {
@@ -102,8 +102,8 @@ def tables(seed):
     return w.p_x, w.p_z_given_x, w.q_z, w.q_x_given_z
 
 
-def least(got, value, floor, columns, what):
-    """Raise Wrong unless the conditional table `got` reaches the divergence `floor`, below which none goes.
+def least(got, best, value, columns, what):
+    """Raise Wrong unless the conditional table `got` is `best`, which alone has the least divergence; both (n, k).
 
     value: the divergence of a table. columns: whether columns sum to 1, or rows.
     """
@@ -111,9 +111,11 @@ def least(got, value, floor, columns, what):
         raise Wrong(
             f"Return {what} as a table whose {'columns' if columns else 'rows'} sum to 1, without negative entries."
         )
-    found, floor = float(value(got)), float(floor)
-    if not found < floor + 1e-6:  # room for an answer in single precision
-        raise Wrong(f"There is {what} with the divergence {floor:.5f}; yours leaves {found:.5f}.")
+    if wrong := off(got, best):
+        raise Wrong(
+            f"There is {what} with the divergence {float(value(best)):.5f}; yours leaves {float(value(got)):.5f}, and its entry "
+            f"{wrong.place} should be {wrong.right}, not {wrong.given}."
+        )
 
 
 def check_wake(answer):
@@ -123,7 +125,8 @@ def check_wake(answer):
         got = answer(p_x, p_z_given_x, q_z)
         if got.shape != p_z_given_x.shape:
             raise Wrong(f"Return a table of shape {tuple(p_z_given_x.shape)}, x in rows; yours is {tuple(got.shape)}.")
-        least(got, lambda q: kl(p_x[:, None] * p_z_given_x, q * q_z), kl(p_x @ p_z_given_x, q_z), True, "a decoder")  # noqa: B023
+        joint = p_x[:, None] * p_z_given_x
+        least(got, joint / joint.sum(0), lambda q: kl(joint, q * q_z), True, "a decoder")  # noqa: B023
 
 
 def solve_wake(p_x, p_z_given_x, q_z):
@@ -139,7 +142,8 @@ def check_sleep(answer):
         got = answer(p_x, q_z, q_x_given_z)
         if got.shape != p_z_given_x.shape:
             raise Wrong(f"Return a table of shape {tuple(p_z_given_x.shape)}, x in rows; yours is {tuple(got.shape)}.")
-        least(got, lambda p: kl(q_x_given_z * q_z, p_x[:, None] * p), kl(q_x_given_z @ q_z, p_x), False, "an encoder")  # noqa: B023
+        joint = q_x_given_z * q_z
+        least(got, joint / joint.sum(1, keepdim=True), lambda p: kl(joint, p_x[:, None] * p), False, "an encoder")  # noqa: B023
 
 
 def solve_sleep(p_x, q_z, q_x_given_z):
@@ -238,23 +242,28 @@ def solve_start(p_x, q_z):
 
 
 def check_judgment(answer):
-    """17.E6, answer(one (n,), other (n,)) -> 1, 0 or -1: against a paired t test."""
+    """17.E6, answer(one (n,), other (n,)) -> 1, 0 or -1: against a paired t test, also close to both sides of its border."""
     from scipy import stats
 
     rng = generator(0, "17.E6")
-    for case in range(30):
+    for case in range(46):
         n = 5 + case % 4
         luck = 3 * torch.randn(n, generator=rng, dtype=torch.float64)  # what both models owe to the seed
-        gain = 0.4 * (case % 5 - 2)
-        one, other = (luck + shift + 0.3 * torch.randn(n, generator=rng, dtype=torch.float64) for shift in (gain, 0.0))
+        if case < 30:
+            gain = 0.4 * (case % 5 - 2)
+            one, other = (luck + at + 0.3 * torch.randn(n, generator=rng, dtype=torch.float64) for at in (gain, 0.0))
+        else:  # differences with the p-value 0.049 or 0.051, and either sign
+            apart = torch.randn(n, generator=rng, dtype=torch.float64)
+            border = stats.t.isf((0.049, 0.051)[case // 4 % 2] / 2, n - 1) / n**0.5
+            one, other = luck + (-1) ** (case // 8) * ((apart - apart.mean()) / apart.std() + border), luck
         test = stats.ttest_rel(one.numpy(), other.numpy())
-        if abs(test.pvalue - 0.05) < 0.01:
-            continue  # too near to the border to ask for
+        if case < 30 and abs(test.pvalue - 0.05) < 0.01:
+            continue
         truth = 0 if test.pvalue > 0.05 else 1 if float((one - other).mean()) > 0 else -1
         got = answer(one, other)
         if got != truth:
             raise Wrong(
-                f"For differences seed by seed of {[round(v, 2) for v in (one - other).tolist()]} it is {truth}, not {got}."
+                f"For differences seed by seed of {[round(v, 3) for v in (one - other).tolist()]} it is {truth}, not {got}."
             )
 
 

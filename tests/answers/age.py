@@ -51,11 +51,13 @@ def move(optimizer, weights, slopes, keep):
     optimizer.step()
 
 
-def every_set(p_x, q_x, pick=max):
-    """V of all sets, by bit patterns."""
+def every_set(p_x, q_x, pick=max, most=None):
+    """V of all sets, by bit patterns; with `most`, of those alone that have or lack no more values than that."""
     values = []
     for bits in range(1, 2 ** len(p_x) - 1):
         inside = torch.tensor([bool(bits >> i & 1) for i in range(len(p_x))])
+        if most and min(inside.sum(), (~inside).sum()) > most:
+            continue
         values.append(float(age.event_value(p_x[inside].sum(), q_x[inside].sum())))
     return pick(values)
 
@@ -85,6 +87,7 @@ WRONG = {
         lambda n: float(age.batch_floor(n)) + 0.5 * math.log(n / (n - 1)),  # the mean of v forgotten
     ],
     "13.E4": [
+        lambda p_x, q_x: every_set(p_x, q_x, most=2),  # sets of one or two values, and their complements
         lambda p_x, q_x: every_set(p_x, q_x, min),
         singles,
         lambda p_x, q_x: every_set(q_x, p_x),  # data and model exchanged

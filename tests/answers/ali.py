@@ -71,6 +71,10 @@ WRONG = {
         lambda rho, step_size: math.log(0.5) / math.log(1 - step_size * (1 - rho / 2)),
     ],
     "9.E5": [
+        lambda p, q: (
+            1 / (len(p) * len(q) * p[:, None].repeat(1, len(q))),
+            1 / (len(p) * len(q) * q.repeat(len(p), 1)),
+        ),  # P = Q, and rows that do not sum to 1
         lambda p, q: (q.expand(len(p), -1), q.expand(len(p), -1)),  # the generator ignores the data
         lambda p, q: (torch.eye(len(p), len(q)), torch.eye(len(p), len(q))),
         lambda p, q: (p[:, None] * q, p[:, None] * q),  # joints instead of conditionals

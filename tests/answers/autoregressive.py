@@ -65,6 +65,9 @@ WRONG = {
         lambda place, first, second: masks(torch.arange(5), first, second),  # raster order
     ],
     "15.E3": [
+        lambda size, row, column, kernel: (
+            row and sum(range(size - 1 - column - kernel // 2, 0, -(kernel // 2)))
+        ),  # as if the picture had no upper edge
         lambda size, row, column, kernel: 0,
         lambda size, row, column, kernel: sum(max(0, size - 1 - column - up) for up in range(1, row + 1)),  # kernel 3
         lambda size, row, column, kernel: row * (size - 1 - column),  # all to the upper right

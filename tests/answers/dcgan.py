@@ -60,6 +60,7 @@ WRONG = {
         lambda average, start, decay, steps: (average - decay * start) / (1 - decay),  # one step only
     ],
     "6.E4": [
+        lambda m: -((m / 3) ** 0.5),  # turns the result around
         lambda m: 1.0,
         lambda m: m / 3,  # variance and length mixed up
         lambda m: m**0.5,  # of a plain mean

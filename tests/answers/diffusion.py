@@ -64,6 +64,7 @@ WRONG = {
         lambda noisy, noise, now, then: clipped(noisy, noise, now, then).clamp(-1, 1),
     ],
     "16.E4": [
+        lambda squares, variances, weights: 1.001 * (weights * (variances + squares)).sum(),
         lambda squares, variances, weights: (weights * variances).sum(),  # forgets the miss of the mean
         lambda squares, variances, weights: (variances + squares).mean(),
         lambda squares, variances, weights: 1 / (weights / (variances + squares)).sum(),

@@ -3,6 +3,7 @@
 import torch
 
 from gentools import joint_kl
+from gentools.exercises import joint_kl as exercises
 from gentools.lab.divergences import kl
 
 
@@ -51,6 +52,10 @@ WRONG = {
         ([[0.9, 0.9], [0.1, 0.1]], [[0.25, 0.25], [0.25, 0.25]]),  # does not sum to 1
     ],
     "1.E3": [
+        lambda x, p: (
+            exercises.solve_laplace(x, p)[0],
+            1.01 * exercises.solve_laplace(x, p)[1],
+        ),  # one percent too wide
         lambda x, p: (mean(x, p), deviation(x, p, mean(x, p))),  # the mean for the median
         joint_kl.fit_forward,  # the best Gaussian's two numbers
         lambda x, p: (median(x, p), deviation(x, p, median(x, p)) / 2),

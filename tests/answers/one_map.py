@@ -96,13 +96,26 @@ def pairs(p_x, q_z):
     return (joint + 1e-12) / (joint + 1e-12).sum(1, keepdim=True)
 
 
+def nearly(table, dim):
+    """A conditional table whose entries are off by a thousandth of themselves, up or down in turn."""
+    signs = (-1.0) ** torch.arange(table.numel()).reshape(table.shape)
+    return table * (1 + 1e-3 * signs) / (table * (1 + 1e-3 * signs)).sum(dim, keepdim=True)
+
+
+def judged(apart, quantile, correction=1):
+    half = quantile * apart.std(correction=correction) / len(apart) ** 0.5
+    return int(apart.mean() > half) - int(apart.mean() < -half)
+
+
 WRONG = {
     "17.E1": [
+        lambda p_x, p_z_given_x, q_z: nearly(exercises.solve_wake(p_x, p_z_given_x, q_z), 0),
         lambda p_x, p_z_given_x, q_z: p_z_given_x / p_z_given_x.sum(0),  # without the data
         lambda p_x, p_z_given_x, q_z: (p_x[:, None] * p_z_given_x * q_z) / (p_x[:, None] * p_z_given_x * q_z).sum(),
         lambda p_x, p_z_given_x, q_z: p_x[:, None].expand_as(p_z_given_x),  # ignores the code
     ],
     "17.E2": [
+        lambda p_x, q_z, q_x_given_z: nearly(exercises.solve_sleep(p_x, q_z, q_x_given_z), 1),
         lambda p_x, q_z, q_x_given_z: q_x_given_z / q_x_given_z.sum(1, keepdim=True),  # without the prior
         lambda p_x, q_z, q_x_given_z: q_z.expand_as(q_x_given_z),  # the prior for every x
         lambda p_x, q_z, q_x_given_z: p_x[:, None] * q_x_given_z,  # not normalized
@@ -123,6 +136,11 @@ WRONG = {
         lambda p_x, q_z: (exercises.in_order(p_x, q_z) + p_x[:, None] * q_z) / 2,  # rows that do not sum to 1
     ],
     "17.E6": [
+        lambda one, other: judged(one - other, stats.norm.ppf(0.975)),  # as if the spread were known
+        lambda one, other: judged(one - other, stats.t.ppf(0.975, len(one))),  # a degree of freedom too many
+        lambda one, other: judged(one - other, stats.t.ppf(0.975, len(one) - 2)),  # one too few
+        lambda one, other: judged(one - other, stats.t.ppf(0.975, len(one) - 1), correction=0),  # the biased spread
+        lambda one, other: judged(one - other, stats.t.ppf(0.95, len(one) - 1)),  # one-sided
         lambda one, other: int(one.mean() > other.mean()) - int(one.mean() < other.mean()),  # means alone
         lambda one, other: int(one.min() > other.max()) - int(one.max() < other.min()),  # ranges, unpaired
         lambda one, other: 0,

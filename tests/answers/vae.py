@@ -43,6 +43,7 @@ WRONG = {
         lambda w: w.logsumexp(1) - math.log(len(w)),  # the wrong axis
     ],
     "3.E3": [
+        lambda x, latent, v: int((torch.linalg.eigvalsh(x.T.cov()).flip(0)[:latent] > v).sum()),  # sums over n - 1
         lambda x, latent, v: latent,
         lambda x, latent, v: int((vae.spectrum(x)[1][:latent] > v).sum()) + 0.9,  # no whole number
         lambda x, latent, v: int((torch.linalg.eigvalsh(x.T @ x / len(x)).flip(0)[:latent] > v).sum()),  # not centered

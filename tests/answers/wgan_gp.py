@@ -82,12 +82,14 @@ WRONG = {
     ],
     "12.E3": [two_sided, at_the_middle, without_gradient, same_noise],
     "12.E4": [
+        lambda theta, psi, weight: -1.01 * theta.sign() * (1 + theta.abs() / (2 * weight)),  # one percent too steep
         climbing,  # the broken game
         lambda theta, psi, weight: -theta.sign(),  # the critic of W1
         lambda theta, psi, weight: theta.sign() * (1 + theta.abs() / (2 * weight)),  # the sign
         lambda theta, psi, weight: -theta / (2 * weight),  # with R1
     ],
     "12.E5": [
+        lambda p, n: stats.binom.pmf(range(n + 1), n, p).argmax() / n,  # the mode
         lambda p, n: p,  # as if the batches did not matter
         lambda p, n: round(p * n) / n + 1 / n,
         lambda p, n: 0.5,
