@@ -89,6 +89,9 @@ def main(argv):
     root = notebooks.checkout()
     folder = Path(argv[0]) if argv else root / "build"
     source, target = folder / "book-source", folder / "book"
+    if argv and (not argv[0] or (folder.exists() and not folder.is_dir()) or target.resolve() == HERE):
+        print(f"the book cannot be made in {argv[0]!r}: name a folder other than the course's own")
+        return 2
     try:
         import myst_nb  # noqa: F401
         import sphinx_book_theme  # noqa: F401

@@ -2,7 +2,9 @@
 
 import argparse
 import importlib.util
+import itertools
 import os
+import re
 import subprocess
 import sys
 from contextlib import suppress
@@ -44,7 +46,7 @@ def course(argv):
     args = parser.parse_args(argv)
     root = notebooks.checkout()
     _say(notebooks.left_out(root))
-    failed = runner.run(root, args.chapter or None, jobs=args.jobs, timeout=args.timeout)
+    failed = runner.run(root, args.chapter, jobs=args.jobs, timeout=args.timeout)
     if failed:
         print(f"{failed} failed. Mend the cell that is named and run the same command again: it goes on from there.")
         return 1
@@ -98,13 +100,13 @@ def record(argv):
     parser.add_argument("chapter", nargs="+", help="chapters such as 05 or gan, or all")
     args = parser.parse_args(argv)
     root, status = notebooks.checkout(), 0
-    for chapter in args.chapter:
-        for path in notebooks.find(root, None if chapter == "all" else chapter):
-            try:
-                print(f"{path.stem}:", "stored" if notebooks.record(path) else "unchanged", flush=True)
-            except notebooks.CellFailure as failure:
-                print(f"{path.stem}: FAILED in {failure}; nothing was stored", flush=True)
-                status = 1
+    paths = [path for chapter in args.chapter for path in notebooks.find(root, None if chapter == "all" else chapter)]
+    for path in dict.fromkeys(paths):  # all names are known before the first is run
+        try:
+            print(f"{path.stem}:", "stored" if notebooks.record(path) else "unchanged", flush=True)
+        except notebooks.CellFailure as failure:
+            print(f"{path.stem}: FAILED in {failure}; nothing was stored", flush=True)
+            status = 1
     return status
 
 
@@ -196,7 +198,9 @@ def bench(argv):
     args = parser.parse_args(names if "-h" not in more and "--help" not in more else ["--help"])
     paths = {p.stem: p for p in sorted((root / "benchmarks").glob("*.py"))}
     if unknown := [name for name in args.name if name not in paths]:
-        raise ValueError(f"there is no benchmark {', '.join(unknown)}; there are: {', '.join(paths) or 'none'}")
+        named = ", ".join(name or "''" for name in unknown)
+        raise ValueError(f"there is no benchmark {named}; there are: {', '.join(paths) or 'none'}")
+    _options(more, [paths[name] for name in args.name or paths], paths)
     os.environ.update(_with_shared_data(root))  # where `fetch` looks, here and in the scripts
     env = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     about = {name: _constants(paths[name]) for name in args.name or paths}
@@ -216,6 +220,27 @@ def bench(argv):
     if left_out:
         print(f"left out, see above: {', '.join(left_out)}")
     return max(statuses, default=0)
+
+
+def _options(words, scripts, names):
+    """Raise ValueError unless every option is one of a script's, for the scripts pass over what they do not know.
+
+    words: what follows the benchmarks' names; scripts: paths of those that will run; names: of all benchmarks.
+    """
+    known = {
+        option for path in scripts for option in re.findall(r'add_argument\(\s*"(--[a-z-]+)"', path.read_text("utf-8"))
+    }
+    for word, value in itertools.zip_longest(words, words[1:]):
+        option, equals, given = word.partition("=")
+        if word in names:
+            raise ValueError(f"name {word} before the options: bench {word} {' '.join(w for w in words if w != word)}")
+        if word.startswith("--") and option not in known:
+            raise ValueError(
+                f"no benchmark that was asked for has the option {option}; there are: {', '.join(sorted(known))}"
+            )
+        rounds = (given if equals else value) or ""
+        if option == "--rounds" and not (rounds.isdecimal() and int(rounds) > 0):
+            raise ValueError(f"--rounds takes a whole number from 1 on, not {rounds!r}")
 
 
 def _constants(path):
@@ -283,7 +308,7 @@ def set_repo(argv):
     parser.add_argument("repository", nargs="?", help="owner/name on GitHub (default: as in pyproject.toml)")
     parser.add_argument("tag", nargs="?", help="release, such as v0.2.0 (default: as in pyproject.toml)")
     args = parser.parse_args(argv)
-    for path in publish.set_repo(_checkout(), args.repository or None, args.tag or None):
+    for path in publish.set_repo(_checkout(), args.repository, args.tag):
         print(f"rewrote {path}")
     return 0
 
@@ -327,10 +352,26 @@ def _checkout():
     return notebooks.checkout()
 
 
+def _said(error):
+    """An error in a sentence for who typed the command; the system's own errors with what to do about the file."""
+    if not isinstance(error, OSError) or error.filename is None:
+        return str(error)
+    advice = {
+        FileNotFoundError: "there is no such file or folder; is the name right?",
+        IsADirectoryError: "this is a folder, and a file is needed there",
+        NotADirectoryError: "a file stands where a folder is needed; move it away",
+        FileExistsError: "a file stands where a folder is needed; move it away",
+        PermissionError: "it may not be read or written; give yourself the permission, or work in a folder of your own",
+    }
+    return f"{error.filename}: {advice.get(type(error), error.strerror)}"
+
+
 def main(argv=None):
     """Run one command; returns its exit status."""
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] not in COMMANDS:
+        if argv and argv[0] not in ("-h", "--help"):
+            print(f"gentools: there is no command {argv[0]!r}; these there are:\n", file=sys.stderr)
         print("usage: python -m gentools COMMAND ...  (COMMAND --help says more)\n")
         for name, command in COMMANDS.items():
             print(f"  {name:<10} {command.__doc__}")
@@ -348,8 +389,8 @@ def main(argv=None):
         return 2
     try:
         return COMMANDS[argv[0]](argv[1:])
-    except (NoCheckout, ValueError, DataError, FileNotFoundError) as error:
-        print(f"gentools {argv[0]}: {error}", file=sys.stderr)
+    except (NoCheckout, ValueError, DataError, OSError) as error:
+        print(f"gentools {argv[0]}: {_said(error)}", file=sys.stderr)
         return 2
     except SeedError as error:  # missing data are met in a process of a seed; its traceback tells the reader nothing
         if error.kind != "DataError":

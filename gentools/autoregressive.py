@@ -17,7 +17,7 @@ from gentools.gan import descend
 from gentools.lab.divergences import expected_kl
 from gentools.lab.networks import fan_in, mlp
 from gentools.lab.randomness import generator
-from gentools.lab.shapes import same_shape, whole
+from gentools.lab.shapes import only_bits, same_columns, same_shape, whole, within_unit
 
 # Tables of d bits, exactly
 
@@ -114,6 +114,7 @@ def scheduled_optimum(p, rate):
 def bits_log_likelihood(x, logits):
     """sum_i x_i l_i - log(1 + exp l_i) in nats of bits x (n, d) with logits (n, d); (n,)."""
     same_shape(x=x, logits=logits)
+    only_bits(x=x)
     return torch.einsum("nd,nd->n", x, logits) - softplus(logits).sum(1)
 
 
@@ -319,6 +320,8 @@ def sample(net, uniform):
 
     Pixel i is 1 where uniform i lies below its probability, so the same numbers give the same pictures.
     """
+    same_columns(uniform=uniform, order=net.order)
+    within_unit(uniform=uniform)
     x = torch.zeros_like(uniform)
     for i in net.order.tolist():
         x[:, i] = (uniform[:, i] < net(x)[:, i].sigmoid()).to(x.dtype)
@@ -331,6 +334,8 @@ def cached_sample(made, uniform):
 
     All d pixels together then cost as much as one pass of the network. The pictures are the same.
     """
+    same_columns(uniform=uniform, order=made.order)
+    within_unit(uniform=uniform)
     columns = (made.inward.weight * made.inward.mask).T.contiguous()  # (d, hidden)
     rows, direct = made.outward.weight * made.outward.mask, made.direct.weight * made.direct.mask  # (d, hidden), (d, d)
     x, hidden = torch.zeros_like(uniform), made.inward.bias.repeat(len(uniform), 1)  # (n, d), (n, hidden)

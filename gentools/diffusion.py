@@ -17,7 +17,7 @@ from torch import nn
 from gentools.gan import descend
 from gentools.lab import randomness
 from gentools.lab.networks import fan_in, mlp
-from gentools.lab.shapes import labels_within, positive, same_rows, same_shape
+from gentools.lab.shapes import away_from_zero, labels_within, positive, same_rows, same_shape, whole
 
 # Paths: how the encoder mixes data and noise
 
@@ -238,6 +238,10 @@ def parts(named, noisy, mix, target):
     """The data and the noise (n, d) that a prediction means: noisy = alpha x + sigma z and named = a x + b z, solved. (16.10)"""
     a, b = target(mix)
     determinant = b * mix.alpha - a * mix.sigma
+    away_from_zero(
+        "at this time the target says nothing of the data: begin below t = 1, or predict the velocity",
+        share=determinant,
+    )
     return (b * noisy - mix.sigma * named) / determinant, (mix.alpha * named - a * noisy) / determinant
 
 
@@ -255,6 +259,7 @@ class PointDenoiser(nn.Module):
 
     def __init__(self, seed, width=128, hidden=3, octaves=0):
         super().__init__()
+        whole(0, octaves=octaves)
         self.octaves = octaves
         sizes = [2 + 4 * octaves + 16, *[width] * hidden, 2]
         self.net = mlp(sizes, nn.SiLU, generator=randomness.generator(seed, "denoiser"))

@@ -386,6 +386,8 @@ def critic_bound(critic, optimizer, batches, real, fake, logits=apart):
 
 def slope_penalty(critic, real, fake, mix):
     """E (|gradient of the critic| - 1)^2 between paired rows (Gulrajani et al. 2017); mix (n,) says where between them."""
+    same_shape(real=real, fake=fake)
+    same_rows(real=real, mix=mix)
     mix = mix.reshape(-1, *[1] * (real.ndim - 1))  # (n, 1, ...)
     between = (mix * real + (1 - mix) * fake).detach().requires_grad_()
     (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)

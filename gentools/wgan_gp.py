@@ -15,7 +15,7 @@ from gentools.evaluation import slope_penalty as gradient_penalty  # E (|gradien
 from gentools.gan import descend
 from gentools.lab import randomness
 from gentools.lab.networks import frozen, mlp
-from gentools.lab.shapes import same_rows, same_shape
+from gentools.lab.shapes import same_rows, same_shape, split_evenly
 
 # Losses, networks, one step
 
@@ -59,6 +59,7 @@ def step(nets, opts, x, z, critic_steps, penalty_weight, penalty=gradient_penalt
     x: data (rows, ...), with rows = critic_steps * n. z: noise (rows, 2, k), a draw per row for the critic and one for
     the generator, which uses n of them. Returns the losses of both, the critic's last one without its penalty.
     """
+    split_evenly(critic_steps, x=x, z=z)
     generator, critic = nets["generator"], nets["critic"]
     for_critic, for_generator = z.unbind(1)  # (rows, k) each
     x, for_critic = (rows.unflatten(0, (critic_steps, -1)) for rows in (x, for_critic))  # (critic_steps, n, ...)
@@ -140,6 +141,7 @@ def piecewise_step(nets, opts, x, z, critic_steps, penalty_weight):
     moves, so here it makes the samples for all of the critic's steps at once. Raises ValueError for a critic with other
     layers.
     """
+    split_evenly(critic_steps, x=x, z=z)
     generator, critic = nets["generator"], nets["critic"]
     for_critic, for_generator = z.unbind(1)  # (rows, k) each
     x, for_critic = (rows.unflatten(0, (critic_steps, -1)) for rows in (x, for_critic))  # (critic_steps, n, ...)

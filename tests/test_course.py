@@ -223,7 +223,9 @@ def test_bench_says_what_is_missing_and_runs_the_rest(tmp_path, monkeypatch, cap
     root = make(tmp_path / "clone", n00_start=[])
     folder = root / "benchmarks"
     folder.mkdir()
-    (folder / "fast.py").write_text("MINUTES = 3\nimport sys\nprint('fast ran', sys.argv[1:], flush=True)")
+    (folder / "fast.py").write_text(
+        "MINUTES = 3\nimport sys\nprint('fast ran', sys.argv[1:], flush=True)\ndef main(p): p.add_argument(\"--rounds\")"
+    )
     (folder / "large.py").write_text(
         "NEEDS, MINUTES = None, None\nNEEDS = ('mnist',)\nMINUTES = 40\nraise SystemExit(9)"
     )
@@ -239,6 +241,17 @@ def test_bench_says_what_is_missing_and_runs_the_rest(tmp_path, monkeypatch, cap
     assert commands.main(["bench", "fast"]) == 0
     assert commands.main(["bench", "slow"]) == 2
     assert "there is no benchmark slow; there are: fast, large" in capfd.readouterr().err
+    for argv, said in {
+        ("fast", "--quik"): "has the option --quik; there are: --rounds",
+        ("--rounds", "2", "fast"): "name fast before the options: bench fast --rounds 2",
+        ("fast", "--rounds", "-3"): "--rounds takes a whole number from 1 on, not '-3'",
+        ("fast", "--rounds=0"): "not '0'",
+        ("fast", "--rounds"): "not ''",
+        ("",): "there is no benchmark '';",
+    }.items():
+        assert commands.main(["bench", *argv]) == 2
+        printed = capfd.readouterr()
+        assert said in printed.err and printed.err.count("\n") == 1 and "ran" not in printed.out, printed
 
 
 @pytest.mark.parametrize("path", sorted((notebooks.ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)

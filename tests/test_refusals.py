@@ -71,6 +71,8 @@ PLACE = torch.tensor([[0, 1, 2], [2, 1, 0], [1, 0, 2], [0, 2, 1]])
 BIGAN = ali.toy_networks(0, 5, 0.0).double()
 BIGAN["players"]["encoder"] = ali.PlainEncoder(nn.Linear(2, 2).double())
 PAIR = {"x": normal(N, 2), "noise": normal(N, 3, 2)}
+MADE = autoregressive.networks(0, 2, 5).double()
+WGAN = wgan_gp.toy_networks(0, 5).double()
 ALPHA = alpha_gan.networks(0, D, (5,), K).double()
 ALPHA_TABLES = {"p_joint": W.p_xz, "likelihood": W.q_x_given_z, "q_x_given_z": W.q_x_given_z, "q_z": W.q_z}
 
@@ -258,7 +260,12 @@ CASES = {
     "autoregressive.prefix_joints": case(
         autoregressive.prefix_joints, {"p": table(2, 2, 2), "q": table(2, 2, 2, seed=1)}
     ),
-    "autoregressive.bits_log_likelihood": case(autoregressive.bits_log_likelihood, {"x": X, "logits": normal(N, D)}),
+    "autoregressive.bits_log_likelihood": case(
+        autoregressive.bits_log_likelihood, {"x": X.round(), "logits": normal(N, D)}
+    ),
+    "evaluation.slope_penalty": case(
+        evaluation.slope_penalty, {"real": X, "fake": normal(N, D), "mix": X[:, 0]}, critic=nn.Linear(D, 1).double()
+    ),
     "autoregressive.any_order_loss": case(autoregressive.any_order_loss, {"x": X, "seen": PLACE < 1}, net=ANY_ORDER),
     "autoregressive.order_logits": case(autoregressive.order_logits, {"x": X, "place": PLACE}, net=ANY_ORDER),
     "autoregressive.unmask": case(autoregressive.unmask, {"uniform": X, "place": PLACE}, net=ANY_ORDER, passes=2),
@@ -438,6 +445,19 @@ VALUES = {  # of which nothing follows, or something false
     "collapsed, nothing": lambda: regularized_gan.collapsed([], [], 1),
     "MADE without hidden units": lambda: autoregressive.networks(0, 8, 0),
     "PixelCNN without layers": lambda: autoregressive.pixelcnn_networks(0, 8, 4, 0),
+    "a step on gray values": lambda: autoregressive.step(MADE, {}, X[:, [0, 1, 2, 0]], None),
+    "bits 0 and 255": lambda: autoregressive.log_likelihood(MADE["model"], 255 * X[:, [0, 1, 2, 0]].round()),
+    "sample by normal numbers": lambda: autoregressive.sample(MADE["model"], normal(N, 4)),
+    "sample of three pixels": lambda: autoregressive.sample(MADE["model"], X),
+    "cached sample by normal numbers": lambda: autoregressive.cached_sample(MADE["model"], normal(N, 4)),
+    "cached sample by NaN": lambda: autoregressive.cached_sample(MADE["model"], NAN * normal(N, 4)),
+    "WGAN-GP on five rows in two parts": lambda: wgan_gp.step(WGAN, {}, normal(5, 2), normal(5, 2, 2), 2, 1.0),
+    "WGAN-GP on no rows": lambda: wgan_gp.step(WGAN, {}, normal(0, 2), normal(0, 2, 2), 2, 1.0),
+    "WGAN-GP in no parts": lambda: wgan_gp.step(WGAN, {}, normal(4, 2), normal(4, 2, 2), 0, 1.0),
+    "point denoiser, octaves -1": lambda: diffusion.PointDenoiser(0, octaves=-1),
+    "noise named where no data are left": lambda: diffusion.estimates(
+        lambda noisy, t: noisy, diffusion.straight, diffusion.noise_target
+    )(normal(N, 2), 1.0),
     "modes, std -1": lambda: evaluation.modes(X, normal(2, D), -1.0),
     "chance_lines, std -1": lambda: evaluation.chance_lines(normal(3, 2), -1.0),
     "disc_probabilities, radius -1": lambda: evaluation.disc_probabilities(lambda x: x.sum(1), normal(3, 2), -1.0),

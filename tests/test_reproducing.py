@@ -259,3 +259,22 @@ def test_no_recipe_is_pinned_to_the_cpu(id, monkeypatch):
     places = {place for seen in devices.seen for place in seen}
     assert places == ({"cpu"} if id in CPU else {"meta"})
     assert recording.uses_device(recipe.run) is (id not in CPU)
+
+
+@pytest.mark.parametrize(
+    "seeds, changes, said",
+    [
+        (5, {}, "Figure 9.9, scale cpu, 2 seeds: recorded with 5 seeds, 8 minutes each (cpu, one thread)."),
+        (1, {}, "Figure 9.9, scale cpu, 2 seeds: recorded with 1 seed, 8 minutes (cpu, one thread)."),
+        (
+            5,
+            {"steps": 2000, "family": "vae"},
+            "Figure 9.9, scale cpu, 2 seeds, steps=2000, family='vae': with the recorded settings 5 seeds took 8 minutes each "
+            "(cpu, one thread).",
+        ),
+    ],
+)
+def test_the_bill_speaks_of_the_recorded_settings_where_others_are_asked_for(seeds, changes, said):
+    record = {"scale": "cpu", "seeds": list(range(seeds)), "seconds": 480.0 * seeds, "device": "cpu"}
+    assert reproducing.bill("9.9", record, "cpu", [0, 1], changes) == said
+    assert "nobody knows" in reproducing.bill("9.9", record, "full", [0, 1], changes)

@@ -87,7 +87,12 @@ def read(name):
 def load(id):
     """The record of figure `id` as a dict, or None if it cannot be had. Raises ValueError on an unknown chapter."""
     data = read(f"{chapter(id).folder}/{id}.json")
-    return None if data is None else json.loads(data)
+    try:
+        return None if data is None else json.loads(data)
+    except ValueError as error:
+        raise ValueError(
+            f"the record of figure {id}, {id}.json, is damaged ({error}); get it anew from the course"
+        ) from error
 
 
 def _missing(id):

@@ -57,6 +57,40 @@ def whole(least=1, **numbers):
             raise ValueError(f"{name} must be at least {least} and a whole number, not {number!r}")
 
 
+def split_evenly(parts, **given):
+    """Refuse rows that do not fall into so many equal parts. Raises ValueError."""
+    whole(parts=parts)
+    for name, rows in given.items():
+        if not len(rows) or len(rows) % parts:
+            raise ValueError(f"{name} has {len(rows)} rows, which do not fall into {parts} equal parts")
+
+
+def only_bits(**given):
+    """Refuse what is not 0 or 1 throughout, such as gray values. Raises ValueError, on the CPU alone: a GPU would wait."""
+    for name, x in given.items():
+        if x.device.type == "cpu" and not ((x == 0) | (x == 1)).all():
+            wish = "binarize(x, rng) makes bits of gray values"
+            raise ValueError(
+                f"{name} must be bits, 0 or 1, and holds values from {x.min():.3g} to {x.max():.3g}; {wish}"
+            )
+
+
+def within_unit(**given):
+    """Refuse numbers outside [0, 1], and NaN. Raises ValueError, on the CPU alone: a GPU would wait."""
+    for name, x in given.items():
+        if x.device.type == "cpu" and not ((x >= 0) & (x <= 1)).all():
+            raise ValueError(
+                f"{name} must lie in [0, 1], as torch.rand draws it, and reaches from {x.min():.3g} to {x.max():.3g}"
+            )
+
+
+def away_from_zero(advice, **given):
+    """Refuse divisors that are 0 or nearly so, with advice. Raises ValueError, on the CPU alone: a GPU would wait."""
+    for name, x in given.items():
+        if x.device.type == "cpu" and not (x.abs() > 1e-6).all():
+            raise ValueError(f"the {name} is 0, and nothing follows from a division by it; {advice}")
+
+
 def within_span(span, **pictures):
     """Refuse pictures whose values reach much farther than the `span` that is claimed for them. Raises ValueError."""
     for name, x in pictures.items():

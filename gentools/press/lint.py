@@ -71,6 +71,8 @@ def lint(path, root=notebooks.ROOT, registered=None, rules=None):
     Cells are counted from 1, and code cells, as nbval does, from 0. Raises ValueError if there is no such notebook.
     """
     path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; name the notebooks in it, or none to check all chapters")
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
     if not re.match(r"\d\d_", path.name):

@@ -240,13 +240,18 @@ def write(id, scale, seeds, results, record=False):
     return target / f"{id}.png"
 
 
-def _check_record(id, entry, path):
+def _check_settings(id, scale, seeds):
+    """Raise ValueError unless scale and seeds are those of the recorded figure."""
     recipe = find(id)
-    if entry["scale"] != recipe.record or entry["seeds"] != list(recipe.seeds):
+    if scale != recipe.record or seeds != list(recipe.seeds):
         raise ValueError(
             f"figure {id} is recorded at scale {recipe.record!r} from the seeds {list(recipe.seeds)}; leave out "
             "--scale and --seeds, or leave out --record to draw it into build/figures"
         )
+
+
+def _check_record(id, entry, path):
+    _check_settings(id, entry["scale"], entry["seeds"])
     before = json.loads(path.read_text()).get("data") if path.exists() else None
     if path.exists() and entry.get("data") != before:
         raise ValueError(f"the recorded figure {id} shows other pictures (digest {before}); leave out --record")
@@ -272,12 +277,12 @@ def _seeds(text):
     """ "0-4" or "0,3,7" as a list of seeds."""
     first, dash, last = text.partition("-")
     try:
-        seeds = list(range(int(first), int(last) + 1)) if dash else [int(s) for s in text.split(",")]
-    except ValueError:
+        seeds = range(int(first), int(last) + 1)[:10_000] if dash else [int(s) for s in text.split(",")]
+    except (ValueError, OverflowError):
         seeds = []
-    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
+    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0 or (dash and seeds[-1] != int(last)):
         raise argparse.ArgumentTypeError(f'{text!r} names no seeds; write "0-4" or "0,3", each seed once')
-    return seeds
+    return list(seeds)
 
 
 def _parser():
@@ -287,7 +292,7 @@ def _parser():
     parser.add_argument("--seeds", type=_seeds, help='"0-4" or "0,3"; default: all of the recipe\'s seeds')
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="single-threaded processes side by side")
-    parser.add_argument("--data", type=Path, help="folder with data files, instead of GENTOOLS_DATA")
+    parser.add_argument("--data", help="folder with data files, instead of GENTOOLS_DATA")
     parser.add_argument("--record", action="store_true", help="write into figures/, as part of the course")
     return parser
 
@@ -297,17 +302,20 @@ def command(argv):
     args = _parser().parse_args(argv)
     if args.jobs < 1:
         raise ValueError(f"--jobs must be at least 1, not {args.jobs}")
-    if args.data and not args.data.is_dir():
-        raise ValueError(f"--data names a folder, and {args.data} is none")
+    if args.data is not None and not (args.data and Path(args.data).is_dir()):
+        raise ValueError(f"--data names a folder, and {args.data or repr('')} is none")
     if args.data:
-        os.environ["GENTOOLS_DATA"] = str(args.data.resolve())
+        os.environ["GENTOOLS_DATA"] = str(Path(args.data).resolve())
     if not args.ids:
         _list()
         return 0
     find_device(args.device)
-    for id in _expand(args.ids):
-        recipe = find(id)
-        scale, seeds = args.scale or recipe.record, args.seeds or list(recipe.seeds)
+    asked = {id: find(id) for id in _expand(args.ids)}  # all are known before the first is run
+    settings = {id: (args.scale or r.record, args.seeds or list(r.seeds)) for id, r in asked.items()}
+    for id in asked if args.record else ():
+        _check_settings(id, *settings[id])
+    for id, recipe in asked.items():
+        scale, seeds = settings[id]
         print(f"{id} {recipe.title}: {scale}, {len(seeds)} seeds, {recipe.config(scale)}", flush=True)
         results = compute(id, scale, seeds, args.device, args.jobs)
         path = write(id, scale, seeds, results, args.record)

@@ -28,7 +28,7 @@ def reproduce(id, seeds=(0,), scale=None, device=None, folder=None, minutes=10, 
     recipe, record = find(id), records.load(id)
     seeds, scale, device = _seeds(seeds), scale or recipe.record, device or session.device
     config = override(recipe.config(scale), **changes)
-    print(bill(id, record, scale, seeds))
+    print(bill(id, record, scale, seeds, changes))
     if session.scale == "quick":
         print(f'Set the scale to "full" in the setup cell to run it here, or run `python -m gentools figures {id}`.')
         return None
@@ -163,13 +163,22 @@ def _same_kind(name, old, new):
         raise ValueError(f"{name} is {wish}, such as {old!r}, and not {new!r}")
 
 
-def bill(id, record, scale, seeds):
-    """One sentence: what is run, and how long it took where it was recorded."""
-    what = f"Figure {id}, scale {scale}, {len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
+def bill(id, record, scale, seeds, changes=None):
+    """One sentence: what is run, and how long it took where it was recorded, which other settings (changes) alter."""
+    what = f"Figure {id}, scale {scale}, {_counted(seeds)}"
     if record is None or record["scale"] != scale:
         return f"{what}: this size was not recorded, so nobody knows how long it takes."
     time = _minutes(record["seconds"] / len(record["seeds"]) / 60)
-    return f"{what}: recorded with {len(record['seeds'])} seeds, {time} each ({record['device']}, one thread)."
+    time += " each" if len(record["seeds"]) > 1 else ""
+    where = f"({record['device']}, one thread)"
+    if changes:
+        other = ", ".join(f"{name}={value!r}" for name, value in changes.items())
+        return f"{what}, {other}: with the recorded settings {_counted(record['seeds'])} took {time} {where}."
+    return f"{what}: recorded with {_counted(record['seeds'])}, {time} {where}."
+
+
+def _counted(seeds):
+    return f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
 
 
 def _minutes(minutes):
