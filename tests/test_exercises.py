@@ -255,6 +255,8 @@ def test_a_value_for_a_function_and_the_reverse(id, exercise, answers, capsys):
         (2, False, (1, math.nan), "Not finite: part 2 is nan"),
         (2, False, (1, 2, 3), "2 things, separated by commas; it is 3 of them"),
         (2, False, "ab", "it is the text 'ab'"),
+        (2, False, torch.tensor(1.0), "2 things, separated by commas; it is a Tensor"),
+        (2, False, np.array(1.0), "2 things, separated by commas; it is a ndarray"),
         ("array", False, None, "None. A function says what it gives back with `return`"),
         ("array", False, True, "not of True and False"),
     ],

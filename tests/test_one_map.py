@@ -10,10 +10,13 @@ import torch
 
 from gentools import gan, one_map, vae
 from gentools.exercises import one_map as exercises
-from gentools.lab import records, worlds
+from gentools.lab import checkpoint, data, records, worlds
 from gentools.lab.chapters import CHAPTERS
 from gentools.lab.chapters import chapter as chapter_of
 from gentools.lab.divergences import js, kl, mutual_information
+from gentools.lab.optim import adam
+from gentools.lab.stream import Stream
+from gentools.lab.training import train
 from gentools.press import ledger, notebooks
 from gentools.recipes import ROOT, claims, find, one_map_pictures, one_map_points, one_map_ring, recipes
 
@@ -428,3 +431,30 @@ def test_the_ring_without_a_model_is_described_alike_on_every_machine(monkeypatc
         moved = {name: {what: value + error for what, value in found.items()} for name, found in levels.items()}
         monkeypatch.setattr(one_map_ring, "without_model", lambda data, points, moved=moved: moved)
         assert one_map_ring.verdict_ring(summary) == said
+
+
+def capstone_cell(step):
+    """The training cell of chapter 17's capstone in its smallest size, with a reader's step."""
+    nb = notebooks.load(notebooks.ROOT / "notebooks" / "17_one_map.ipynb")
+    (cell,) = (cell["source"] for cell in nb["cells"] if cell.get("id") == "capstone-run")
+    for old, new in (("my_step = None\n", ""), ("300 if", "3 if"), ("(0, 400)", "(0, 2)")):
+        assert cell.count(old) == 1
+        cell = cell.replace(old, new)
+    shown, drawn = [], []
+    names = {"data": data, "Stream": Stream, "vae": vae, "train": train, "adam": adam, "ARMS": one_map_points.ARMS}
+    names |= {"curves": lambda history, alt: shown.append(history), "SCALE": "quick", "DEVICE": "cpu", "my_step": step}
+    exec(cell, names | {"scatter": lambda rows, *more, alt: drawn.append(rows)})
+    return shown, drawn
+
+
+def test_the_capstones_cell_trains_a_readers_step_and_stops_at_a_loss_that_is_no_number():
+    step = exercises.solve_step
+    shown, drawn = capstone_cell(step)
+    assert [len(history["decoder"]) for history in shown] == [3, 3] and all(rows.isfinite().all() for rows in drawn)
+
+    def broken(nets, opts, x, z):
+        wake, sleep = step(nets, opts, x, z)
+        return wake, sleep * torch.nan
+
+    with pytest.raises(checkpoint.NonFinite, match="encoder"):
+        capstone_cell(broken)

@@ -184,8 +184,9 @@ def solve_end(p_x, q_z, p_z_given_x):
 
 
 def networks(seed):
-    """A small VAE in the plane, by the parts of chapter 3, and an Adam for each network."""
+    """A small VAE in the plane, by the parts of chapter 3, whose noise is not of variance 1, and an Adam for each network."""
     nets = vae.networks(seed, 2, (8,), 2, vae.Gaussian)
+    torch.nn.init.constant_(nets["decoder"].log_variance, -0.7)
     return nets, {name: adam(net.parameters(), 0.01) for name, net in nets.items()}
 
 

@@ -165,7 +165,8 @@ def _kind(value):
 def _converted(exercise, value, name):
     if isinstance(exercise.gives, int):
         count = exercise.gives
-        if isinstance(value, (str, dict, set)) or not hasattr(value, "__len__") or len(value) != count:
+        alone = isinstance(value, (str, dict, set)) or not hasattr(value, "__len__") or getattr(value, "ndim", 1) == 0
+        if alone or len(value) != count:
             raise Wrong(f"{name} should be {count} things, separated by commas; it is {_counted(value)}.")
         return tuple(
             _finite(exercise, _tensor(part, f"Part {i} of {count}"), f"part {i}") for i, part in enumerate(value, 1)
