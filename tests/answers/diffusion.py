@@ -8,6 +8,7 @@ from gentools import diffusion
 def step(net, optimizer, x, z, t, kept, weight=None, target=None, clear=True, root=True, half=0.5):
     now = kept[t][:, None]
     noisy = (now.sqrt() * x + (1 - now).sqrt() * z) if root else now * x + (1 - now) * z
+    noisy = now.sqrt() * x + (1 - now) * z if root == "of the data alone" else noisy
     ratio = kept[t - 1] * (1 - kept[t]) / (kept[t] * (1 - kept[t - 1]))
     weight = half * (ratio - 1) if weight is None else weight
     aim = z if target is None else x
@@ -75,6 +76,7 @@ WRONG = {
         lambda *a: step(*a, target="data"),
         lambda *a: step(*a, clear=False),
         lambda *a: step(*a, root=False),
+        lambda *a: step(*a, root="of the data alone"),
         lambda *a: step(*a, half=1.0),
         still,
     ],
