@@ -320,6 +320,19 @@ def test_verdicts_can_say_either():
     assert cheap(0.5, 0.9).count("tells less of the label, and the asked class is obeyed less, in every seed") == 2
     assert "in every seed" not in cheap(0.5, 0.5)
 
+    def grids(one, other, late):
+        summary = {}
+        for what in recipe_module.SCORES:
+            for name, values in zip(recipe_module.LABELED, (one, other), strict=True):
+                summary[arms.name(name, what)] = records.summarize(values)
+                summary[arms.name(name, recipe_module.late(what))] = records.summarize(late)
+        return recipe_module.verdict_grids(summary)
+
+    low, high, still = [0.80, 0.81, 0.82], [0.90, 0.91, 0.92], [0.001, -0.001, 0]
+    assert grids(low, high, still).count("CVAE higher in every seed (settled)") == 4
+    assert grids(high, low, still).count("class means higher in every seed (settled)") == 4
+    assert grids(low, low, [0.05, 0.06, 0.05]).count("not separated (still rising)") == 4
+
 
 def test_importance_weights_average_to_the_likelihood_of_a_linear_decoder():
     """One axis, Gaussian decoder: with many draws from an encoder that is off, all models near the exact log q(x)."""

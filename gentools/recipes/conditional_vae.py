@@ -3,7 +3,7 @@
 import functools
 import itertools
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -16,8 +16,10 @@ from gentools.lab.plots import COLORS
 from gentools.lab.randomness import generator
 from gentools.lab.stream import binarize, unit
 from gentools.recipes import Recipe, conditional_vae_exact, conditional_vae_few
+from gentools.recipes.conditional_vae_drawings import draw_bounds, draw_grids
 from gentools.recipes.conditional_vae_exact import LOOKS, schedule
 from gentools.recipes.shared import arms, drawing, judging, verdicts
+from gentools.recipes.shared.curves import change
 from gentools.recipes.shared.drawing import Look
 from gentools.recipes.shared.fitting import fit_kept
 from gentools.recipes.shared.pictures import held_out_bits, labeled
@@ -196,44 +198,6 @@ def ahead(name):
     return f"{name} minus VAE, log-likelihood"
 
 
-def draw_bounds(results, config):
-    """Left the paths (40, 3) of KL and reconstruction, right where they end on held-out images (2,)."""
-    fig, axes = drawing.panels(1, 2, (8.4, 4.0))
-    ends = torch.stack([r["arrays"][f"{name}: held out"] for r in results for name in LOOKS])
-    paths = torch.cat([r["arrays"][f"{name}: path"][:, :2] for r in results for name in LOOKS])
-    for name, look in LOOKS.items():
-        for i, r in enumerate(results):
-            a, label = r["arrays"], None if i else look.label
-            axes[0].plot(*a[f"{name}: path"][:, :2].T, **look.as_line(lw=1.1, label=label))
-            axes[1].plot(*a[f"{name}: held out"], **look.as_points(ms=7, mfc="none", mew=1.4))
-    step, vae_path = (results[0]["arrays"][key] for key in ("step", "VAE: path"))
-    for mark in (10, 30, 100, 1000):
-        if mark < step[-1]:
-            kl, reconstruction = vae_path[(step - mark).abs().argmin(), :2].tolist()
-            axes[0].plot(kl, reconstruction, ".", color="black", ms=6)
-            axes[0].annotate(f"step {mark}", (kl, reconstruction), (6, 3), textcoords="offset points")
-    low, high = ends.min(0).values, ends.max(0).values
-    margin = 0.12 * (high - low) + 0.3
-    box = torch.stack([low - margin, high + margin]).T.tolist()
-    corner = [(0, 1.05 * float(paths[:, 0].max())), (0.8 * box[1][0], 1.03 * float(paths[:, 1].max()))]
-    constant_bounds(axes[0], *corner, (corner[1][1] - corner[1][0]) / 7)
-    constant_bounds(axes[1], *box, 1.0)
-    axes[0].set(ylabel="reconstruction term, nats", title="training batches, from first step to last")
-    axes[1].set(title="held-out images at the end (gray lines: 1 nat)")
-    axes[0].legend(loc="upper right")
-    return fig
-
-
-def constant_bounds(ax, horizontal, vertical, gap):
-    """Set the ranges of both axes, with gray lines `gap` nats apart along which the sum of both terms is constant."""
-    ax.set(xlim=horizontal, ylim=vertical, xlabel="KL term, nats")
-    reach = torch.tensor(horizontal)
-    first = torch.tensor(vertical[0] + horizontal[0]).div(gap).ceil() * gap
-    while first < vertical[1] + horizontal[1]:
-        ax.plot(reach, first - reach, color="0.8", lw=0.8, ls="-", zorder=0)
-        first = first + gap
-
-
 def verdict_bounds(summary):
     """Whether bounds and likelihoods without the label lie above the VAE's, and how far the likelihoods may still rise."""
     said = {}
@@ -298,54 +262,90 @@ SCORES = {  # of figure 4.5: a word for each in its verdict
 }
 
 
+@dataclass(frozen=True)
+class Grids:
+    """The two models that are told the label, trained for long, and what judges their pictures."""
+
+    data: str = "mnist"  # labeled pictures
+    hidden: tuple = (400,)  # widths of the hidden layers
+    latent: int = 20  # code dimensions
+    batch: int = 128  # images a step
+    epochs: int = 60  # of training
+    learning_rates: tuple = (("class means", 8e-3), ("CVAE", 8e-3))  # of Adam, at its highest
+    moments: int = 12  # at which pictures are judged, equally spaced
+    judge_steps: int = 1500  # of the classifier that judges pictures
+    rows: int = 8  # offsets shown
+    tuning: tuple = Comparison.tuning[6:]  # as in figure 4.3
+
+
+def scored(nets, net, x, y, noise, device):
+    """The four SCORES of one model: its samples, and the transfers of held-out x (n, 1, h, w) of classes y (n,)."""
+    asked = torch.arange(len(noise)) % CLASSES
+    drawn = cvae.decode(nets, noise.to(device), asked.to(device))
+    moved = transfers(nets, x.to(device), y.to(device), noise.to(device)).cpu()  # (n, classes, d)
+    kept = style_kept(moved, y, x.reshape(-1, *x.shape[2:])).tolist()
+    return dict(zip(SCORES, (judging.accuracy(net, drawn, asked), followed(net, moved, y), *kept), strict=True))
+
+
+def train_watched(name, config, rate, net, x, y, seed, device):
+    """Train one of the models as `train_model` does, with its SCORES at every moment; on the CPU, with those (moments, 4).
+
+    net: the judge. x (n, 1, h, w): held-out images of classes y (n,).
+    """
+    rows, noise = labeled(config.data, "train"), noise_of(seed, len(x), config.latent)
+    steps = config.epochs * len(rows[0]) // config.batch
+    nets = cvae.NETWORKS[name](seed, rows[0][0].numel(), config.hidden, config.latent).to(device)
+
+    def watch(done):
+        return scored(nets, net, x, y, noise, device)
+
+    history = fit_kept(cvae.step, nets, {"vae": adam(nets.parameters(), rate)}, rows, config.latent, batch=config.batch,
+                       steps=steps, seed=seed, device=device, prepare=binarize, schedule=schedule(steps), watch=watch,
+                       log_every=-(-steps // config.moments), config=asdict(config))  # fmt: skip
+    seen = torch.tensor([[float(each[key]) for key in ("step", *SCORES)] for each in history.watched])  # (moments, 5)
+    return nets.to("cpu"), seen
+
+
 def run_grids(config, seed, device):
     """Samples of every class and transfers of held-out images, judged by a classifier and by ink and slant."""
     net, known = judge(config.data, config.judge_steps, device)
-    images, y = labeled(config.data, "test")
-    images, y = images[:2000], y[:2000]
+    images, y = (rows[:2000] for rows in labeled(config.data, "test"))
     x, shape = held_out_bits(images), images.shape[2:]
-    noise = noise_of(seed, len(x), config.latent)
     numbers = {("judge", "accuracy on held-out images"): known}
     arrays = {"shown": x[: config.rows].reshape(-1, *shape)}
-    asked = torch.arange(len(noise)) % CLASSES
-    for name in LABELED:
-        nets, _ = models(config, seed, device)[name]
-        moved = transfers(nets, x, y, noise)  # (n, classes, d)
-        drawn = judging.accuracy(net, cvae.decode(nets, noise, asked), asked)
-        found = (drawn, followed(net, moved, y), *style_kept(moved, y, x.reshape(-1, *shape)))
-        numbers |= {(name, what): value for what, value in zip(SCORES, found, strict=True)}
-        some = noise[: config.rows].repeat_interleave(CLASSES, 0)
-        sheet = cvae.decode(nets, some, torch.arange(CLASSES).repeat(config.rows))
+    some = noise_of(seed, len(x), config.latent)[: config.rows]
+    for name, rate in config.learning_rates:
+        nets, curves = train_watched(name, config, rate, net, x, y, seed, device)
+        arrays["step"], arrays[f"{name}: curves"] = curves[:, 0], curves[:, 1:]
+        for what, curve in zip(SCORES, curves[:, 1:].T, strict=True):
+            numbers |= {(name, what): curve[-1], (name, late(what)): change(curve)}
+        sheet = cvae.decode(nets, some.repeat_interleave(CLASSES, 0), torch.arange(CLASSES).repeat(config.rows))
         arrays[f"{name}: sheet"] = sheet.reshape(-1, *shape)  # (rows * classes, h, w)
-        arrays[f"{name}: moved"] = moved[: config.rows].reshape(-1, *shape)
-    return {"numbers": arms.named(numbers), "arrays": arrays, "nets": models(config, seed, device)["CVAE"][0]}
+        moved = transfers(nets, x[: config.rows], y[: config.rows], some)
+        arrays[f"{name}: moved"] = moved.reshape(-1, *shape)  # (rows * classes, h, w)
+    return {"numbers": arms.named(numbers), "arrays": arrays, "nets": nets}  # those of the CVAE
+
+
+def late(what):
+    """The recorded name of what a score gained over the last quarter of the steps."""
+    return f"{what}, change over the last quarter"
 
 
 def untrained(config, seed):
-    """The CVAE of figures 4.3 and 4.5 as it starts; the stored one loads into it."""
+    """The CVAE of figure 4.5 as it starts; the stored one loads into it."""
     return cvae.cvae_networks(seed, 784 if config.data == "mnist" else 64, config.hidden, config.latent)
 
 
-def draw_grids(results, config):
-    """A row per model: samples (rows * classes, h, w); apart from them images and, next to these, their transfers."""
-    a = results[0]["arrays"]
-    fig, axes = drawing.panels(2, 4, (8.4, 5.4), width_ratios=(CLASSES, 0.8, 1, CLASSES))
-    for (left, gap, first, right), name in zip(axes, LABELED, strict=True):
-        gap.set_axis_off()
-        drawing.sheet(left, a[f"{name}: sheet"][: 6 * CLASSES], f"{name}: a random offset per row", CLASSES, most=1)
-        drawing.sheet(first, a["shown"][:6], columns=1, most=1)
-        first.set_title("held out", fontsize=10, in_layout=False)
-        drawing.sheet(right, a[f"{name}: moved"][: 6 * CLASSES], f"{name}: its offset in every class", CLASSES, most=1)
-    return fig
-
-
 def verdict_grids(summary):
-    """Which of the two models is higher in every seed, by each of the four scores."""
+    """Which of the two models is higher in every seed, by each of the four scores, and which scores have settled."""
     said = []
     for what, short in SCORES.items():
         one, other = (summary[arms.name(name, what)] for name in LABELED)
         word = {1: "class means higher in every seed", 0: "not separated", -1: "CVAE higher in every seed"}
-        said.append(f"{short}: {word[verdicts.ranges_apart(one, other)]}")
+        ends = [verdicts.settling(*(summary[arms.name(name, key)] for key in (what, late(what)))) for name in LABELED]
+        each = ", ".join(f"{name} {end}" for name, end in zip(LABELED, ends, strict=True))
+        state = ends[0] if ends[0] == ends[1] else each
+        said.append(f"{short}: {word[verdicts.ranges_apart(one, other)]} ({state})")
     return f"{'; '.join(said)}."
 
 
@@ -569,6 +569,7 @@ def verdict_cheap(summary):
 QUICK = Comparison(
     data="digits", hidden=(100,), latent=8, batch=100, epochs=50, judge_steps=300, reader_steps=300, draws=20, stride=1
 )
+QUICK_GRIDS = Grids(data="digits", hidden=(100,), latent=8, batch=100, epochs=50, judge_steps=300)
 SEEDS = tuple(range(5))
 
 RECIPES = conditional_vae_exact.RECIPES | conditional_vae_few.RECIPES | {
@@ -595,11 +596,13 @@ RECIPES = conditional_vae_exact.RECIPES | conditional_vae_few.RECIPES | {
     ),
     "4.5": Recipe(
         title="Class grids",
-        caption="Decoder means of the networks of figure 4.3. Left: each row is one random offset, each column a class. Right: "
-        "the first column is a held-out image (binarized), and its row shows the offset of its code decoded as every class.",
-        alt="Two sheets of digits for each of the two models. Columns are the classes 0 to 9; within a row thickness and slant "
-        "stay alike, in the transfers too.",
-        run=run_grids, draw=draw_grids, model=untrained, quick=QUICK, full=Comparison(), seeds=SEEDS, verdict=verdict_grids,
+        caption="Two models, each with 400 hidden units and 20 code dimensions, trained for 60 epochs on MNIST. Above, decoder means of the "
+        "first seed. Left: each row is one random offset, each column a class. Right: the first column is a held-out image (binarized), "
+        "and its row shows the offset of its code decoded as every class. Below, four scores over training, a line per seed; the rate "
+        "falls to 0 at the end.",
+        alt="Two sheets of digits for each of the two models. Columns are the classes 0 to 9; within a row thickness and slant stay "
+        "alike, in the transfers too. Below, curves of four scores, which flatten.",
+        run=run_grids, draw=draw_grids, model=untrained, quick=QUICK_GRIDS, full=Grids(), seeds=SEEDS, verdict=verdict_grids,
     ),
     "4.6": Recipe(
         title="What a code tells of the label",

@@ -1,0 +1,76 @@
+"""Drawings of chapter 04 that take more lines than what they draw: `conditional_vae` has the recipes."""
+
+import torch
+
+from gentools.recipes.conditional_vae_exact import LOOKS
+from gentools.recipes.conditional_vae_few import CLASSES
+from gentools.recipes.shared import drawing
+
+
+def draw_bounds(results, config):
+    """Left the paths (40, 3) of KL and reconstruction, right where they end on held-out images (2,)."""
+    fig, axes = drawing.panels(1, 2, (8.4, 4.0))
+    ends = torch.stack([r["arrays"][f"{name}: held out"] for r in results for name in LOOKS])
+    paths = torch.cat([r["arrays"][f"{name}: path"][:, :2] for r in results for name in LOOKS])
+    for name, look in LOOKS.items():
+        for i, r in enumerate(results):
+            a, label = r["arrays"], None if i else look.label
+            axes[0].plot(*a[f"{name}: path"][:, :2].T, **look.as_line(lw=1.1, label=label))
+            axes[1].plot(*a[f"{name}: held out"], **look.as_points(ms=7, mfc="none", mew=1.4))
+    step, vae_path = (results[0]["arrays"][key] for key in ("step", "VAE: path"))
+    for mark in (10, 30, 100, 1000):
+        if mark < step[-1]:
+            kl, reconstruction = vae_path[(step - mark).abs().argmin(), :2].tolist()
+            axes[0].plot(kl, reconstruction, ".", color="black", ms=6)
+            axes[0].annotate(f"step {mark}", (kl, reconstruction), (6, 3), textcoords="offset points")
+    low, high = ends.min(0).values, ends.max(0).values
+    margin = 0.12 * (high - low) + 0.3
+    box = torch.stack([low - margin, high + margin]).T.tolist()
+    corner = [(0, 1.05 * float(paths[:, 0].max())), (0.8 * box[1][0], 1.03 * float(paths[:, 1].max()))]
+    constant_bounds(axes[0], *corner, (corner[1][1] - corner[1][0]) / 7)
+    constant_bounds(axes[1], *box, 1.0)
+    axes[0].set(ylabel="reconstruction term, nats", title="training batches, from first step to last")
+    axes[1].set(title="held-out images at the end (gray lines: 1 nat)")
+    axes[0].legend(loc="upper right")
+    return fig
+
+
+def constant_bounds(ax, horizontal, vertical, gap):
+    """Set the ranges of both axes, with gray lines `gap` nats apart along which the sum of both terms is constant."""
+    ax.set(xlim=horizontal, ylim=vertical, xlabel="KL term, nats")
+    reach = torch.tensor(horizontal)
+    first = torch.tensor(vertical[0] + horizontal[0]).div(gap).ceil() * gap
+    while first < vertical[1] + horizontal[1]:
+        ax.plot(reach, first - reach, color="0.8", lw=0.8, ls="-", zorder=0)
+        first = first + gap
+
+
+PANELS = ("samples, right class", "transfers, right class", "ink kept", "slant kept")  # over the curves of figure 4.5
+
+
+def draw_grids(results, config):
+    """A row per model: samples (rows * classes, h, w); apart from them images and, next to these, their transfers.
+
+    Below, the four scores (moments, 4) of every seed over the steps.
+    """
+    import matplotlib.pyplot as plt
+
+    a, names, shown = results[0]["arrays"], [name for name, _ in config.learning_rates], 5
+    fig = plt.figure(figsize=(8.4, 6.8))
+    top, bottom = fig.subfigures(2, 1, height_ratios=(2.6, 1))
+    axes = top.subplots(2, 4, width_ratios=(CLASSES, 0.8, 1, CLASSES))
+    for (left, gap, first, right), name in zip(axes, names, strict=True):
+        gap.set_axis_off()
+        sheets = {left: ("sheet", "a random offset per row"), right: ("moved", "its offset in every class")}
+        for ax, (key, title) in sheets.items():
+            drawing.sheet(ax, a[f"{name}: {key}"][: shown * CLASSES], f"{name}: {title}", CLASSES, most=1)
+        drawing.sheet(first, a["shown"][:shown], columns=1, most=1)
+        first.set_title("held out", fontsize=10, in_layout=False)
+    for i, (ax, title) in enumerate(zip(bottom.subplots(1, 4), PANELS, strict=True)):
+        for name in names:
+            curves = [r["arrays"][f"{name}: curves"][:, i] for r in results]
+            drawing.seed_curves(ax, a["step"] / 1000, curves, LOOKS[name])
+        ax.set_title(title, fontsize=10)
+        ax.set_xlabel("thousand steps")
+    drawing.legend_below(bottom, ax, 2)
+    return fig
