@@ -2,7 +2,6 @@
 
 import argparse
 import importlib.util
-import itertools
 import os
 import re
 import subprocess
@@ -227,14 +226,16 @@ def _options(words, scripts, names):
 
     words: what follows the benchmarks' names; scripts: paths of those that will run; names: of all benchmarks.
     """
-    known = {
-        option for path in scripts for option in re.findall(r'add_argument\(\s*"(--[a-z-]+)"', path.read_text("utf-8"))
-    }
-    for word, value in itertools.zip_longest(words, words[1:]):
+    sources = "\n".join(path.read_text("utf-8") for path in scripts)
+    known = set(re.findall(r'add_argument\(\s*"(--[a-z-]+)"', sources))
+    flags = set(re.findall(r'add_argument\(\s*"(--[a-z-]+)", action="store_true"', sources))
+    for before, word, value in zip([None, *words], words, [*words[1:], None], strict=False):
         option, equals, given = word.partition("=")
         if word in names:
             raise ValueError(f"name {word} before the options: bench {word} {' '.join(w for w in words if w != word)}")
-        if word.startswith("--") and option not in known:
+        if before in flags and not word.startswith("-"):
+            raise ValueError(f"{word!r} belongs to no option; leave it out")
+        if word.startswith("-") and option not in known:
             raise ValueError(
                 f"no benchmark that was asked for has the option {option}; there are: {', '.join(sorted(known))}"
             )
@@ -354,8 +355,10 @@ def _checkout():
 
 def _said(error):
     """An error in a sentence for who typed the command; the system's own errors with what to do about the file."""
-    if not isinstance(error, OSError) or error.filename is None:
+    if not isinstance(error, OSError) or error.errno is None:
         return str(error)
+    if error.filename is None:
+        return f"the system stopped it: {error.strerror}"
     advice = {
         FileNotFoundError: "there is no such file or folder; is the name right?",
         IsADirectoryError: "this is a folder, and a file is needed there",
@@ -389,6 +392,11 @@ def main(argv=None):
         return 2
     try:
         return COMMANDS[argv[0]](argv[1:])
+    except (
+        BrokenPipeError
+    ):  # `| head` has read enough; what is left goes nowhere, and no second error is raised at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (NoCheckout, ValueError, DataError, OSError) as error:
         print(f"gentools {argv[0]}: {_said(error)}", file=sys.stderr)
         return 2

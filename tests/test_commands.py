@@ -110,6 +110,24 @@ def test_errors_of_the_system_name_the_file_and_what_to_do(number, said, monkeyp
     assert printed.startswith("gentools claims: build/course: ") and said in printed and printed.count("\n") == 1
 
 
+def test_an_error_of_the_system_without_a_file_is_a_sentence(monkeypatch, capsys):
+    def fails(argv):
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    monkeypatch.setitem(commands.COMMANDS, "claims", fails)
+    assert commands.main(["claims"]) == 2
+    assert capsys.readouterr().err == "gentools claims: the system stopped it: Cannot allocate memory\n"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    """What `python -m gentools equations | head` does: the pipe is closed while the command still writes."""
+    with subprocess.Popen([sys.executable, "-m", "gentools", "equations"], cwd=notebooks.ROOT, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as process:  # fmt: skip
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() in (0, 1)
+
+
 def test_a_damaged_record_is_named(tmp_path, monkeypatch):
     (tmp_path / "01_joint_kl").mkdir()
     (tmp_path / "01_joint_kl" / "1.4.json").write_text('{"id": ')

@@ -224,7 +224,8 @@ def test_bench_says_what_is_missing_and_runs_the_rest(tmp_path, monkeypatch, cap
     folder = root / "benchmarks"
     folder.mkdir()
     (folder / "fast.py").write_text(
-        "MINUTES = 3\nimport sys\nprint('fast ran', sys.argv[1:], flush=True)\ndef main(p): p.add_argument(\"--rounds\")"
+        "MINUTES = 3\nimport sys\nprint('fast ran', sys.argv[1:], flush=True)\ndef main(p):\n"
+        '    p.add_argument("--rounds")\n    p.add_argument("--quick", action="store_true")\n'
     )
     (folder / "large.py").write_text(
         "NEEDS, MINUTES = None, None\nNEEDS = ('mnist',)\nMINUTES = 40\nraise SystemExit(9)"
@@ -242,7 +243,9 @@ def test_bench_says_what_is_missing_and_runs_the_rest(tmp_path, monkeypatch, cap
     assert commands.main(["bench", "slow"]) == 2
     assert "there is no benchmark slow; there are: fast, large" in capfd.readouterr().err
     for argv, said in {
-        ("fast", "--quik"): "has the option --quik; there are: --rounds",
+        ("fast", "--quik"): "has the option --quik; there are: --quick, --rounds",
+        ("fast", "-q"): "has the option -q; there are: --quick, --rounds",
+        ("fast", "--quick", "more"): "'more' belongs to no option; leave it out",
         ("--rounds", "2", "fast"): "name fast before the options: bench fast --rounds 2",
         ("fast", "--rounds", "-3"): "--rounds takes a whole number from 1 on, not '-3'",
         ("fast", "--rounds=0"): "not '0'",

@@ -261,4 +261,4 @@ def test_seed_ranges(capsys):
     for text in ("3-1", "0,0", "abc", "-1", ""):
         with pytest.raises(SystemExit):
             recording.command(["1.4", f"--seeds={text}"])
-        assert "names no seeds" in capsys.readouterr().err
+        assert "is no list of 1 to 10,000 seeds" in capsys.readouterr().err

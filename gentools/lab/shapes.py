@@ -15,7 +15,7 @@ def _refuse(tensors, part, wish):
 def same_shape(**tensors):
     """Refuse tensors that are read entry by entry and differ in shape: torch would repeat a single row for all.
 
-    Like all of these it looks at shapes alone, so that a training step may call it. Raises ValueError.
+    It looks at shapes alone, so that a training step may call it. Raises ValueError.
     """
     wish = "these are read entry by entry and need one shape (.T turns a table, .expand_as spreads a row meant for all)"
     _refuse(tensors, lambda shape: shape, wish)

@@ -281,7 +281,9 @@ def _seeds(text):
     except (ValueError, OverflowError):
         seeds = []
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0 or (dash and seeds[-1] != int(last)):
-        raise argparse.ArgumentTypeError(f'{text!r} names no seeds; write "0-4" or "0,3", each seed once')
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is no list of 1 to 10,000 seeds; write "0-4" or "0,3", each seed once'
+        )
     return list(seeds)
 
 
