@@ -239,8 +239,9 @@ def parts(named, noisy, mix, target):
     a, b = target(mix)
     determinant = b * mix.alpha - a * mix.sigma
     away_from_zero(
-        "at this time the target says nothing of the data: begin below t = 1, or predict the velocity",
-        share=determinant,
+        "at this time target and point say the same: keep away from t = 1 (noise named) or t = 0 (data named), or predict "
+        "the velocity",
+        determinant=determinant,
     )
     return (b * noisy - mix.sigma * named) / determinant, (mix.alpha * named - a * noisy) / determinant
 

@@ -248,6 +248,7 @@ def test_the_rules_follow_the_numbers(rule, one, other, expected):
     ({"b": (2, 3, 0), "c": (2, 3, 0), "d": (-3, -2, 1)}, True),  # before two that rest, whatever the third does
     ({"b": (2, 3, 0), "c": (2, 3, 1), "d": (-3, -2, 0)}, None),
     ({"b": (2, 3, 0), "c": (-3, -2, 0)}, None),
+    ({"b": (-3, -2, 0), "c": (-3, -2, 0), "d": (2, 3, 1)}, False),
 ])  # fmt: skip
 def test_a_rival_that_still_moves_may_end_on_either_side(rivals, expected):
     """Each rival: the ends of its score, and by how much it changed over the last quarter, if more than chance."""

@@ -566,9 +566,10 @@ RECIPES = aae_exact.RECIPES | {
         "first seed, colored by class. Below, energy distance of the codes to the prior, and reconstruction, over training: a "
         "line per seed. Dotted, two draws of the prior; dashed, a normal law of the prior's mean square. The weight is "
         "that of -log D against -log q(x|z).",
-        alt="Above, four scatter plots: a flower of ten petals, and three clouds of colored points without clear petals. Below left, "
-        "distances over the steps: curves of all three models end above the dashed line of the round cloud, the AAEs of weight 1 nearest to "
-        "it. Below right, reconstructions fall over the steps: those of the AAE of weight 1 are lowest.",
+        alt="Above, four scatter plots: a flower of ten petals, two clouds without petals and, for the AAE of weight 10, one gathered "
+        "along a horizontal and two vertical lines. Below left, distances over the steps: every curve ends above the dashed line of the "
+        "round cloud, two of the AAE of weight 1 nearest to it. Below right, reconstructions fall over the steps: those of the AAE of "
+        "weight 1 are lowest.",
         run=run_shapes, draw=draw_shapes, quick=Shapes(data="digits", hidden=(64, 64), steps=400, held_out=297), full=Shapes(),
         cpu=Shapes(pooled=2, hidden=(128, 128), batch=64, steps=8_000), record="cpu", seeds=tuple(range(5)), verdict=verdict_shapes,
     ),
@@ -589,7 +590,7 @@ RECIPES = aae_exact.RECIPES | {
         "codes by class, first seed. Middle: the decoder along each part, a class per row. Right: energy distance between "
         "the codes of a class and its part, mean over the classes, all seeds. MNIST of 14x14 pixels; weight of -log D 10.",
         alt="Two rows, for a flower and a spiral: a scatter plot whose parts have one color each, blurred toward the middle; a sheet of "
-        "digits in which nearly every row is one digit; a curve that falls and comes to rest well above the dotted line.",
+        "digits in which nearly every row is one digit; a curve that falls, hardly for the flower, and ends well above the dotted line.",
         run=run_labeled, draw=draw_labeled, quick=Labeled(data="digits", hidden=(64, 64), steps=400, held_out=297), full=Labeled(),
         cpu=Labeled(pooled=2, hidden=(128, 128), batch=64, steps=8_000), record="cpu", seeds=tuple(range(5)), verdict=verdict_labeled,
     ),
@@ -598,7 +599,7 @@ RECIPES = aae_exact.RECIPES | {
         caption="One AAE with a normal prior on MNIST of 28x28 pixels. Left: pictures decoded from a lattice of codes; every cell of "
         "the lattice is equally probable under the prior. Right: codes of held-out digits by class; held-out digits with what is "
         "rebuilt of them; draws of the prior, decoded. The weight of -log D against -log q(x|z) is 10.",
-        alt="A large lattice of digits that turn into one another: ones at the top left, sevens at the right, threes at the left, zeros at "
+        alt="A large lattice of digits that turn into one another: ones at the top left, sevens at the right, fives and twos at the left, zeros at "
         "the bottom. On the right a cloud of colored codes, twenty digits above blurred versions of them, and thirty samples.",
         run=run_plane, draw=draw_plane, model=plane_model, quick=Plane(data="digits", hidden=(64, 64), steps=400, held_out=297, batch=64), full=Plane(),
         cpu=Plane(hidden=(256, 256), batch=64, steps=20_000), record="cpu",

@@ -344,9 +344,9 @@ RECIPES = alpha_gan_exact.RECIPES | {
         "Fréchet distance between 2,000 samples and as many test images in the features of a classifier, and the mean error "
         "per pixel of test reconstructions beside three that need no training by steps. The distance of WGAN-GP is still "
         "falling at the end.",
-        alt="A table of five rows and ten metrics, real pictures best by nearly all. Below left, distances that fall over the "
-        "steps: WGAN-GP ends lowest, then alpha-GAN, then AGE and GAN. Below right, errors over the steps: that of alpha-GAN ends "
-        "below that of principal components, that of AGE above.",
+        alt="A table of five rows and ten metrics, real pictures best by nearly all. Below left, distances over the steps: WGAN-GP "
+        "ends lowest, then alpha-GAN, then AGE, and GAN highest and most scattered. Below right, errors over the steps: that of "
+        "alpha-GAN ends below that of principal components, that of AGE above.",
         run=run_comparison, draw=draw_comparison, verdict=verdict_comparison, seeds=tuple(range(5)), record="cpu",
         cpu=Comparison(LONG, FRESH), full=Comparison(BIG, Critic(256, 2000)),
         quick=Comparison(SMALL, FEW, compared=20),

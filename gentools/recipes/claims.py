@@ -108,16 +108,17 @@ def at_rest(rule, changes):
 
 
 def competitive(one, rivals, what, moved):
-    """A rule: `one` stands before more of the rivals than behind, by intervals of a score of which less is better.
+    """A rule: holds if `one` stands before more of the rivals than behind, refuted if behind more, by intervals of a score
+    of which less is better.
 
-    what, moved: what the names of an arm's score and of its change over the last quarter have after the arm's. A rival
-    that has not settled may end on either side, so the rule answers only where no such end would change the answer.
+    what, moved: what the names of an arm's score and of its change over the last quarter have after the arm's. `one` must
+    have settled. A rival that has not may end on either side, so the rule answers only where no such end would change it.
     """
 
     def rule(summary):
-        rest = [arm for arm in (one, *rivals) if settling(summary[arm + what], summary[arm + moved]) == "settled"]
-        ahead = sum(separated(summary[rival + what], summary[one + what]) for rival in rivals if rival in rest)
-        return ahead > 0 if one in rest and abs(ahead) > len(rivals) + 1 - len(rest) else None
+        moving = [arm for arm in (one, *rivals) if settling(summary[arm + what], summary[arm + moved]) != "settled"]
+        ahead = sum(separated(summary[rival + what], summary[one + what]) for rival in rivals if rival not in moving)
+        return ahead > 0 if one not in moving and abs(ahead) > len(moving) else None
 
     return rule
 

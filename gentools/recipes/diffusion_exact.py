@@ -329,9 +329,9 @@ SAMPLERS = {
 
 
 def heun_steps(calls):
-    """The steps in which Heun's method asks for `calls` calls of the network: two in each, one in the last.
+    """The steps of Heun's method for at most `calls` calls of the network: two in each, one in the last.
 
-    So that an odd number of calls is met, and of an even one all but the last are made.
+    Their number of calls is odd, so of an even number one is left over.
     """
     return (calls + 1) // 2
 
