@@ -392,9 +392,7 @@ def main(argv=None):
         return 2
     try:
         return COMMANDS[argv[0]](argv[1:])
-    except (
-        BrokenPipeError
-    ):  # `| head` has read enough; what is left goes nowhere, and no second error is raised at exit
+    except BrokenPipeError:  # `| head` has read enough: what is left goes nowhere, also at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (NoCheckout, ValueError, DataError, OSError) as error:
