@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+import statistics
 
 import numpy as np
 import pytest
@@ -304,6 +305,22 @@ def test_a_chapter_that_comes_later_enters_by_itself(monkeypatch):
     rows = [row for row in claims.ledger() if row.figure == "14.8" and row.claim]
     assert [row.ruling for row in rows] == ["holds", "not shown"]
     assert all("Rosca" in row.source and row.result == "Two updates help." for row in rows)
+
+
+def test_a_row_says_what_twice_the_steps_do_to_the_numbers_that_its_ruling_rests_on(monkeypatch):
+    """8.3 compares two energy distances; a run of twice the steps that moves one of them, and another number, names the one."""
+    record = records.load("8.3")
+    claim = next(claim for claim in claims.CLAIMS if claim.figure == "8.3" and "a VAE's" in claim.text)
+    numbers = {name: [statistics.fmean(values)] for name, values in record["numbers"].items()}
+    longer = numbers | {"VAE: energy distance": [99.0], "VAE: reconstruction": [99.0]}
+    load = records.load
+    for found, said in ((numbers, "2 of 2 numbers"), (longer, "1 of 2 numbers")):
+        entry = record | {"twice": {"seeds": [0], "numbers": found}}
+        monkeypatch.setattr(records, "load", lambda id, entry=entry: entry if id == "8.3" else load(id))
+        row = next(row for row in claims.ledger() if row.claim == claim.text)
+        assert said in row.longer and ("VAE: energy distance 99 (" in row.longer) is (found is longer)
+    monkeypatch.setattr(records, "load", lambda id: {k: v for k, v in load(id).items() if k != "twice"})
+    assert {row.longer for row in claims.ledger()} == {""}
 
 
 def test_what_was_not_run_is_open(monkeypatch):

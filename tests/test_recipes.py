@@ -6,6 +6,7 @@ import importlib
 import json
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from gentools import __main__ as commands
 from gentools import recipes
 from gentools.lab import closure
 from gentools.lab.chapters import CHAPTERS
-from gentools.recipes import dcgan, joint_kl, recording, seedstore
+from gentools.recipes import dcgan, em, joint_kl, recording, seedstore
+from gentools.recipes.longer import doubled
 
 
 @pytest.fixture
@@ -212,6 +214,59 @@ def test_a_stored_seed_comes_back_and_a_damaged_or_foreign_one_is_named_and_refu
     assert seedstore.load(tmp_path, identity | {"seed": 4}) is None
 
 
+# Twice the steps
+
+
+@dataclasses.dataclass(frozen=True)
+class Judge:
+    steps: int = 500
+
+
+class Arm(NamedTuple):
+    model: str = "VAE"
+    steps: int = 7
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    steps: int = 100
+    gan_steps: int = 30
+    judge_steps: int = 40  # of a classifier that makes a score
+    sampling_steps: int = 50
+    tuning: tuple = (("VAE", 5000, 0.1),)
+    models: tuple = (Arm(), Arm("GAN", 9))
+    critic: Judge = Judge()
+
+
+def test_every_length_of_training_is_doubled_and_no_judges():
+    assert doubled(Trained()) == Trained(steps=200, gan_steps=60, models=(Arm("VAE", 14), Arm("GAN", 18)))
+    with pytest.raises(ValueError, match="Judge holds no length of a training"):
+        doubled(Judge(steps=0))
+
+
+def test_runs_of_twice_the_steps_go_into_the_record_and_stay_there(sandbox, monkeypatch, capsys):
+    before = recording.records.load("2.1")
+    assert recording.command(["2.1", "--twice", "--record", "--jobs", "1"]) == 0
+    said = capsys.readouterr().out
+    stored = json.loads((sandbox / "figures" / "02_em" / "2.1.json").read_text())
+    entry = stored.pop("twice")
+    assert stored == {k: v for k, v in before.items() if k != "twice"}, "its own numbers are those of before"
+    assert entry["config"]["steps"] == 2 * before["config"]["steps"] and entry["seeds"] == [0]
+    recipe = recipes.find("2.1")
+    direct = recipe.run(dataclasses.replace(recipe.config("full"), steps=2 * before["config"]["steps"]), 0, "cpu")
+    assert entry["numbers"] == {name: [float(v)] for name, v in direct["numbers"].items()}
+    assert "Twice the steps, seed 0: " in said and "runs of the recorded length would" in said
+    monkeypatch.setattr(recording.records, "load", lambda id: stored | {"twice": entry})
+    results = recording.compute("2.1", "full", [0], jobs=1)
+    assert recording.record_of("2.1", "full", [0], results)["twice"] == entry, "drawing the figure again keeps them"
+    assert "twice" not in recording.record_of("2.1", "quick", [0], results)
+    other = dataclasses.replace(recipe, full=dataclasses.replace(recipe.full, steps=61))
+    monkeypatch.setitem(em.RECIPES, "2.1", other)
+    assert "twice" not in recording.record_of("2.1", "full", [0], results), "they belong to other settings now"
+    with pytest.raises(ValueError, match=r"figure 2\.1 is stale; first run figures"):
+        recording.keep_twice("2.1", entry)
+
+
 # What a user types
 
 
@@ -225,6 +280,9 @@ def test_a_stored_seed_comes_back_and_a_damaged_or_foreign_one_is_named_and_refu
         (["1.4", "--device", "gpu"], "unknown or not available here; choose among cpu"),
         (["1.4", "--jobs", "0"], "at least 1"),
         (["1.4", "--data", "nowhere"], "names a folder"),
+        (["1.3", "--twice"], "holds no length of a training that could be doubled"),
+        (["8.6", "--twice"], "fewer than 3 seeds"),
+        (["2.1", "--twice", "--scale", "quick"], "is recorded at scale 'full'"),
         (
             ["6.9", "--scale", "full", "--data", "tests"],
             "yours to supply: name the folder that holds faces64.zip by --data",

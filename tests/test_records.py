@@ -22,6 +22,7 @@ from gentools.lab import closure, records
 from gentools.lab.chapters import CHAPTERS, chapter
 from gentools.press import notebooks
 from gentools.recipes import recording
+from gentools.recipes.longer import doubled
 
 ALL = [id for each in CHAPTERS for id in recipes.recipes(each.name)]
 
@@ -57,10 +58,8 @@ FIELDS = {
 def wrongs(id, record, png):
     """What a stored figure's record and picture (bytes) say other than what made them says; yields names of fields."""
     recipe = recipes.find(id)
-    if other := (set(record) ^ FIELDS) - {
-        "data",
-        "model",
-    }:  # the reader's own pictures and the model, where there is one
+    # the reader's own pictures, the model and the runs of twice the steps, where there are any
+    if other := (set(record) ^ FIELDS) - {"data", "model", "twice"}:
         yield f"fields: {sorted(other)}"
         return
     said = {"id": id, "title": recipe.title, "caption": recipe.caption, "alt": recipe.alt, "scale": recipe.record}
@@ -79,11 +78,29 @@ def wrongs(id, record, png):
     yield from (field for field, form in FORMS.items() if not re.fullmatch(form, str(record[field])))
     if not isinstance(record["seconds"], float) or not 0 < record["seconds"] < 30 * 24 * 3600:
         yield "seconds"
+    if longer := record.get("twice"):
+        yield from wrongs_of_twice(recipe, record, longer)
     picture = Image.open(io.BytesIO(png))
     if (picture.info.get("Title"), picture.info.get("Source")) != (f"Figure {id}", record["fingerprint"]):
         yield "picture: made by something else"
     if picture.width > 1000 or len(png) >= 300_000:
         yield "picture: its size"
+
+
+def wrongs_of_twice(recipe, record, longer):
+    """The same of the runs of twice the steps that a record holds."""
+    config = doubled(recipe.config(recipe.record))
+    if set(longer) != {"config", "seeds", "numbers", "fingerprint", "device", "torch", "python", "seconds"}:
+        yield f"twice: fields {sorted(longer)}"
+        return
+    if longer["fingerprint"] != closure.fingerprint(recipe.run, config):
+        yield "twice: fingerprint"
+    if longer["config"] != json.loads(json.dumps(closure.plain(config))):
+        yield "twice: config"
+    if set(longer["numbers"]) != set(record["numbers"]):
+        yield "twice: names"
+    if not longer["seeds"] or any(len(values) != len(longer["seeds"]) for values in longer["numbers"].values()):
+        yield "twice: seeds"
 
 
 _ONE_OR_MORE = r"{0}( and {0})*"  # where the seeds were computed on several machines
@@ -165,6 +182,52 @@ def test_a_record_edited_by_hand_is_noticed(edit, monkeypatch):
     assert list(wrongs("1.3", record, png)) == []
     changed = EDITS[edit](record)
     assert list(wrongs("1.3", record if changed is None else changed, png)) != []
+
+
+TWICE = {
+    "fingerprint": "0" * 16,
+    "config": {"steps": 5},
+    "numbers": {},
+    "seeds": [],
+    "note": "by hand",
+}
+
+
+@pytest.mark.parametrize("field", TWICE)
+def test_runs_of_twice_the_steps_edited_by_hand_are_noticed(field, monkeypatch, tmp_path):
+    monkeypatch.setattr(recording, "ROOT", tmp_path)
+    recipe, record = recipes.find("2.1"), records.load("2.1")
+    entry = json.loads(json.dumps(recording.twice("2.1", "full", [0])))
+    assert list(wrongs_of_twice(recipe, record, entry)) == []
+    assert list(wrongs_of_twice(recipe, record, entry | {field: TWICE[field]})) != []
+
+
+def test_further_runs_are_expected_within_students_prediction_interval():
+    values = [1.0, 2.0, 4.0, 7.0, math.nan]
+    for end in records.expected(values, 1):  # there, Student's test of one more value against these gives .05
+        assert stats.ttest_ind_from_stats(3.5, stats.tstd(values[:4]), 4, end, 0.0, 1).pvalue == pytest.approx(0.05)
+    low, high = records.expected(values, 10**9)
+    assert (low, high) == pytest.approx(stats.t.interval(0.95, 3, loc=3.5, scale=stats.sem(values[:4])), rel=1e-6)
+    assert records.expected([1.0, 2.0], 1) is None
+
+
+def test_what_twice_the_steps_moved_is_said():
+    numbers = {
+        "a": [1.0, 2.0, 3.0],
+        "b": [5.0, 5.0, 5.0],
+        "c": [1.0, 2.0, 3.0],
+        "a, change over the last quarter": [0.1] * 3,
+    }
+    longer = {"a": [9.0], "b": [5.0 + 1e-12], "c": [math.nan], "a, change over the last quarter": [4.0]}
+    record = {"seeds": [0, 1, 2], "numbers": numbers, "twice": {"seeds": [0], "numbers": longer}}
+    found = records.moved(record)
+    assert list(found) == ["a", "c"] and found["a"] == (9.0, *records.expected([1.0, 2.0, 3.0], 1))
+    said = records.after_twice(record)
+    assert "seed 0: 1 of 3 numbers lie" in said and "elsewhere: a 9 (-2.968 to 6.968); c nan" in said
+    assert records.after_twice(record, ["b"]).endswith(
+        "1 of 1 numbers lie where 19 of 20 runs of the recorded length would."
+    )
+    assert records.after_twice(record, []) == records.after_twice({"seeds": [0, 1, 2], "numbers": numbers}) == ""
 
 
 def test_another_figures_picture_is_noticed():

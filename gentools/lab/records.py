@@ -7,6 +7,8 @@ their summary, device, versions, commit, seconds. Prose quotes no measured numbe
 import functools
 import json
 import math
+import re
+import statistics
 import textwrap
 from pathlib import Path
 
@@ -14,6 +16,9 @@ from gentools.lab.chapters import chapter
 from gentools.lab.plots import show_png
 
 LEAST_SEEDS = 3  # for an interval; two points say more by themselves
+SHOWN = 6  # of the numbers that twice the steps moved
+# Numbers that say how a run went and not where it ended: with twice the steps they are others, as they should be.
+OF_THE_RUN = r"seconds$|over the last quarter|after three quarters"
 
 
 def summarize(values, least=-math.inf, most=math.inf):
@@ -53,6 +58,46 @@ def _summary(values, interval):
         found["low"], found["high"] = interval(finite)
     counts = {"n": len(values), "failed": len(values) - len(finite)}
     return counts | {name: None if value is None else float(value) for name, value in found.items()}
+
+
+def expected(values, more):
+    """Where the mean of `more` further runs would lie, 95 %: the ends of Student's prediction interval, (low, high).
+
+    values: one number per seed. None of fewer than three finite values.
+    """
+    from scipy import stats
+
+    finite = [v for v in values if math.isfinite(v)]
+    if len(finite) < LEAST_SEEDS:
+        return None
+    mean, spread = statistics.fmean(finite), statistics.stdev(finite)
+    half = float(stats.t.ppf(0.975, len(finite) - 1)) * spread * math.sqrt(1 / len(finite) + 1 / more)
+    return mean - half, mean + half
+
+
+def moved(record):
+    """What runs of twice the steps changed: {name: (their mean, low, high)} of those numbers that lie outside of what as
+    many further runs of the recorded length would give, from low to high in 95 of 100 cases. A run that failed has moved.
+
+    None where the record holds no such runs, or too few seeds to expect anything.
+    """
+    if "twice" not in record or len(record["seeds"]) < LEAST_SEEDS:
+        return None
+    found = {}
+    for name in _ends(record):
+        values = record["twice"]["numbers"][name]
+        mean, ends = statistics.fmean(values), expected(record["numbers"][name], len(values))
+        slack = 1e-9 * abs(mean)  # of numbers that are the same in every seed
+        if ends and not ends[0] - slack <= mean <= ends[1] + slack:
+            found[name] = (mean, *ends)
+    return found
+
+
+def _ends(record):
+    """Names of the numbers that say where the runs ended, and that runs of twice the steps have as well."""
+    return [
+        name for name in record["numbers"] if name in record["twice"]["numbers"] and not re.search(OF_THE_RUN, name)
+    ]
 
 
 def folder():
@@ -147,6 +192,25 @@ def report(id, *parts):
         print(textwrap.fill(f"Settings: {settings}.", 110, break_on_hyphens=False).replace("\0", " "))
     if record["verdict"]:
         print(f"Verdict: {record['verdict']}")
+    if said := after_twice(record):
+        print(textwrap.fill(said, 110))
+
+
+def after_twice(record, names=None):
+    """What runs of twice the steps say to the numbers of a record, or to those `names` of them; "" if none were made."""
+    found = moved(record)
+    compared = [] if found is None else [name for name in _ends(record) if names is None or name in names]
+    if not compared:
+        return ""
+    outside = [f"{name} {_number(at)} ({_number(low)} to {_number(high)})"
+               for name, (at, low, high) in found.items() if name in compared]  # fmt: skip
+    seeds = record["twice"]["seeds"]
+    elsewhere = "; ".join(outside[:SHOWN]) + (f"; and {len(outside) - SHOWN} more" if len(outside) > SHOWN else "")
+    return (
+        f"Twice the steps, seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}: {len(compared) - len(outside)} of "
+        f"{len(compared)} numbers lie where 19 of 20 runs of the recorded length would"
+        f"{f'; elsewhere: {elsewhere}' if outside else ''}."
+    )
 
 
 def _settings(config, replaced=()):

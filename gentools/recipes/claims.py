@@ -37,6 +37,9 @@ class Row(NamedTuple):
     seeds: int
     result: str
     ruling: str
+    longer: str = (
+        ""  # what runs of twice the steps say to the numbers that the ruling rests on, where there are such runs
+    )
 
 
 def more(one, other, what="", wish=1):
@@ -273,8 +276,22 @@ def _row(claim, source, id, rule):
     if found is None:
         return Row(claim, source, id, "", 0, "not recorded", "open")
     record, said = found
-    ruling = WORDS[rule(record["summary"])] if rule else ""
-    return Row(claim, source, id, protocol(record), len(record["seeds"]), " ".join(said.split()), ruling)
+    asked = Asked(record["summary"])
+    ruling = WORDS[rule(asked)] if rule else ""
+    longer = records.after_twice(record, asked.names if rule else None)
+    return Row(claim, source, id, protocol(record), len(record["seeds"]), " ".join(said.split()), ruling, longer)
+
+
+class Asked(dict):
+    """A summary that remembers the `names` of the numbers that were asked for."""
+
+    def __init__(self, summary):
+        super().__init__(summary)
+        self.names = []
+
+    def __getitem__(self, name):
+        self.names.append(name)
+        return super().__getitem__(name)
 
 
 def with_verdicts():
@@ -315,6 +332,7 @@ def command():
         if row.claim:
             tail = f" {row.protocol}, {row.seeds} seed{'s' * (row.seeds > 1)}." if row.seeds else ""
             print(f"{row.figure:<6} {row.ruling:<10} {row.claim} ({row.source}).{tail}")
-            print(textwrap.indent(textwrap.fill(row.result, 108), " " * 7))
+            for said in filter(None, (row.result, row.longer)):
+                print(textwrap.indent(textwrap.fill(said, 108), " " * 7))
     print("; ".join(f"{number} {word}" for word, number in counts(rows).items()))
     return 0

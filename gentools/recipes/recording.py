@@ -15,6 +15,7 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from gentools.lab.pictures import located
 from gentools.lab.seeds import run_seeds
 from gentools.lab.stream import find_device
 from gentools.recipes import ROOT, find, models, recipes, seedstore
+from gentools.recipes.longer import doubled
 from gentools.recipes.shared import scores
 
 # data with pinned contents, the same for everybody
@@ -185,7 +187,6 @@ def record_of(id, scale, seeds, results):
     """The record of figure `id` as a dict: what made it, every number of every seed, their summary, the verdict."""
     recipe, names = find(id), results[0]["numbers"]
     summary = {k: summary_of(k, [r["numbers"][k] for r in results]) for k in names}
-    named = [r["machine"] for r in results]  # where the seeds were computed, which need not be where it is drawn
     data = data_digest(recipe.config(scale))
     model = _model(id, results)
     return {
@@ -199,13 +200,64 @@ def record_of(id, scale, seeds, results):
         "numbers": {k: [r["numbers"][k] for r in results] for k in names},
         "summary": summary,
         "verdict": recipe.verdict(summary) if recipe.verdict else None,
-        **{k: " and ".join(sorted({m[k] for m in named})) for k in named[0]},
+        **_where(results),
         "commit": _git("rev-parse", "HEAD"),
         "fingerprint": fingerprint(id, scale),
         **({"data": data} if data else {}),
         **({"model": models.entry(model, seeds[0])} if model else {}),
         "seconds": sum(r["seconds"] for r in results),
+        **({"twice": longer} if scale == recipe.record and (longer := _kept(id, scale)) else {}),
     }
+
+
+# Twice the steps
+
+
+def twice(id, scale, seeds, device="cpu", jobs=1):
+    """Run seeds of figure `id` for twice the steps, and return what its record keeps of them.
+
+    Raises ValueError if there is no such figure, scale or device, or nothing in it that is trained.
+    """
+    config = doubled(find(id).config(scale))
+    results = compute(id, scale, seeds, device, jobs, config)
+    return {
+        "config": closure.plain(config),
+        "seeds": list(seeds),
+        "numbers": {name: [r["numbers"][name] for r in results] for name in results[0]["numbers"]},
+        **_where(results),
+        "fingerprint": closure.fingerprint(find(id).run, config),
+        "seconds": sum(r["seconds"] for r in results),
+    }
+
+
+def _kept(id, scale):
+    """What the stored record of figure `id` keeps of runs of twice the steps, unless its code or settings are others now."""
+    found = (records.load(id) or {}).get("twice")
+    mark = found and closure.fingerprint(find(id).run, doubled(find(id).config(scale)))
+    return found if found and found["fingerprint"] == mark else None
+
+
+def keep_twice(id, entry):
+    """Write runs of twice the steps into the record of figure `id`, whose own numbers stay. Returns its path.
+
+    Raises ValueError if the figure is not recorded, or is stale.
+    """
+    record, path = records.load(id), ROOT / "figures" / chapter_of(id).folder / f"{id}.json"
+    if record is None or record["fingerprint"] != fingerprint(id, record["scale"]):
+        raise ValueError(f"figure {id} is {'stale' if record else 'not recorded'}; first run figures {id} --record")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _dump(path, record | {"twice": entry})
+    return path
+
+
+def _where(results):
+    """Where results were computed: {"device": ..., "torch": ..., "python": ...}; the seeds may come from several machines."""
+    named = [r["machine"] for r in results]
+    return {k: " and ".join(sorted({m[k] for m in named})) for k in named[0]}
+
+
+def _dump(path, record):
+    path.write_text(json.dumps(record, indent=1, allow_nan=True) + "\n")
 
 
 def _model(id, results):
@@ -236,7 +288,7 @@ def write(id, scale, seeds, results, record=False):
     plt.close(fig)
     if model := _model(id, results):
         (target / f"{id}.safetensors").write_bytes(model)
-    (target / f"{id}.json").write_text(json.dumps(entry, indent=1, allow_nan=True) + "\n")
+    _dump(target / f"{id}.json", entry)
     return target / f"{id}.png"
 
 
@@ -295,6 +347,10 @@ def _parser():
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="single-threaded processes side by side")
     parser.add_argument("--data", help="folder with data files, instead of GENTOOLS_DATA")
+    parser.add_argument(
+        "--twice", action="store_true",
+        help="run the first seed, or --seeds, for twice the steps, and say which recorded numbers that moves",
+    )  # fmt: skip
     parser.add_argument("--record", action="store_true", help="write into figures/, as part of the course")
     return parser
 
@@ -313,6 +369,8 @@ def command(argv):
         return 0
     find_device(args.device)
     asked = {id: find(id) for id in _expand(args.ids)}  # all are known before the first is run
+    if args.twice:
+        return _twice_command(asked, args)
     settings = {id: (args.scale or r.record, args.seeds or list(r.seeds)) for id, r in asked.items()}
     for id in asked if args.record else ():
         _check_settings(id, *settings[id])
@@ -322,6 +380,29 @@ def command(argv):
         results = compute(id, scale, seeds, args.device, args.jobs)
         path = write(id, scale, seeds, results, args.record)
         print(f"  wrote {path.relative_to(ROOT)}", flush=True)
+    return 0
+
+
+def _twice_command(asked, args):
+    """`figures ID --twice`: runs of twice the steps of {id: recipe}, and what they say to the recorded figures."""
+    for id, recipe in asked.items():  # all can be run before the first is
+        doubled(recipe.config(recipe.record))
+        if len(recipe.seeds) < records.LEAST_SEEDS:
+            raise ValueError(
+                f"figure {id} is recorded from fewer than {records.LEAST_SEEDS} seeds, which foretell no other run"
+            )
+        if args.scale not in (None, recipe.record):
+            raise ValueError(
+                f"figure {id} is recorded at scale {recipe.record!r}; twice its steps are compared with that one"
+            )
+    for id, recipe in asked.items():
+        seeds = args.seeds or list(recipe.seeds[:1])
+        print(f"{id} {recipe.title}: {recipe.record}, twice the steps, {len(seeds)} seeds", flush=True)
+        entry = twice(id, recipe.record, seeds, args.device, args.jobs)
+        if record := records.load(id):
+            print(textwrap.fill(records.after_twice(record | {"twice": entry}), 110))
+        if args.record:
+            print(f"  wrote {keep_twice(id, entry).relative_to(ROOT)}", flush=True)
     return 0
 
 
