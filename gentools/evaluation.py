@@ -27,7 +27,7 @@ def modes(samples, centers, std):
 
     A sample is of high quality within 3 std of a center, and a mode is covered if at least one such sample is nearest
     to it (Srivastava et al. 2017, arXiv 1705.07761; use 2,500 samples to compare with the literature). The overlap is
-    sum_k min(share of samples that are good and nearest to k, 1/k): 1 for a perfect sampler, at most j/k if j modes are
+    sum_k min(share of samples that are good and nearest to k, 1/k): near 1 for a large perfect sample, at most j/k if j modes are
     covered. Samples that are not finite are bad ones. Raises ValueError on empty or misshapen input, centers that are not
     finite, or a std that is not positive.
     """

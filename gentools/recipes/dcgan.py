@@ -299,7 +299,7 @@ RECIPES = {
         title="How many inputs reach each output pixel",
         caption="Transposed convolutions of stride 2 with kernels of side 3, 4 and 5. The stride divides 4, and every pixel "
         "collects as many inputs as its neighbors. With 3 and 5 the counts form a checkerboard.",
-        alt="Three tables of counts. Kernel 3: rows 1 2 1 2 and 2 4 2 4 alternate. Kernel 4: every entry is 4. Kernel 5: "
+        alt="Three tables of counts. Kernel 3: rows 4 2 4 2 and 2 1 2 1 alternate. Kernel 4: every entry is 4. Kernel 5: "
         "entries 4, 6 and 9 alternate like a checkerboard.",
         run=run_overlap, draw=draw_overlap, full=Overlap(),
     ),
@@ -325,8 +325,9 @@ RECIPES = {
         title="Real and fake in one batch",
         caption="The same networks, data and noise. With real and fake images in one batch, BatchNorm shows the "
         f"discriminator which half it looks at, and the generator meets another discriminator. {NO_GPU}",
-        alt="Top: rough garments with two batches, gray noise with one batch. Bottom: with two batches both losses stay "
-        "near 1; with one batch both fall to 0.",
+        alt="Top: rough garments with two batches, gray noise with one batch. Bottom: with two batches the loss "
+        "of the discriminator rises from about 0.3 to 1 and that of the generator falls from about 3 to 1.2; with one batch both fall "
+        "to 0.",
         run=run_one_batch, draw=draw_one_batch,
         quick=OneBatch(dataclasses.replace(QUICK, size=16, width=16, batch=32, steps=240, judge_steps=60, evaluated=100)),
         cpu=OneBatch(Training(width=16, steps=1000)), full=OneBatch(dataclasses.replace(FULL, steps=3000)),

@@ -233,8 +233,10 @@ def verdict_digits(summary):
     classes = summary["classes that lead some component"]
     share = summary["share of scans of their component's leading class"]
     chance = summary["that share by chance"]
+    some = f"{verdicts.span(classes)} of the ten digits get a component of their own"
+    led = "every digit gets a component of its own" if verdicts.always_above(classes, 9) else some
     return (
-        f"without labels, {verdicts.span(classes)} of the ten digits get a component of their own, and "
+        f"without labels, {led}, and "
         f"{verdicts.percent(share)} of the scans agree with their component (chance {verdicts.percent(chance)})."
     )
 
@@ -417,7 +419,7 @@ RECIPES = {
     "2.3": Recipe(
         title="Where EM stops",
         caption="25 components on the 25-grid. From random points EM converges to a fit that shares components between "
-        "groups; the best of 16 such starts is better and still wrong. The last panel shows ten data sets.",
+        "groups; the best of 16 such starts is better and, on nine of ten data sets, still wrong. The last panel shows ten data sets.",
         alt="Three scatter plots of a five by five grid of tight groups with ellipses. In the first two some ellipses span "
         "several groups; in the third every group has its own. A dot plot counts the centers found.",
         run=run_starts,
@@ -442,7 +444,7 @@ RECIPES = {
     "2.5": Recipe(
         title="The prior moves too",
         caption="Two overlapping Gaussians of weights 0.85 and 0.15. EM that holds the weights at one half loses likelihood "
-        "on every data set and puts the second component where it is not.",
+        "on every data set and puts the second component between the two true ones.",
         alt="Two histograms with fitted components. On the left they lie on the dotted truth; on the right, with the "
         "weights held, the second is too heavy and too far to the left. A dot plot shows a positive loss for every seed.",
         run=run_prior,
@@ -454,10 +456,10 @@ RECIPES = {
     ),
     "2.6": Recipe(
         title="A floor against collapse",
-        caption="Six components on 40 eruptions. The smaller the floor, the higher the likelihood of the eruptions that were "
-        "seen and the lower that of the others. Thin lines are ten random splits, thick ones their mean.",
+        caption="Six components on 40 eruptions. Below a tenth of the data's variance a smaller floor raises the likelihood of the "
+        "eruptions that were seen and lowers that of the others, on average; above it both fall. Thin lines are ten random splits, thick ones their mean.",
         alt="Two curves over the floor on a logarithmic axis. The one for the training data falls from left to right, the "
-        "one for the other data rises and is highest at a floor of about a hundredth to a tenth.",
+        "one for the other data rises, is highest at a floor of a tenth, and falls again.",
         run=run_collapse,
         draw=draw_collapse,
         quick=Collapse(restarts=2, floors=(1e-6, 1e-3, 1e-1)),
