@@ -16,6 +16,9 @@ from gentools import age
 from gentools.lab import worlds
 from gentools.lab.divergences import expected_kl, gaussian_kl, kl
 from gentools.lab.randomness import generator
+from gentools.recipes import age as age_recipes
+from gentools.recipes.recording import summary_of
+from gentools.recipes.shared import arms
 
 # The joints
 
@@ -247,3 +250,15 @@ def test_bad_input_is_refused():
         age.sphere_floor(0)
     with pytest.raises(ValueError, match="positive"):
         age.moment_kl(torch.zeros(2), torch.tensor([1.0, 0.0]))
+
+
+@pytest.mark.parametrize("ends,changes,said", [
+    ([7.4, 7.6, 8.1], [0.1, -0.1, 0.05], "settled"),
+    ([7.4, 7.6, 8.1], [0.1, -3.0, 0.05], "still moving in single seeds"),
+    ([7.4, 7.4, 19.6, 25.3, 205.5], [0.1, -0.1, 0.2, -0.2, 0.1], "not known, its runs are of two kinds"),
+])  # fmt: skip
+def test_one_lost_run_does_not_make_the_others_settled(ends, changes, said):
+    """Its distance widens the interval, and any change lies within that."""
+    summary = {arms.name("AGE", age_recipes.DISTANCE): summary_of("distance", ends),
+               arms.name("AGE", age_recipes.CHANGE): summary_of("change", changes)}  # fmt: skip
+    assert age_recipes.steady(summary, "AGE") == said

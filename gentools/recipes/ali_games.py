@@ -289,8 +289,8 @@ RECIPES = {
         "D exact, over random tables. Top: in the Fisher metric, where the sign is a theorem. Bottom: in the "
         "logits of the tables.",
         alt="Six histograms of cosines between -1 and 1. The truncated loss lies left of zero in both rows, the "
-        "minimax loss is its mirror image on the right, the swapped loss lies right of zero and is spread more "
-        "evenly.",
+        "minimax loss is its mirror image on the right, the swapped loss lies right of zero above, most of "
+        "it near zero; below it is spread more evenly, with a few games left of zero.",
         run=run_signs, draw=draw_signs, quick=Games(300), full=Games(), verdict=verdict_signs,
     ),
     "9.2": Recipe(

@@ -307,7 +307,7 @@ RECIPES = {
         "mean distance of n samples, with (11.6) as lines and the true distance of the narrow model dotted. Middle: the difference "
         "of the two means; below 0 the narrow model looks better. Right: how often one sample of each ranks the models wrongly.",
         alt="Left, two falling lines with points on them that cross near n = 200: the perfect model falls towards 0, the "
-        "narrow one levels off at a dotted line. Middle, their difference rises from below 0 and crosses 0 there. Right, the share of wrong rankings falls from near 1 to near 0 and "
+        "narrow one levels off at a dotted line. Middle, their difference rises from below 0 and crosses 0 there. Right, the share of wrong rankings falls from about 0.7 to 0 and "
         "passes one half where the lines cross.",
         run=run_bias, draw=draw_bias, full=Bias(), quick=Bias(sizes=(50, 200, 800), draws=20),
     ),
@@ -326,8 +326,9 @@ RECIPES = {
         caption="The linear VAE of 8x8 digits, whose log q(x) is known, and encoders with the best means and with variances "
         "that are multiples of the best independent ones. Points: exact value minus estimate, mean over 30 held-out "
         "pictures. Dashed: variance of the relative weight over 2k, (11.12); where the variance is infinite there is none.",
-        alt="Gaps against the number of draws on two logarithmic axes. Three encoders follow straight falling dashed lines; "
-        "the one with 0.3 of the variances starts far above and falls slowly, without a line.",
+        alt="Gaps against the number of draws on two logarithmic axes. Two encoders, with 0.8 and 2 times the variances, follow "
+        "straight falling dashed lines; the points of 0.6 stay below theirs and come nearer; those of 0.3 fall slowly along a dotted "
+        "line and have no dashed one.",
         run=run_sampling, draw=draw_sampling, full=Sampling(), quick=Sampling(draws=(1, 4, 16), most=1024),
     ),
 }  # fmt: skip

@@ -422,10 +422,11 @@ RECIPES = {
     "10.7": Recipe(
         title="Six ways to train on clothes",
         caption="Fashion-MNIST, equal numbers of generator steps. Distance: Frechet, in the features of a small classifier; "
-        "curves are means, points are seeds. Critic: a discriminator trained afresh against the finished generator; log 2 is the most it "
+        "curves are means, points are seeds. Right: what the critic finds over training, and classes covered. Critic: a discriminator trained afresh against the finished generator; log 2 is the most it "
         "can say. Recorded on a CPU with few maps; --scale full is the size for a GPU.",
-        alt="Top: falling curves of the distance for six arms, against steps and against seconds. Bottom: points per seed of "
-        "the distance at the end and of what the critic finds, for each arm.",
+        alt="Top: falling curves for six arms, the distance against steps and against seconds, and what the critic finds against "
+        "steps; penalty 500 lies far above the others. Bottom: points per seed of distance and critic at the end, and of classes "
+        "covered, ten but for penalty 500.",
         run=run_six, draw=draw_six, quick=Compared(QUICK), cpu=Compared(Training()), full=Compared(FULL),
         seeds=tuple(range(5)), verdict=verdict_six, record="cpu",
     ),

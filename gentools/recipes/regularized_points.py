@@ -319,7 +319,7 @@ RECIPES = {
         title="When the penalty acts",
         caption="Gradient of the penalty (weight 5) over that of the adversarial loss, and the cosine between them, at each "
         "generator step, against the discriminator as the last refresh left it. 25-Gaussian grid, every seed.",
-        alt="Two panels of ratios against the inner step, with and without BatchNorm: exactly 0 at step 1, about 1 or more from then on. "
+        alt="Two panels of ratios against the inner step, with and without BatchNorm: exactly 0 at step 1, from about a half to nearly ten from then on. "
         "Below, the cosines: on both sides of 0 with BatchNorm, close to -1 after six steps without.",
         run=run_acting, draw=draw_acting, quick=Acting(steps=100, points=5000, moments=4), full=Acting(),
         seeds=tuple(range(5)), verdict=verdict_acting,
