@@ -52,7 +52,7 @@ def saved(value, **options):
 
 def content(**change):
     base = {"format": checkpoint.FORMAT, "step": 1, "torch": "2.13.0", "identity": RUN, "state": state()}
-    return base | change
+    return base | {"seconds": 2.5} | change
 
 
 def dead():
@@ -366,6 +366,10 @@ def hostile(marker):
     files["a list"] = saved([content()])
     files["no state"] = saved({k: v for k, v in content().items() if k != "state"})
     files["another format"] = saved(content(format="gentools checkpoint 0"))
+    files["no seconds"] = saved({k: v for k, v in content().items() if k != "seconds"})
+    files["seconds before they were noted"] = saved(content(format=checkpoint.TIMELESS))
+    for seconds in (-1.0, float("nan"), float("inf"), "2", 2):
+        files[f"{seconds!r} as seconds"] = saved(content(seconds=seconds))
     files["text as step"] = saved(content(step="1"))
     files["true as step"] = saved(content(step=True))
     files["a web page"] = b"<html>Quota exceeded</html>"
@@ -448,6 +452,70 @@ def test_the_file_is_durable_before_it_has_its_name(tmp_path, monkeypatch):
         )
     checkpoint.save(tmp_path, state(), 4, RUN)
     assert calls == [("fsync", 4), ("replace", 4), ("fsync", 4)] and len(names(tmp_path)) == 3
+
+
+# What a run took ----
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Both clocks of a machine on which time passes by hand: {"cpu": seconds, "wall": seconds}."""
+    times = {"cpu": 7.0, "wall": 1000.0}
+    monkeypatch.setattr(checkpoint.time, "process_time", lambda: times["cpu"])
+    monkeypatch.setattr(checkpoint.time, "perf_counter", lambda: times["wall"])
+    return times
+
+
+def work(clock, folder, *steps, cpu=1.0):
+    """Go on with the run in `folder`, a second of CPU time and ten on the wall for each step, saving after each of these."""
+    found = checkpoint.newest(folder, RUN)
+    done = found.step if found else 0
+    for step in steps:
+        clock["cpu"] += cpu * (step - done)
+        clock["wall"] += 10 * (step - done)
+        checkpoint.save(folder, state(step), step, RUN)
+        done = step
+    return checkpoint.load(checkpoint.paths(folder)[0], RUN)["seconds"]
+
+
+def test_a_checkpoint_keeps_the_seconds_of_all_processes(tmp_path, clock):
+    with checkpoint.bill() as earlier:
+        assert work(clock, tmp_path, 0, 3, 5) == 5 and earlier() == 0  # all of it was spent here
+        clock["cpu"] += 100  # whatever lies between two runs, or was done after the last save, is in neither
+        assert work(clock, tmp_path) == 5 and work(clock, tmp_path, 6) == 6 and earlier() == 0
+    with checkpoint.bill() as earlier:  # as another process would
+        assert work(clock, tmp_path, 8) == 8 and earlier() == 6
+        assert work(clock, tmp_path) == 8 and earlier() == 6  # read again: counted once
+        assert work(clock, tmp_path / "other", 0, 2) == 2 and earlier() == 6
+    with checkpoint.bill() as earlier:
+        assert earlier() == 0
+        work(clock, tmp_path)
+        work(clock, tmp_path / "other")
+        assert earlier() == 8 + 2  # both are complete, and only read
+        with checkpoint.bill() as inner:
+            work(clock, tmp_path)
+            assert inner() == 8
+        assert earlier() == 8 + 2
+
+
+def test_an_accelerator_is_billed_by_the_clock_on_the_wall(tmp_path, clock, monkeypatch):
+    monkeypatch.setattr(checkpoint, "plain", lambda value, *_, **__: {} if "nets" in value else value)
+    checkpoint.newest(tmp_path, RUN)
+    clock["cpu"] += 1
+    clock["wall"] += 10
+    on_meta = {"nets": {"w": torch.zeros(2, device="meta")}}  # a tensor that is not on the CPU
+    monkeypatch.setattr(checkpoint, "check_finite", lambda *_: None)
+    path = checkpoint.save(tmp_path, on_meta, 1, RUN)
+    assert torch.load(path, weights_only=True)["seconds"] == 10
+
+
+def test_checkpoints_from_before_the_seconds_count_as_none(tmp_path, clock):
+    old = {key: value for key, value in content(format=checkpoint.TIMELESS).items() if key != "seconds"}
+    forge(tmp_path, saved(old))
+    with checkpoint.bill() as earlier:
+        assert work(clock, tmp_path) == 0 and work(clock, tmp_path, 4) == 3 and earlier() == 0
+    assert same(checkpoint.load(checkpoint.paths(tmp_path)[1], RUN)["state"], state())
+    assert work(clock, tmp_path / "by hand", 0) == 0
 
 
 # Two at once ------------------------------------------------------------

@@ -16,8 +16,13 @@ from gentools import __main__ as commands
 from gentools import recipes
 from gentools.lab import closure
 from gentools.lab.chapters import CHAPTERS
+from gentools.lab.networks import mlp
+from gentools.lab.randomness import generator
+from gentools.lab.stream import Stream
+from gentools.lab.training import train
 from gentools.recipes import dcgan, em, joint_kl, recording, seedstore
 from gentools.recipes.longer import doubled
+from gentools.recipes.shared.fitting import adams
 
 
 @pytest.fixture
@@ -54,6 +59,47 @@ def test_a_busy_machine_does_not_lengthen_a_seed_on_the_cpu(sandbox, monkeypatch
     monkeypatch.setitem(joint_kl.RECIPES, "1.3", dataclasses.replace(original, run=waiting))
     (result,) = recording.compute("1.3", "quick", [0])
     assert 0 < result["seconds"] < 5
+
+
+class Stopped(Exception):
+    """What ends a run in the place of a kill."""
+
+
+def idle(nets, opts, x, z):
+    """A step that does nothing."""
+    return {"loss": torch.zeros(())}
+
+
+def test_a_seed_that_was_stopped_is_billed_for_all_of_its_steps(sandbox, monkeypatch):
+    """Two models and a look at each, a second of CPU time for every step and look: as much with stops as without."""
+    now, left = [0.0], [0]
+    monkeypatch.setattr(time, "process_time", lambda: now[0])
+    original = joint_kl.RECIPES["1.3"]
+
+    def passed(done=None):
+        if not left[0]:
+            raise Stopped
+        left[0] -= 1
+        now[0] += 1
+        return {}
+
+    def run(config, seed, device):
+        for name in ("one", "other", "one"):  # the last is complete and only read
+            nets = torch.nn.ModuleDict({"net": mlp([2, 1], generator=generator(seed, "start"))})
+            train(idle, nets, adams(nets, 1e-3), Stream(torch.zeros(8, 2), 4, 1), 5, seed,
+                  folder=sandbox / f"{name} {seed}", save_every=2, log_every=1, watch=passed)  # fmt: skip
+            passed()
+        return {"numbers": {"a": 0.0}}
+
+    monkeypatch.setitem(joint_kl.RECIPES, "1.3", dataclasses.replace(original, run=run))
+    for seed, stops in enumerate([(), (1,), (2, 3), (5,), (6, 1, 1, 3), (8, 2), (11,), (12, 1)]):
+        for steps in stops:
+            left[0] = steps
+            with pytest.raises(Stopped):
+                recording.compute("1.3", "quick", [seed])
+        left[0] = 1000
+        (result,) = recording.compute("1.3", "quick", [seed])
+        assert result["seconds"] == 5 + 1 + 5 + 1 + 1, stops
 
 
 def test_a_run_that_is_not_the_stored_one_goes_to_build(sandbox):

@@ -2,13 +2,17 @@
 
 A checkpoint is one ordinary torch.save file of tensors and plain values, named after its step and the sha256 of its
 bytes: step-000000400-5f0c6b1d2a3e4f50.pt. It appears under that name whole or not at all. Needs torch >= 2.10.
+It also holds the seconds that its run had taken, so that a run which was stopped can say what all of it took: `bill`.
 """
 
+import contextlib
 import hashlib
 import io
+import math
 import os
 import re
 import textwrap
+import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +23,11 @@ from torch.torch_version import TorchVersion
 
 from gentools.lab.processes import alive
 
-FORMAT = "gentools checkpoint 2"
+FORMAT = "gentools checkpoint 3"
+TIMELESS = "gentools checkpoint 2"  # the same without the seconds, which then count as 0
 OLD = "gentools checkpoint 1"
+FORMATS = (FORMAT, TIMELESS, OLD)
+CONTENT = {"format": str, "step": int, "torch": str, "identity": dict, "state": dict}
 KEEP = 3
 _NAME = re.compile(r"step-(\d{9,})-([0-9a-f]{16})\.pt")
 
@@ -49,6 +56,7 @@ class Loaded:
     path: Path
     torch: str
     refused: tuple
+    seconds: float = 0.0
 
     def __str__(self):
         lines = [f"refused {name}: {why}" for name, why in self.refused]
@@ -66,6 +74,7 @@ def save(folder, state, step, identity):
     any other type, NonFinite for a tensor with NaN or infinity, OSError from the file system.
     """
     folder = Path(folder)
+    seconds = _spent(folder, state)
     state = plain(state, "state")
     check_finite(state, step - 1, folder)
     buffer = io.BytesIO()
@@ -76,6 +85,7 @@ def save(folder, state, step, identity):
         "torch": str(torch.__version__),
         "identity": identity,
         "state": state,
+        "seconds": seconds,
     }
     torch.save(content, buffer)
     data = buffer.getbuffer()
@@ -109,7 +119,8 @@ def newest(folder, identity):
     for path in paths(folder):
         try:
             content = load(path, identity)
-            return Loaded(content["state"], content["step"], path, content["torch"], tuple(refused))
+            _enter(folder, content["seconds"])
+            return Loaded(content["state"], content["step"], path, content["torch"], tuple(refused), content["seconds"])
         except CheckpointError as error:
             refused.append((path.name, str(error)))
     if refused:
@@ -118,11 +129,12 @@ def newest(folder, identity):
             f"no checkpoint in {folder} can be used:\n{reasons}\n"
             "Use another folder, or delete this one to start from the beginning."
         )
+    _enter(folder, 0.0)
     return None
 
 
 def load(path, identity):
-    """Content of one checkpoint: {"step", "torch", "identity", "state"}. Raises CheckpointError if it is refused.
+    """Content of one checkpoint: {"step", "torch", "identity", "state", "seconds"}. Raises CheckpointError if it is refused.
 
     In this order: torch older than 2.10, bytes that do not match the digest in the name (truncated, corrupted), a file
     that is not a plain torch archive, a pickle that asks for anything but tensors and plain values, an
@@ -147,9 +159,11 @@ def load(path, identity):
         content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         _check_size(content, len(data))
         content = plain(content, "content", views=False)
-        expected = {"format": str, "step": int, "torch": str, "identity": dict, "state": dict}
-        if {k: type(v) for k, v in content.items()} != expected or content["format"] not in (FORMAT, OLD):
+        timed = {"seconds": float} if content["format"] == FORMAT else {}
+        if {k: type(v) for k, v in content.items()} != CONTENT | timed or content["format"] not in FORMATS:
             raise ValueError(f"it is not a {FORMAT!r}")
+        if not 0 <= content.setdefault("seconds", 0.0) < math.inf:
+            raise ValueError(f"it took {content['seconds']} seconds")
         if content["step"] != _step(path):
             raise ValueError(f"it holds step {content['step']}")
     except Exception as error:  # whatever a hostile file provokes, it is refused
@@ -159,6 +173,58 @@ def load(path, identity):
     if change := _difference(content["identity"], plain(identity, "identity", tensors=False), ""):
         raise CheckpointError(f"it belongs to another run: {change}")
     return content
+
+
+# What a run took, over all processes that worked on it
+
+
+@dataclass
+class _Account:
+    """One run: seconds in the checkpoint that this process met first, in the one it went on from, and both clocks then."""
+
+    earlier: float
+    before: float
+    begun: tuple
+
+
+_accounts = {}  # by folder
+
+
+@contextlib.contextmanager
+def bill():
+    """Inside, a function () -> seconds: what earlier work spent on the runs that are gone on with here, each counted once.
+
+    Add it to the seconds of this process for what all would have taken without a stop. Work that a kill undid is done
+    again here and is in neither twice; a run that was complete counts in full.
+    """
+    others = dict(_accounts)
+    _accounts.clear()
+    try:
+        yield lambda: sum(account.earlier for account in _accounts.values())
+    finally:
+        _accounts.clear()
+        _accounts.update(others)
+
+
+def _clocks():
+    """Process time, for work on the CPU, and wall time, for an accelerator, whose time is no time of this process."""
+    return time.process_time(), time.perf_counter()
+
+
+def _enter(folder, seconds):
+    """A run begins or goes on in `folder`, after `seconds`; what this process saved and reads again is not earlier work."""
+    place = Path(folder).resolve()
+    earlier = _accounts[place].earlier if place in _accounts else seconds
+    _accounts[place] = _Account(earlier, seconds, _clocks())
+
+
+def _spent(folder, state):
+    """Seconds that the run in `folder` has taken by now, by the clock of the device that its tensors are on."""
+    account = _accounts.get(folder.resolve())
+    if account is None:  # saved by hand, without looking for a checkpoint first
+        return 0.0
+    on_cpu = all(tensor.device.type == "cpu" for _, tensor in tensors(state))
+    return account.before + _clocks()[not on_cpu] - account.begun[not on_cpu]
 
 
 def paths(folder):

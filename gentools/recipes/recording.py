@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 
-from gentools.lab import closure, records
+from gentools.lab import checkpoint, closure, records
 from gentools.lab.chapters import CHAPTERS
 from gentools.lab.chapters import chapter as chapter_of
 from gentools.lab.pictures import located
@@ -116,11 +116,13 @@ def _run_seed(identity, device, store, seed, config=None):
     # What one thread would take on a machine with nothing else to do. An accelerator's time is no time of this process.
     clock = time.process_time if used == "cpu" else time.perf_counter
     start = clock()
-    result = recipe.run(config or recipe.config(identity["scale"]), seed, device)
+    with checkpoint.bill() as earlier:  # what a run that was stopped had taken by its last checkpoint
+        result = recipe.run(config or recipe.config(identity["scale"]), seed, device)
+        seconds = clock() - start + earlier()
     stored = {
         "numbers": {k: float(v) for k, v in result["numbers"].items()},
         "arrays": {k: torch.as_tensor(v).cpu() for k, v in result.get("arrays", {}).items()},
-        "seconds": clock() - start,
+        "seconds": seconds,
         "machine": {"device": device_name(used), "torch": str(torch.__version__), "python": sys.version.split()[0]},
     }
     if "nets" in result:
