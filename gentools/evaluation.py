@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch.nn.functional import softplus
 
-from gentools.lab.shapes import positive, same_columns, same_rows, same_shape, tensors, whole
+from gentools.lab.shapes import graphless, positive, same_columns, same_rows, same_shape, tensors, whole
 
 
 class Modes(NamedTuple):
@@ -22,6 +22,7 @@ class Modes(NamedTuple):
     overlap: float
 
 
+@graphless
 def modes(samples, centers, std):
     """How well samples (n, d) cover a mixture of equal Gaussians at `centers` (k, d) of standard deviation `std`.
 
@@ -51,6 +52,7 @@ def modes(samples, centers, std):
     return Modes(int((share > 0).sum()), float(share.sum()), float(share.clamp(max=1 / len(centers)).sum()))
 
 
+@graphless
 def disc_probabilities(density, centers, radius):
     """Probability of each disc of `radius` around `centers` (k, 2) under density((n, 2)) -> (n,); shape (k,).
 
@@ -70,6 +72,7 @@ def disc_probabilities(density, centers, radius):
     return (density(points.reshape(-1, 2)).reshape(points.shape[:-1]) * area).sum((1, 2))
 
 
+@graphless
 def expected_modes(probabilities, n):
     """Mean number of modes covered by n independent samples that hit mode k with probabilities[k]: sum 1 - (1-p)^n.
 
@@ -84,6 +87,7 @@ def expected_modes(probabilities, n):
     return float(-torch.expm1(n * torch.log1p(-probabilities.double())).sum())
 
 
+@graphless
 def chance_lines(centers, std, n=2500):
     """What three samplers that learned nothing about gaps would score: {name: (expected modes, high-quality share)}.
 
@@ -112,6 +116,7 @@ def chance_lines(centers, std, n=2500):
     return {name: (expected_modes(p, n), float(p.sum())) for name, p in hits.items()}
 
 
+@graphless
 def frechet(x, y):
     """Squared Frechet distance of the Gaussians fitted to features x (n, d) and y (m, d) (Heusel et al. 2017).
 
@@ -154,6 +159,7 @@ def _cross_of_few(x, y):
     return torch.linalg.svdvals(a @ b.T).sum()
 
 
+@graphless
 def frechet_of_moments(mean_x, cov_x, mean_y, cov_y):
     """`frechet` from means (d,) and covariances (d, d): of Gaussians that are known, or fitted to data read in parts.
 
@@ -178,6 +184,7 @@ def frechet_of_moments(mean_x, cov_x, mean_y, cov_y):
     return max(0.0, float(distance))
 
 
+@graphless
 def frechet_bias(cov_x, cov_y, n, m=math.inf):
     """By how much `frechet` exceeds its limit on average, for n and m rows of Gaussian features. Equation (11.6).
 
@@ -227,6 +234,7 @@ def checked(least=2, **samples):
     return tuple(x.to(kind) for x in samples.values())
 
 
+@graphless
 def kid(x, y, degree=3, at_once=1000):
     """Kernel distance of features x (n, d) and y (m, d): unbiased, of either sign (Binkowski et al. 2018). Equation (11.5).
 
@@ -248,6 +256,7 @@ def kid(x, y, degree=3, at_once=1000):
     return among(x) + among(y) - 2 * total(x, y) / (len(x) * len(y))
 
 
+@graphless
 def classifier_score(probabilities):
     """exp I(y; x) from class probabilities (n, k), a row per sample: from 1 to k (Salimans et al. 2016). Equation (11.2).
 
@@ -257,6 +266,7 @@ def classifier_score(probabilities):
     return math.exp(_information(probabilities)[0])
 
 
+@graphless
 def classifier_score_bias(probabilities):
     """By how much the log of `classifier_score` falls short on average: -E chi^2(p(y|x) || p(y)) / 2n, to first order.
 
@@ -288,6 +298,7 @@ class Support(NamedTuple):
     of: int
 
 
+@graphless
 def birthdays(x, radius, at_once=1000):
     """How many of the n(n-1)/2 pairs of samples x (n, d) are closer than `radius`, and the support that this suggests.
 
@@ -304,6 +315,7 @@ def birthdays(x, radius, at_once=1000):
     return Support(found, of / found if found else math.inf, of)
 
 
+@graphless
 def parzen(x, y, bandwidth, at_once=1000):
     """Mean log density in nats of rows y (m, d) under Gaussians of width `bandwidth` around samples x (n, d).
 
@@ -325,6 +337,7 @@ class Likelihood(NamedTuple):
     effective: torch.Tensor
 
 
+@graphless
 def log_likelihood(log_weight):
     """log of the mean weight, an estimate of log q(x) from below on average (Burda et al. 2015). Equation (11.11).
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 
 from gentools.evaluation import checked
-from gentools.lab.shapes import whole
+from gentools.lab.shapes import graphless, whole
 
 TABLE = 2**20  # distances that are held at a time: few enough to stay in the cache of a processor
 BLOCK = 64  # distances of which one minimum is taken on the way to the k smallest
@@ -41,6 +41,7 @@ def _right(y):
     return torch.cat([y, y.square().sum(1, keepdim=True), torch.ones_like(y[:, :1])], 1)
 
 
+@graphless
 def smallest(table, k):
     """The k smallest of every row of a table (c, m), in rising order: (c, k).
 
@@ -56,6 +57,7 @@ def smallest(table, k):
     return torch.cat([near, table[:, whole:]], 1).topk(k, largest=False).values
 
 
+@graphless
 def radii(x, k=5):
     """Squared distance of every row of x (n, d) to its k-th nearest other row: (n,). ValueError for fewer than k + 1 rows."""
     whole(k=k)
@@ -69,6 +71,7 @@ def radii(x, k=5):
     return torch.cat(found).clamp_min(0)
 
 
+@graphless
 def neighborhoods(real, fake, k=5):
     """Precision, recall, density and coverage of samples fake (m, d) of data real (n, d).
 
@@ -98,6 +101,7 @@ def neighborhoods(real, fake, k=5):
     return Neighborhoods(int((inside < 0).sum()) / m, recalled / n, balls / (k * m), covered / n)
 
 
+@graphless
 def expected_coverage(n, m, k=5):
     """The coverage of n real rows by m fake ones of the same distribution, on average; the same in every dimension.
 
@@ -116,6 +120,7 @@ class Nearest(NamedTuple):
     index: torch.Tensor
 
 
+@graphless
 def nearest(x, y):
     """For every row of x (n, d) the nearest row of y (m, d): its distance and its index. ValueError as `checked` does."""
     x, y = checked(1, x=x, y=y)
@@ -125,6 +130,7 @@ def nearest(x, y):
     return Nearest(torch.cat(distance), torch.cat(index))
 
 
+@graphless
 def memorizing(fake, train, test):
     """Median distance of fake rows (m, d) to the training set (n, d), over that to equally many held-out rows.
 
@@ -137,6 +143,7 @@ def memorizing(fake, train, test):
     return float(nearest(fake, train).distance.median() / nearest(fake, test).distance.median())
 
 
+@graphless
 def nearest_neighbor_accuracy(x, y):
     """How often the nearest other row of the pool is of the same kind, for x (n, d) and y (n, d): 1/2 if they cannot be told.
 

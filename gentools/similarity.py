@@ -9,7 +9,7 @@ import functools
 import torch
 from torch.nn.functional import avg_pool2d
 
-from gentools.lab.shapes import positive, tensors, within_span
+from gentools.lab.shapes import graphless, positive, tensors, within_span
 
 WINDOW, WIDTH = 11, 1.5  # pixels of the window, and its standard deviation (Wang et al. 2004)
 SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # weights of the scales, the finest first (Wang et al. 2003)
@@ -66,6 +66,7 @@ def _similar(x, y, span):
     return _terms(_filtered(x), _filtered(y), _filtered(x.square() + y.square()), _filtered(x * y), span)
 
 
+@graphless
 def ssim(x, y, span=1.0):
     """Structural similarity of paired pictures x and y (n, c, h, w): (n,), 1 for equal ones (Wang et al. 2004).
 
@@ -81,6 +82,7 @@ def ssim(x, y, span=1.0):
     return _similar(x, y, span)[0]
 
 
+@graphless
 def ms_ssim(x, y, span=1.0, scales=5):
     """SSIM over several scales of x and y (n, c, h, w): (n,) (Wang, Simoncelli, Bovik 2003). Sides of 161 for five scales.
 
@@ -103,6 +105,7 @@ def ms_ssim(x, y, span=1.0, scales=5):
     return found
 
 
+@graphless
 def all_pairs(x, span=1.0):
     """SSIM of every two of the pictures x (n, c, h, w): a symmetric table (n, n) with ones on the diagonal.
 
@@ -126,6 +129,7 @@ def all_pairs(x, span=1.0):
     return table
 
 
+@graphless
 def sameness(x, span=1.0):
     """Mean SSIM of two different pictures among x (n, c, h, w): low for varied pictures, 1 for copies of one.
 

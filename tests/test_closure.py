@@ -114,3 +114,12 @@ def test_letters_and_numbers_have_one_spelling():
 )
 def test_what_counts(one, other):
     assert shape_of(one) != shape_of(other)
+
+
+def test_a_decorator_that_is_ignored_does_not_count():
+    """`graphless` moves no number; any other decorator could."""
+    bare, marked, other = (
+        closure._shape(closure._Bare("gentools.evaluation").visit(ast.parse(f"{mark}def f(x): return x")))
+        for mark in ("", "@graphless\n", "@torch.no_grad()\n")
+    )
+    assert bare == marked != other

@@ -1,5 +1,6 @@
 """The metrics against closed forms, numerical integration, simulation and other libraries."""
 
+import inspect
 import math
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 from scipy import integrate, linalg, stats
 
-from gentools import evaluation
+from gentools import evaluation, neighbors, similarity
 from gentools.lab import data
 from gentools.lab.divergences import mutual_information
 from gentools.lab.networks import mlp
@@ -446,3 +447,81 @@ def test_a_critic_that_failed_is_refused():
     torch.nn.init.constant_(critic.weight, math.nan)
     with pytest.raises(ValueError, match="scores of the real rows hold NaN"):
         evaluation.critic_gap(critic, GOOD, GOOD)
+
+
+# No graph
+
+
+def rows(n=12, d=3):
+    return torch.rand(n, d, generator=torch.Generator().manual_seed(n), dtype=torch.float64)
+
+
+X, Y, PICTURES, POSITIVE = rows(), rows(13), rows(2, 144).view(2, 1, 12, 12), torch.eye(3, dtype=torch.float64)
+SURE = rows().softmax(1)
+OPEN = torch.nn.Linear(3, 1).double()  # a critic whose parameters ask for gradients
+READ = {  # every metric, and the tensors that it reads
+    evaluation.modes: (lambda x, y: evaluation.modes(x, y, 0.1), X, Y),
+    evaluation.disc_probabilities: (
+        lambda c: evaluation.disc_probabilities(lambda p: (p * c[0]).sum(1), c, 0.1),
+        X[:, :2],
+    ),
+    evaluation.expected_modes: (lambda p: evaluation.expected_modes(p, 5), SURE[0]),
+    evaluation.chance_lines: (lambda c: evaluation.chance_lines(c, 0.1), X[:, :2]),
+    evaluation.frechet: (evaluation.frechet, X, Y),
+    evaluation.frechet_of_moments: (evaluation.frechet_of_moments, X[0], POSITIVE, Y[0], 2 * POSITIVE),
+    evaluation.frechet_bias: (lambda s, t: evaluation.frechet_bias(s, t, 9), POSITIVE, 2 * POSITIVE),
+    evaluation.kid: (evaluation.kid, X, Y),
+    evaluation.classifier_score: (evaluation.classifier_score, SURE),
+    evaluation.classifier_score_bias: (evaluation.classifier_score_bias, SURE),
+    evaluation.birthdays: (lambda x: evaluation.birthdays(x, 0.4), X),
+    evaluation.parzen: (lambda x, y: evaluation.parzen(x, y, 0.3), X, Y),
+    evaluation.log_likelihood: (evaluation.log_likelihood, X),
+    evaluation.critic_bound: (lambda x, y: evaluation.critic_bound(OPEN, None, (), x, y), X, Y),
+    evaluation.critic_gap: (lambda x, y: evaluation.critic_gap(OPEN, x, y), X, Y),
+    neighbors.smallest: (lambda table: neighbors.smallest(table, 2), X),
+    neighbors.radii: (lambda x: neighbors.radii(x, 3), X),
+    neighbors.neighborhoods: (lambda x, y: neighbors.neighborhoods(x, y, 3), X, Y),
+    neighbors.nearest: (neighbors.nearest, X, Y),
+    neighbors.memorizing: (neighbors.memorizing, X, Y, Y + 0.1),
+    neighbors.nearest_neighbor_accuracy: (neighbors.nearest_neighbor_accuracy, X, X.flip(1)),
+    similarity.ssim: (similarity.ssim, PICTURES, PICTURES.flip(3)),
+    similarity.ms_ssim: (lambda x, y: similarity.ms_ssim(x, y, scales=1), PICTURES, PICTURES.flip(3)),
+    similarity.all_pairs: (similarity.all_pairs, PICTURES),
+    similarity.sameness: (similarity.sameness, PICTURES),
+}
+NO_METRICS = {
+    "checked",
+    "expected_coverage",
+    "apart",
+    "together",
+    "slope_penalty",
+    "critic_step",
+}  # or they train a critic
+
+
+def leaves(value):
+    """The tensors and numbers of a result, in order, as tensors."""
+    if isinstance(value, (tuple, dict)):
+        return [leaf for part in (value.values() if isinstance(value, dict) else value) for leaf in leaves(part)]
+    return [torch.as_tensor(value)]
+
+
+def test_every_metric_is_read():
+    modules = (evaluation, neighbors, similarity)
+    here = [f for m in modules for f in vars(m).values() if inspect.isfunction(f) and f.__module__ == m.__name__]
+    assert {f.__name__ for f in here if not f.__name__.startswith("_")} == {f.__name__ for f in READ} | NO_METRICS
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("metric", READ, ids=lambda metric: metric.__name__)
+def test_metrics_take_tensors_with_a_graph_and_give_none(metric):
+    """Features straight from a network give the numbers of detached ones, in silence, and hold no graph."""
+    read, *given = READ[metric]
+    leaf = [tensor.clone().requires_grad_() for tensor in given]
+    inner = [2 * tensor / 2 for tensor in leaf]  # what a network gives: part of a graph, and no leaf
+    right = leaves(read(*given))
+    for asked in (leaf, inner):
+        found = leaves(read(*asked))
+        assert not any(tensor.requires_grad for tensor in found)
+        assert all(torch.equal(a, b) for a, b in zip(found, right, strict=True))
+    assert torch.is_grad_enabled() and all(tensor.grad is None for tensor in leaf)

@@ -173,7 +173,7 @@ def _ignored(definition):
 
 
 class _Bare(ast.NodeTransformer):
-    """Takes out docstrings, refusals, calls of what is ignored (statements and arguments given by name), and `if` on it.
+    """Takes out docstrings, refusals, and of what is ignored: calls (statements and arguments given by name), `if`, decorators.
 
     name: the module it works in.
     """
@@ -188,6 +188,11 @@ class _Bare(ast.NodeTransformer):
             if isinstance(body, list):
                 kept = [child for child in body if not self._idle(child)]
                 setattr(node, field, kept or ([ast.Pass()] if body and field == "body" else []))
+        return node
+
+    def visit_FunctionDef(self, node):
+        self.generic_visit(node)
+        node.decorator_list = [each for each in node.decorator_list if not self._names_ignored(each, self.name)]
         return node
 
     def visit_Call(self, node):

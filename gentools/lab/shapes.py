@@ -1,8 +1,23 @@
-"""What belongs together must fit together: refusals for tensors that torch would spread over each other in silence."""
+"""What belongs together must fit together: refusals for tensors that torch would spread over each other in silence.
 
+Beside them `graphless`, for functions that only read tensors, such as metrics.
+"""
+
+import functools
 import numbers as numbers_of_python
 
 import torch
+
+
+def graphless(function):
+    """The function, without a graph of gradients: it takes tensors that have one, and gives results that have none."""
+
+    @functools.wraps(function)
+    def read(*given, **named):
+        with torch.no_grad():
+            return function(*given, **named)
+
+    return read
 
 
 def _refuse(tensors, part, wish):
