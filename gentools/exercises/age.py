@@ -242,13 +242,17 @@ def small_run(data_weight):
 
 
 def check_broken(answer):
-    """13.E6, two weights (): a small run must rebuild badly with the first and well with the second."""
+    """13.E6, two weights (): the encoder must win a small run with the first, and images be rebuilt with the second."""
     if any(weight.shape != () or weight < 0 for weight in answer):
         raise Wrong("Give two numbers that are not negative: the weight that breaks and the weight that mends.")
     broken, mended = (float(weight) for weight in answer)
-    _, error = small_run(broken)
+    value, error = small_run(broken)
     if error < 0.2:
         raise Wrong(f"With weight {broken:g} images are rebuilt with the mean error {error:.3f}; that is not broken.")
+    if value < 3:
+        raise Wrong(
+            f"With weight {broken:g} images are not rebuilt, but V ends at {value:.1f} nats: the encoder has not won."
+        )
     value, error = small_run(mended)
     if error > 0.14:
         raise Wrong(f"With weight {mended:g} images are rebuilt with the mean error {error:.3f}; 0.14 is allowed.")
@@ -258,7 +262,7 @@ def check_broken(answer):
 
 def solve_broken():
     """A weight of the data error that breaks the run, and one that mends it."""
-    return 10.0, 1000.0  # V outweighs the error; the error outweighs V
+    return 30.0, 1000.0  # V outweighs the error; the error outweighs V
 
 
 EXERCISES = {
@@ -317,7 +321,7 @@ EXERCISES = {
         hints=(
             "The encoder has one loss with two terms. Which of them wins if the weight is small?",
             "V is a sum over the coordinates of a code and can be tens of nats; a mean error per pixel is at most 1.",
-            "Try 10, and a hundred times it.",
+            "With no weight at all V stays small. Try 30, and some thirty times it.",
         ),
         solution=solve_broken,
         gives=2,

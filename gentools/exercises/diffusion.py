@@ -6,7 +6,7 @@ import torch
 
 from gentools import diffusion
 from gentools.exercises.steps import one_descent
-from gentools.lab.quiz import Exercise, Question, Wrong, off
+from gentools.lab.quiz import SEARCHED, Exercise, Question, Wrong, off
 from gentools.lab.randomness import generator
 
 QUESTIONS = {
@@ -162,7 +162,7 @@ def solve_clipped(noisy, noise, now, then):
 
 
 def check_shared(answer):
-    """16.E4, answer(squares, variances, weights (n,)) -> variance (): against a search."""
+    """16.E4, answer(squares, variances, weights (n,)) -> variance (): against a search, with room for a coarser one."""
     for seed in range(4):
         rng = generator(seed, "shared")
         squares, variances, weights = torch.rand(3, 6, generator=rng, dtype=torch.float64) + 0.1
@@ -173,7 +173,7 @@ def check_shared(answer):
             costs = (weights * ((grid / variances).log() + (variances + squares) / grid - 1)).sum(1)
             best, width = float(grid[costs.argmin()]), (high - low) / 4000
             low, high = best - width, best + width
-        if wrong := off(answer(squares, variances, weights), best):
+        if wrong := off(answer(squares, variances, weights), best, SEARCHED):
             raise Wrong(
                 f"On case {seed} a search finds the least expected KL at {wrong.right}; you return {wrong.given}."
             )

@@ -7,7 +7,7 @@ import torch
 from gentools import joint_kl
 from gentools.lab import worlds
 from gentools.lab.divergences import gaussian_kl, kl
-from gentools.lab.quiz import Exercise, Question, Wrong, off
+from gentools.lab.quiz import SEARCHED, Exercise, Question, Wrong, off
 from gentools.lab.randomness import generator
 
 QUESTIONS = {
@@ -170,7 +170,7 @@ def check_laplace(answer):
             raise Wrong(f"On the density of seed {seed} your scale is {scale:.3f}; it must be positive.")
         width = (w.p_x * (w.x - center).abs()).sum()  # the best scale for this center
         excess = _laplace_loss(w.x, w.p_x, center, width) - _laplace_loss(w.x, w.p_x, *solve_laplace(w.x, w.p_x))
-        if wrong := off(scale, width, 1e-3):  # leaves room for a numerical search
+        if wrong := off(scale, width, SEARCHED):
             raise Wrong(
                 f"On the density of seed {seed} with your center {center:.3f} the best scale is {wrong.right}, not {wrong.given}."
             )
@@ -185,7 +185,7 @@ def solve_laplace(x, p):
 
 
 def check_shared(answer):
-    """1.E4, answer(precision (k, k)) -> variance and gap (): against the KL of two Gaussians."""
+    """1.E4, answer(precision (k, k)) -> variance and gap (): against the KL of two Gaussians, with room for a search."""
     for seed in range(20):
         precision = joint_kl.posterior_precision(worlds.coupled(seed).decoder, 0.5)
         k = len(precision)
@@ -193,11 +193,11 @@ def check_shared(answer):
         if variance.shape != () or gap.shape != ():
             raise Wrong(f"Return two numbers; the shapes are {tuple(variance.shape)} and {tuple(gap.shape)}.")
         best = k / precision.trace()
-        if wrong := off(variance, best):
+        if wrong := off(variance, best, SEARCHED):
             raise Wrong(f"For the precision of seed {seed} the variance should be {wrong.right}, not {wrong.given}.")
         zero, eye = torch.zeros(k, dtype=torch.float64), torch.eye(k, dtype=torch.float64)
         left = gaussian_kl(zero, best * eye, zero, torch.linalg.inv(precision))
-        if wrong := off(gap, left):
+        if wrong := off(gap, left, 1e-3):
             raise Wrong(f"For the precision of seed {seed} the gap that is left is {wrong.right}, not {wrong.given}.")
 
 

@@ -27,6 +27,11 @@ class Off(NamedTuple):
     given: str
 
 
+SEARCHED = (
+    5e-3  # a tolerance for `off` where the answer is the place of an optimum: room for a search in steps of 1/100
+)
+
+
 def off(given, right, tolerance=1e-5):
     """The entry of an answer that is farthest off, for a message; None if every entry is right.
 

@@ -87,6 +87,10 @@ WRONG = {
         (0.01, 0.02),
         (0.01, 100.0),  # codes that say nothing
         (-1.0, 3.0),
+        (0.1, 3.0),  # a tenth: nearer than half of what counts as far
+        (3.0, 3.0),
+        (0.01, 64 * 3.0),  # a weight for nats per pixel
+        (1e300, 3.0),
     ],
 }
 

@@ -105,7 +105,10 @@ WRONG = {
     "13.E6": [
         (1000.0, 10.0),  # the wrong way round
         (1000.0, 1000.0),
-        (10.0, 100.0),  # V still wins
+        (30.0, 100.0),  # V still wins
+        (0.0, 1000.0),  # nothing is rebuilt, and the encoder has not won
+        (30.0, 200.0),  # images are nearly rebuilt
+        (1e300, 1000.0),
         (-1.0, 1000.0),
     ],
 }
@@ -116,5 +119,5 @@ ALTERNATIVE = {
     "13.E3": lambda n: -(scipy.special.digamma((n - 1) / 2) + math.log(2 / n)) / 2,
     "13.E4": every_set,
     "13.E5": full_step(),
-    "13.E6": (1.0, 10_000.0),
+    "13.E6": (20.0, 10_000.0),
 }

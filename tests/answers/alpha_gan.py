@@ -84,6 +84,10 @@ WRONG = {
         (19200.0, 0.0),  # nothing is rebuilt
         (300.0, 30.0),  # weights of the sum
         (-64.0, 1920.0),
+        (19200.0, 10 / 64),  # divided by the pixels instead of multiplied
+        (640.0, 1920.0),  # the training cell's weight, which breaks nothing
+        (19200.0, 100.0),
+        (1e300, 1920.0),
     ],
 }
 
