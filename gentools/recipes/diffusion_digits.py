@@ -272,7 +272,7 @@ def draw_steps(results, config):
             curves = [r["arrays"][name][:, column] for r in results]
             drawing.seed_curves(ax, config.counts, curves, look, marker=look.marker, ms=3)
         real = drawing.over_seeds(results, arms.name("training digits", what))
-        drawing.level(ax, sum(real) / len(real), "training digits", at=0.98, ha="right", above=4)
+        drawing.level(ax, sum(real) / len(real), "training digits", at=0.98, ha="right", above=9)
         ax.set(xscale="log", title=title, xlabel="calls of the network", ylim=(0, 1.2))
         ax.set_xticks(config.counts, [str(n) for n in config.counts])
         ax.minorticks_off()
