@@ -17,6 +17,7 @@ from gentools import gan, recipes
 from gentools.lab import data, records, worlds
 from gentools.lab.divergences import js, kl
 from gentools.lab.optim import adam
+from gentools.lab.randomness import generator
 from gentools.lab.stream import Stream
 from gentools.lab.training import train
 from gentools.recipes import conditional_gan as recipe_module
@@ -317,7 +318,18 @@ def test_the_nearest_training_image_is_the_nearest(little_data, monkeypatch):
     made, rows = run["arrays"]["grid"].flatten(1).double().numpy(), x.flatten(1).double().numpy() / 255
     for image, found in zip(made, run["arrays"]["nearest"], strict=True):
         assert torch.equal(found, x[((rows - image) ** 2).sum(1).argmin()])
-    assert run["numbers"][recipe_module.NEARER] == 1  # training and held-out set are one here
+    assert run["numbers"][recipe_module.SIZE] == 0.5
+
+
+def test_copies_are_told_by_the_share_of_their_nearest_images():
+    """A generator that stored nothing has 6/7 by size alone; one that hands out all training images in turn has 1."""
+    rng = generator(0, "stored")
+    rows, held, fresh = torch.randn(3500, 2, generator=rng).split([1200, 200, 2100])
+    assert recipe_module.share_stored(rows[-200:], rows, held) == 1
+    assert recipe_module.share_stored(held, rows, held) == 0
+    mixed = torch.cat([rows[:30], held[:10] + 1e-4])
+    assert recipe_module.share_stored(mixed, rows, held) == pytest.approx(0.75)
+    assert recipe_module.share_stored(fresh, rows, held) == pytest.approx(6 / 7, abs=4 * (6 / 49 / 2100 * 3) ** 0.5)
 
 
 def test_the_unseen_combination_is_not_in_the_training_set(little_data, monkeypatch):
@@ -363,11 +375,12 @@ def test_verdicts_can_say_either():
     assert "nine times chance" in placed(records.summarize([0.95]), one(0.97))
     assert "not told from" in placed(one(0.97, 0.9, 0.99), one(0.97)) and "off chance" in placed(one(0.3), one(0.97))
 
-    def sheet(first, second, late=0.0, near=1.0):
+    def sheet(first, second, late=0.0, stored=6 / 7):
         return recipe_module.verdict_sheet(
             {
                 recipe_module.ASKED: first, recipe_module.KNOWN: one(0.97), recipe_module.LATE: one(late),
-                recipe_module.SECOND: second, recipe_module.SECOND_KNOWN: one(0.98), recipe_module.NEARER: one(near),
+                recipe_module.SECOND: second, recipe_module.SECOND_KNOWN: one(0.98),
+                recipe_module.STORED: one(stored, stored - 0.01, stored + 0.01), recipe_module.SIZE: one(6 / 7),
             }
         )  # fmt: skip
 
@@ -377,7 +390,8 @@ def test_verdicts_can_say_either():
     )
     assert "not in every seed" in sheet(one(0.85), one(0.45)) and "not in every seed" in sheet(one(0.4), one(0.8))
     assert "still rising" in sheet(one(0.95), one(0.95), 0.1) and "settled" in sheet(one(0.95), one(0.95))
-    assert "lie nearer" in sheet(one(0.95), one(0.95), near=0.9) and "no nearer" in sheet(one(0.95), one(0.95))
+    for stored, words in ((0.95, "more often than"), (6 / 7, "about as often as"), (0.8, "less often than")):
+        assert f"image {words} by their number alone" in sheet(one(0.95), one(0.95), stored=stored)
 
     names = [f"{style}, {how}: " for style in recipe_module.STYLES for how in recipe_module.CODES]
 

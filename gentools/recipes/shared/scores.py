@@ -22,7 +22,8 @@ POSSIBLE = {
     **dict.fromkeys(("accuracy on held-out images", "judge on held-out images", "right on held-out pictures"), SHARE),
     **dict.fromkeys(("codes in the part of their class", "share of restarts that collapse without a floor"), SHARE),
     **dict.fromkeys(("coverage", "share of white pixels", "share of white pixels in samples"), SHARE),
-    **dict.fromkeys(("share of pictures that are the same",), SHARE),
+    **dict.fromkeys(("share of pictures that are the same", "nearest of all images is a training image"), SHARE),
+    **dict.fromkeys(("share of training images among all",), SHARE),
     **dict.fromkeys(("ms per picture", "times slower without the cache", "slope on logarithmic axes"), POSITIVE),
     **dict.fromkeys(("modes", "classes", "seconds"), POSITIVE),
     **dict.fromkeys(("modes, any sample", "modes, good samples"), (0.0, 25.0)),  # of the grid, in figure 9.7
