@@ -32,7 +32,8 @@ def _filtered(x):
     return _band(x.shape[-2], x.dtype, x.device) @ x @ _band(x.shape[-1], x.dtype, x.device).T
 
 
-def _pictures(scales=1, **pictures):
+def _pictures(span, scales=1, **pictures):
+    """Refuse what is no pair of picture stacks of one size, long enough for the scales and within the span."""
     tensors(**pictures)
     if any(x.dtype in (torch.float16, torch.bfloat16) for x in pictures.values()):
         raise ValueError("SSIM in half precision is off in its second digit; use .float()")
@@ -49,6 +50,12 @@ def _pictures(scales=1, **pictures):
                 f"{tuple(x.shape[-2:])}; use fewer scales, or enlarge the pictures"
                 f"{' (channels last? x.permute(0, 3, 1, 2))' if x.shape[-1] <= 4 else ''}"
             )
+    positive(span=span)
+    within_span(span, **pictures)
+    if len({len(x) for x in pictures.values()}) > 1:
+        raise ValueError(
+            f"pictures are compared in pairs; there are {' and '.join(str(len(x)) for x in pictures.values())}"
+        )
 
 
 def _terms(mean_x, mean_y, square_sum, product, span):
@@ -74,11 +81,7 @@ def ssim(x, y, span=1.0):
     channels. span: the range of values, 1 for [0, 1] and 2 for [-1, 1]. Raises ValueError for other shapes, NaN, integers,
     half precision, sides below 11 and values that reach far beyond the span.
     """
-    _pictures(x=x, y=y)
-    positive(span=span)
-    within_span(span, x=x, y=y)
-    if len(x) != len(y):
-        raise ValueError(f"pictures are compared in pairs; there are {len(x)} and {len(y)}")
+    _pictures(span, x=x, y=y)
     return _similar(x, y, span)[0]
 
 
@@ -91,11 +94,7 @@ def ms_ssim(x, y, span=1.0, scales=5):
     """
     if not 1 <= scales <= len(SCALES):
         raise ValueError(f"scales must lie between 1 and {len(SCALES)}, not {scales}")
-    _pictures(scales, x=x, y=y)
-    positive(span=span)
-    within_span(span, x=x, y=y)
-    if len(x) != len(y):
-        raise ValueError(f"pictures are compared in pairs; there are {len(x)} and {len(y)}")
+    _pictures(span, scales, x=x, y=y)
     total = 1.0 if scales == len(SCALES) else sum(SCALES[:scales])  # the published five sum to 1.0001
     found = torch.ones(len(x), dtype=x.dtype, device=x.device)
     for scale, exponent in enumerate(SCALES[:scales]):
@@ -111,9 +110,7 @@ def all_pairs(x, span=1.0):
 
     Local means and squares are computed once for each picture; a pair then costs one filtered product.
     """
-    _pictures(x=x)
-    positive(span=span)
-    within_span(span, x=x)
+    _pictures(span, x=x)
     c1, c2, n = (0.01 * span) ** 2, (0.03 * span) ** 2, len(x)
     mean = _filtered(x)  # (n, c, h - 10, w - 10)
     bright = mean.square() + c1 / 2

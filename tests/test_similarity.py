@@ -92,3 +92,30 @@ def test_what_has_no_similarity_is_refused_with_a_reason(name):
     call, message = REFUSALS[name]
     with pytest.raises(ValueError, match=message):
         call()
+
+
+PAIRED = {"ssim": similarity.ssim, "ms_ssim": lambda x, y, span: similarity.ms_ssim(x, y, span, scales=1)}
+ALONE = {
+    name: lambda x, _, span, of=of: of(x, span)
+    for name, of in vars(similarity).items()
+    if name in ("all_pairs", "sameness")
+}
+
+
+@pytest.mark.parametrize("name", PAIRED | ALONE)
+def test_all_refuse_the_same_pictures(name):
+    measure, x = (PAIRED | ALONE)[name], pictures()
+    for bad, span, message in (
+        (x.half(), 1.0, "half precision"),
+        (x * math.nan, 1.0, "NaN"),
+        (x[..., :8], 1.0, "at least 11"),
+        (x.flatten(1), 1.0, "floating-point"),
+        (255 * x, 1.0, "span=255 for 0 to 255"),
+        (x, 0.0, "span must be positive"),
+        (x, math.nan, "span must be positive"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            measure(bad, bad, span)
+    if name in PAIRED:
+        with pytest.raises(ValueError, match="in pairs; there are 2 and 1"):
+            measure(x[:2], x[:1], 1.0)
