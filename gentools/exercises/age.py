@@ -246,6 +246,8 @@ def check_broken(answer):
     if any(weight.shape != () or weight < 0 for weight in answer):
         raise Wrong("Give two numbers that are not negative: the weight that breaks and the weight that mends.")
     broken, mended = (float(weight) for weight in answer)
+    if mended > 10 * broken:
+        raise Wrong("The weight that mends may be at most ten times the one that breaks.")
     value, error = small_run(broken)
     if error < 0.2:
         raise Wrong(f"With weight {broken:g} images are rebuilt with the mean error {error:.3f}; that is not broken.")
@@ -262,7 +264,7 @@ def check_broken(answer):
 
 def solve_broken():
     """A weight of the data error that breaks the run, and one that mends it."""
-    return 30.0, 1000.0  # V outweighs the error; the error outweighs V
+    return 90.0, 900.0  # V outweighs the error; the error outweighs V
 
 
 EXERCISES = {
@@ -321,7 +323,7 @@ EXERCISES = {
         hints=(
             "The encoder has one loss with two terms. Which of them wins if the weight is small?",
             "V is a sum over the coordinates of a code and can be tens of nats; a mean error per pixel is at most 1.",
-            "With no weight at all V stays small. Try 30, and some thirty times it.",
+            "With no weight at all V stays small. Try 90, and ten times it.",
         ),
         solution=solve_broken,
         gives=2,

@@ -230,7 +230,7 @@ def verdict_sheet(summary):
         f"The asked class comes out in {verdicts.percent(summary[ASKED])} by the first judge and in "
         f"{verdicts.percent(summary[SECOND])} by the second, {where}. The rate is {words[gaps[0]]} the first judge's accuracy on "
         f"held-out images, and {words[gaps[1]]} the second's. By the first judge it is "
-        f"{verdicts.settling(summary[ASKED], summary[LATE])} at the end. The nearest of all images is a training image "
+        f"{verdicts.settling(summary[ASKED], summary[LATE])} at the end, where the learning rate is 0. The nearest of all images is a training image "
         f"{more[verdicts.separated(summary[STORED], summary[SIZE])]} by their number alone."
     )
 
@@ -468,7 +468,7 @@ RECIPES = conditional_points.RECIPES | {
         "every seed. Top: seed 0; the third row of each sheet is the combination that was never seen. Bottom: what a judge "
         "sees in the samples; it was trained on all twenty.",
         alt="Top: four sheets of digits in three rows. The two rows of seen combinations show the digits; the row of the "
-        "unseen one shows noise between the styles with a vector per pair, and other digits in the asked style with class + "
+        "unseen one shows noise (negative) or broken strokes (turned) with a vector per pair, and other digits in the asked style with class + "
         "style. Bottom: points; seen combinations near 0.9, unseen ones near 0, the style alone between one third and 1.",
         run=run_unseen, draw=draw_unseen, quick=Unseen(QUICK), cpu=Unseen(Digits(steps=3000, width=24)),
         full=Unseen(T4), seeds=tuple(range(5)), verdict=verdict_unseen, record="cpu",

@@ -108,6 +108,7 @@ WRONG = {
         (30.0, 100.0),  # V still wins
         (0.0, 1000.0),  # nothing is rebuilt, and the encoder has not won
         (30.0, 200.0),  # images are nearly rebuilt
+        (30.0, 1000.0),  # both stand on the page
         (1e300, 1000.0),
         (-1.0, 1000.0),
     ],
@@ -119,5 +120,5 @@ ALTERNATIVE = {
     "13.E3": lambda n: -(scipy.special.digamma((n - 1) / 2) + math.log(2 / n)) / 2,
     "13.E4": every_set,
     "13.E5": full_step(),
-    "13.E6": (20.0, 10_000.0),
+    "13.E6": (100.0, 1000.0),
 }
