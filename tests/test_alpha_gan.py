@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gentools import alpha_gan, gan, vae
-from gentools.lab import worlds
+from gentools.lab import records, worlds
 from gentools.lab.divergences import entropy, js, kl, mutual_information
 from gentools.lab.randomness import generator
 from gentools.recipes import alpha_gan as recipes
@@ -251,3 +251,16 @@ def test_the_parts_are_judged_on_the_images_of_the_comparison_and_their_recall_o
     assert found["numbers"]["two updates: recall"] == pytest.approx(0.4)
     assert found["numbers"]["two updates: recall, at the end minus after three quarters"] == pytest.approx(0.1)
     assert torch.allclose(found["arrays"]["two updates: recall"], torch.tensor([0.1, 0.2, 0.3, 0.4]))
+
+
+def test_every_system_has_the_best_of_its_rates_over_all_steps():
+    """Figure 14.5 chose among trials of an eighth of the steps; a smaller rate may be better for all of them."""
+    config = recipes.RECIPES["14.6"].cpu
+    short = records.load("14.5")["summary"]
+    for (name, rate), (same, *tried) in zip(config.rates, config.trials, strict=True):
+        first = min(recipes.Tuning(recipes.TUNE).rates, key=lambda r: short[f"{name}, rate {r:g}: Fréchet"]["mean"])
+        rates = [each for each, _ in tried]
+        assert name == same and rate == min(tried, key=lambda each: each[1])[0]
+        assert first == max(rates) and min(rates) < rate, (
+            "the best of the short trials, and a smaller one than that taken"
+        )
