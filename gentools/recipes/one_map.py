@@ -128,11 +128,11 @@ RECIPES = {
         title=f"Every model on digits, after {one_map_pictures.STEPS:,} steps",
         caption="Handwritten digits of 28x28 pixels, networks of two hidden layers of 128 units (the autoregressive model: one, the "
         f"denoiser: three blocks) and codes of 16 numbers, five seeds. What is equal is {one_map_pictures.STEPS:,} steps with 64 "
-        "pictures each; WGAN-GP's critic takes two such steps for each of its generator. Each rate is the best of three to five, tried "
-        "with fewer steps on other seeds and other held-out digits; for regularized GAN, ALI, the autoregressive model and flow "
-        "matching the best is an edge of those tried. Left, what the models draw, first seed: chances of a white pixel where they have "
+        "pictures each; WGAN-GP's critic takes two such steps for each of its generator. Each rate is the best of two to five "
+        "that were tried over all steps, one or two runs each, around the best of trials with fewer steps; for the autoregressive model the "
+        "best is an edge of those tried. Left, what the models draw, first seed: chances of a white pixel where they have "
         "those, else gray values or bits. All are then made bits by one rule and judged in the features of a classifier of binarized "
-        "digits. Beside it, the Fréchet distance over the run, from 10 at the foot of a row to 1,000 at its top, and scores of "
+        "digits. Beside it, the Fréchet distance over the run, from 5 at the foot of a row to 1,000 at its top, and scores of "
         "every seed.",
         alt="Rows of eight small pictures for thirteen samplers, beside curves of a distance and five panels with a row of points for "
         "each.",
