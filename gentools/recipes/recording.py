@@ -388,7 +388,10 @@ def command(argv):
 def _twice_command(asked, args):
     """`figures ID --twice`: runs of twice the steps of {id: recipe}, and what they say to the recorded figures."""
     for id, recipe in asked.items():  # all can be run before the first is
-        doubled(recipe.config(recipe.record))
+        try:
+            doubled(recipe.config(recipe.record))
+        except ValueError as error:
+            raise ValueError(f"figure {id} trains nothing for a number of steps: {error}") from error
         if len(recipe.seeds) < records.LEAST_SEEDS:
             raise ValueError(
                 f"figure {id} is recorded from fewer than {records.LEAST_SEEDS} seeds, which foretell no other run"
