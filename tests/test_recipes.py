@@ -311,6 +311,9 @@ def test_runs_of_twice_the_steps_go_into_the_record_and_stay_there(sandbox, monk
     assert "twice" not in recording.record_of("2.1", "full", [0], results), "they belong to other settings now"
     with pytest.raises(ValueError, match=r"figure 2\.1 is stale; first run figures"):
         recording.keep_twice("2.1", entry)
+    monkeypatch.setattr(recording, "compute", lambda *_: pytest.fail("it ran before it knew what to compare with"))
+    with pytest.raises(ValueError, match=r"figure 2\.1 is stale; first run figures"):
+        recording.command(["2.1", "--twice", "--jobs", "1"])
 
 
 # What a user types

@@ -244,12 +244,18 @@ def keep_twice(id, entry):
 
     Raises ValueError if the figure is not recorded, or is stale.
     """
-    record, path = records.load(id), ROOT / "figures" / chapter_of(id).folder / f"{id}.json"
-    if record is None or record["fingerprint"] != fingerprint(id, record["scale"]):
-        raise ValueError(f"figure {id} is {'stale' if record else 'not recorded'}; first run figures {id} --record")
+    record, path = _fresh(id), ROOT / "figures" / chapter_of(id).folder / f"{id}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     _dump(path, record | {"twice": entry})
     return path
+
+
+def _fresh(id):
+    """The record of figure `id`. Raises ValueError if there is none, or if it is stale."""
+    record = records.load(id)
+    if record is None or record["fingerprint"] != fingerprint(id, record["scale"]):
+        raise ValueError(f"figure {id} is {'stale' if record else 'not recorded'}; first run figures {id} --record")
+    return record
 
 
 def _where(results):
@@ -400,12 +406,12 @@ def _twice_command(asked, args):
             raise ValueError(
                 f"figure {id} is recorded at scale {recipe.record!r}; twice its steps are compared with that one"
             )
+        _fresh(id)  # what the run is compared with
     for id, recipe in asked.items():
         seeds = args.seeds or list(recipe.seeds[:1])
         print(f"{id} {recipe.title}: {recipe.record}, twice the steps, {len(seeds)} seeds", flush=True)
         entry = twice(id, recipe.record, seeds, args.device, args.jobs)
-        if record := records.load(id):
-            print(textwrap.fill(records.after_twice(record | {"twice": entry}), 110))
+        print(textwrap.fill(records.after_twice(records.load(id) | {"twice": entry}), 110))
         if args.record:
             print(f"  wrote {keep_twice(id, entry).relative_to(ROOT)}", flush=True)
     return 0
