@@ -3,21 +3,12 @@
 Beside them `graphless`, for functions that only read tensors, such as metrics.
 """
 
-import functools
 import numbers as numbers_of_python
 
 import torch
 
-
-def graphless(function):
-    """The function, without a graph of gradients: it takes tensors that have one, and gives results that have none."""
-
-    @functools.wraps(function)
-    def read(*given, **named):
-        with torch.no_grad():
-            return function(*given, **named)
-
-    return read
+# Decorates a function that takes tensors with a graph of gradients and gives results without one.
+graphless = torch.no_grad()
 
 
 def _refuse(tensors, part, wish):
