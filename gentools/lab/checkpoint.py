@@ -56,7 +56,6 @@ class Loaded:
     path: Path
     torch: str
     refused: tuple
-    seconds: float = 0.0
 
     def __str__(self):
         lines = [f"refused {name}: {why}" for name, why in self.refused]
@@ -120,7 +119,7 @@ def newest(folder, identity):
         try:
             content = load(path, identity)
             _enter(folder, content["seconds"])
-            return Loaded(content["state"], content["step"], path, content["torch"], tuple(refused), content["seconds"])
+            return Loaded(content["state"], content["step"], path, content["torch"], tuple(refused))
         except CheckpointError as error:
             refused.append((path.name, str(error)))
     if refused:

@@ -27,9 +27,8 @@ class Off(NamedTuple):
     given: str
 
 
-SEARCHED = (
-    5e-3  # a tolerance for `off` where the answer is the place of an optimum: room for a search in steps of 1/100
-)
+# A tolerance for `off` where the answer is the place of an optimum: room for a search in steps of 1/100.
+SEARCHED = 5e-3
 
 
 def off(given, right, tolerance=1e-5):
