@@ -418,15 +418,44 @@ def test_verdicts_can_say_either():
     assert ring(one(0.4)).count("(settled)") == 5 and ring(one(0.4), one(0.1)).count("(still rising)") == 5
     assert "by modes:" in ring(one(0.4)) and " before " not in ring(one(0.4))
 
-    def between(trained):
+    def between(trained, late=still):
         exact = {"saturating": 2.2, "non-saturating": 0.8, "KL": 1.0, "data": 2.2, "geometric mean": 1.0}
         return points_module.verdict_between(
             {f"{name}, exact: std of x": one(v) for name, v in exact.items()}
-            | {f"{name}, trained: std of x": trained for name in points_module.DIVERGENCES}
+            | {
+                f"{name}, trained: {what}": trained
+                for name in points_module.DIVERGENCES
+                for what in (points_module.SPREAD, points_module.APART)
+            }
+            | {f"{name}, trained: {points_module.MOVED_APART}": late for name in points_module.DIVERGENCES}
         )
 
     assert between(one(1.0)).count(", and all seeds end on that side") == 2
     assert between(one(2.2)).count(", and not all seeds end on that side") == 2
+    assert between(one(1.0)).count("(distance settled)") == 3
+    assert between(one(1.0), one(-0.1)).count("(distance still falling)") == 3
+
+
+def test_the_distance_to_the_best_is_that_of_scipy():
+    from scipy.stats import wasserstein_distance
+
+    x, exact = points_module.exact_between(points_module.Between())
+    made = torch.randn(3000, generator=generator(0, "made")) * 2
+    for q in exact.values():
+        ours, theirs = points_module.apart(made, x, q), wasserstein_distance(made.numpy(), x.numpy(), None, q.numpy())
+        assert abs(float(ours) - theirs) < 2e-3  # a place stands for the cell of width 0.025 around it
+
+
+def test_the_generators_that_see_no_class_are_scored_to_their_end(little_data):
+    config = points_module.Between(points_module.Training(steps=40, points=200), moments=4)
+    run = points_module.run_between(config, 0, "cpu")
+    for name in points_module.DIVERGENCES:
+        curve = run["arrays"][f"{name} {points_module.APART}"]
+        last = points_module.apart(run["arrays"][f"{name} samples"], run["arrays"]["x"], run["arrays"][f"{name} q"])
+        assert len(curve) == 4 and float(curve[-1]) == pytest.approx(float(last))
+        assert run["numbers"][f"{name}, trained: {points_module.MOVED_APART}"] == pytest.approx(
+            float(curve[3] - curve[2])
+        )
 
 
 def test_the_parts_of_the_logit_by_loops():

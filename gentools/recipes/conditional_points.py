@@ -1,5 +1,6 @@
 """Experiments of chapter 07 on points: a generator that does not see the class, and four places for the label."""
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -35,6 +36,12 @@ def noise(n, nets, latent, seed, *keys):
     return z.to(next(nets.parameters()).device)
 
 
+def steps_of(config):
+    """The steps after which samples were scored."""
+    every = max(1, config.training.steps // config.moments)
+    return [*range(every, config.training.steps, every), config.training.steps]
+
+
 # 7.1 A generator that cannot see the class, exactly
 
 
@@ -54,8 +61,15 @@ class Training:
 class Between:
     """Two Gaussians on a line, one per class, and a generator that does not see the class."""
 
-    training: Training = Training()
+    training: Training = Training(steps=8000)  # its learning rate is not used
+    learning_rates: tuple = (("saturating", 1e-3), ("non-saturating", 1e-3), ("KL", 3e-3))  # of both players
+    tuning: tuple = (  # loss, then (rate, Wasserstein distance to the best q) of one run each over all steps on seed 100
+        ("saturating", (3e-4, 0.053), (1e-3, 0.052), (3e-3, 0.052)),
+        ("non-saturating", (3e-4, 0.138), (1e-3, 0.073), (3e-3, 0.128), (1e-2, 0.098)),
+        ("KL", (3e-4, 0.302), (1e-3, 0.224), (3e-3, 0.14), (1e-2, 0.18)),
+    )
     centers: tuple = (-2.0, 2.0)  # of the Gaussians, whose standard deviation is 1
+    moments: int = 16  # at which samples are scored, equally spaced
 
 
 DIVERGENCES = {
@@ -90,33 +104,57 @@ def exact_between(config):
     return x, found | {"data": p_xc.sum(1), "geometric mean": cgan.blind_generator(p_xc)[0]}
 
 
+SPREAD, APART = "std of x", "Wasserstein distance to the best q"
+MOVED_APART = f"{APART}, at the end minus after three quarters"
+
+
+def apart(made, x, q):
+    """Wasserstein distance, in units of x, between samples made (n,) and probabilities q (m,) of equally spaced x (m,)."""
+    counted = torch.searchsorted(made.double().sort().values, x, right=True) / len(made)  # share up to each place
+    return (counted - (q.cumsum(0) - q / 2)).abs().sum() * (x[1] - x[0])
+
+
+def train_between(loss, rate, x, best, config, seed, device):
+    """One generator that does not see the class. Returns samples (10000,), and {score: curve (moments,)}."""
+    t, rng = dataclasses.replace(config.training, learning_rate=rate), generator(seed, "between")
+    c = torch.randint(2, (t.points,), generator=rng)  # (points,)
+    centers = torch.tensor(config.centers, dtype=torch.float64)
+    rows = centers[c].float()[:, None] + torch.randn(t.points, 1, generator=rng)  # (points, 1)
+    sizes = ([t.latent, t.width, t.width, 1], [1, t.width, t.width, 1])
+    nets = cgan.networks(seed, *sizes, cgan.blind(2), cgan.one_hot(2)).to(device)
+    asked = c[:10_000].to(device)
+
+    def made():
+        return cgan.sample(nets, noise(len(asked), nets, t.latent, seed), asked).cpu()[:, 0]
+
+    def watch(done):
+        samples = made()
+        return {SPREAD: float(samples.std()), APART: float(apart(samples, x, best))}
+
+    history = train_cgan(nets, rows, c, t, seed, device, gan.LOSSES[loss], schedule=cosine(t.steps), watch=watch,
+                         log_every=max(1, t.steps // config.moments))  # fmt: skip
+    return made(), {what: torch.tensor([seen[what] for seen in history.watched]) for what in (SPREAD, APART)}
+
+
 def run_between(config, seed, device):
     """Two overlapping classes on a line: the best q(x) under three divergences, and generators trained with D(x,c)."""
     x, exact = exact_between(config)
     arrays = {"x": x} | {f"{name} q": q for name, q in exact.items()}
-    numbers = {
-        (f"{name}, exact", "std of x"): ((q * x**2).sum() - (q * x).sum() ** 2).sqrt() for name, q in exact.items()
-    }
-    t, rng = config.training, generator(seed, "between")
-    c = torch.randint(2, (t.points,), generator=rng)  # (points,)
-    centers = torch.tensor(config.centers, dtype=torch.float64)
-    rows = centers[c].float()[:, None] + torch.randn(t.points, 1, generator=rng)  # (points, 1)
-    for name in DIVERGENCES:
-        sizes = ([t.latent, t.width, t.width, 1], [1, t.width, t.width, 1])
-        nets = cgan.networks(seed, *sizes, cgan.blind(2), cgan.one_hot(2)).to(device)
-        train_cgan(nets, rows, c, t, seed, device, gan.LOSSES[name])
-        made = cgan.sample(nets, noise(10_000, nets, t.latent, seed), c[:10_000].to(device)).cpu()[:, 0]
-        arrays[f"{name} samples"] = made  # (10000,)
-        numbers[f"{name}, trained", "std of x"] = made.std()
+    numbers = {(f"{name}, exact", SPREAD): ((q * x**2).sum() - (q * x).sum() ** 2).sqrt() for name, q in exact.items()}
+    for name, rate in config.learning_rates:
+        samples, curves = train_between(name, rate, x, exact[name], config, seed, device)
+        arrays |= {f"{name} samples": samples} | {f"{name} {what}": curve for what, curve in curves.items()}
+        numbers |= {(f"{name}, trained", what): curve[-1] for what, curve in curves.items()}
+        numbers[f"{name}, trained", MOVED_APART] = change(curves[APART])
     return {"numbers": arms.named(numbers), "arrays": arrays}
 
 
 def draw_between(results, config):
-    """A panel per loss: densities q (561,) and histograms of the samples (10000,) of every seed."""
+    """A column per loss: densities q (561,) and samples (10000,) of every seed; below, their distance (moments,)."""
     a = results[0]["arrays"]
     x, dx = a["x"], float(a["x"][1] - a["x"][0])
-    fig, axes = drawing.panels(1, 3, (8.4, 3.5), sharey=True)
-    for ax, name in zip(axes, DIVERGENCES, strict=True):
+    fig, (axes, below) = drawing.panels(2, 3, (8.4, 5.2), sharey="row", height_ratios=(1.5, 1))
+    for ax, under, name in zip(axes, below, DIVERGENCES, strict=True):
         for i, r in enumerate(results):
             made = r["arrays"][f"{name} samples"].double()
             height = torch.histc(made, 70, -7, 7) / len(made) / 0.2
@@ -125,7 +163,13 @@ def draw_between(results, config):
         ax.plot(x, a[f"{name} q"] / dx, color=COLORS["blue"], ls="-", label="best possible")
         ax.plot(x, a["geometric mean q"] / dx, color=COLORS["orange"], ls="--", lw=1.4, label="geometric mean")
         ax.set(title=f"{name} loss", xlabel="x", xlim=(-6, 6), xticks=(-4, -2, 0, 2, 4))
+        curves = [r["arrays"][f"{name} {APART}"] for r in results]
+        drawing.seed_curves(under, steps_of(config), curves, drawing.Look(name, "sky"))
+        under.set(xlabel="step", yscale="log")
     axes[0].set_ylabel("density")
+    below[0].set_ylabel("distance to the best")
+    below[0].set_yticks((0.03, 0.1, 0.3), ("0.03", "0.1", "0.3"))
+    below[0].minorticks_off()
     drawing.legend_below(fig, axes[0], columns=4)
     return fig
 
@@ -143,7 +187,8 @@ def verdict_between(summary):
         trained, between = summary[f"{name}, trained: std of x"], (data_ + middle) / 2
         beyond = verdicts.always_below if exact[name] < between else verdicts.always_above
         ending = "all seeds end on that side" if beyond(trained, between) else "not all seeds end on that side"
-        words.append(f"{name} loss: the best generator has a spread near that {side}, and {ending}")
+        late = verdicts.settling(summary[f"{name}, trained: {APART}"], summary[f"{name}, trained: {MOVED_APART}"])
+        words.append(f"{name} loss: the best generator has a spread near that {side}, and {ending} (distance {late})")
     return f"Class in D and not in G. {'; '.join(words)}."
 
 
@@ -242,8 +287,7 @@ def draw_ring(results, config):
     for key, arm in zip("abcde", ARMS, strict=True):
         draw_classes(axes[key], a[f"{arm} samples"], a["asked"], k)
         axes[key].set_title(arm)
-    every = max(1, config.training.steps // config.moments)
-    steps = [*range(every, config.training.steps, every), config.training.steps]
+    steps = steps_of(config)
     levels = {"asked class": (1 / k, "chance"), "high-quality share": (chance(RING)["Gaussian"][1], "one Gaussian")}
     for key, below, what in zip("xyz", "uvw", SCORES, strict=True):
         drawing.seed_columns(axes[key], results, {arm: arms.name(arm, what) for arm in ARMS}, LOOKS, spread=0.07)
@@ -296,19 +340,21 @@ RECIPES = {
         title="A generator that does not see the class",
         caption="Two classes on a line, N(-2, 1) and N(2, 1). D sees the class, G does not. The best generator follows the data "
         "only with the saturating loss. With the others it moves between the classes, with the KL loss to their geometric "
-        "mean. Steps: samples of trained generators, every seed.",
+        "mean. Steps: samples of trained generators, every seed. Below: their Wasserstein distance to the best generator, over "
+        "training. Each loss has the rate of Adam, with betas 0.5 and 0.999, that came nearest to its best in one run of another seed "
+        "over all steps; it falls to 0.",
         alt="Three panels of densities. With the saturating loss two humps over the data's two humps; with the non-saturating "
         "loss one narrow hump in the middle; with the KL loss one hump in the middle on the geometric mean, and the trained "
-        "samples somewhat wider.",
+        "samples somewhat wider. Below: three panels of curves on a logarithmic axis.",
         run=run_between, draw=draw_between, quick=Between(Training(steps=1000)), cpu=Between(),
-        full=Between(Training(steps=20_000)), seeds=tuple(range(5)), verdict=verdict_between, record="cpu",
+        full=Between(Training(steps=30_000)), seeds=tuple(range(5)), verdict=verdict_between, record="cpu",
     ),
     "7.2": Recipe(
         title="Four places for the label",
         caption="Eight Gaussians, opposite ones of one class. Top: samples of seed 0, colored by the class that was asked for, "
         "and the true modes as rings in the color of their class. Middle: every seed at the end, with means as bars. Bottom: "
         "every seed over training. Asked class: share of the samples that are nearest to a mode of it. The last column has the "
-        "label in both players and the penalty R1. Each column has its own tuned learning rate, which falls to 0.",
+        "label in both players and the penalty R1. Each column has its own tuned rate of Adam, with betas 0.5 and 0.999, which falls to 0.",
         alt="Top: five rings of samples. With the label in both players each color lies in the rings of its color and on the line "
         "between them; one ring is empty without R1, none with it; for only D and neither the colors are mixed; for only G they "
         "lie on arcs, mostly in rings of other colors. Middle: three panels of points. Asked class is 1 for both, with and without R1, near the chance line for only D and neither, and "
