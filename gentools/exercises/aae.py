@@ -114,7 +114,8 @@ def _compare(got, truth, seed, what):
     if got.shape != truth.shape:
         raise Wrong(f"The {what} should have shape {tuple(truth.shape)}, not {tuple(got.shape)}.")
     if wrong := off(got, truth):
-        raise Wrong(f"In world {seed} entry {wrong.place} of the {what} should be {wrong.right}, not {wrong.given}.")
+        place = f"entry {wrong.place} of " if wrong.place else ""
+        raise Wrong(f"In world {seed} {place}the {what} should be {wrong.right}, not {wrong.given}.")
 
 
 def check_least(answer):
@@ -146,18 +147,18 @@ def solve_logit(p_z, q_z, share):
 
 def check_variance(answer):
     """8.E3, answer(weight, pixels) -> variance: three cases."""
-    for weight, pixels in ((1.0, 64), (100.0, 784), (0.5, 10)):
+    for weight, pixels in ((1.0, 64), (0.01, 784), (0.5, 10)):
         got = float(answer(weight, pixels))
-        if off(got, pixels / (2 * weight)):
+        if off(got, pixels * weight / 8):
             raise Wrong(
-                f"With weight {weight:g} on the mean squared error of {pixels} pixels the variance is "
-                f"{pixels / (2 * weight):g}, not {got:g}."
+                f"With weight {weight:g} on the KL term and {pixels} pixels the variance is {pixels * weight / 8:g}, "
+                f"not {got:g}."
             )
 
 
 def solve_variance(weight, pixels):
-    """The decoder variance that a weight on the mean squared error over pixels stands for."""
-    return pixels / (2 * weight)  # weight * sum / pixels = sum / (2 variance)
+    """The decoder's variance, in squared units of [0, 1], that a KL weight stands for if values run from -1 to 1."""
+    return pixels * weight / 8  # 4 sum / (pixels weight) = sum / (2 variance)
 
 
 def check_below(answer):
@@ -304,9 +305,9 @@ EXERCISES = {
     "8.E3": Exercise(
         check=check_variance,
         hints=(
-            "Write the loss as weight / pixels times the sum of squares.",
-            "A Gaussian decoder has the sum of squares divided by twice the variance.",
-            "weight / pixels = 1 / (2 variance).",
+            "Values from -1 to 1: every error is doubled, and every square is four times as large.",
+            "Divide the loss by weight: then the KL term counts once, as in the joint KL.",
+            "4 / (pixels weight) = 1 / (2 variance).",
         ),
         solution=solve_variance,
         gives="number",

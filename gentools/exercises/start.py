@@ -1,6 +1,7 @@
 """Questions and exercises of chapter 00."""
 
 import itertools
+import math
 
 import torch
 
@@ -94,10 +95,10 @@ def _coins(seed):
     return worlds.simplex(rng, k), torch.rand(k, generator=rng, dtype=torch.float64)
 
 
-def _reports(weights, heads):
-    """The distribution of the number of heads, by writing out all 8 sequences of three tosses."""
-    q_x = torch.zeros(4, dtype=torch.float64)
-    for sequence in itertools.product((0, 1), repeat=3):
+def _reports(weights, heads, tosses):
+    """The distribution of the number of heads, by writing out all sequences of that many tosses."""
+    q_x = torch.zeros(tosses + 1, dtype=torch.float64)
+    for sequence in itertools.product((0, 1), repeat=tosses):
         chance = weights.clone()
         for toss in sequence:
             chance = chance * (heads if toss else 1 - heads)
@@ -114,79 +115,82 @@ def _compare(got, truth, seed):
 
 
 def check_marginal(answer):
-    """0.E1, answer(weights (K,), heads (K,)) -> q(x) (4,): 20 mixtures of coins against sums over all reports."""
+    """0.E1, answer(weights (K,), heads (K,), tosses) -> q(x) (tosses + 1,): 20 mixtures of coins, by sums over all reports."""
     for seed in range(20):
-        weights, heads = _coins(seed)
-        _compare(answer(weights, heads), _reports(weights, heads), seed)
+        (weights, heads), tosses = _coins(seed), 2 + seed % 5
+        _compare(answer(weights, heads, tosses), _reports(weights, heads, tosses), seed)
 
 
-def solve_marginal(weights, heads):
-    """q(x) (4,) of the number of heads in three tosses, from the coins' weights (K,) and chances of heads (K,)."""
-    x = torch.arange(4)[:, None]
-    ways = torch.tensor([1, 3, 3, 1])[:, None]  # sequences of three tosses with x heads
-    return (ways * heads**x * (1 - heads) ** (3 - x)) @ weights
+def solve_marginal(weights, heads, tosses):
+    """q(x) (tosses + 1,) of the number of heads, from the coins' weights (K,) and chances of heads (K,)."""
+    x = torch.arange(tosses + 1)[:, None]
+    ways = torch.tensor([[math.comb(tosses, heads_seen)] for heads_seen in range(tosses + 1)])  # sequences with x heads
+    return (ways * heads**x * (1 - heads) ** (tosses - x)) @ weights
 
 
 def check_posterior(answer):
-    """0.E2, answer(q_xz (n, m)) -> q(z|x) (n, m): 20 tables."""
+    """0.E2, answer(q_z (m,), q_x_given_z (n, m), x, x_again) -> q(z|x, x_again) (m,): 20 tables, by a sum over triples."""
     for seed in range(20):
         w = worlds.table(seed)
-        _compare(answer(w.q_xz), w.q_z_given_x, seed)
+        x, x_again = torch.randint(len(w.q_x_given_z), (2,), generator=generator(seed, "two reports")).tolist()
+        triples = torch.einsum("m,im,jm->ijm", w.q_z, w.q_x_given_z, w.q_x_given_z)  # q(x, x', z)
+        _compare(answer(w.q_z, w.q_x_given_z, x, x_again), triples[x, x_again] / triples[x, x_again].sum(), seed)
 
 
-def solve_posterior(q_xz):
-    """Bayes' rule on a table q_xz (n, m), x along the rows."""
-    return q_xz / q_xz.sum(1, keepdim=True)
+def solve_posterior(q_z, q_x_given_z, x, x_again):
+    """Bayes' rule for two reports of one coin: prior q_z (m,), decoder q_x_given_z (n, m) with x along the rows."""
+    joint = q_z * q_x_given_z[x] * q_x_given_z[x_again]  # q(x, x', z) for these two reports
+    return joint / joint.sum()
 
 
 LETTERS = {
-    "q_phi(z|x)": "p(z|x)",
-    "p_theta(x|z)": "q(x|z)",
-    "p_theta(z)": "q(z)",
-    "p_theta(z|x)": "q(z|x)",
+    "p_theta(x)": "q(x)",
+    "p_theta(x,z)": "q(x,z)",
+    "ALI q(z)": "p(z)",
+    "ALI p(x)": "q(x)",
 }
 
 
 def check_letters(answer):
-    """0.E3, a dict from the letters of Kingma and Welling to ours."""
+    """0.E3, a dict from letters of Kingma and Welling, and of ALI, to ours."""
     if not isinstance(answer, dict):
         raise Wrong("Give a dict from their letters to ours.")
     for theirs, ours in LETTERS.items():
         if theirs not in answer:
             raise Wrong(f"{theirs} is missing.")
         if str(answer[theirs]).replace(" ", "") != ours:
-            raise Wrong(f"{theirs} is not {answer[theirs]} here. Who draws z: the data side or the model?")
+            raise Wrong(f"{theirs} is not {answer[theirs]} here. Which side does it belong to: data or model?")
 
 
 def solve_letters():
     """Their letters and ours."""
-    return {"q_phi(z|x)": "p(z|x)", "p_theta(x|z)": "q(x|z)", "p_theta(z)": "q(z)", "p_theta(z|x)": "q(z|x)"}
+    return {"p_theta(x)": "q(x)", "p_theta(x,z)": "q(x,z)", "ALI q(z)": "p(z)", "ALI p(x)": "q(x)"}
 
 
 EXERCISES = {
     "0.E1": Exercise(
         check=check_marginal,
         hints=(
-            "First for one coin: how many sequences of three tosses have x heads, and how probable is each?",
-            "One coin of chance h: 1, 3, 3, 1 times h^x (1 - h)^(3 - x).",
-            "Then the average over the coins with their weights: a matrix (4, K) times a vector (K,).",
+            "First for one coin: how many sequences of tosses have x heads, and how probable is each?",
+            "One coin of chance h, n tosses: math.comb(n, x) times h^x (1 - h)^(n - x).",
+            "Then the average over the coins with their weights: a matrix (n + 1, K) times a vector (K,).",
         ),
         solution=solve_marginal,
     ),
     "0.E2": Exercise(
         check=check_posterior,
         hints=(
-            "Bayes' rule: q(z|x) = q(x,z) / q(x).",
-            "x runs along the rows, so q(x) is the sum of a row.",
-            "Divide by q_xz.sum(1, keepdim=True).",
+            "Given the coin, the two reports are independent: q(x, x', z) = q(z) q(x|z) q(x'|z).",
+            "Bayes' rule: divide by the sum over z. The prior comes in once.",
+            "q_z * q_x_given_z[x] * q_x_given_z[x_again], divided by its sum.",
         ),
         solution=solve_posterior,
     ),
     "0.E3": Exercise(
         check=check_letters,
         hints=(
-            "In their paper p_theta is the model and q_phi the encoder.",
-            "In this book the model is q and the encoder belongs to p.",
+            "Find the side of each: a marginal of the model's joint, or of the joint that begins with the data?",
+            "In both papers q belongs to the data side, in this book p does.",
             "Exchange the two letters everywhere and drop the indices.",
         ),
         solution=solve_letters,

@@ -122,7 +122,7 @@ RECIPES = {
         title="What the information costs",
         caption="Free tables for encoder and decoder, fitted exactly: random data of six values, three codes with a random "
         "prior. Under the joint KL the model of x gets exact, whatever the code tells. Without I(x; z) the code tells as "
-        "much as it can, and the model of x pays.",
+        "much as it can, and the model of x pays. Values below 1e-12 are drawn there.",
         alt="A scatter plot with logarithmic vertical axis. Dots of the joint KL lie at the bottom, most at little "
         "information; the two others lie far above and farther to the right.",
         run=run_tables, draw=draw_tables, quick=Tables(tables=5, steps=1500), full=Tables(), seeds=tuple(range(5)),

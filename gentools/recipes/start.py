@@ -177,7 +177,7 @@ def verdict_bag(summary):
 RECIPES = {
     "0.1": Recipe(
         title="The map",
-        caption="Chapters and what they need, from left to right. Solid boxes are written, dashed ones planned; evaluation "
+        caption="Chapters and what they need, from left to right; evaluation "
         "and the one map belong to all of them.",
         alt="A graph of boxes with chapter numbers. From the KL of two joints arrows lead to EM, VAE, GAN and autoregressive "
         "models; from the VAE to the conditional VAE, diffusion and AAE; from the GAN to AAE, ALI, DCGAN and the "

@@ -63,9 +63,10 @@ WRONG = {
         lambda p_z, q_z, share: share * q_z / (share * q_z + (1 - share) * p_z),  # D, not its logit
     ],
     "8.E3": [
-        lambda weight, pixels: 1 / (2 * weight),  # as if the errors were summed
-        lambda weight, pixels: weight / (2 * pixels),
-        lambda weight, pixels: pixels / weight,
+        lambda weight, pixels: weight / 8,  # as if the errors were summed
+        lambda weight, pixels: weight * pixels / 2,  # as if values ran from 0 to 1
+        lambda weight, pixels: weight * pixels / 4,  # an error doubled, not its square
+        lambda weight, pixels: pixels / (2 * weight),  # the weight before the error
     ],
     "8.E4": [
         (FLAT, FLAT),
@@ -97,7 +98,7 @@ WRONG = {
 ALTERNATIVE = {
     "8.E1": lambda p_xz, q_z: entropy(p_xz) - entropy(p_xz.sum(0)) + kl(p_xz.sum(0), q_z),
     "8.E2": lambda p_z, q_z, share: (share * q_z / (share * q_z + (1 - share) * p_z)).logit(),
-    "8.E3": lambda weight, pixels: 0.5 / (weight / pixels),
+    "8.E3": lambda weight, pixels: 0.5 / (4 / (weight * pixels)),
     "8.E4": (SWAPPED, SWAPPED),
     "8.E5": pair_step(),
     "8.E6": (0.02, 1.0),

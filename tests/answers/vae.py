@@ -40,6 +40,7 @@ WRONG = {
         lambda w: w.mean(0),  # averages logarithms: the ELBO
         lambda w: w.exp().mean(0).log(),  # underflows
         lambda w: w.logsumexp(0),  # forgets to divide
+        lambda w: w.logsumexp(0) - math.log(50),  # right for 50 samples only
         lambda w: w.logsumexp(1) - math.log(len(w)),  # the wrong axis
     ],
     "3.E3": [
