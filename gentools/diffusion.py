@@ -17,7 +17,7 @@ from torch import nn
 from gentools.gan import descend
 from gentools.lab import randomness
 from gentools.lab.networks import fan_in, mlp
-from gentools.lab.shapes import away_from_zero, labels_within, positive, same_rows, same_shape, whole
+from gentools.lab.shapes import away_from_zero, centers_of_modes, labels_within, positive, same_rows, same_shape, whole
 
 # Paths: how the encoder mixes data and noise
 
@@ -410,8 +410,10 @@ def with_label(net, y):
 def mixture_estimate(centers, std, weights, path):
     """The exact estimate for data from a mixture of Gaussians N(centers[k], std^2 I); centers (k, d), weights (k,).
 
-    With std = 0 and equal weights: the optimal denoiser of a training set, a softmax over its points. (16.13)
+    With std = 0 and equal weights: the optimal denoiser of a training set, a softmax over its points. (16.13) Raises
+    ValueError for centers that are not finite rows, one for each weight.
     """
+    centers_of_modes(centers=centers)
     same_rows(centers=centers, weights=weights)
 
     def estimate(noisy, t):

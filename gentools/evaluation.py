@@ -11,7 +11,17 @@ from typing import NamedTuple
 import torch
 from torch.nn.functional import softplus
 
-from gentools.lab.shapes import graphless, positive, same_columns, same_rows, same_shape, tensors, whole
+from gentools.lab.shapes import (
+    centers_of_modes,
+    finite,
+    graphless,
+    positive,
+    same_columns,
+    same_rows,
+    same_shape,
+    tensors,
+    whole,
+)
 
 
 class Modes(NamedTuple):
@@ -32,19 +42,14 @@ def modes(samples, centers, std):
     covered. Samples that are not finite are bad ones. Raises ValueError on empty or misshapen input, centers that are not
     finite, or a std that is not positive.
     """
-    tensors(samples=samples, centers=centers)
-    if (
-        samples.ndim != 2
-        or centers.ndim != 2
-        or samples.shape[1] != centers.shape[1]
-        or not len(samples)
-        or not len(centers)
-    ):
+    tensors(samples=samples)
+    centers_of_modes(centers=centers)
+    if samples.ndim != 2 or samples.shape[1] != centers.shape[1] or not len(samples):
         raise ValueError(
-            f"samples (n, d) and centers (k, d) need equal d and n, k >= 1, not {tuple(samples.shape)}, {tuple(centers.shape)}"
+            f"samples (n, d) and centers (k, d) need equal d and n >= 1, not {tuple(samples.shape)}, {tuple(centers.shape)}"
         )
-    if not 0 < std < math.inf or not centers.isfinite().all():
-        raise ValueError(f"std must be positive and the centers finite; std is {std}")
+    if not 0 < std < math.inf:
+        raise ValueError(f"std must be positive, not {std}")
     kind = torch.promote_types(torch.promote_types(samples.dtype, centers.dtype), torch.float32)  # the finer of the two
     distance = torch.cdist(samples.to(kind), centers.to(kind), compute_mode="donot_use_mm_for_euclid_dist")
     nearest, mode = distance.min(1)
@@ -56,11 +61,12 @@ def modes(samples, centers, std):
 def disc_probabilities(density, centers, radius):
     """Probability of each disc of `radius` around `centers` (k, 2) under density((n, 2)) -> (n,); shape (k,).
 
-    By quadrature in polar coordinates, exact to rounding for a density that is smooth at the scale of the radius.
+    By quadrature in polar coordinates, exact to rounding for a density that is smooth at the scale of the radius. Raises
+    ValueError for centers that are not finite points of the plane, or a radius that is not positive.
     """
     import numpy as np
 
-    tensors(centers=centers)
+    centers_of_modes(2, centers=centers)
     if not 0 < radius < math.inf:
         raise ValueError(f"the radius must be positive, not {radius}")
     node, weight = np.polynomial.legendre.leggauss(12)
@@ -92,9 +98,10 @@ def chance_lines(centers, std, n=2500):
     """What three samplers that learned nothing about gaps would score: {name: (expected modes, high-quality share)}.
 
     "true data" is the mixture itself. "Gaussian" is one round Gaussian with the mixture's mean and mean variance,
-    "uniform" a square reaching 1 beyond the outermost centers. Both ignore the modes. centers: (k, 2).
+    "uniform" a square reaching 1 beyond the outermost centers. Both ignore the modes. centers: (k, 2). Raises ValueError
+    for centers that are not finite points of the plane, or a std that is not positive.
     """
-    tensors(centers=centers)
+    centers_of_modes(2, centers=centers)
     if not 0 < std < math.inf:
         raise ValueError(f"std must be positive, not {std}")
     centers, k = centers.double(), len(centers)
@@ -379,13 +386,15 @@ def critic_bound(critic, optimizer, batches, real, fake, logits=apart):
     critic: a fresh network, rows (n, ...) -> logits (n, 1), that no generator has met. batches: pairs (real rows, fake
     rows) to train on. real, fake: held-out rows of P and Q. logits: `apart` or `together`.
     The bound is log 2 - loss/2 (Goodfellow et al. 2014): 0 or below if the critic finds nothing, log 2 if it tells every
-    row; its mean over held-out rows never exceeds JS(P, Q), whatever the critic is. Raises ValueError without held-out rows.
+    row; its mean over held-out rows never exceeds JS(P, Q), whatever the critic is. Raises ValueError without held-out
+    rows, and for logits that are not finite, in training or on held-out rows: they bound nothing.
     """
     if not len(real) or not len(fake):
         raise ValueError(f"the critic is read on held-out rows of both kinds; there are {len(real)} and {len(fake)}")
 
     def loss(real, fake):
         real_logit, fake_logit = logits(critic, real, fake)
+        finite("drop rows with NaN, or train the critic in smaller steps", real_logit=real_logit, fake_logit=fake_logit)
         return softplus(-real_logit).mean() + softplus(fake_logit).mean()
 
     for x, y in batches:

@@ -372,6 +372,14 @@ NAN_ROW = torch.tensor([[0.0, 1.0], [math.nan, 0.0], [2.0, 2.0]])
 GOOD = torch.tensor([[0.0, 1.0], [1.0, 0.0], [2.0, 2.0]])
 EYE = torch.eye(2).double()
 CRITIC = torch.nn.Linear(2, 1).double()
+
+
+def trained_on(rows):
+    """The bound of a critic that is trained on these rows as data and read on good ones."""
+    critic = torch.nn.Linear(2, 1)
+    return evaluation.critic_bound(critic, torch.optim.SGD(critic.parameters(), 0.1), [(rows, GOOD)], GOOD, GOOD)
+
+
 REFUSALS = {
     "kid, NaN": (lambda: evaluation.kid(GOOD, NAN_ROW), "1 of the 3 rows of y hold NaN"),
     "kid, one row": (lambda: evaluation.kid(GOOD[:1], GOOD), "x has 1 rows, and this needs at least 2"),
@@ -401,7 +409,11 @@ REFUSALS = {
     "parzen, at_once 0": (lambda: evaluation.parzen(GOOD, GOOD, 1.0, at_once=0), "at_once must be at least 1"),
     "birthdays, at_once 0": (lambda: evaluation.birthdays(GOOD, 1.0, at_once=0), "at_once must be at least 1"),
     "no features": (lambda: evaluation.kid(GOOD[:, :0], GOOD[:, :0]), "one row per sample"),
-    "modes, no centers": (lambda: evaluation.modes(GOOD, GOOD[:0], 0.1), "n, k >= 1"),
+    "modes, no centers": (lambda: evaluation.modes(GOOD, GOOD[:0], 0.1), "k >= 1"),
+    "critic, NaN in training": (lambda: trained_on(NAN_ROW), "1 of the 3 numbers of real_logit are NaN"),
+    "critic, NaN in held-out rows": (
+        lambda: evaluation.critic_bound(CRITIC, None, [], GOOD.double(), NAN_ROW.double()), "numbers of fake_logit are NaN"
+    ),
     "pictures for features": (lambda: evaluation.frechet(torch.zeros(9, 1, 4, 4), torch.zeros(9, 1, 4, 4)), "flatten"),
     "likelihood, half": (lambda: evaluation.log_likelihood(GOOD.half()), "off by whole nats"),
     "likelihood, infinity": (lambda: evaluation.log_likelihood(GOOD / 0), "without bounds"),

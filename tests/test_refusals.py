@@ -5,13 +5,16 @@ that is not square by its transpose; the function must raise. A test reads the s
 function of paired tensors is either a case or named below with the reason why it spreads its arguments on purpose.
 """
 
+import contextlib
 import importlib
 import inspect
+import pkgutil
 
 import pytest
 import torch
 from torch import nn
 
+import gentools
 from gentools import (
     aae,
     age,
@@ -31,7 +34,7 @@ from gentools import (
     vae,
     wgan_gp,
 )
-from gentools.lab import divergences, shapes, worlds
+from gentools.lab import divergences, plots, shapes, worlds
 from gentools.lab.chapters import CHAPTERS
 
 REFUSED = (ValueError, TypeError, RuntimeError, IndexError)
@@ -463,6 +466,47 @@ VALUES = {  # of which nothing follows, or something false
     "disc_probabilities, radius -1": lambda: evaluation.disc_probabilities(lambda x: x.sum(1), normal(3, 2), -1.0),
     "expected_modes, -5 samples": lambda: evaluation.expected_modes(P, -5),
 }
+
+
+WITH_CENTERS = {  # every function that takes centers of modes in the plane
+    "modes": lambda centers: evaluation.modes(normal(N, 2), centers, 0.1),
+    "disc_probabilities": lambda centers: evaluation.disc_probabilities(lambda x: x.square().sum(1), centers, 0.1),
+    "chance_lines": lambda centers: evaluation.chance_lines(centers, 0.1),
+    "mixture_estimate": lambda centers: diffusion.mixture_estimate(centers, 0.1, table(3), diffusion.straight),
+    "scatter": lambda centers: plots.scatter(normal(N, 2), centers),
+}
+SPOILED_CENTERS = {
+    "NaN": (lambda c: c * NAN, "6 of the 6 numbers of centers are NaN or infinite; a mode needs a place"),
+    "infinity": (lambda c: c / torch.tensor([1.0, 0.0]), "3 of the 6 numbers of centers are NaN or infinite"),
+    "none": (lambda c: c[:0], r"centers must have the shape \(k, .\), one row per mode and k >= 1, not \(0, 2\)"),
+    "one center without its axis": (lambda c: c[0], r"one row per mode and k >= 1, not \(2,\)"),
+    "one column": (lambda c: c[:, :1], r"\(k, 2\), one row per mode and k >= 1, not \(3, 1\)"),
+}
+OF_ANY_DIMENSION = {"modes", "mixture_estimate"}  # modes refuses by the samples' dimension, the other takes any
+
+
+@pytest.mark.parametrize("spoiled", SPOILED_CENTERS)
+@pytest.mark.parametrize("name", WITH_CENTERS)
+def test_centers_without_a_place_in_the_plane_are_refused(name, spoiled):
+    spoil, message = SPOILED_CENTERS[spoiled]
+    if spoiled == "one column" and name in OF_ANY_DIMENSION:
+        message = r"need equal d" if name == "modes" else None
+    with pytest.raises(ValueError, match=message) if message else contextlib.nullcontext():
+        WITH_CENTERS[name](spoil(normal(3, 2)))
+
+
+def test_every_public_function_with_centers_is_tried():
+    modules = [
+        importlib.import_module(f"gentools.{m.name}") for m in pkgutil.iter_modules(gentools.__path__) if not m.ispkg
+    ]
+    found = {
+        name
+        for module in [*modules, plots]
+        for name, f in vars(module).items()
+        if inspect.isfunction(f) and f.__module__ == module.__name__ and not name.startswith("_")
+        if "centers" in inspect.signature(f).parameters
+    }
+    assert found - {"linear_log_likelihood"} == set(WITH_CENTERS)  # whose centers are class means
 
 
 @pytest.mark.parametrize("name", VALUES)

@@ -2,6 +2,8 @@
 
 import io
 
+from gentools.lab.shapes import centers_of_modes
+
 COLORS = {  # Okabe, Ito 2008: distinguishable with every common form of color blindness
     "blue": "#0072B2",
     "orange": "#E69F00",
@@ -142,6 +144,9 @@ def curves(history, alt=None, unit=None):
 def scatter(x, centers=None, alt=None):
     """Show points x (n, 2) in the plane, and crosses at the centers (k, 2) of the true modes."""
     import matplotlib.pyplot as plt
+
+    if centers is not None:
+        centers_of_modes(2, centers=centers)
 
     fig, ax = plt.subplots(figsize=(3.6, 3.6))
     ax.plot(*x.detach().cpu().T, ".", ms=2, alpha=0.5, color=COLORS["blue"])

@@ -56,6 +56,26 @@ def tensors(**given):
             raise TypeError(f"{name} must hold real numbers, not {value.dtype}; use {name}.real or its absolute values")
 
 
+def finite(advice, **given):
+    """Refuse tensors that hold NaN or infinity, with advice. Raises ValueError."""
+    for name, x in given.items():
+        if bad := int((~x.isfinite()).sum()):
+            raise ValueError(f"{bad} of the {x.numel()} numbers of {name} are NaN or infinite; {advice}")
+
+
+def centers_of_modes(columns=None, **given):
+    """Refuse centers that are no finite tensor (k, d), one row per mode and k >= 1; with columns, d must be that number.
+
+    Raises TypeError for what is no tensor of real numbers, ValueError otherwise.
+    """
+    tensors(**given)
+    for name, centers in given.items():
+        if centers.ndim != 2 or not len(centers) or centers.shape[1] != (columns or max(1, centers.shape[1])):
+            wish = f"(k, {columns or 'd'}), one row per mode and k >= 1, not {tuple(centers.shape)}"
+            raise ValueError(f"{name} must have the shape {wish}; data.grid_centers() shows how")
+    finite("a mode needs a place: drop those rows", **given)
+
+
 def whole(least=1, **numbers):
     """Refuse numbers that are not whole or lie below `least`. Raises ValueError."""
     for name, number in numbers.items():
