@@ -117,6 +117,9 @@ NONSENSE = {
     "complex": lambda t: torch.full_like(t.double(), 1.0).to(torch.complex128),
     "integers": lambda t: torch.full_like(t.double(), 77).long(),
     "a huge integer": lambda t: 10**400,
+    "huge numbers": lambda t: torch.full_like(t.double(), 1e300),
+    "huge numbers below 0": lambda t: torch.full_like(t.double(), -1e300),
+    "tiny numbers": lambda t: torch.full_like(t.double(), 1e-300),
 }
 
 
@@ -275,6 +278,25 @@ def test_the_guard(gives, infinite, value, expected):
 def test_the_log_variance_for_the_variance_is_named(capsys):
     taken = lambda mean, log_variance, *more: (mean**2 + log_variance - 1 - log_variance.log()).sum(1) / 2
     assert "Look for a logarithm of 0 or of a negative number" in verdict("3.E1", taken, capsys)
+
+
+@pytest.mark.parametrize(
+    "id, answer, said",
+    [
+        (
+            "8.E6",
+            (1e300, 3.0),
+            "A training with numbers of this size (up to 1e+300) breaks off in step 1, where its disc",
+        ),
+        ("13.E6", (1e300, 900.0), "breaks off in step 0, where its code error is NaN or infinite"),
+        ("14.E5", (1e300, 1920.0), "breaks off in step 1, where its discriminator is NaN or infinite"),
+        ("2.E4", np.full((2, 2, 2), 1e300), "cannot work with numbers of this size (up to 1e+300)"),
+        ("6.E4", lambda m: 1e300, "cannot compute with what your answer returns: something overflows"),
+    ],
+)
+def test_numbers_with_which_nothing_can_be_judged_are_named(id, answer, said, capsys):
+    reply = verdict(id, answer, capsys)
+    assert said in reply and not {"NonFinite", "checkpoint", "stopped with"} & set(reply.split()), reply
 
 
 def test_an_answer_that_crashes_is_reported(capsys):

@@ -262,16 +262,16 @@ def check_broken(answer):
         raise Wrong("Give two numbers that are not negative: the weight that breaks and the weight that mends.")
     broken, mended = (float(weight) for weight in answer)
     far, _ = small_run(broken)
-    if far < 0.5:
+    if not far >= 0.5:
         raise Wrong(
             f"With weight {broken:g} the codes have the energy distance {far:.3f} to the prior; that is not broken."
         )
     near, rebuilt = small_run(mended)
-    if near > 0.1:
+    if not near <= 0.1:
         raise Wrong(
             f"With weight {mended:g} the codes have the energy distance {near:.3f} to the prior; 0.1 is allowed."
         )
-    if rebuilt > 24.5:
+    if not rebuilt <= 24.5:
         raise Wrong(
             f"With weight {mended:g} the codes come close to the prior, but the reconstruction costs {rebuilt:.1f} nats "
             "where 23 can be had: the code hardly tells the image."

@@ -249,16 +249,16 @@ def check_broken(answer):
     if mended > 10 * broken:
         raise Wrong("The weight that mends may be at most ten times the one that breaks.")
     value, error = small_run(broken)
-    if error < 0.2:
+    if not error >= 0.2:
         raise Wrong(f"With weight {broken:g} images are rebuilt with the mean error {error:.3f}; that is not broken.")
-    if value < 3:
+    if not value >= 3:
         raise Wrong(
             f"With weight {broken:g} images are not rebuilt, but V ends at {value:.1f} nats: the encoder has not won."
         )
     value, error = small_run(mended)
-    if error > 0.14:
+    if not error <= 0.14:
         raise Wrong(f"With weight {mended:g} images are rebuilt with the mean error {error:.3f}; 0.14 is allowed.")
-    if abs(value) > 3:
+    if not abs(value) <= 3:
         raise Wrong(f"With weight {mended:g} V ends at {value:.1f} nats; one player has won.")
 
 

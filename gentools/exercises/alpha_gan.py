@@ -225,11 +225,11 @@ def check_broken(answer):
     if any(weight.shape != () or weight < 0 for weight in answer):
         raise Wrong("Give two numbers that are not negative: the weight that breaks and the weight that mends.")
     (broken, left), (mended, kept) = ((float(weight), small_run(float(weight))) for weight in answer)
-    if left[1] < 20:
+    if not left[1] >= 20:
         raise Wrong(f"With weight {broken:g} the codes are {left[1]:.1f} nats from the prior; that is not broken.")
-    if kept[0] > 0.145:
+    if not kept[0] <= 0.145:
         raise Wrong(f"With weight {mended:g} images are rebuilt with the mean error {kept[0]:.3f}; 0.145 is allowed.")
-    if kept[1] > 10:
+    if not kept[1] <= 10:
         raise Wrong(f"With weight {mended:g} the codes are {kept[1]:.1f} nats from the prior; 10 are allowed.")
 
 

@@ -190,26 +190,29 @@ def _objective(theta, psi, weight):
     return -psi * theta - weight * (abs(psi) - 1) ** 2
 
 
-def _searched(theta, weight):
-    """The highest value of the objective, by a search in steps of 1/50 and then around the best in steps of 1/10,000."""
-    near = max((tried / 50 for tried in range(-500, 501)), key=lambda psi: _objective(theta, psi, weight))
-    return max(_objective(theta, near + tried / 10_000, weight) for tried in range(-200, 201))
+def _reaches_the_top(answer, theta, psi, weight):
+    """The critic (), a float, that the answer gives; raises Wrong unless no critic reaches a higher value there."""
+    psi = float(answer(torch.tensor(theta, dtype=torch.float64), torch.tensor(psi, dtype=torch.float64), weight))
+    highest = abs(theta) + theta**2 / (4 * weight)  # of s |theta| - weight (s - 1)^2 over s, by completing the square
+    if wrong := off(_objective(theta, psi, weight), highest):
+        raise Wrong(
+            f"At θ = {theta:.4g} with weight {weight} the critic {psi:.4g} reaches {wrong.given}; another one reaches "
+            f"{wrong.right}."
+        )
+    return psi
 
 
 def check_mended(answer):
-    """12.E4, answer(theta (), psi (), weight) -> psi (): the best critic, and a game that ends near 0."""
+    """12.E4, answer(theta (), psi (), weight) -> psi (): the best critic everywhere, and a game that ends near 0."""
+    for weight in (0.1, 0.5, 2.0, 20.0):
+        for size in (0.003, 0.1, 0.4, 1.3, 5.0, 20.0):  # at 0 itself both signs are best, and any is right
+            for theta, psi in ((size, 0.7), (-size, 0.7), (size, -1.2), (-size, 0.0)):
+                _reaches_the_top(answer, theta, psi, weight)
     for weight in (0.5, 2.0):
         for theta, psi in ((3.0, -0.2), (-3.5, 0.4), (0.8, 0.9)):
             start = theta
-            for t in range(500):
-                psi = float(
-                    answer(torch.tensor(theta, dtype=torch.float64), torch.tensor(psi, dtype=torch.float64), weight)
-                )
-                if t == 0 and (wrong := off(_objective(theta, psi, weight), _searched(theta, weight))):
-                    raise Wrong(
-                        f"At θ = {theta} with weight {weight} the critic {psi:.3f} reaches {wrong.given}; another one reaches "
-                        f"{wrong.right}."
-                    )
+            for _ in range(500):
+                psi = _reaches_the_top(answer, theta, psi, weight)
                 theta = theta + 0.02 * psi
             if abs(theta) > 0.1:
                 raise Wrong(f"From θ = {start} with weight {weight} the game ends at {theta:.3f}, not near 0.")

@@ -145,8 +145,14 @@ def guarded(exercise, answer):
 
     @functools.wraps(answer, updated=())
     def wrapped(*inputs):
-        return _converted(exercise, answer(*map(_own, inputs)), "What it returns")
+        try:
+            found = answer(*map(_own, inputs))
+        except Exception as error:
+            wrapped.failed = error  # in the reader's code, not in what the check makes of the answer
+            raise
+        return _converted(exercise, found, "What it returns")
 
+    wrapped.failed = None
     return wrapped
 
 
@@ -236,17 +242,45 @@ def check(id, exercise, answer):
     if answer is None:
         print(f'Exercise {id}: not attempted. hint("{id}") gives a nudge, solution("{id}") an answer.')
         return False
+    given = None
     try:
         with _random_numbers_kept():
-            exercise.check(guarded(exercise, answer))
+            given = guarded(exercise, answer)
+            exercise.check(given)
     except Wrong as wrong:
         print(f'Exercise {id}: not yet. {wrong} hint("{id}") may help.')
         return False
-    except Exception as error:  # the reader's own code may fail in any way
-        print(f"Exercise {id}: your answer stopped with {type(error).__name__}: {error}")
+    except Exception as error:
+        if error is getattr(given, "failed", None) or exercise.gives == "anything":  # the reader's code may fail anyhow
+            print(f"Exercise {id}: your answer stopped with {type(error).__name__}: {error}")
+        else:
+            print(f'Exercise {id}: not yet. {_no_result(given, error)} hint("{id}") may help.')
         return False
     print(f"Exercise {id}: passed.")
     return True
+
+
+def _no_result(given, error):
+    """What to say where the answer has the right form, and the check fails in working with its numbers."""
+    from gentools.lab.checkpoint import NonFinite
+
+    numbers = "what your answer returns" if callable(given) else f"numbers of this size (up to {_largest(given):g})"
+    if isinstance(error, NonFinite):
+        return (
+            f"A training with {numbers} breaks off in step {max(error.step, 0)}, where its {error.name} is NaN or infinite: "
+            "it says nothing about models that train. Try less extreme numbers."
+        )
+    if isinstance(error, ArithmeticError):
+        return f"The check cannot compute with {numbers}: something overflows. Try less extreme numbers."
+    return f"The check cannot work with {numbers} ({type(error).__name__}: {error})."
+
+
+def _largest(given):
+    """The largest size among the numbers of a guarded answer."""
+    import torch
+
+    parts = given if isinstance(given, tuple) else (given,)
+    return max((float(torch.as_tensor(part).detach().abs().max()) for part in parts), default=0.0)
 
 
 @contextmanager

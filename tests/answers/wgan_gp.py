@@ -58,8 +58,8 @@ def in_closed_form(nets, opts, x, z, mix, weight):
 
 
 def by_search(theta, psi, weight):
-    """The best of many critics."""
-    tried = torch.linspace(-12, 12, 24_001).double()
+    """The best of many critics, which reach far enough."""
+    tried = (2 + theta.abs() / weight) * torch.linspace(-1, 1, 8_001).double()
     return tried[(-tried * theta - weight * (tried.abs() - 1) ** 2).argmax()]
 
 
@@ -87,6 +87,10 @@ WRONG = {
         lambda theta, psi, weight: -theta.sign(),  # the critic of W1
         lambda theta, psi, weight: theta.sign() * (1 + theta.abs() / (2 * weight)),  # the sign
         lambda theta, psi, weight: -theta / (2 * weight),  # with R1
+        lambda theta, psi, weight: (
+            -theta.sign() * (1 + theta.abs().clamp_min(0.8) / (2 * weight))
+        ),  # right far from 0 only
+        lambda theta, psi, weight: -theta.sign() * (1 + theta.abs().clamp_max(4) / (2 * weight)),  # and near 0 only
     ],
     "12.E5": [
         lambda p, n: stats.binom.pmf(range(n + 1), n, p).argmax() / n,  # the mode
