@@ -417,6 +417,26 @@ def test_the_velocity_follows_from_the_picture_on_the_straight_path():
     assert torch.allclose(net(noisy, t), noise - data, atol=1e-4)
 
 
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_no_marker_of_a_row_is_cut_by_its_panel(scale):
+    """A panel as narrow as those of figure 17.3, the ends of the span and points beyond it: every marker is whole."""
+    from matplotlib import pyplot as plt
+
+    names, values = ["EM", "AAE", "true data"], {"EM": (1.0, 2.0), "AAE": (5.0, 10.0), "true data": (0.5, 12.0)}
+    results = [{"numbers": {f"{n}: score": values[n][i] for n in names}} for i in range(2)]
+    fig, ax = plt.subplots(figsize=(0.75, 3.0), layout="none")
+    fig.subplots_adjust(left=0, right=1)
+    one_map_points.score_rows([ax], results, names, ["score"], [(1, 10)])
+    ax.set_xscale(scale)
+    fig.draw_without_rendering()
+    panel = ax.get_window_extent()
+    for line in ax.lines:
+        half = (line.get_markersize() * 2**0.5 + line.get_markeredgewidth()) / 2 * fig.dpi / 72  # of a diamond
+        x = ax.transData.transform(line.get_xydata())[:, 0]
+        assert panel.x0 + half < x.min() and x.max() < panel.x1 - half, line.get_marker()
+    plt.close(fig)
+
+
 def test_widths_of_networks_whose_widths_are_known():
     nets = vae.networks(0, 2, (8,), 2, vae.Gaussian)
     with torch.no_grad():

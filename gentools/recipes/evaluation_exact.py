@@ -82,7 +82,7 @@ def draw_bias(results, config):
     middle.legend(loc="lower right", fontsize=8)
     right.plot(a["n"], a["wrong"], **Look("", "black", LINES[0], "o").as_both(label=None))
     drawing.level(right, 0.5, "a coin", at=0.98, ha="right")
-    right.set(xscale="log", ylim=(0, 1), title="share ranked wrongly")
+    right.set(xscale="log", ylim=(-0.03, 1), title="share ranked wrongly")
     for ax in (left, middle, right):
         ax.axvline(turn, color="0.45", lw=1.2, ls="--")
         ax.set(xlabel="samples n of each model")

@@ -340,7 +340,7 @@ def draw_digits(results, config):
     shown.set_yticklabels(names)
     curve_rows(curves, results, names, "distance", (0.7, 3.0), torch.log10)  # from 5 to 1,000
     curves.set(title="Fréchet curve", xticks=(0, 0.5))
-    score_rows(scores, results, names, SCORES, [None, (-0.03, 1.03), (-0.03, 1.03), (-0.03, 1.03), (0.8, 10.2)])
+    score_rows(scores, results, names, SCORES, [None, (0, 1), (0, 1), (0, 1), (1, 10)])
     scores[0].set_xscale("log")
     for ax in axes[1:]:
         ax.tick_params(labelsize=8)

@@ -309,17 +309,23 @@ def look_of(name):
     return Look(name, color, "-", marker)
 
 
-def score_rows(axes, results, names, whats, limits):
-    """Draw a panel per score: a row per model with a point per seed."""
-    for ax, what, limit in zip(axes, whats, limits, strict=True):
+ROOM = 0.11  # of what a panel shows, on both sides: more than half a marker in the narrowest
+
+
+def score_rows(axes, results, names, whats, spans):
+    """Draw a panel per score: a row per model with a point per seed.
+
+    A panel shows its points and its span, two numbers or None, and on both sides room for whole markers.
+    """
+    for ax, what, span in zip(axes, whats, spans, strict=True):
         for row, name in enumerate(names):
             values = drawing.over_seeds(results, arms.name(name, what))
             look = look_of(name)
             ax.plot(values, [row] * len(values), **look.as_points(ms=5, alpha=0.75, label=None))
         as_rows(ax, names)
         ax.set_title(what)
-        if limit:
-            ax.set_xlim(*limit)
+        ax.update_datalim([(end, 0) for end in span or ()])
+        ax.margins(x=ROOM)
 
 
 def curve_rows(ax, results, names, what, ends, told=torch.asarray):
@@ -357,7 +363,7 @@ def draw_grid(results, config):
     curve_rows(curves, results, names, "overlap", (0, 1))
     curves.set_title("overlap over the run")
     curves.set_yticklabels(names)
-    score_rows(axes, results, names, whats, [(0, 26), (-0.03, 1.03), (-0.03, 1.03), (-0.03, 1.03)])
+    score_rows(axes, results, names, whats, [(0, len(config.data.centers())), (0, 1), (0, 1), (0, 1)])
     for ax, index in zip(axes, (0, 1), strict=False):
         ax.axvline(lines["uniform"][index], color="0.45", ls=":", lw=1.2)
     return fig

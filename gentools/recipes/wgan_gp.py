@@ -170,7 +170,7 @@ def run_rates(config, seed, device):
 def draw_rates(results, config):
     """Overlap against learning rate: a line through the means and a point per seed for each arm."""
     fig, ax = drawing.rates_panel(results, config.learning_rates, ARMS, beside=1.04)
-    ax.set(xlabel="learning rate of both players at the start", ylabel="overlap with the ring", ylim=(0, 1.02))
+    ax.set(xlabel="learning rate of both players at the start", ylabel="overlap with the ring", ylim=(-0.03, 1.03))
     ax.legend(loc="best")
     return fig
 
