@@ -309,6 +309,15 @@ def test_runs_of_twice_the_steps_go_into_the_record_and_stay_there(sandbox, monk
     other = dataclasses.replace(recipe, full=dataclasses.replace(recipe.full, steps=61))
     monkeypatch.setitem(em.RECIPES, "2.1", other)
     assert "twice" not in recording.record_of("2.1", "full", [0], results), "they belong to other settings now"
+    monkeypatch.setitem(em.RECIPES, "2.1", dataclasses.replace(recipe, full=Judge()))
+    capsys.readouterr()
+    assert "twice" not in recording.record_of("2.1", "full", [0], results), (
+        "nothing is trained for a number of steps now"
+    )
+    assert (
+        "2.1: its runs of twice the steps belong to other code or settings and are left out" in capsys.readouterr().out
+    )
+    monkeypatch.setitem(em.RECIPES, "2.1", other)
     with pytest.raises(ValueError, match=r"figure 2\.1 is stale; first run figures"):
         recording.keep_twice("2.1", entry)
     monkeypatch.setattr(recording, "compute", lambda *_: pytest.fail("it ran before it knew what to compare with"))

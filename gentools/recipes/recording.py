@@ -233,10 +233,24 @@ def twice(id, scale, seeds, device="cpu", jobs=1):
 
 
 def _kept(id, scale):
-    """What the stored record of figure `id` keeps of runs of twice the steps, unless its code or settings are others now."""
+    """What the stored record of figure `id` keeps of runs of twice the steps; None if its code or settings are others now.
+
+    What is left out is named: those runs would have to be made again.
+    """
     found = (records.load(id) or {}).get("twice")
-    mark = found and closure.fingerprint(find(id).run, doubled(find(id).config(scale)))
-    return found if found and found["fingerprint"] == mark else None
+    if found and found["fingerprint"] != _longer_fingerprint(id, scale):
+        print(f"  {id}: its runs of twice the steps belong to other code or settings and are left out", flush=True)
+        return None
+    return found
+
+
+def _longer_fingerprint(id, scale):
+    """`fingerprint` of runs of twice the steps; None where the figure trains nothing for a number of steps (any more)."""
+    try:
+        config = doubled(find(id).config(scale))
+    except ValueError:
+        return None
+    return closure.fingerprint(find(id).run, config)
 
 
 def keep_twice(id, entry):
