@@ -11,10 +11,11 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from matplotlib import pyplot as plt
 
 from gentools import __main__ as commands
 from gentools import recipes
-from gentools.lab import closure
+from gentools.lab import closure, plots
 from gentools.lab.chapters import CHAPTERS
 from gentools.lab.networks import mlp
 from gentools.lab.randomness import generator
@@ -323,6 +324,29 @@ def test_runs_of_twice_the_steps_go_into_the_record_and_stay_there(sandbox, monk
     monkeypatch.setattr(recording, "compute", lambda *_: pytest.fail("it ran before it knew what to compare with"))
     with pytest.raises(ValueError, match=r"figure 2\.1 is stale; first run figures"):
         recording.command(["2.1", "--twice", "--jobs", "1"])
+
+
+# What a reader sees
+
+
+def test_every_figure_stands_on_the_page_with_its_number_and_caption():
+    """Whether it is a recorded one, or drawn from what the reader computes there."""
+    for chapter in CHAPTERS:
+        cells = json.loads((recipes.ROOT / "notebooks" / f"{chapter.folder}.ipynb").read_text(encoding="utf-8"))[
+            "cells"
+        ]
+        said = "\n".join("".join(o.get("text", ())) for cell in cells for o in cell.get("outputs", ()))
+        for id, recipe in recipes.recipes(chapter.name).items():
+            assert f"Figure {id}. {recipe.caption}\n" in said, id
+
+
+def test_a_live_figure_is_shown_with_its_number_and_caption(capsys, monkeypatch):
+    seen = []
+    monkeypatch.setattr(plots, "show", lambda fig, alt: (seen.append(alt), plt.close(fig)))
+    recipe = recipes.find("13.2")
+    recipes.live("13.2", [recipe.result("quick")], "quick")
+    said = capsys.readouterr().out
+    assert said == f"Figure 13.2. {recipe.caption}\nComputed here from 1 seed, scale quick.\n" and seen == [recipe.alt]
 
 
 # What a user types

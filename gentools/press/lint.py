@@ -182,7 +182,7 @@ def _pictures(cell):
             yield png, output.get("metadata", {}).get("image/png", {}).get("alt", "")
 
 
-_DRAWS = {"show", "display", "curves", "scatter", "sheet", "reproduce"}
+_DRAWS = {"show", "display", "curves", "scatter", "sheet", "reproduce", "live"}
 _SAYS = {"print", "report", "ask", "predict", "outcome", "check", "hint", "solution", "source", "verify", "recorded"}
 _SAYS |= _DRAWS
 

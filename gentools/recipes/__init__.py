@@ -72,3 +72,17 @@ def find(id):
     if id not in found:
         raise ValueError(f"there is no figure {id}; the chapter has {', '.join(found) or 'none'}")
     return found[id]
+
+
+def live(id, results, scale):
+    """Show figure `id` as drawn from results that were computed here, one per seed, with its number and caption.
+
+    For a figure that takes seconds: the reader's run stands in the place of the recorded one, which `recorded` shows.
+    """
+    from gentools.lab.plots import show
+
+    recipe = find(id)
+    show(recipe.draw(results, recipe.config(scale)), alt=recipe.alt)
+    print(
+        f"Figure {id}. {recipe.caption}\nComputed here from {len(results)} seed{'s' * (len(results) > 1)}, scale {scale}."
+    )
