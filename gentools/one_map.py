@@ -70,7 +70,7 @@ MODELS = (
     Model("AGE", 13, "p̃(x)p(z|x), q(x)p(z|x)", "KL(Q‖P)", "E against G", "two moments of codes",
           "all of x given z, and all other moments", "no", "sample, infer", "13.1", "13.5"),
     Model("alpha-GAN", 14, "p̃(x)p(z|x), q(z)q(x|z)", "KL(P‖Q)", "D and C, then E and G", "two ratios",
-          "I(x;z), first order; two KLs of x added", "no", "sample, infer", "14.5", ""),
+          "I(x;z), first order; two KLs of x added", "no", "sample, infer", "14.5", "14.6"),
     Model("autoregressive", 15, "p̃(x), q(x), prefixes as codes", "KL(P‖Q)", "model", "exact", "H(p̃), constant", "yes",
           "sample, score", "15.2", "15.2"),
     Model("diffusion", 16, "p̃(x₀)∏p(x_t|x_t−1), q(x_T)∏q(x_t−1|x_t)", "KL(P‖Q)", "model", "regression",

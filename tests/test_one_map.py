@@ -367,7 +367,7 @@ def test_every_arm_has_settings_and_optimizers_that_its_step_takes(module):
 
 @pytest.mark.parametrize("id,sign", [("17.2", 1), ("17.3", -1)])
 def test_every_rate_is_the_best_of_its_trials_and_the_caption_names_those_at_an_edge(id, sign):
-    config, edges = find(id).full, set()
+    config, edges, edges_in_full = find(id).full, set(), set()
     short = {name: tried for name, _, *tried in config.tuning}
     longest = short | {name: tried for name, *tried in getattr(config, "tuning_in_full", ())}
     for settings in config.models:
@@ -375,14 +375,22 @@ def test_every_rate_is_the_best_of_its_trials_and_the_caption_names_those_at_an_
         assert settings.rate == rate, settings.model
         rates = {rate for rate, _ in short[settings.model] + longest[settings.model]}
         edges |= {settings.model} if rate in (min(rates), max(rates)) else set()
+        rates = {rate for rate, _ in longest[settings.model]}
+        edges_in_full |= {settings.model} if rate in (min(rates), max(rates)) else set()
     assert edges == ({"autoregressive"} if id == "17.3" else set())
-    assert ("for the autoregressive model the best is an edge" in find(id).caption) == bool(edges)
+    assert ("for the autoregressive model the best is an edge of all that were tried" in find(id).caption) == bool(
+        edges
+    )
+    if id == "17.3":
+        assert edges_in_full == {"VAE", "WGAN-GP", "flow matching", "autoregressive"}
+        assert "for VAE, WGAN-GP and flow matching of those over all steps" in find(id).caption
 
 
-def test_rates_that_were_tried_over_all_steps_surround_the_best_of_the_short_trials():
-    """A rate that is best for a fifth of the steps may be far too large for all: of both, and of smaller ones, one run each."""
-    config = find("17.3").full
-    short = {name: min(tried, key=lambda each: each[1])[0] for name, _, *tried in config.tuning}
+@pytest.mark.parametrize("id,sign", [("17.2", 1), ("17.3", -1)])
+def test_rates_that_were_tried_over_all_steps_surround_the_best_of_the_short_trials(id, sign):
+    """A rate that is best for few steps may be far too large for all: of both, and of smaller ones, one run each."""
+    config = find(id).full
+    short = {name: max(tried, key=lambda each: sign * each[1])[0] for name, _, *tried in config.tuning}
     for name, *tried in config.tuning_in_full:
         rates = [rate for rate, _ in tried]
         assert rates == sorted(rates) and short[name] in rates and min(rates) < short[name]
@@ -441,12 +449,19 @@ def test_widths_of_networks_whose_widths_are_known():
     nets = vae.networks(0, 2, (8,), 2, vae.Gaussian)
     with torch.no_grad():
         nets["decoder"].log_variance.fill_(2 * math.log(0.3))
-    found = one_map_points.widths(nets, torch.randn(50, 2))
+    x, mode = torch.randn(50, 2), torch.arange(50) % 3
+    found = one_map_points.widths(nets, x, mode)
     assert found["width of q(x|z)"].item() == pytest.approx(0.3)
     log_variance = nets["encoder"](torch.zeros(1, 2))[1]
-    assert one_map_points.widths(nets, torch.zeros(3, 2))["width of p(z|x)"].item() == pytest.approx(
-        (log_variance / 2).exp().mean().item()
-    )
+    still = one_map_points.widths(nets, torch.zeros(3, 2), torch.tensor([4, 4, 7]))
+    assert still["width of p(z|x)"].item() == pytest.approx((log_variance / 2).exp().mean().item())
+    assert still["codes, from the middle of their mode"] == still["codes, from a mode to the next"] == 0
+    codes = nets["encoder"](x)[0].detach().numpy()
+    middles = [codes[mode.numpy() == k].mean(0) for k in range(3)]
+    inside = sum(math.dist(codes[i], middles[mode[i]]) for i in range(50)) / 50
+    next_one = sum(min(math.dist(middles[k], middles[j]) for j in range(3) if j != k) for k in range(3)) / 3
+    assert found["codes, from the middle of their mode"].item() == pytest.approx(inside, rel=1e-5)
+    assert found["codes, from a mode to the next"].item() == pytest.approx(next_one, rel=1e-4)
 
 
 @pytest.mark.parametrize("id", ["17.2", "17.3"])

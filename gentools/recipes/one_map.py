@@ -102,7 +102,8 @@ RECIPES = {
         draw_map,
         title="The map",
         caption="Every model of the course, with the divergence that it measures and the equation at which its chapter derives it. "
-        "Blue: data first, orange: model first, green: both, purple: more than one, or none. An arrow says what changes.",
+        "Blue: data first, orange: model first, green: both at once, against the mean of the joints, purple: in turns, another measure, or "
+        "none. An arrow says what changes.",
         alt="Nineteen boxes joined by labeled arrows. Blue boxes for models that measure KL(P||Q) stand at the left and above, "
         "orange ones for KL(Q||P) at the right and below.",
     ),
@@ -110,8 +111,8 @@ RECIPES = {
         title="Every model on the grid, for half a minute",
         caption="Eleven models of the 25 Gaussians of chapter 5 and the data, five seeds, networks of two hidden layers of 128 units "
         "(the autoregressive model: one of 256, the denoiser: three). What is equal is time: about half a minute of one CPU core for "
-        "each, less for EM and the autoregressive model. Each rate is the best of three to five, which "
-        "were tried with about half of the steps on another seed; none lies at the edge. The rates fall to 0, so every run comes to "
+        "each, less for EM and the autoregressive model. Each rate is the best of two to four that were tried over all steps on another "
+        "seed; larger rates were worse after about half of the steps. The rates fall to 0, so every run comes to "
         "rest, finished or not. Above, 2,500 samples of the first seed. Below, overlap over the run, from 0 at the foot of a row to 1 "
         "at its top, and the scores of every seed. Circles: one function is climbed, squares: a discriminator plays against it, "
         "triangles: another game. Dotted: a uniform sampler.",
@@ -130,7 +131,7 @@ RECIPES = {
         f"denoiser: three blocks) and codes of 16 numbers, five seeds. What is equal is {one_map_pictures.STEPS:,} steps with 64 "
         "pictures each; WGAN-GP's critic takes two such steps for each of its generator. Each rate is the best of two to five "
         "that were tried over all steps, one or two runs each, around the best of trials with fewer steps; for the autoregressive model the "
-        "best is an edge of those tried. Left, what the models draw, first seed: chances of a white pixel where they have "
+        "best is an edge of all that were tried, for VAE, WGAN-GP and flow matching of those over all steps. Left, what the models draw, first seed: chances of a white pixel where they have "
         "those, else gray values or bits. All are then made bits by one rule and judged in the features of a classifier of binarized "
         "digits. Beside it, the Fréchet distance over the run, from 5 at the foot of a row to 1,000 at its top, and scores of "
         "every seed.",
@@ -146,7 +147,8 @@ RECIPES = {
     "17.4": Recipe(
         title="The capstone on the ring",
         caption="A VAE and the model of the capstone, from the same networks, on the ring of eight Gaussians, five seeds. The informed "
-        "start has 400 steps of the VAE first, of 2,500 in all. Left, samples and codes of the data, first seed. Right, every seed over "
+        "start has 400 steps of the VAE first, of 10,000 in all. Each rate is the best of three or four that were tried over all steps on "
+        "other seeds; it falls to 0. Left, samples and codes of the data, first seed. Right, every seed over "
         "training: energy distance of the samples from the data, and I(x;z). Dotted gray: fresh draws of the data, and of a Gaussian with "
         "the data's deviation.",
         alt="Clouds of samples and codes for three models, and two panels of curves: the VAE ends nearest to the data and with the "

@@ -209,9 +209,9 @@ class Grid:
         Settings("VAE", 9e-3, 11_000, beta1=0.9),
         Settings("AAE", 9e-3, 8000),
         Settings("GAN", 3e-3, 11_000),
-        Settings("regularized GAN", 9e-3, 7200),
-        Settings("ALI", 9e-3, 9000),
-        Settings("WGAN-GP", 1.8e-2, 5600, 256, 0.0, 0.9),
+        Settings("regularized GAN", 3e-3, 7200),
+        Settings("ALI", 3e-3, 9000),
+        Settings("WGAN-GP", 6e-3, 5600, 256, 0.0, 0.9),
         Settings("AGE", 2e-3, 5200),
         Settings("alpha-GAN", 9e-3, 4600),
         Settings("autoregressive", 3e-2, 5000, beta1=0.9),
@@ -229,6 +229,17 @@ class Grid:
         ("alpha-GAN", 2600, (3.3e-4, 0.018), (1e-3, 0.016), (3e-3, 0.044), (9e-3, 0.355), (2.7e-2, 0.03)),
         ("autoregressive", 5000, (3.3e-3, 0.954), (1e-2, 0.956), (3e-2, 0.959), (9e-2, 0.958)),
         ("flow matching", 4000, (5.3e-3, 0.9), (1.6e-2, 0.933), (4.8e-2, 0.909), (1.4e-1, 0.016)),
+    )
+    tuning_in_full: tuple = (  # the same over all steps, at the best of the rates above and at smaller ones
+        ("VAE", (3e-3, 0.553), (9e-3, 0.638)),
+        ("AAE", (3e-3, 0.014), (9e-3, 0.02)),
+        ("GAN", (1e-3, 0.395), (3e-3, 0.514)),
+        ("regularized GAN", (1e-3, 0.255), (3e-3, 0.408), (9e-3, 0.34)),
+        ("ALI", (1e-3, 0.136), (3e-3, 0.28), (9e-3, 0.004)),
+        ("WGAN-GP", (2e-3, 0.399), (6e-3, 0.85), (1.8e-2, 0.503)),
+        ("AGE", (6.7e-4, 0.042), (2e-3, 0.087)),
+        ("alpha-GAN", (3e-3, 0.181), (9e-3, 0.441)),
+        ("flow matching", (5.3e-3, 0.927), (1.6e-2, 0.935)),
     )
     data: Points = GRID
     points: int = 20_000  # drawn once, to train on
@@ -266,12 +277,20 @@ def judged(x, config, seed):
 
 
 @torch.no_grad()
-def widths(nets, x):
-    """{name: number}: deviation of the decoder's noise, and mean deviation of a code of x (n, 2), of Gaussian networks."""
-    _, log_variance = nets["encoder"](x)
+def widths(nets, x, mode):
+    """{name: number} of Gaussian networks: how wide their noise is, and where the mean codes of x (n, 2) lie by mode (n,).
+
+    The last two: mean distance of a code from the middle of its mode's codes, and of such a middle from the next one.
+    """
+    mean, log_variance = nets["encoder"](x)
+    middles = torch.stack([mean[mode == k].mean(0) for k in mode.unique()])  # (modes, 2)
     return {
         "width of q(x|z)": (nets["decoder"].log_variance / 2).exp(),
         "width of p(z|x)": (log_variance / 2).exp().mean(),
+        "codes, from the middle of their mode": (mean - middles[mode.unique(return_inverse=True)[1]])
+        .norm(dim=1)
+        .mean(),
+        "codes, from a mode to the next": torch.cdist(middles, middles).topk(2, largest=False).values[:, 1].mean(),
     }
 
 
@@ -282,8 +301,8 @@ def run_grid(config, seed, device):
     for settings in config.models:
         nets, curve = train_model(settings, config, seed, device)
         if settings.model in AUTOENCODERS:
-            fresh = config.data.draw(config.compared, f"fresh {seed}")[0].to(device)
-            numbers |= {(settings.model, what): value for what, value in widths(nets, fresh).items()}
+            fresh, mode = (part.to(device) for part in config.data.draw(config.compared, f"fresh {seed}"))
+            numbers |= {(settings.model, what): value for what, value in widths(nets, fresh, mode).items()}
         samples[settings.model] = ARMS[settings.model].draw(nets, DRAWN, seed).cpu()
         arrays[f"{settings.model} overlap"] = curve
         numbers[settings.model, CHANGE] = change(curve)
