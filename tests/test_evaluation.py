@@ -117,7 +117,7 @@ def test_a_width_that_is_none_is_refused(std):
 
 
 def test_centers_that_are_not_finite_are_refused():
-    with pytest.raises(ValueError, match="centers finite"):
+    with pytest.raises(ValueError, match="2 of the 2 numbers of centers are NaN or infinite"):
         evaluation.modes(torch.zeros(4, 2), torch.full((1, 2), math.nan), 1)
 
 
