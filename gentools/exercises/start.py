@@ -124,7 +124,7 @@ def check_marginal(answer):
 def solve_marginal(weights, heads, tosses):
     """q(x) (tosses + 1,) of the number of heads, from the coins' weights (K,) and chances of heads (K,)."""
     x = torch.arange(tosses + 1)[:, None]
-    ways = torch.tensor([[math.comb(tosses, heads_seen)] for heads_seen in range(tosses + 1)])  # sequences with x heads
+    ways = torch.tensor([math.comb(tosses, k) for k in range(tosses + 1)])[:, None]  # sequences with x heads
     return (ways * heads**x * (1 - heads) ** (tosses - x)) @ weights
 
 

@@ -251,9 +251,9 @@ def check_mend(answer):
         values = torch.rand(9, generator=rng, dtype=torch.float64).sort(descending=True).values * pixels / 20
         for used in (0, 1, 4, 8):
             weight = answer(values, pixels, used)
-            alive = (
-                int((vae.rates(values, pixels * weight) > 1e-12).sum()) if weight > 0 else len(values)
-            )  # not a rounding error
+            alive = len(values)
+            if weight > 0:
+                alive = int((vae.rates(values, pixels * weight) > 1e-12).sum())  # by more than rounding
             if alive != used:
                 raise Wrong(
                     f"Eigenvalues {', '.join(f'{v:.3f}' for v in values)}, squared error averaged over {pixels} pixels, KL "

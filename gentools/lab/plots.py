@@ -2,8 +2,6 @@
 
 import io
 
-from gentools.lab.shapes import centers_of_modes
-
 COLORS = {  # Okabe, Ito 2008: distinguishable with every common form of color blindness
     "blue": "#0072B2",
     "orange": "#E69F00",
@@ -145,9 +143,10 @@ def scatter(x, centers=None, alt=None):
     """Show points x (n, 2) in the plane, and crosses at the centers (k, 2) of the true modes."""
     import matplotlib.pyplot as plt
 
+    from gentools.lab.shapes import centers_of_modes
+
     if centers is not None:
         centers_of_modes(2, centers=centers)
-
     fig, ax = plt.subplots(figsize=(3.6, 3.6))
     ax.plot(*x.detach().cpu().T, ".", ms=2, alpha=0.5, color=COLORS["blue"])
     if centers is not None:

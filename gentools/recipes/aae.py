@@ -15,7 +15,7 @@ from gentools.lab.randomness import generator
 from gentools.lab.stream import binarize
 from gentools.recipes import Recipe, aae_exact
 from gentools.recipes.shared import arms, drawing, verdicts
-from gentools.recipes.shared.curves import change
+from gentools.recipes.shared.curves import change, scored_at
 from gentools.recipes.shared.drawing import Look
 from gentools.recipes.shared.fitting import adams, fit_kept
 from gentools.recipes.shared.pictures import held_out_bits, labeled
@@ -170,12 +170,6 @@ def end_of(summary, arm, what):
     return verdicts.settling(summary[arms.name(arm, what)], late) + added
 
 
-def steps_of(config):
-    """The steps (moments,) after which the codes were measured."""
-    every = max(1, config.steps // config.moments)
-    return [*range(every, config.steps, every), config.steps]
-
-
 # 8.3 The shape of a flower
 
 WATCHED = "held out"  # the set that figures 8.3 to 8.5 measure
@@ -247,7 +241,7 @@ def draw_shapes(results, config):
         show_codes(axes[key], a[f"{name}: codes"], a["labels"], name)
         for panel, what in (("e", DISTANCE), ("f", RECONSTRUCTION)):
             curves = [r["arrays"][arms.name(name, what)] for r in results]
-            drawing.seed_curves(axes[panel], steps_of(config), curves, arm.look)
+            drawing.seed_curves(axes[panel], scored_at(config.steps, config.moments), curves, arm.look)
     marks = []
     for text, ls in ((ROUND, "--"), (TWO, ":")):
         level = drawing.over_seeds(results, arms.name(text, DISTANCE))
@@ -320,7 +314,9 @@ def draw_measured(results, config):
             if (recorded := arms.name(name, what)) in results[0]["numbers"]:
                 values = drawing.over_seeds(results, recorded)
                 above.plot([i] * len(values), values, **arm.look.as_points(ms=6, alpha=0.7))
-                drawing.seed_curves(below, steps_of(config), [r["arrays"][recorded] for r in results], arm.look)
+                drawing.seed_curves(
+                    below, scored_at(config.steps, config.moments), [r["arrays"][recorded] for r in results], arm.look
+                )
         for ax in (above, below):
             ax.set_ylabel(unit)
             if what in levels:
@@ -403,7 +399,9 @@ def draw_labeled(results, config):
         show_codes(axes[left], a[f"{name}: codes"], a["labels"], f"{name}: codes", 3.9)
         drawing.sheet(axes[middle], a[f"{name}: sheet"], "decoded along it", config.columns, most=1)
         curves = [r["arrays"][f"{name}: over training"] for r in results]
-        drawing.band(axes[right], steps_of(config), curves, Look("AAE, told the labels", "green"))
+        drawing.band(
+            axes[right], scored_at(config.steps, config.moments), curves, Look("AAE, told the labels", "green")
+        )
         drawing.level(axes[right], max(drawing.over_seeds(results, arms.name((TWO, name), DISTANCE))), "two draws")
         axes[right].set(title="distance within classes", xlabel="step", yscale="log")
     drawing.class_legend(fig)
@@ -530,7 +528,7 @@ def draw_few(results, config):
     )
     for where, look in WHERE.items():
         curves = [r["arrays"][arms.name(few(config.counts[0], where), RECONSTRUCTION)] for r in results]
-        drawing.seed_curves(axes[2], steps_of(config), curves, look)
+        drawing.seed_curves(axes[2], scored_at(config.steps, config.moments), curves, look)
     axes[2].set(xlabel="step", ylabel="nats", title=f"reconstruction, {config.counts[0]} images")
     axes[0].legend()
     return fig

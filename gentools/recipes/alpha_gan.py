@@ -392,7 +392,8 @@ RECIPES = alpha_gan_exact.RECIPES | {
         title="What the parts of alpha-GAN do",
         caption="alpha-GAN as in figure 14.6; without the error of reconstruction; with two steps of encoder "
         "and generator for each of the discriminators; with a discriminator for samples and another for reconstructions. Two "
-        "updates at the rate 0.003, the others at 0.01; trials in the settings. Above, a point per seed; below, every seed over training, in the same colors.",
+        "updates at the rate 0.003, the others at 0.01; trials in the settings. Above, a point per seed; below, every seed over "
+        "training, in the same colors.",
         alt="Four panels of points: with two updates the distances are the largest and the scores the lowest; without "
         "reconstruction recall is the lowest and the test error the highest by far. Below, curves: without reconstruction the distance "
         "falls to that of alpha-GAN, and recall rises and stays below.",

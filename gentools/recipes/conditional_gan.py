@@ -443,7 +443,8 @@ RECIPES = conditional_points.RECIPES | {
         title="Ten classes by ten codes",
         caption="MNIST at 28x28 pixels, 4,500 steps with 16 maps on a CPU; the full recipe has more of both and needs a GPU. Top: "
         "samples of seed 0, and for each of them the training image at the least Euclidean distance, of whatever class. Bottom: "
-        "how often two judges name the asked class, every seed. The rate of Adam, with betas 0.5 and 0.999, falls to 0 along half a cosine. The record also has "
+        "how often two judges name the asked class, every seed. The rate of Adam, with betas 0.5 and 0.999, falls to 0 along "
+        "half a cosine. The record also has "
         "the share of 500 samples whose nearest of all 70,000 images is one of the 60,000 for training.",
         alt="Top left: a sheet of ten by ten handwritten digits, a row for each class; most show the class of their row, some are "
         "broken or of another class. Top right: the nearest training images, most of them of the same class. Bottom left: points "

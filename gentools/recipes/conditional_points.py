@@ -15,7 +15,7 @@ from gentools.lab.plots import COLORS, MARKERS
 from gentools.lab.randomness import generator
 from gentools.recipes import Recipe
 from gentools.recipes.shared import arms, drawing, verdicts
-from gentools.recipes.shared.curves import change
+from gentools.recipes.shared.curves import change, scored_at
 from gentools.recipes.shared.fitting import adams, fit_kept
 from gentools.recipes.shared.points import DRAWN, RING, chance, score
 
@@ -34,12 +34,6 @@ def noise(n, nets, latent, seed, *keys):
     """z (n, latent) from the seed alone, on the device of the networks."""
     z = torch.randn(n, latent, generator=generator(seed, "evaluation", *keys))
     return z.to(next(nets.parameters()).device)
-
-
-def steps_of(config):
-    """The steps after which samples were scored."""
-    every = max(1, config.training.steps // config.moments)
-    return [*range(every, config.training.steps, every), config.training.steps]
 
 
 # 7.1 A generator that cannot see the class, exactly
@@ -164,7 +158,7 @@ def draw_between(results, config):
         ax.plot(x, a["geometric mean q"] / dx, color=COLORS["orange"], ls="--", lw=1.4, label="geometric mean")
         ax.set(title=f"{name} loss", xlabel="x", xlim=(-6, 6), xticks=(-4, -2, 0, 2, 4))
         curves = [r["arrays"][f"{name} {APART}"] for r in results]
-        drawing.seed_curves(under, steps_of(config), curves, drawing.Look(name, "sky"))
+        drawing.seed_curves(under, scored_at(config.training.steps, config.moments), curves, drawing.Look(name, "sky"))
         under.set(xlabel="step", yscale="log")
     axes[0].set_ylabel("density")
     below[0].set_ylabel("distance to the best")
@@ -287,7 +281,7 @@ def draw_ring(results, config):
     for key, arm in zip("abcde", ARMS, strict=True):
         draw_classes(axes[key], a[f"{arm} samples"], a["asked"], k)
         axes[key].set_title(arm)
-    steps = steps_of(config)
+    steps = scored_at(config.training.steps, config.moments)
     levels = {"asked class": (1 / k, "chance"), "high-quality share": (chance(RING)["Gaussian"][1], "one Gaussian")}
     for key, below, what in zip("xyz", "uvw", SCORES, strict=True):
         drawing.seed_columns(axes[key], results, {arm: arms.name(arm, what) for arm in ARMS}, LOOKS, spread=0.07)

@@ -131,7 +131,8 @@ RECIPES = {
         f"denoiser: three blocks) and codes of 16 numbers, five seeds. What is equal is {one_map_pictures.STEPS:,} steps with 64 "
         "pictures each; WGAN-GP's critic takes two such steps for each of its generator. Each rate is the best of two to five "
         "that were tried over all steps, one or two runs each, around the best of trials with fewer steps; for the autoregressive model the "
-        "best is an edge of all that were tried, for VAE, WGAN-GP and flow matching of those over all steps. Left, what the models draw, first seed: chances of a white pixel where they have "
+        "best is an edge of all that were tried, for VAE, WGAN-GP and flow matching of those over all steps. Left, what the models draw, first "
+        "seed: chances of a white pixel where they have "
         "those, else gray values or bits. All are then made bits by one rule and judged in the features of a classifier of binarized "
         "digits. Beside it, the Fréchet distance over the run, from 5 at the foot of a row to 1,000 at its top, and scores of "
         "every seed.",

@@ -9,3 +9,9 @@ def change(curve):
 def last_quarter(curve):
     """Mean of the last quarter of a curve (n,), and at least of its last value."""
     return curve[-max(1, len(curve) // 4) :].mean()
+
+
+def scored_at(steps, moments):
+    """The steps after which a run of so many steps is scored, where it is scored every steps // moments and at its end."""
+    every = max(1, steps // moments)
+    return [*range(every, steps, every), steps]
