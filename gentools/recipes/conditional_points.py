@@ -103,7 +103,10 @@ MOVED_APART = f"{APART}, at the end minus after three quarters"
 
 
 def apart(made, x, q):
-    """Wasserstein distance, in units of x, between samples made (n,) and probabilities q (m,) of equally spaced x (m,)."""
+    """Wasserstein distance, in units of x, between samples made (n,) and probabilities q (m,) of equally spaced x (m,).
+
+    A sample beyond the first or the last place counts as one at that place.
+    """
     counted = torch.searchsorted(made.double().sort().values, x, right=True) / len(made)  # share up to each place
     return (counted - (q.cumsum(0) - q / 2)).abs().sum() * (x[1] - x[0])
 
