@@ -28,18 +28,34 @@ CLASSES = 10
 LABELED = ("class means", "CVAE")  # the models that are told the label
 
 
-def train_model(name, rows, latent, config, learning_rate, seed, device, kl_weight=1.0):
+def train_model(name, rows, latent, config, learning_rate, seed, device, kl_weight=1.0, watch=None, moments=1):
     """Train one of the three models for config.epochs. Returns its networks, on the CPU, and the History.
 
-    rows: images (n, 1, h, w) and labels (n,). config: any with `hidden`, `batch` and `epochs`.
+    rows: images (n, 1, h, w) and labels (n,). config: any with `hidden`, `batch` and `epochs`. watch(nets) -> {score:
+    number} is called at `moments` equally spaced moments: a partial of functions of a module, for a checkpoint goes by
+    their code and by config.
     """
     images, _ = rows
     steps = config.epochs * len(images) // config.batch
     nets = cvae.NETWORKS[name](seed, images[0].numel(), config.hidden, latent).to(device)
-    step = functools.partial(cvae.step, kl_weight=kl_weight)
+    step, watched = functools.partial(cvae.step, kl_weight=kl_weight), {}
+    if watch is not None:
+        watched = {"watch": functools.partial(at_moment, nets, watch), "log_every": -(-steps // moments)}
+        watched["config"] = asdict(config)
     history = fit_kept(step, nets, {"vae": adam(nets.parameters(), learning_rate)}, rows, latent, batch=config.batch,
-                       steps=steps, seed=seed, device=device, prepare=binarize, schedule=schedule(steps))  # fmt: skip
+                       steps=steps, seed=seed, device=device, prepare=binarize, schedule=schedule(steps), **watched)  # fmt: skip
     return nets.to("cpu"), history
+
+
+def at_moment(nets, watch, done):
+    """What `watch` says of the networks, whichever step is done."""
+    return watch(nets)
+
+
+def curves_of(history, scores):
+    """What was watched: after which steps (moments,), and those scores then (moments, scores)."""
+    seen = torch.tensor([[float(each[key]) for key in ("step", *scores)] for each in history.watched])
+    return seen[:, 0], seen[:, 1:]
 
 
 def noise_of(seed, *shape):
@@ -288,22 +304,15 @@ def scored(nets, net, x, y, noise, device):
 
 
 def train_watched(name, config, rate, net, x, y, seed, device):
-    """Train one of the models as `train_model` does, with its SCORES at every moment; on the CPU, with those (moments, 4).
+    """`train_model` with its SCORES at every moment: networks on the CPU, steps (moments,) and scores (moments, 4).
 
     net: the judge. x (n, 1, h, w): held-out images of classes y (n,).
     """
-    rows, noise = labeled(config.data, "train"), noise_of(seed, len(x), config.latent)
-    steps = config.epochs * len(rows[0]) // config.batch
-    nets = cvae.NETWORKS[name](seed, rows[0][0].numel(), config.hidden, config.latent).to(device)
-
-    def watch(done):
-        return scored(nets, net, x, y, noise, device)
-
-    history = fit_kept(cvae.step, nets, {"vae": adam(nets.parameters(), rate)}, rows, config.latent, batch=config.batch,
-                       steps=steps, seed=seed, device=device, prepare=binarize, schedule=schedule(steps), watch=watch,
-                       log_every=-(-steps // config.moments), config=asdict(config))  # fmt: skip
-    seen = torch.tensor([[float(each[key]) for key in ("step", *SCORES)] for each in history.watched])  # (moments, 5)
-    return nets.to("cpu"), seen
+    noise = noise_of(seed, len(x), config.latent)
+    watch = functools.partial(scored, net=net, x=x, y=y, noise=noise, device=device)
+    nets, history = train_model(name, labeled(config.data, "train"), config.latent, config, rate, seed, device,
+                                watch=watch, moments=config.moments)  # fmt: skip
+    return nets, *curves_of(history, SCORES)
 
 
 def run_grids(config, seed, device):
@@ -315,9 +324,9 @@ def run_grids(config, seed, device):
     arrays = {"shown": x[: config.rows].reshape(-1, *shape)}
     some = noise_of(seed, len(x), config.latent)[: config.rows]
     for name, rate in config.learning_rates:
-        nets, curves = train_watched(name, config, rate, net, x, y, seed, device)
-        arrays["step"], arrays[f"{name}: curves"] = curves[:, 0], curves[:, 1:]
-        for what, curve in zip(SCORES, curves[:, 1:].T, strict=True):
+        nets, arrays["step"], curves = train_watched(name, config, rate, net, x, y, seed, device)
+        arrays[f"{name}: curves"] = curves
+        for what, curve in zip(SCORES, curves.T, strict=True):
             numbers |= {(name, what): curve[-1], (name, late(what)): change(curve)}
         sheet = cvae.decode(nets, some.repeat_interleave(CLASSES, 0), torch.arange(CLASSES).repeat(config.rows))
         arrays[f"{name}: sheet"] = sheet.reshape(-1, *shape)  # (rows * classes, h, w)
