@@ -1,6 +1,7 @@
 """Chapter 04 against torch.distributions, scikit-learn, brute force over labels and optimization by scipy."""
 
 import dataclasses
+import functools
 import inspect
 import math
 
@@ -24,7 +25,8 @@ from gentools.recipes import conditional_vae as recipe_module
 from gentools.recipes import conditional_vae_exact
 from gentools.recipes import conditional_vae_few as few_module
 from gentools.recipes.conditional_vae import LOOKS
-from gentools.recipes.shared import arms
+from gentools.recipes.shared import arms, fitting
+from gentools.recipes.shared.pictures import labeled
 
 ALL = pytest.mark.parametrize("name", cvae.NETWORKS)
 
@@ -262,6 +264,45 @@ def test_recipes_run_and_draw(id):
         assert recipe.verdict(summary).endswith(".")
 
 
+def test_watching_a_run_leaves_its_networks_as_they_are():
+    config = dataclasses.replace(recipe_module.QUICK, epochs=1, hidden=(10,), moments=4)
+    watched = recipe_module.models(config, 0, "cpu")
+    for name, rate in config.learning_rates:
+        nets, history = watched[name]
+        rows = labeled("digits", "train")
+        alone, unwatched = recipe_module.train_model(name, rows, config.latent, config, rate, 0, "cpu")
+        pairs = zip(nets.state_dict().values(), alone.state_dict().values(), strict=True)
+        assert all(torch.equal(*pair) for pair in pairs) and torch.equal(history["loss"], unwatched["loss"])
+        assert [seen["step"] for seen in history.watched] == [4, 8, 12, 15] and not unwatched.watched
+
+
+def test_a_checkpoint_of_a_watched_run_goes_by_the_code_of_what_is_watched(monkeypatch):
+    """Its name follows partials, and no variables of a closure."""
+    found = []
+    monkeypatch.setattr(recipe_module, "fit_kept", lambda *_, **how: found.append(how))
+    rows, config = labeled("digits", "train"), recipe_module.QUICK
+    for scores in (recipe_module.held_out_terms, recipe_module.scored):
+        recipe_module.train_model("CVAE", rows, 2, config, 1e-3, 0, "cpu", watch=functools.partial(scores, x=rows[0]))
+        how = found.pop()
+        assert fitting._functions(how["watch"]) == [recipe_module.at_moment, scores]
+        assert how["config"] == dataclasses.asdict(config)
+
+
+def test_the_curve_of_a_bound_ends_at_the_recorded_one():
+    config = dataclasses.replace(recipe_module.QUICK, epochs=4, hidden=(10,), moments=4, draws=2)
+    result = recipe_module.run_bounds(config, 0, "cpu")
+    numbers, arrays = result["numbers"], result["arrays"]
+    assert arrays["moments"].tolist() == [15, 30, 45, 60]
+    for name in LOOKS:
+        bound, reconstruction, kl = arrays[f"{name}: curves"].T  # (moments,) each
+        assert float(bound[-1]) == float(numbers[arms.name(name, recipe_module.GIVEN)])
+        assert float(kl[-1]) == float(numbers[arms.name(name, "KL term")])
+        assert arrays[f"{name}: held out"].tolist() == [kl[-1], reconstruction[-1]]
+        assert torch.allclose(bound, -reconstruction - kl, atol=1e-4)
+        gained = numbers[arms.name(name, recipe_module.late(recipe_module.GIVEN))]
+        assert float(gained) == float(bound[3] - bound[2]), "moment 3 of 4 ends three quarters"
+
+
 def test_a_reader_finds_what_is_there_and_nothing_where_nothing_is():
     y = torch.arange(2000) % 10
     rng = generator(0, "reader")
@@ -280,8 +321,10 @@ def test_nats_are_those_of_log_loss():
 
 
 def test_verdicts_can_say_either():
-    def bounds(values, likelihoods):
-        summary = {recipe_module.lead(name): records.summarize(values) for name in recipe_module.LABELED}
+    def bounds(values, likelihoods, gained=(0.01, -0.01, 0.0)):
+        given = {recipe_module.GIVEN: [-99.5, -100, -100.5], recipe_module.late(recipe_module.GIVEN): gained}
+        summary = {arms.name(name, what): records.summarize(v) for name in LOOKS for what, v in given.items()}
+        summary |= {recipe_module.lead(name): records.summarize(values) for name in recipe_module.LABELED}
         summary |= {recipe_module.ahead(name): records.summarize(likelihoods) for name in recipe_module.LABELED}
         summary |= {
             arms.name(name, recipe_module.DOUBLING): records.summarize([0.1 + i, 0.2]) for i, name in enumerate(LOOKS)
@@ -298,6 +341,11 @@ def test_verdicts_can_say_either():
         assert of_bound.count(word) == of_likelihood.count(word) == 2
     of_bound, of_likelihood = bounds([0.9, 0.95, 1], [-1, -0.95, -0.9])
     assert "lower" not in of_bound and "higher" not in of_likelihood and "added at most 2.10 nats" in of_likelihood
+    assert all(f"{name} +0.00 (settled)" in of_likelihood for name in LOOKS)
+    assert bounds([1], [1], (0.2, 0.21, 0.22))[1].count("+0.21 (still rising)") == 3
+    assert bounds([1], [1], (-0.2, -0.21, -0.22))[1].count("-0.21 (still falling)") == 3
+    assert bounds([1], [1], (0.2,))[1].count("+0.20 (not known)") == 3
+    assert "last quarter" not in bounds([1], [1], (math.nan,))[1]
 
     def read(value):
         names = [arms.name(arm, what) for arm in recipe_module.READ for what in recipe_module.READERS]

@@ -8,8 +8,11 @@ from gentools.recipes.shared import drawing
 
 
 def draw_bounds(results, config):
-    """Left the paths (40, 3) of KL and reconstruction, right where they end on held-out images (2,)."""
-    fig, axes = drawing.panels(1, 2, (8.4, 4.0))
+    """Left the paths (40, 3) of KL and reconstruction, right where they end on held-out images (2,).
+
+    Below, the held-out bounds, of curves (moments, 3) the first column, from a quarter of the steps on.
+    """
+    fig, axes = drawing.mosaic([[0, 1], [2, 2]], (8.4, 6.6), height_ratios=(4, 2.6))
     ends = torch.stack([r["arrays"][f"{name}: held out"] for r in results for name in LOOKS])
     paths = torch.cat([r["arrays"][f"{name}: path"][:, :2] for r in results for name in LOOKS])
     for name, look in LOOKS.items():
@@ -30,8 +33,16 @@ def draw_bounds(results, config):
     constant_bounds(axes[0], *corner, (corner[1][1] - corner[1][0]) / 7)
     constant_bounds(axes[1], *box, 1.0)
     axes[0].set(ylabel="reconstruction term, nats", title="training batches, from first step to last")
-    axes[1].set(title="held-out images at the end (gray lines: 1 nat)")
+    axes[1].set(title="held out, at the end (gray lines: 1 nat)")
     axes[0].legend(loc="upper right")
+    moments = results[0]["arrays"]["moments"]
+    shown = moments >= moments[-1] / 4
+    for name, look in LOOKS.items():
+        curves = [r["arrays"][f"{name}: curves"][shown, 0] for r in results]
+        drawing.seed_curves(axes[2], moments[shown] / 1000, curves, look, marker=look.marker, ms=4, mfc="none")
+    axes[2].axvline(0.75 * float(moments[-1]) / 1000, color="0.4", ls=":", lw=1.2, zorder=0)
+    axes[2].set(xlabel="thousand steps", ylabel="bound, nats", title="held-out images, bound given the label")
+    axes[2].grid(axis="y", color="0.9", lw=0.8)
     return fig
 
 
@@ -43,6 +54,26 @@ def constant_bounds(ax, horizontal, vertical, gap):
     while first < vertical[1] + horizontal[1]:
         ax.plot(reach, first - reach, color="0.8", lw=0.8, ls="-", zorder=0)
         first = first + gap
+
+
+def draw_plane(results, config):
+    """A row per model: codes (shown, 2) with the square that is decoded, and the sheet (side^2, h, w)."""
+    a = results[0]["arrays"]
+    fig, axes = drawing.panels(2, 2, (7.2, 7.0))
+    edge = float(torch.special.ndtri(torch.tensor(0.95)))
+    for row, name in zip(axes, [name for name in LOOKS if f"{name}: codes" in a], strict=True):
+        means = a[f"{name}: means"]  # (classes, 2)
+        drawing.by_class(row[0], a[f"{name}: codes"], a["labels"], size=3, most=120)
+        for digit, color in enumerate(drawing.CLASS_COLORS if name == "class means" else ()):
+            circle = dict(boxstyle="circle,pad=0.15", fc="white", ec=color, alpha=0.9)
+            row[0].text(*means[digit], str(digit), fontsize=10, weight="bold", ha="center", va="center", bbox=circle)
+        square = torch.tensor([[-1, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]]) * edge + means[config.digit]
+        row[0].plot(*square.T, color="black", lw=1.4, ls="--")
+        row[0].set(title=f"{name}: codes of held-out images", xlabel="$z_1$", ylabel="$z_2$")
+        row[0].set_aspect("equal", adjustable="datalim")
+        drawing.sheet(row[1], a[f"{name}: pages"], f"{name}: a {config.digit} from the square", config.side, most=1)
+    axes[1, 0].legend(loc="upper left", bbox_to_anchor=(1.0, 1.02), markerscale=4, handletextpad=0, borderpad=0)
+    return fig
 
 
 PANELS = ("samples, right class", "transfers, right class", "ink kept", "slant kept")  # over the curves of figure 4.5
