@@ -239,6 +239,19 @@ def test_a_vae_step_estimates_the_closed_form():
     assert torch.allclose(sampled.mean(0), vae.diagonal_gaussian_kl(mean, log_variance), atol=0.15)
 
 
+def test_the_curves_under_the_plane_end_at_the_recorded_numbers():
+    config = recipes.Plane(data="digits", hidden=(8,), batch=50, steps=16, held_out=100)
+    run = recipes.run_plane(config, 0, "cpu")
+    numbers, at = arms.named({("AAE", what): what for what in recipes.SCORES}), scored_at(config.steps, config.moments)
+    for name, what in numbers.items():
+        curve = run["arrays"][f"{what} over training"]
+        assert len(curve) == len(at) == 8 and float(curve[-1]) == float(run["numbers"][name])
+    axes = {ax.get_title(): ax for ax in recipes.draw_plane([run], config).axes}
+    for what in (recipes.RECONSTRUCTION, recipes.DISTANCE):
+        x, y = axes[what].lines[0].get_data()
+        assert list(x) == [step / 1000 for step in at] and list(y) == run["arrays"][f"{what} over training"].tolist()
+
+
 @pytest.mark.parametrize("id", recipes.RECIPES)
 def test_recipes_run_and_draw(id):
     import dataclasses

@@ -459,15 +459,24 @@ def run_plane(config, seed, device):
 
 
 def draw_plane(results, config):
-    """The decoded plane (side * side, h, w); codes (held_out, 2); images above what is rebuilt; draws of the prior."""
+    """The decoded plane (side * side, h, w); codes (held_out, 2); images above what is rebuilt; draws of the prior.
+
+    Below the plane, reconstruction and distance (moments,) over training.
+    """
     a = results[0]["arrays"]
-    fig, axes = drawing.mosaic("ppc;ppr;ppd", (8.4, 6.4), height_ratios=(1.5, 1, 0.8))
+    fig, axes = drawing.mosaic("ppc;ppr;mnd", (8.4, 7.9), height_ratios=(1.75, 1.15, 1))
     drawing.sheet(axes["p"], a["plane"], "the plane, decoded", config.side, most=1)
     show_codes(axes["c"], a["codes"], a["labels"], "held-out codes", 3.5)
     pairs = torch.stack([a["images"].reshape(2, 10, *a["images"].shape[1:]),
                          a["rebuilt"].reshape(2, 10, *a["rebuilt"].shape[1:])], 1)  # fmt: skip
     drawing.sheet(axes["r"], pairs.flatten(0, 2), "held out, and rebuilt below", 10, most=1)
     drawing.sheet(axes["d"], a["drawn"], "draws of the prior", 10, most=1)
+    thousands = [step / 1000 for step in scored_at(config.steps, config.moments)]
+    for panel, what, unit in (("m", RECONSTRUCTION, "nats"), ("n", DISTANCE, "")):
+        look = Look("AAE", "green", marker="^")
+        axes[panel].plot(thousands, a[f"{what} over training"], **look.as_both(ms=4))
+        axes[panel].set(title=what, xlabel="thousand steps", ylabel=unit, xlim=(0, None))
+    drawing.level(axes["n"], drawing.over_seeds(results, arms.name(TWO, DISTANCE))[0])
     drawing.class_legend(fig)
     return fig
 
@@ -596,9 +605,11 @@ RECIPES = aae_exact.RECIPES | {
         title="The plane, decoded",
         caption="One AAE with a normal prior on MNIST of 28x28 pixels. Left: pictures decoded from a lattice of codes; every cell of "
         "the lattice is equally probable under the prior. Right: codes of held-out digits by class; held-out digits with what is "
-        "rebuilt of them; draws of the prior, decoded. The weight of -log D against -log q(x|z) is 10.",
+        "rebuilt of them; draws of the prior, decoded. Below: reconstruction of held-out digits and energy distance of their codes to "
+        "the prior, over training; dotted, two draws of the prior. The weight of -log D against -log q(x|z) is 10.",
         alt="A large lattice of digits that turn into one another: ones at the top left, sevens at the right, fives and twos at the left, zeros at "
-        "the bottom. On the right a cloud of colored codes, twenty digits above blurred versions of them, and thirty samples.",
+        "the bottom. On the right a cloud of colored codes, twenty digits above blurred versions of them, and thirty samples. Below the "
+        "lattice two curves that end flat, lower than they began: the reconstruction, and the distance, above its dotted line.",
         run=run_plane, draw=draw_plane, model=plane_model, quick=Plane(data="digits", hidden=(64, 64), steps=400, held_out=297, batch=64), full=Plane(),
         cpu=Plane(hidden=(256, 256), batch=64, steps=20_000), record="cpu",
     ),
