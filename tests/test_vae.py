@@ -395,6 +395,20 @@ def test_images_are_refused_at_either_end(low, high):
     assert vae.images(torch.tensor([[0.0, 0.3, 1.0]])).shape == (1, 3)
 
 
+# Curves to the end of a run
+
+
+def test_the_bound_beside_the_plane_of_codes_is_watched_to_the_recorded_number():
+    config = recipes.Plane(data="digits", hidden=(8,), epochs=2, batch=50, moments=10)
+    run = recipes.run_plane(config, 0, "cpu")
+    elbo, numbers = run["arrays"]["ELBO"], run["numbers"]
+    assert run["arrays"]["step"].tolist() == list(range(6, 61, 6))  # 2 epochs of 1,500 images
+    assert float(elbo[-1]) == pytest.approx(float(numbers["held out: ELBO"]), abs=1e-4)  # computed anew after the run
+    assert float(numbers[recipes.PLANE_GAINED]) == float(elbo[9] - elbo[6])
+    x, y = recipes.draw_plane([run], config).axes[2].lines[0].get_data()
+    assert list(x) == pytest.approx([step / 1000 for step in range(6, 61, 6)]) and list(y) == elbo.tolist()
+
+
 # Verdicts
 
 

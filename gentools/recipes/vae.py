@@ -17,6 +17,7 @@ from gentools.lab.randomness import generator
 from gentools.lab.stream import binarize, unit
 from gentools.recipes import Recipe, vae_exact, vae_linear
 from gentools.recipes.shared import arms, drawing, verdicts
+from gentools.recipes.shared.curves import change
 from gentools.recipes.shared.diagrams import arrow, box, canvas, diagram
 from gentools.recipes.shared.drawing import CLASS_COLORS, Look
 from gentools.recipes.shared.fitting import adams, fit, fit_kept
@@ -149,14 +150,19 @@ class Plane:
     hidden: tuple = (256,)  # widths of the hidden layers of the encoder; the decoder mirrors them
     batch: int = 100
     epochs: int = 50
-    learning_rate: float = 1e-3
+    learning_rate: float = 1e-3  # of Adam at the start; it falls to 0 along half a cosine
+    moments: int = 10  # at which the ELBO of the held-out images is taken, equally spaced
     side: int = 15  # pictures in a row of the sheet
     shown: int = 4000  # codes of held-out images, at most
+    tuning: tuple = ()  # learning rate, ELBO of held-out training images after all epochs, one seed
 
 
 def plane_model(config, seed):
     """The networks of figure 3.6, untrained."""
     return vae.networks(seed, PIXELS[config.data], config.hidden, 2)
+
+
+PLANE_GAINED = "held out: ELBO at the end minus after three quarters"
 
 
 def quantile_grid(side):
@@ -171,29 +177,51 @@ def told_by_neighbors(codes, labels):
     return (labels[neighbors].mode(1).values == labels).double().mean()
 
 
+def fit_plane(config, images, x, seed, device):
+    """The networks of figure 3.6, trained on binarized images; the ELBO of binary x (n, ...) as training goes on.
+
+    Returns networks on the CPU and a list of {"step": steps done, "ELBO": in nats}, at the codes of `held_out_terms`.
+    """
+    nets, steps = plane_model(config, seed).to(device), config.epochs * len(images) // config.batch
+    noise, seen = torch.randn(len(x), 2, generator=generator(seed, "test noise")).to(device), x.to(device)
+
+    def watch(done):
+        likelihood, kl = vae.elbo_terms(nets, seen, noise)
+        return {"ELBO": (likelihood - kl).mean().item()}
+
+    history = fit_bits(nets, adams({"vae": nets}, config.learning_rate), images, config, steps=steps, seed=seed,
+                       device=device, schedule=cosine(steps), watch=watch,
+                       log_every=max(1, steps // config.moments))  # fmt: skip
+    return nets.to("cpu"), history.watched
+
+
 def run_plane(config, seed, device):
     """Two code dimensions: where the held-out classes lie, and what the decoder draws at normal quantiles."""
     (images, _), (test, labels) = (labeled(config.data, split) for split in ("train", "test"))
-    nets, steps = plane_model(config, seed).to(device), config.epochs * len(images) // config.batch
-    opts = adams({"vae": nets}, config.learning_rate)
-    fit_bits(nets, opts, images, config, steps=steps, seed=seed, device=device, schedule=cosine(steps))
-    nets, x = nets.to("cpu"), held_out_bits(test)
+    x = held_out_bits(test)
+    nets, watched = fit_plane(config, images, x, seed, device)
     likelihood, kl = held_out_terms(nets, x, seed)  # (n,), (n,)
-    codes = nets["encoder"](x)[0].detach()  # (n, 2)
+    codes, elbo = nets["encoder"](x)[0].detach(), torch.tensor([w["ELBO"] for w in watched])  # (n, 2), (moments,)
     numbers = {
         "held out: ELBO": (likelihood - kl).mean(),
+        PLANE_GAINED: change(elbo),
         "held out: KL term": kl.mean(),
         "class told by the 5 nearest codes": told_by_neighbors(codes, labels),
     }
     pages = nets["decoder"](quantile_grid(config.side)).detach().reshape(-1, *images.shape[2:])  # (side * side, h, w)
     arrays = {"codes": codes[: config.shown], "labels": labels[: config.shown], "pages": pages}
+    arrays |= {"step": torch.tensor([w["step"] for w in watched]), "ELBO": elbo}
     return {"numbers": numbers, "arrays": arrays, "nets": nets}
 
 
 def draw_plane(results, config):
-    """Codes (n, 2) of seed 0, colored by class; what the decoder draws at the quantiles (side * side, h, w)."""
+    """Codes (n, 2) of seed 0, colored by class; what the decoder draws at the quantiles (side * side, h, w).
+
+    Below, the ELBO (moments,) of held-out images over training.
+    """
     a = results[0]["arrays"]
-    fig, axes = drawing.panels(1, 2, (7.9, 4.05), width_ratios=(1.08, 1))
+    fig, axes = drawing.mosaic("ab;cc", (7.9, 6.0), width_ratios=(1.08, 1), height_ratios=(1, 0.42))
+    axes = [axes[key] for key in "abc"]
     classes = [a["codes"][a["labels"] == digit] for digit in range(10)]
     places = drawing.apart(torch.stack([codes.median(0).values for codes in classes]), 0.62)  # (10, 2)
     for digit, (codes, place) in enumerate(zip(classes, places, strict=True)):
@@ -206,6 +234,8 @@ def draw_plane(results, config):
     axes[0].set_title("codes of held-out images, by class")
     image_grid(axes[1], a["pages"], columns=config.side)
     axes[1].set_title("decoder inside the dashed square")
+    axes[2].plot(a["step"] / 1000, a["ELBO"], **Look("held out", "blue").as_both(ms=4))
+    axes[2].set(xlabel="thousand steps", ylabel="nats", title="ELBO of held-out images", xlim=(0, None))
     return fig
 
 
@@ -541,9 +571,10 @@ RECIPES = {
     "3.6": Recipe(
         title="A plane of codes",
         caption="A network with two code dimensions on MNIST. Left: means of p(z|x) of held-out images, colored by class, "
-        "which the training never saw. Right: the decoder at normal quantiles from 0.05 to 0.95.",
+        "which the training never saw. Right: the decoder at normal quantiles from 0.05 to 0.95. Below: the ELBO of the "
+        "held-out images as training goes on; the learning rate falls to 0 along half a cosine.",
         alt="Left, ten colored clouds in the plane, some overlapping, spread around the origin. Right, a sheet of digits that "
-        "change smoothly into one another from tile to tile.",
+        "change smoothly into one another from tile to tile. Below, a curve that rises fast, then slowly, and ends flat.",
         run=run_plane,
         model=plane_model, draw=draw_plane, quick=Plane(data="digits", hidden=(100,), epochs=150), full=Plane(),
     ),
