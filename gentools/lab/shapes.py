@@ -1,14 +1,36 @@
 """What belongs together must fit together: refusals for tensors that torch would spread over each other in silence.
 
-Beside them `graphless`, for functions that only read tensors, such as metrics.
+Beside them `graphless`, for functions that only read tensors, such as metrics, and `modes_kept`, for those that
+change the modes of networks on their way.
 """
 
+import functools
 import numbers as numbers_of_python
 
 import torch
 
 # Decorates a function that takes tensors with a graph of gradients and gives results without one.
 graphless = torch.no_grad()
+
+
+def modes_kept(function):
+    """Decorates function(nets, ...): every layer is afterwards in training or evaluation mode as before.
+
+    So it is when an exception ends the function, and BatchNorm's momentum is kept likewise. A network that was in
+    evaluation mode therefore stays in it.
+    """
+
+    @functools.wraps(function)
+    def keeping(nets, *args, **how):
+        before = [(vars(layer), {"training", "momentum"} & vars(layer).keys()) for layer in nets.modules()]
+        before = [(own, {name: own[name] for name in names}) for own, names in before]
+        try:
+            return function(nets, *args, **how)
+        finally:
+            for own, kept in before:
+                own.update(kept)
+
+    return keeping
 
 
 def _refuse(tensors, part, wish):
