@@ -16,7 +16,7 @@ from gentools.gan import descend
 from gentools.lab.divergences import diagonal_gaussian_kl, kl
 from gentools.lab.networks import frozen, mlp
 from gentools.lab.randomness import generator
-from gentools.lab.shapes import positive, positive_definite, same_rows, same_shape
+from gentools.lab.shapes import finite, positive, positive_definite, same_rows, same_shape
 
 # The joints, exactly
 
@@ -131,6 +131,7 @@ def growth(v, step_size):
     jacobian = torch.autograd.functional.jacobian(
         lambda s: torch.stack(line_simultaneous(s[0], s[1], v, step_size)), rest
     )
+    finite("give a step size of ordinary size", jacobian=jacobian)  # or LAPACK crashes
     return torch.linalg.eigvals(jacobian).abs().max()
 
 

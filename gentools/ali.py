@@ -22,7 +22,7 @@ from gentools.gan import best_logit, descend, discriminator_loss, non_saturating
 from gentools.lab import randomness
 from gentools.lab.divergences import kl
 from gentools.lab.networks import frozen, mlp
-from gentools.lab.shapes import same_rows, same_shape
+from gentools.lab.shapes import finite, modes_kept, same_rows, same_shape
 
 # The joints, exactly
 
@@ -147,6 +147,7 @@ def local_factors(joint, losses, step_size):
         return torch.stack(natural_step(*logs, at, losses, step_size))
 
     jacobian = torch.autograd.functional.jacobian(step, start).view(start.numel(), -1)
+    finite("P must be positive everywhere, the step size of ordinary size", jacobian=jacobian)  # or LAPACK crashes
     return torch.linalg.eigvals(jacobian).abs().sort().values
 
 
@@ -366,6 +367,7 @@ def autoencoder_step(nets, opts, x, noise):
 
 
 @torch.no_grad()
+@modes_kept
 def draw(nets, x, noise):
     """(code, sample, reconstruction) of a batch, with BatchNorm in evaluation mode.
 

@@ -17,7 +17,7 @@ from gentools.gan import descend, discriminator_loss, non_saturating_loss
 from gentools.lab import randomness
 from gentools.lab.divergences import entropy, expected_kl, kl
 from gentools.lab.networks import frozen, mlp
-from gentools.lab.shapes import same_columns, same_shape
+from gentools.lab.shapes import modes_kept, same_columns, same_shape
 
 # The joints, exactly
 
@@ -55,6 +55,10 @@ def blind_generator(p_xc):
     q(x) is proportional to p(x) exp(-KL(p(c) || p(c|x))), the geometric mean of the classes weighted with p(c).
     """
     log_q = (p_xc.sum(0) * p_xc.log()).sum(1)
+    if not log_q.isfinite().any():
+        raise ValueError(
+            "no x is possible in every class, so the KL is infinite for every q(x); leave empty classes out"
+        )
     return log_q.softmax(0), -entropy(p_xc.sum(0)) - log_q.logsumexp(0)
 
 
@@ -77,6 +81,10 @@ def measured_accuracy(accuracy, judge, classes):
 
     The judge names the true class with probability `judge`, and each of the other classes - 1 equally often.
     """
+    if classes < 2:
+        raise ValueError(f"a judge decides between two classes or more, not {classes}")
+    if not torch.as_tensor((accuracy >= 0) & (accuracy <= 1) & (judge >= 0) & (judge <= 1)).all():
+        raise ValueError(f"accuracy and judge are shares, from 0 to 1, not {accuracy} and {judge}")
     return accuracy * judge + (1 - accuracy) * (1 - judge) / (classes - 1)
 
 
@@ -256,6 +264,7 @@ def labeled(batch):
 
 
 @torch.no_grad()
+@modes_kept
 def sample(nets, z, c):
     """What the generator makes of z, asked for the classes c, with BatchNorm in its evaluation mode."""
     nets["generator"].eval()

@@ -14,7 +14,7 @@ from gentools import gan
 from gentools.lab import randomness
 from gentools.lab.divergences import js
 from gentools.lab.networks import frozen
-from gentools.lab.shapes import same_shape
+from gentools.lab.shapes import modes_kept, same_shape
 from gentools.lab.stream import unit
 
 # Sizes
@@ -22,6 +22,10 @@ from gentools.lab.stream import unit
 
 def conv_size(n, kernel, stride, padding):
     """Side of a convolution's output for an input of side n. Equation (6.1)."""
+    if n + 2 * padding < kernel or stride < 1:
+        raise ValueError(
+            f"a kernel of side {kernel} must fit into {n} + 2 x {padding} pixels, and the stride {stride} be 1 or more"
+        )
     return (n + 2 * padding - kernel) // stride + 1
 
 
@@ -202,6 +206,7 @@ def sample(generator, z, batch=500):
 
 
 @torch.no_grad()
+@modes_kept
 def measure_statistics(generator, z):
     """Set BatchNorm's running averages to the statistics of one large batch z, in place. For averaged weights."""
     norms = [layer for layer in generator.modules() if isinstance(layer, nn.BatchNorm2d)]
@@ -274,6 +279,8 @@ def unseen(p_x, q_x, part):
 
 def average_gain(decay, angle):
     """By how much a moving average shrinks a circle that turns by `angle` per step. Equation (6.10)."""
+    if not torch.as_tensor((decay >= 0) & (decay < 1)).all():
+        raise ValueError(f"decay must lie between 0 and 1, 1 excluded, not {decay}")
     return (1 - decay) / (1 - 2 * decay * torch.cos(angle) + decay**2).sqrt()
 
 

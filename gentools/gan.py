@@ -13,7 +13,7 @@ from torch.nn.functional import softplus
 from gentools.lab import randomness
 from gentools.lab.divergences import expected_kl, kl
 from gentools.lab.networks import frozen, mlp
-from gentools.lab.shapes import same_shape
+from gentools.lab.shapes import finite, same_shape
 
 # The joints, exactly
 
@@ -218,4 +218,5 @@ def growth(play, step_size, penalty):
     """Factor per step of a small deviation from the equilibrium (0, 0): the largest |eigenvalue| there. (5.10)"""
     origin = torch.zeros(2, dtype=torch.float64)
     jacobian = torch.autograd.functional.jacobian(lambda s: torch.stack(play(s[0], s[1], step_size, penalty)), origin)
+    finite("give a step size of ordinary size", jacobian=jacobian)  # or LAPACK crashes
     return torch.linalg.eigvals(jacobian).abs().max()

@@ -15,7 +15,7 @@ from gentools import gan
 from gentools.lab import randomness
 from gentools.lab.divergences import kl
 from gentools.lab.networks import frozen, mlp
-from gentools.lab.shapes import same_shape
+from gentools.lab.shapes import positive, same_shape, whole
 
 # The exact game
 
@@ -29,12 +29,14 @@ def objective(p_x, q_x):
 def generator_problem(q_x, q_old, d, proximal_weight):
     """E_q[-log D] + proximal_weight KL(q || q_old) in nats: what the generator minimizes with D held. (10.2)"""
     same_shape(q_x=q_x, q_old=q_old, d=d)
+    positive(proximal_weight=proximal_weight)
     return -(q_x * d.log()).sum() + proximal_weight * kl(q_x, q_old)
 
 
 def answer(q_old, d, proximal_weight):
     """The generator that solves its problem exactly: q proportional to q_old D^(1/proximal_weight). (10.2)"""
     same_shape(q_old=q_old, d=d)
+    positive(proximal_weight=proximal_weight)
     return (q_old.log() + d.log() / proximal_weight).softmax(0)
 
 
@@ -44,11 +46,13 @@ def proximal_step(log_q, log_p, proximal_weight):
     log_q, log_p: (..., n), normalized along the last dimension, as is the result. proximal_weight: a number, or a tensor
     that broadcasts, so that many games are played at once.
     """
+    positive(proximal_weight=proximal_weight)
     return (log_q - softplus(log_q - log_p) / proximal_weight).log_softmax(-1)
 
 
 def orbit(log_q, log_p, proximal_weight, steps):
     """The exact game from log_q on: (steps + 1, ..., n), the start first."""
+    whole(0, steps=steps)
     path = [log_q]
     for _ in range(steps):
         path.append(proximal_step(path[-1], log_p, proximal_weight))
@@ -57,6 +61,7 @@ def orbit(log_q, log_p, proximal_weight, steps):
 
 def local_factor(proximal_weight):
     """By what a round multiplies every small deviation q/p - 1: 1 - 1/(2 proximal_weight). (10.5)"""
+    positive(proximal_weight=proximal_weight)
     return 1 - 1 / (2 * proximal_weight)
 
 
@@ -69,6 +74,7 @@ def halving_factor(inverse_ratio, p_x):
 def closed_form(p_x, q_x, steps):
     """(A, B) with 1/q_k = A/q_0 + B/p after k = `steps` rounds of proximal weight 1. (10.7)"""
     same_shape(p_x=p_x, q_x=q_x)
+    whole(0, steps=steps)
     inverse_ratio, a, b = p_x / q_x, 1.0, 0.0
     for _ in range(steps):
         c = halving_factor(inverse_ratio, p_x)
@@ -83,6 +89,7 @@ def spread(values):
 
 def contraction(log_ratio, proximal_weight):
     """Largest |1 - sigmoid(u)/proximal_weight| for u between the extremes of log_ratio = log q/p. (10.8)"""
+    positive(proximal_weight=proximal_weight)
     ends = torch.stack([log_ratio.amin(-1), log_ratio.amax(-1)])
     return (1 - torch.sigmoid(ends) / proximal_weight).abs().amax(0)
 
@@ -95,12 +102,14 @@ def implied_width(penalty_weight, numbers):
 
     With KL weight 1, penalty_weight/numbers |G - G_o|^2 = |G - G_o|^2 / (2 width^2); numbers: entries of one sample.
     """
+    positive(penalty_weight=penalty_weight, numbers=numbers)
     return (numbers / (2 * penalty_weight)) ** 0.5
 
 
 def flow(x, log_d_slope, proximal_weight, time):
     """One explicit step of dx/dt = gradient of log D / (2 proximal_weight): the proximal step on samples. (10.10)"""
     same_shape(x=x, log_d_slope=log_d_slope)
+    positive(proximal_weight=proximal_weight)
     return x + time * log_d_slope / (2 * proximal_weight)
 
 
@@ -241,6 +250,7 @@ def collapsed(covered, quality, every, patience=500, share=0.1):
         raise ValueError(f"covered and quality need one entry per moment, and have {len(covered)} and {len(quality)}")
     if any(value != value for value in (*covered, *quality)):
         raise ValueError("covered or quality holds NaN, of which nothing follows; score that run again")
+    positive(every=every, patience=patience)
     best, low = 0, 0
     for now in covered:
         best = max(best, now)

@@ -395,6 +395,17 @@ def test_draw_uses_evaluation_mode_and_leaves_training_mode():
     assert not any(isinstance(m, torch.nn.BatchNorm1d) for m in nets["discriminator"].modules())
 
 
+def test_draw_leaves_every_mode_as_it_was():
+    nets = ali.ali_networks(0)
+    x, noise = batch(64)
+    with pytest.raises(RuntimeError):
+        ali.draw(nets, x.double(), noise)
+    assert all(layer.training for layer in nets.modules())
+    nets["players"].eval()
+    ali.draw(nets, x, noise)
+    assert not any(layer.training for layer in nets["players"].modules()) and nets["discriminator"].training
+
+
 def test_digit_networks_and_autoencoder():
     nets = ali.image_networks(0, pixels=64, latent=5, width=16)
     opts = {name: adam(net.parameters(), 1e-3) for name, net in nets.items()}

@@ -230,6 +230,25 @@ def test_samples_depend_on_the_class_only_where_it_is_seen():
         assert torch.equal(cgan.sample(nets, z, one), cgan.sample(nets, z, two)) is same
 
 
+def test_sample_leaves_every_mode_as_it_was():
+    nets, _ = make()
+    z, c = torch.randn(4, 2), torch.zeros(4).long()
+    with pytest.raises(TypeError, match="int64"):
+        cgan.sample(nets, z, c.double())
+    assert all(layer.training for layer in nets.modules())
+    nets.eval()
+    cgan.sample(nets, z, c)
+    assert not any(layer.training for layer in nets.modules())
+
+
+def test_a_generator_without_c_of_disjoint_classes_is_refused_and_others_are_not():
+    p_xc = torch.tensor([[0.25, 0.25, 0.0], [0.0, 0.25, 0.25]]).double().T
+    q, left = cgan.blind_generator(p_xc)  # one x is possible in both classes
+    assert torch.equal(q, torch.tensor([0.0, 1.0, 0.0]).double()) and left.isfinite()
+    with pytest.raises(ValueError, match="no x is possible in every class"):
+        cgan.blind_generator(torch.eye(3).double() / 3)
+
+
 def test_training_repeats_and_resumes_bit_for_bit(tmp_path, monkeypatch, capsys):
     t = points_module.Training(steps=30, width=8, points=200)
     rows, component = data.ring(200, 0)

@@ -44,6 +44,9 @@ def test_sizes_are_torchs(kernel, stride, padding, n):
     if n + 2 * padding >= kernel:
         out = nn.Conv2d(1, 1, kernel, stride, padding)(x)
         assert out.shape[-1] == dcgan.conv_size(n, kernel, stride, padding)
+    else:
+        with pytest.raises(ValueError, match="must fit"):
+            dcgan.conv_size(n, kernel, stride, padding)
     if dcgan.transposed_size(n, kernel, stride, padding) > 0:
         out = nn.ConvTranspose2d(1, 1, kernel, stride, padding)(x)
         assert out.shape[-1] == dcgan.transposed_size(n, kernel, stride, padding)
@@ -195,6 +198,15 @@ def test_measured_statistics_are_those_of_the_batch():
     assert torch.allclose(dcgan.sample(net, z), want, atol=1e-2) and net.training
     assert all(layer.momentum == 0.1 for layer in net.modules() if isinstance(layer, nn.BatchNorm2d))
     assert all(torch.equal(a, b) for a, b in zip(weights, net.parameters(), strict=True))
+
+
+def test_statistics_that_fail_leave_modes_and_momentum():
+    net = dcgan.generator(0, 16, 1, 5, 4).eval()
+    for bad in (torch.zeros(4, 6), torch.zeros(4, 5).double()):
+        with pytest.raises((ValueError, RuntimeError)):
+            dcgan.measure_statistics(net, bad)
+        assert not any(layer.training for layer in net.modules())
+        assert all(layer.momentum == 0.1 for layer in net.modules() if isinstance(layer, nn.BatchNorm2d))
 
 
 def test_training_resumes_bit_for_bit_with_averaged_weights(tmp_path):

@@ -8,6 +8,7 @@ function of paired tensors is either a case or named below with the reason why i
 import contextlib
 import importlib
 import inspect
+import math
 import pkgutil
 
 import pytest
@@ -446,6 +447,33 @@ VALUES = {  # of which nothing follows, or something false
     "collapsed, modes NaN": lambda: regularized_gan.collapsed([5, float("nan")], [1.0, 1.0], 1),
     "collapsed, other lengths": lambda: regularized_gan.collapsed([5, 5, 5], [1.0, 1.0], 1),
     "collapsed, nothing": lambda: regularized_gan.collapsed([], [], 1),
+    "collapsed, every 0 steps": lambda: regularized_gan.collapsed([5, 5], [1.0, 1.0], 0),
+    "collapsed, patience 0": lambda: regularized_gan.collapsed([5, 5], [1.0, 1.0], 1, patience=0),
+    "generator's problem of weight 0": lambda: regularized_gan.generator_problem(P, Q, OLD, 0.0),
+    "generator's answer of weight 0": lambda: regularized_gan.answer(Q, OLD, 0.0),
+    "proximal step of weight -1": lambda: regularized_gan.proximal_step(Q.log(), P.log(), -1.0),
+    "proximal step, one weight of two 0": lambda: regularized_gan.proximal_step(
+        Q.log().expand(2, -1), P.log(), torch.tensor([[1.0], [0.0]])
+    ),
+    "orbit of -1 rounds": lambda: regularized_gan.orbit(Q.log(), P.log(), 1.0, -1),
+    "local factor of weight 0": lambda: regularized_gan.local_factor(0.0),
+    "closed form after -1 rounds": lambda: regularized_gan.closed_form(P, Q, -1),
+    "contraction of weight 0": lambda: regularized_gan.contraction(P.log() - Q.log(), 0.0),
+    "implied width of penalty 0": lambda: regularized_gan.implied_width(0.0, 10),
+    "implied width of no numbers": lambda: regularized_gan.implied_width(1.0, 0),
+    "flow of weight 0": lambda: regularized_gan.flow(NOISE, NOISE, 0.0, 0.1),
+    "convolution, kernel too large": lambda: dcgan.conv_size(2, 5, 1, 1),
+    "convolution, stride 0": lambda: dcgan.conv_size(8, 4, 0, 1),
+    "moving average, decay 1": lambda: dcgan.average_gain(1.0, torch.tensor(0.1)),
+    "moving average, decay -0.1": lambda: dcgan.average_gain(-0.1, torch.tensor(0.1)),
+    "judge of one class": lambda: conditional_gan.measured_accuracy(0.5, 0.9, 1),
+    "judge, accuracy in percent": lambda: conditional_gan.measured_accuracy(50.0, 0.9, 10),
+    "judge, share -0.1": lambda: conditional_gan.measured_accuracy(0.5, -0.1, 10),
+    "blind generator of disjoint classes": lambda: conditional_gan.blind_generator(torch.eye(2).double() / 2),
+    "local factors of a copy": lambda: ali.local_factors(torch.eye(2).double() / 2, ali.LOSSES["joint KL"], 1.0),
+    "local factors, step size 1e308": lambda: ali.local_factors(W.p_xz, ali.LOSSES["joint KL"], 1.7e308),
+    "growth, step size 1e300": lambda: gan.growth(gan.dirac_alternating, 1e300, 1e300),
+    "growth of AGE, step size infinite": lambda: age.growth(torch.tensor(1.0).double(), math.inf),
     "MADE without hidden units": lambda: autoregressive.networks(0, 8, 0),
     "PixelCNN without layers": lambda: autoregressive.pixelcnn_networks(0, 8, 4, 0),
     "a step on gray values": lambda: autoregressive.step(MADE, {}, X[:, [0, 1, 2, 0]], None),
