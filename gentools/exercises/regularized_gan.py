@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from gentools import regularized_gan
+from gentools import gan, regularized_gan
 from gentools.exercises.steps import same_updates
 from gentools.lab import worlds
 from gentools.lab.networks import mlp
@@ -147,20 +147,22 @@ def solve_rounds(weight):
     return math.inf if factor >= 1 else math.ceil(math.log(1000) / -math.log(factor))
 
 
-def check_least(answer):
-    """10.E3, answer(q_old (n,), d (n,)) -> (): the problem's value at its solution, 20 tables."""
+def check_promised(answer):
+    """10.E3, answer(p_x (n,), q_old (n,)) -> (): how far the bound of (10.3) falls in a round of weight 1, 20 tables."""
     for seed in range(20):
         w = worlds.table(seed)
-        got = float(answer(w.q_old, w.d))
-        best = regularized_gan.answer(w.q_old, w.d, 1.0)
-        truth = float(regularized_gan.generator_problem(best, w.q_old, w.d, 1.0))
-        if wrong := off(got, truth):
-            raise Wrong(f"On the table of seed {seed} the least value is {wrong.right}, not {wrong.given}.")
+        got, d = float(answer(w.p_x, w.q_old)), gan.best_discriminator(w.p_x, w.q_old)
+        q = regularized_gan.answer(w.q_old, d, 1.0)
+        before, after = (regularized_gan.generator_problem(at, w.q_old, d, 1.0) for at in (w.q_old, q))
+        if wrong := off(got, before - after):
+            raise Wrong(f"On the table of seed {seed} the bound falls by {wrong.right} nats, not by {wrong.given}.")
 
 
-def solve_least(q_old, d):
-    """The least value () of the generator's problem of weight 1, for q_old (n,) and D d (n,)."""
-    return -(q_old * d).sum().log()  # put q proportional to q_old D into the problem
+def solve_promised(p_x, q_old):
+    """By how much () the bound of (10.3) falls in a round of weight 1, for the data p_x and the model q_old (n,)."""
+    d = p_x / (p_x + q_old)
+    q = q_old * d / (q_old * d).sum()
+    return (q_old * (q_old / q).log()).sum()  # (10.2) at q = q_old: KL(q_old || q')
 
 
 def anchored_game():
@@ -257,13 +259,13 @@ EXERCISES = {
         infinite=True,
     ),
     "10.E3": Exercise(
-        check=check_least,
+        check=check_promised,
         hints=(
-            "You know where the least value is reached.",
-            "There q = q_old D / Z with Z the sum of q_old D. Put it in.",
-            "Everything cancels but -log Z.",
+            "By (10.3) the bound is J, up to a constant. How far does J fall from q_old to the new model q'?",
+            "Put q = q_old into (10.2).",
+            "D = p / (p + q_old), q' is q_old D divided by its sum, and the fall is KL(q_old || q').",
         ),
-        solution=solve_least,
+        solution=solve_promised,
         gives="number",
     ),
     "10.E4": Exercise(

@@ -5,10 +5,17 @@ import math
 import torch
 
 from gentools import gan
+from gentools.lab.divergences import kl
 
 
 def tilted(q):
     return q / q.sum()
+
+
+def after(p_x, q_old):
+    """The model after a round of weight 1, and the sum that normalizes it."""
+    made = q_old * p_x / (p_x + q_old)
+    return made / made.sum(), made.sum()
 
 
 def anchored(order="after", through=False, penalty=True, decay=None):
@@ -54,9 +61,9 @@ WRONG = {
         lambda weight: math.inf,
     ],
     "10.E3": [
-        lambda q_old, d: (q_old * d).sum().log(),  # the sign
-        lambda q_old, d: -d.log().max(),  # the least without the tie
-        lambda q_old, d: -(q_old * d.log()).sum(),  # the value at the old model
+        lambda p_x, q_old: -after(p_x, q_old)[1].log(),  # the value at the new model
+        lambda p_x, q_old: kl(after(p_x, q_old)[0], q_old),  # the wrong way round
+        lambda p_x, q_old: 2 * (kl((p_x + q_old) / 2, p_x) - kl((p_x + after(p_x, q_old)[0]) / 2, p_x)),  # F itself
     ],
     "10.E4": [
         anchored(order="before"),
@@ -84,7 +91,7 @@ ALTERNATIVE = {
         if abs(1 - 0.5 / weight) >= 1
         else max(1, math.ceil(-math.log(1000) / math.log(abs(1 - 0.5 / weight) or 1e-9) - 1e-9))
     ),
-    "10.E3": lambda q_old, d: -math.log(float(q_old @ d)),
+    "10.E3": lambda p_x, q_old: after(p_x, q_old)[1].log() - q_old @ (p_x / (p_x + q_old)).log(),
     "10.E4": anchored(),
     "10.E5": ((0.0, 0.6, 0.4), (0.01, 0.59, 0.4)),
 }
