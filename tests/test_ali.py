@@ -590,6 +590,35 @@ def test_the_edge_of_the_rates_is_named_where_a_loss_chose_it():
     assert said(0.5, 0.3, 0.4) == "Best rate by mean joint mismatch: minimax 0.001."
 
 
+def test_names_of_lines_cover_no_run():
+    from matplotlib import pyplot as plt
+
+    config, record = recipes.find("9.5").config("cpu"), records.load("9.5")
+    results = [{"numbers": {k: v[i] for k, v in record["numbers"].items()}} for i in range(len(record["seeds"]))]
+    fig = recipe_module.draw_compare(results, config)
+    fig.draw_without_rendering()
+    named = [(ax, text) for ax in fig.axes for text in ax.texts]
+    assert [text.get_text() for _, text in named] == ["another point", "log 2"]
+    for ax, text in named:
+        points = [
+            ax.transData.transform(line.get_xydata()) for line in ax.lines if line.get_marker() not in ("", "None")
+        ]
+        assert points and not text.get_window_extent().count_contains([point for line in points for point in line])
+    plt.close(fig)
+
+
+@pytest.mark.parametrize("typical,worst,said", [
+    (0.000127, 0.0541, "agree with the formula: half of the games within 0.0002, all within 0.06"),
+    (0.00007, 0.07, "agree with the formula: half of the games within 7e-05, all within 0.07"),
+    (0.0951, 0.951, "miss the formula: half of the games within 0.1, all within 1"),
+    (0.0, 0.5, "agree with the formula: half of the games within 0, all within 0.5"),
+])  # fmt: skip
+def test_the_verdict_on_speed_never_promises_less_than_was_missed(typical, worst, said):
+    values = {"median miss of the formula": typical, "largest miss": worst}
+    numbers = {f"{name}: {what}": [value] for name in ali.LOSSES for what, value in values.items()}
+    assert ali_games.verdict_speed(summary_of(numbers)) == f"Measured factors {said}."
+
+
 def test_the_verdict_of_the_rows_names_the_models_whose_share_still_moves():
     names = [f"{model}: {what}" for model in ("ALI", "GAN") for what in ("modes, any sample", "modes, good samples")]
     values = {name: [20.0, 21, 22] for name in names}

@@ -294,6 +294,19 @@ def test_best_joint_kl_is_a_minimum(seed):
     assert float(dcgan.unseen(w.p_x, w.q_x, torch.arange(len(w.p_x)))) == pytest.approx(0, abs=1e-12)
 
 
+def test_counts_are_written_in_white_where_the_field_is_dark():
+    from matplotlib import pyplot as plt
+
+    recipe = recipes.find("6.2")
+    fig = recipe.draw([recipe.run(recipe.full, 0, "cpu")], recipe.full)
+    for ax in fig.axes:
+        field = ax.images[0]
+        for text in ax.texts:
+            shade = field.cmap(field.norm(float(text.get_text())))[0]  # 0 black, 1 white
+            assert abs(shade - (text.get_color() == "white")) > 0.5
+    plt.close(fig)
+
+
 # Averages, walks, arithmetic
 
 

@@ -134,6 +134,33 @@ def test_own_pictures_are_scored_on_pictures_the_critic_has_not_seen(tmp_path):
     assert result["arrays"]["1:2: pictures"].shape == (2, 9, 3, 8, 8)
 
 
+def test_the_sheets_show_every_spread_of_every_arm():
+    from matplotlib import pyplot as plt
+
+    config, arrays = recipes.find("10.8").config("quick"), {}
+    for name, top in zip(regularized_images.FIRST, (0.9, 1.4), strict=True):
+        arrays[f"{name}: pictures"] = torch.zeros(config.training.moments, 4, 3, 8, 8, dtype=torch.uint8)
+        arrays[f"{name}: steps"] = 100 * torch.arange(1, config.training.moments + 1)
+        arrays[f"{name}: spread"] = torch.linspace(0.5, top, config.training.moments)
+    for names in (list(regularized_images.FIRST), list(regularized_images.FIRST)[::-1]):
+        fig = regularized_images.draw_sheets(names, [{"numbers": {}, "arrays": arrays}], config)
+        assert all(ax.get_ylim()[0] == 0 and ax.get_ylim()[1] > 1.4 for ax in fig.axes[2:4])
+        plt.close(fig)
+
+
+def test_a_critic_below_zero_lies_within_the_frame():
+    from matplotlib import pyplot as plt
+
+    numbers = {name: values[0] for name, values in records.load("10.7")["numbers"].items()}  # R1 of seed 0: below 0
+    curves = ("steps", "seconds", "distance", "critic", "classes")
+    arrays = {f"{name}: {what}": torch.tensor([1.0, 2.0]) for name in regularized_images.SIX for what in curves}
+    fig = regularized_images.draw_six([{"numbers": numbers, "arrays": arrays}], None)
+    (ax,) = (ax for ax in fig.axes if ax.get_title() == "critic at the end")
+    lowest = min(line.get_ydata()[0] for line in ax.lines)
+    assert ax.get_ylim()[0] < lowest < 0
+    plt.close(fig)
+
+
 def test_spread_of_copies_is_zero_and_of_noise_the_number_of_pixels():
     one = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     assert regularized_images.spread(one.expand(50, -1, -1, -1)) == pytest.approx(0.0, abs=1e-8)

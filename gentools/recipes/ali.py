@@ -241,7 +241,7 @@ def draw_compare(results, config):
     axes[2, 0].set_ylim(0, 0.75)
     another = lines["reconstruction error"]["another point"]
     for ax, text, value in ((axes[1, 0], "another point", another), (axes[2, 0], "log 2", math.log(2))):
-        ax.annotate(text, (-0.4, value), (0, 3), textcoords="offset points", color="0.3")
+        ax.annotate(text, (len(shown) - 0.6, value), (0, 3), textcoords="offset points", color="0.3", ha="right")
     axes[2, 1].set_axis_off()
     marks = [axes[2, 1].plot([], [], **LOOKS[name].as_points())[0] for name, _ in config.learning_rates]
     axes[2, 1].legend(handles=marks + axes[0, 0].get_legend_handles_labels()[0], loc="center")
@@ -475,7 +475,8 @@ RECIPES = ali_games.RECIPES | ali_digits.RECIPES | {
         caption="Small networks without noise in the generator, 12,000 steps on a CPU; ALI and the encoder found afterwards "
         "at learning rate 0.003, the GAN, its inverse and the VAE at 0.001. Colors: component of the data, or the mode "
         "that G(z) is nearest to. Shown is the seed whose share of good samples of ALI is the median of ten. Bottom: that "
-        "share over training, every seed; it flattens as the rates fall to 0, which does not show that it has settled. The "
+        "share over training, every seed; it flattens as the rates fall to 0, which does not show that it has settled. A few "
+        "samples of ALI, and what it makes of their codes, lie to the right of the frame. The "
         "published spread of modes is over ten random settings, ours over ten seeds of one setting.",
         alt="A grid of scatter plots, rows held-out data, codes, reconstructions, prior and samples. ALI: codes in "
         "strokes over the prior, samples along grid lines. GAN with inverse: codes in specks. GAN with encoder "

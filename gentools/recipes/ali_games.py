@@ -1,5 +1,6 @@
 """Experiments of chapter 09 on tables: exact gradients, the game played to its end and near it, and a diagram."""
 
+import math
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -253,7 +254,14 @@ def verdict_speed(summary):
         return "No run finished."
     typical, worst = (max(s["max"] for s in scores.values()) for scores in misses)
     word = "agree with" if typical < 0.01 else "miss"
-    return f"Measured factors {word} the formula: half of the games within {typical:.1g}, all within {worst:.1g}."
+    typical, worst = map(_one_digit_up, (typical, worst))
+    return f"Measured factors {word} the formula: half of the games within {typical:g}, all within {worst:g}."
+
+
+def _one_digit_up(number):
+    """The least number of one digit that is not below this one: 0.06 for 0.0541."""
+    near = float(f"{number:.0e}")
+    return near if near >= number else float(f"{near + 10.0 ** math.floor(math.log10(near)):.0e}")
 
 
 # 9.9 Two joints and one discriminator
@@ -302,7 +310,7 @@ RECIPES = {
         run=run_played, draw=draw_played, quick=Played(steps=300, games=5), full=Played(), verdict=verdict_played,
     ),
     "9.3": Recipe(
-        title="Informative codes are learned slowly",
+        title="Codes that follow the data are learned slowly",
         caption="By how much one natural step of size 1 multiplies a small deviation from P = Q, in 40 random tables "
         "between independence and copying. Lines are equation (9.10), points are measured.",
         alt="Left: points for three losses on a straight line from one half at correlation 0 to 1 at correlation 1; "

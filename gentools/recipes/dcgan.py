@@ -106,7 +106,7 @@ def draw_overlap(results, config):
         ax.imshow(count, cmap="Greys", vmin=-1, vmax=12)
         for i, row in enumerate(count.tolist()):
             for j, value in enumerate(row):
-                ax.text(j, i, f"{value:.0f}", ha="center", va="center")
+                ax.text(j, i, f"{value:.0f}", ha="center", va="center", color="white" if value > 6 else "black")
         ax.set(title=f"{name}, stride {config.stride}", xticks=(), yticks=())
     return fig
 
@@ -289,8 +289,9 @@ NO_GPU = "Recorded on a CPU with few maps; --scale full is the size for a GPU."
 RECIPES = {
     "6.1": Recipe(
         title="The shapes of a DCGAN",
-        caption="The maps of both players for 64x64 images, read off the networks themselves. Each layer of the generator "
-        "doubles the side and halves the number of maps; the discriminator does the reverse.",
+        caption="The maps of both players for 64x64 images, read off the networks themselves. After the first maps each "
+        "layer of the generator doubles the side and halves the number of maps, but the last, which makes three; the "
+        "discriminator does the reverse.",
         alt="Two rows of blocks. Top, the generator: from z, blocks that grow in height and become thinner, 1024 maps of "
         "4 x 4 to 3 maps of 64 x 64. Bottom, the discriminator: the same in reverse, ending in a logit.",
         run=run_shapes, draw=draw_shapes, full=Shapes(),

@@ -370,7 +370,7 @@ RECIPES = {
     "10.2": Recipe(
         title="Below one quarter",
         caption="Left and middle: the last 120 of 3,000 rounds on two values, against the proximal weight. Right: the mean of "
-        "log D so far on an orbit that does not converge, at each of the two values.",
+        "log D so far on an orbit of the uneven table that does not converge, at each of the two values.",
         alt="Two bifurcation diagrams: a single line at zero above one quarter, two branches below it; on the uneven table the "
         "branches split again and blur into bands. Right: two wavy lines that join.",
         run=run_bifurcation, draw=draw_bifurcation, quick=Bifurcation(weights=100, rounds=500), full=Bifurcation(),
@@ -385,7 +385,8 @@ RECIPES = {
     ),
     "10.4": Recipe(
         title="Particles that follow the slope of log D",
-        caption="Samples under the proximal step in the limit of small steps, D exact and always renewed. Right: how fast the "
+        caption="Samples under the proximal step in the limit of small steps, D exact and always renewed. Dotted lines: "
+        "the centers of the data; rings: contours of their density; dots: where the paths end. Right: how fast the "
         "objective falls, and what (10.10) predicts.",
         alt="Left: forty paths on a line part toward two dotted levels. Middle: paths in the plane run from the center to "
         "three rings of contours. Right: two falling curves with circles on them.",

@@ -302,7 +302,7 @@ def draw_six(results, config):
     axes[1, 0].axhline(floor, color="0.5", lw=1, ls=":")
     axes[1, 0].annotate(f"real: {floor:.1f}", (-0.4, floor), (0, 3), textcoords="offset points", color="0.35")
     axes[0, 2].set(title="critic: JS in nats, at least", ylim=(0, math.log(2)))
-    axes[1, 1].set(title="critic at the end", ylim=(0, math.log(2)))
+    axes[1, 1].set(title="critic at the end", ylim=(-0.04, math.log(2)))  # by chance a score can lie below 0
     axes[1, 2].set(title="classes covered, of 10", ylim=(0, 10.5))
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return fig
@@ -381,9 +381,9 @@ def draw_sheets(names, results, config):
             steps, spread = (r["arrays"][arms.name(name, what)] for what in ("steps", "spread"))
             look = Look(f"seed {i}", "blue" if i else "black", LINES[i % len(LINES)])
             below.plot(steps / 1000, spread, **look.as_line(lw=1 if i else 1.6))
-        below.set(xlabel="thousand generator steps", ylim=(0, None))
+        below.set(xlabel="thousand generator steps")
         below.axhline(1, color="0.5", lw=1, ls=":")
-    axes[1, 0].set_ylabel("spread, real = 1")
+    axes[1, 0].set(ylabel="spread, real = 1", ylim=(0, None))  # for all arms, when all are drawn
     drawing.legend_below(fig, axes[1, 0], columns=len(results))
     return fig
 
@@ -423,7 +423,8 @@ RECIPES = {
         title="Six ways to train on clothes",
         caption="Fashion-MNIST, equal numbers of generator steps. Distance: Frechet, in the features of a small classifier; "
         "curves are means, points are seeds. Right: what the critic finds over training, and classes covered. Critic: a discriminator trained afresh against the finished generator; log 2 is the most it "
-        "can say. Recorded on a CPU with few maps; --scale full is the size for a GPU.",
+        "can say, and by chance it may fall below 0, as in one run with R1, whose point lies just below the frame. Recorded "
+        "on a CPU with few maps; --scale full is the size for a GPU.",
         alt="Top: falling curves for six arms, the distance against steps and against seconds, and what the critic finds against "
         "steps; penalty 500 lies far above the others. Bottom: points per seed of distance and critic at the end, and of classes "
         "covered, ten but for penalty 500.",
@@ -434,7 +435,8 @@ RECIPES = {
         title="The first experiment of the paper",
         caption="64x64 faces, BatchNorm, one step of D, then two of G on the same z, without and with penalty 5. Rows: "
         "generator steps of seed 0; columns: fixed z. Below: variance over pictures relative to real ones. All faces are "
-        "generated. Recorded on a GPU, with Labeled Faces in the Wild, up to 20,000 of the paper's 79,125 batches.",
+        "generated. Recorded on a GPU, with Labeled Faces in the Wild, up to 20,000 of the paper's 79,125 batches. A few "
+        "values above 1 lie out of the frame.",
         alt="Two sheets of generated faces, without and with the penalty; in both blurred in the first row and sharper below. "
         "Under them nearly flat lines of the spread.",
         run=run_first, draw=functools.partial(draw_sheets, FIRST), quick=Compared(QUICK), cpu=Compared(Training()),
