@@ -22,8 +22,9 @@ def joints(p_x, p_z_given_x, q_z, q_x_given_z):
 
 
 def given_x(joint):
-    """The conditional of z given x: each row of the joint divided by its sum."""
-    return joint / joint.sum(1, keepdim=True)
+    """The conditional of z given x: each row of the joint divided by its sum. A row without mass stays 0, not NaN."""
+    total = joint.sum(1, keepdim=True)
+    return joint / torch.where(total > 0, total, 1)
 
 
 def gap(p_joint, q_joint):
@@ -67,10 +68,13 @@ def fit_reverse(x, p, mean, std, steps=1000, learning_rate=0.02):
     """A Gaussian with locally least KL(q || p), by gradient descent (Adam) from `mean`, `std`.
 
     Works on the grid `x` (m,) in float64, with numbers mean and std; where it ends depends on where it starts. Returns
-    mean and standard deviation, 0-d tensors.
+    mean and standard deviation, 0-d tensors. `p` must be positive on the whole grid, and the grid reach far enough that
+    all Gaussians on the way have their mass on it.
     """
     same_shape(x=x, p=p)
     positive(std=std)
+    if not (p > 0).all():
+        raise ValueError("p must be positive at every x: KL(q || p) is infinite for a Gaussian q that meets a p of 0")
     m = torch.tensor(float(mean), dtype=torch.float64, requires_grad=True)
     log_s = torch.tensor(float(std), dtype=torch.float64).log().requires_grad_()
     optimizer = torch.optim.Adam([m, log_s], lr=learning_rate)

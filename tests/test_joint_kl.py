@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from scipy import integrate, optimize, stats
 
 from gentools import joint_kl
-from gentools.lab import worlds
+from gentools.lab import records, worlds
 from gentools.lab.divergences import gaussian_kl, js, kl
+from gentools.recipes import joint_kl as recipe
 
 seeds = st.integers(0, 10**6)
 
@@ -22,6 +23,16 @@ def test_gap_and_elbo_by_loops(seed):
     for i in range(len(w.p_x)):
         terms = [e * np.log(q / e) for e, q in zip(w.p_z_given_x[i].tolist(), w.q_xz[i].tolist(), strict=True)]
         assert joint_kl.elbo(w.p_z_given_x, w.q_xz)[i].item() == pytest.approx(sum(terms), abs=1e-12)
+
+
+def test_values_of_x_without_mass_count_for_nothing():
+    w = worlds.table(3)
+    none = torch.zeros(1, w.p_xz.shape[1]).double()
+    p, q = torch.cat([w.p_xz, none, none]), torch.cat([w.q_xz, none, w.q_xz[:1]])  # nobody's x, and one of the model's
+    assert joint_kl.given_x(p)[-2:].eq(0).all()
+    assert torch.isclose(joint_kl.gap(p, q), joint_kl.gap(w.p_xz, w.q_xz), atol=1e-12)
+    q = q / q.sum()
+    assert torch.isclose(joint_kl.js_gap(p, q), js(p, q) - js(p.sum(1), q.sum(1)), atol=1e-12)
 
 
 def test_elbo_of_a_certain_encoder_is_finite():
@@ -55,6 +66,25 @@ def test_reverse_fit_finds_the_bump_it_starts_from(start):
     assert float(mean) == pytest.approx(found.x[0], abs=1e-3) and float(std) == pytest.approx(
         np.exp(found.x[1]), abs=1e-3
     )
+
+
+def test_figure_1_2_shows_the_third_minimum_and_its_grid_holds_every_fit():
+    numbers = {name: value for name, (value,) in records.load("1.2")["numbers"].items()}
+
+    def reverse_kl(mean, std):
+        """KL(q || p) in nats by the trapezoidal rule over 9 standard deviations of q, on places that follow q."""
+        z = np.linspace(-9, 9, 2001)
+        q = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+        parts = [np.log(c / 0.7) - ((mean + std * z - at) / 0.7) ** 2 / 2 for c, at in ((0.4, -3.0), (0.6, 3.0))]
+        return integrate.trapezoid(q * (-np.log(std) - z**2 / 2 - np.logaddexp(*parts)), z)
+
+    for name in recipe.FITS:
+        mean, std = numbers[f"{name}: mean"], numbers[f"{name}: std"]
+        assert numbers[f"{name}: KL(q||p)"] == pytest.approx(reverse_kl(mean, std), abs=1e-4), name
+    found = optimize.minimize(lambda v: reverse_kl(v[0], np.exp(v[1])), [0.6, np.log(3.0)], method="Nelder-Mead")
+    both = "reverse, from the forward fit"
+    assert numbers[f"{both}: mean"] == pytest.approx(found.x[0], abs=0.01) and abs(found.x[0]) < 1
+    assert numbers[f"{both}: std"] == pytest.approx(np.exp(found.x[1]), abs=0.01) and np.exp(found.x[1]) > 2
 
 
 @pytest.mark.parametrize("h", [0.02, 0.01])

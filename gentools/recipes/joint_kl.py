@@ -92,20 +92,23 @@ FITS = {
     "forward": Look("forward", "blue", "-"),
     "reverse, from the left": Look("reverse, from the left", "vermillion", "--"),
     "reverse, from the right": Look("reverse, from the right", "green", "-."),
+    "reverse, from the forward fit": Look("reverse, from the forward fit", "black", ":"),
 }
 
 
 def run_fits(config, seed, device):
-    """Forward and reverse fits of one Gaussian to two bumps, at several separations; the reverse one from both bumps."""
-    x = torch.linspace(-8, 8, 1601, dtype=torch.float64)
+    """Forward and reverse fits of one Gaussian to two bumps, at several separations; the reverse one from three starts."""
+    x = torch.linspace(-16, 16, 1601, dtype=torch.float64)  # so wide that it holds the forward fits whole
     numbers, arrays = {}, {"x": x}
     for separation in config.separations:
         left, right = -separation / 2, separation / 2
         p = config.left_weight * joint_kl.gaussian_cells(x, left, config.std)
         p = p + (1 - config.left_weight) * joint_kl.gaussian_cells(x, right, config.std)  # (1601,)
-        starts = (joint_kl.fit_forward(x, p), *(joint_kl.fit_reverse(x, p, at, config.std) for at in (left, right)))
+        forward = joint_kl.fit_forward(x, p)
+        starts = (left, config.std), (right, config.std), forward
+        fits = forward, *(joint_kl.fit_reverse(x, p, *start) for start in starts)
         arrays[f"p {separation}"] = p
-        for name, (mean, std) in zip(FITS, starts, strict=True):
+        for name, (mean, std) in zip(FITS, fits, strict=True):
             q = joint_kl.gaussian_cells(x, mean, std)
             arrays[f"{name} {separation}"] = q
             if separation == max(config.separations):
@@ -115,9 +118,9 @@ def run_fits(config, seed, device):
 
 
 def draw_fits(results, config):
-    """A panel per separation: the data's density (1601,) and three fitted ones."""
+    """A panel per separation: the data's density (1601,) and four fitted ones."""
     a = results[0]["arrays"]
-    fig, axes = drawing.panels(1, len(config.separations), (8.4, 2.9), sharey=True)
+    fig, axes = drawing.panels(1, len(config.separations), (8.4, 3.1), sharey=True)
     dx = a["x"][1] - a["x"][0]
     for ax, separation in zip(axes, config.separations, strict=True):
         ax.fill_between(a["x"], a[f"p {separation}"] / dx, color="0.82", label="data")
@@ -125,7 +128,7 @@ def draw_fits(results, config):
             ax.plot(a["x"], a[f"{name} {separation}"] / dx, **look.as_line())
         ax.set(title=f"distance {separation:g}", xlabel="x", xlim=(-6, 6), xticks=(-5, 0, 5))
     axes[0].set_ylabel("density")
-    drawing.legend_below(fig, axes[0], columns=4)
+    drawing.legend_below(fig, axes[0])
     return fig
 
 
@@ -282,8 +285,8 @@ def draw_bound(results, config):
 RECIPES = {
     "1.1": Recipe(
         title="Two joints",
-        caption="Two joints over the same grid of x and z, with their marginals in x. The joint KL is the KL of the "
-        "two bar charts plus the average KL of the columns.",
+        caption="Two joints over the same grid of x and z, with their marginals in x. The joint KL is the KL of the two bar "
+        "charts plus the KL of the columns, each divided by its sum, averaged with the left bar chart as weights.",
         alt="Two heat maps side by side. The data side has two separate blobs along a diagonal and a two-bump marginal; "
         "the model side is one broad tilted blob with a one-bump marginal.",
         run=run_two_joints, draw=draw_two_joints, full=TwoJoints(),
@@ -291,15 +294,17 @@ RECIPES = {
     "1.2": Recipe(
         title="Forward and reverse fits",
         caption="One Gaussian fitted to two bumps. Least KL(p||q) matches mean and variance and covers both; "
-        "least KL(q||p) settles on the bump it started from once the bumps are far enough apart.",
-        alt="Three panels of a gray two-bump density with growing distance. The forward fit widens to cover both bumps; "
-        "the two reverse fits coincide in the first panel and sit on the left and the right bump in the others.",
+        "locally least KL(q||p) depends on the start once the bumps are far enough apart: from a bump it stays there, from the "
+        "forward fit it covers both.",
+        alt="Three panels of a gray two-bump density with growing distance. The forward fit widens to cover both bumps. "
+        "The three reverse fits coincide in the first panel; in the others one sits on each bump and one covers both.",
         run=run_fits, draw=draw_fits, full=Fits(),
     ),
     "1.3": Recipe(
         title="The reverse joint does not bound the likelihood",
-        caption="Random pairs of 2 x 2 joints. Points under the line have a joint KL smaller than the marginal KL of "
-        "maximum likelihood: none in the forward direction, about one in twenty in the reverse one.",
+        caption="Random pairs of 2 x 2 joints, every table equally likely. Points under the line have a joint KL smaller than the marginal KL of "
+        "maximum likelihood: none in the forward direction, about one in twenty in the reverse one. "
+        "Pairs with a marginal KL below 0.0001 are not shown.",
         alt="Two scatter plots of joint KL against marginal KL on logarithmic axes with the diagonal. On the left all "
         "points lie above the diagonal; on the right a small part lies below it, marked by crosses.",
         run=run_reverse, draw=draw_reverse, quick=Reverse(pairs=4000), full=Reverse(), seeds=tuple(range(5)),
