@@ -9,7 +9,7 @@ Shapes: x (n, d), weights (K,), means (K, d), covariances (K, d, d), resp (n, K)
 import torch
 
 from gentools.lab.divergences import kl
-from gentools.lab.shapes import positive_definite, same_columns, same_rows, same_shape
+from gentools.lab.shapes import only_bits, positive_definite, same_columns, same_rows, same_shape, within_unit
 from gentools.mixtures import BernoulliMixture, CollapseError, Mixture, fit_bernoulli_mixture, fit_mixture
 
 __all__ = [
@@ -66,9 +66,9 @@ def gaussian_log_joint(x, weights, means, covariances):
     """log q(x, z=k) = log weight_k + log N(x; mean_k, covariance_k) of points `x` (n, d): (n, K)."""
     same_rows(weights=weights, means=means, covariances=covariances)
     same_columns(x=x, means=means)
+    positive_definite(covariances=covariances)
     offset = x[:, None] - means  # (n, K, d)
     square = torch.einsum("nki,kij,nkj->nk", offset, torch.linalg.inv(covariances), offset)  # (n, K)
-    positive_definite(covariances=covariances)
     return weights.log() - (torch.logdet(2 * torch.pi * covariances) + square) / 2
 
 
@@ -134,7 +134,11 @@ def k_means(x, means, steps):
 def bernoulli_log_joint(x, weights, means):
     """log q(x, z=k) = log weight_k + sum_j log Bernoulli(x_j; mean_kj) of binary points `x` (n, d): (n, K)."""
     same_rows(weights=weights, means=means)
-    return weights.log() + x @ means.log().T + (1 - x) @ torch.log1p(-means).T
+    same_columns(x=x, means=means)
+    only_bits(x=x)
+    within_unit(means=means)
+    x = x[:, None]  # (n, 1, d)
+    return weights.log() + (torch.xlogy(x, means) + torch.special.xlog1py(1 - x, -means)).sum(2)
 
 
 def bernoulli_m_step(x, resp, floor=1e-3):

@@ -15,6 +15,8 @@ from gentools import em, joint_kl
 from gentools.lab import worlds
 from gentools.lab.divergences import kl
 from gentools.lab.randomness import generator
+from gentools.recipes import em as recipe
+from gentools.recipes import recording
 
 seeds = st.integers(0, 10**6)
 
@@ -220,6 +222,45 @@ def test_bernoulli_mixture_sums_to_one_over_all_binary_points():
     assert torch.allclose(log_joint.exp().sum(0), weights)
     by_scipy = stats.bernoulli(means[2].numpy()).logpmf(x.numpy()).sum(1) + math.log(weights[2])
     assert np.allclose(log_joint[:, 2], by_scipy)
+
+
+def test_bernoullis_that_are_certain():
+    x = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).double()
+    means = torch.tensor([[1.0, 0.0], [0.3, 0.5]]).double()
+    log_joint = em.bernoulli_log_joint(x, torch.tensor([0.4, 0.6]).double(), means)
+    by_scipy = [[stats.bernoulli(m).logpmf(row).sum() for m in means.numpy()] for row in x.numpy()]
+    assert np.allclose(log_joint.numpy(), np.log([0.4, 0.6]) + by_scipy) and log_joint[1, 0] == -math.inf
+
+
+def test_the_chance_level_of_figure_2_4_is_that_of_responsibilities_without_a_relation_to_the_scans():
+    labels = torch.arange(10).repeat(200)
+    sure = torch.nn.functional.one_hot(labels, 10).double()
+    assert recipe.share_led(sure, labels) == 1 and recipe.leading(sure, labels).tolist() == list(range(10))
+    resp = torch.tensor(
+        [[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7]]
+    ).double()  # counts of 7: 1.5 and .5; of 3: .5, 1.5
+    assert recipe.leading(resp, torch.tensor([7, 7, 3, 3])).tolist() == [7, 3]
+    assert recipe.share_led(resp, torch.tensor([7, 3, 3, 3])) == 0.75  # the second scan belongs to class 7's component
+    blind = sure[torch.randperm(len(sure), generator=generator(0, "blind"))]
+    assert (
+        0.1 < recipe.share_led(blind, labels) < 0.2
+    )  # each component is named after the class it holds most of by luck
+    numbers = recipe.run_digits(recipe.Digits(components=5, restarts=1, max_steps=3), 0, "cpu")["numbers"]
+    largest = 183 / 1797  # the commonest class, which no naming after the fact does worse than
+    assert (
+        largest < numbers["that share by chance"] < 0.2 < numbers["share of scans of their component's leading class"]
+    )
+
+
+def test_the_verdict_of_figure_2_1_says_whether_the_runs_have_come_to_rest():
+    known = {"the two components separated": [1.0, 0.0], "smallest rise of a half-step": [0.0, 0.0]}
+
+    def said(*rises):
+        given = known | {"rise of the last step": list(rises)}
+        return recipe.verdict_faithful({name: recording.summary_of(name, values) for name, values in given.items()})
+
+    assert "1 of 2 starts" in said(0.0, 1e-9) and "every start has come to rest" in said(0.0, 1e-9)
+    assert "some start is still climbing" in said(0.0, 5e-5)
 
 
 @given(seeds)

@@ -123,7 +123,9 @@ CASES = {
     "em.nearest": case(em.nearest, {"x": X, "means": normal(2, D)}, ["nothing"]),
     "em.k_means": case(em.k_means, {"x": X, "means": normal(2, D)}, ["nothing"], steps=1),
     "em.bernoulli_log_joint": case(
-        em.bernoulli_log_joint, {"x": X, "weights": table(2), "means": normal(2, D).sigmoid()}, ["weights", "means"]
+        em.bernoulli_log_joint,
+        {"x": X.round(), "weights": table(2), "means": normal(2, D).sigmoid()},
+        ["weights", "means"],
     ),
     "em.bernoulli_m_step": case(em.bernoulli_m_step, {"x": X, "resp": normal(N, 2).softmax(1)}),
     "vae.sample": case(vae.sample, {"mean": CODE, "log_variance": CODE, "noise": NOISE}, ["noise"]),
@@ -412,8 +414,19 @@ VALUES = {  # of which nothing follows, or something false
     "gaussian_cells, std -1": lambda: joint_kl.gaussian_cells(torch.linspace(-1, 1, 5), 0.0, -1.0),
     "gaussian_cells, std NaN": lambda: joint_kl.gaussian_cells(torch.linspace(-1, 1, 5), 0.0, NAN),
     "fit_reverse, std 0": lambda: joint_kl.fit_reverse(torch.linspace(-1, 1, 5).double(), P, 0.0, 0.0),
+    "fit_reverse, p 0 somewhere": lambda: joint_kl.fit_reverse(
+        torch.linspace(-1, 1, 3).double(), torch.tensor([0.5, 0.5, 0.0]).double(), 0.0, 1.0, steps=1
+    ),
     "smoothed_kl, h -1": lambda: joint_kl.smoothed_kl(normal(3), -1.0),
     "gaussian_log_joint, covariance -I": lambda: em.gaussian_log_joint(X[:, :2], table(1), ZERO[None], -EYE[None]),
+    "gaussian_log_joint, covariance 0": lambda: em.gaussian_log_joint(X[:, :2], table(1), ZERO[None], 0 * EYE[None]),
+    "bernoulli_log_joint of gray values": lambda: em.bernoulli_log_joint(
+        X.round() / 2, table(2), normal(2, D).sigmoid()
+    ),
+    "bernoulli_log_joint, a mean of 2": lambda: em.bernoulli_log_joint(X.round(), table(2), 2 + 0 * normal(2, D)),
+    "bernoulli_log_joint, means of another width": lambda: em.bernoulli_log_joint(
+        X.round(), table(2), normal(2, D + 1).sigmoid()
+    ),
     "nearest of NaN": lambda: em.nearest(X * NAN, normal(2, D)),
     "nearest to NaN": lambda: em.nearest(X, normal(2, D) * NAN),
     "k_means of infinity": lambda: em.k_means(X / 0, normal(2, D), 1),
@@ -569,6 +582,10 @@ def test_refusals_name_what_they_saw():
         ali.pairs(ALI, PAIR["x"], PAIR["noise"][:1])
     with pytest.raises(ValueError, match=r"weights \(1,\), means \(2, 3\)"):
         em.bernoulli_log_joint(X, table(1), normal(2, D).sigmoid())
+    with pytest.raises(ValueError, match=r"x \(4, 3\), means \(2, 4\)"):
+        em.bernoulli_log_joint(X.round(), table(2), normal(2, D + 1).sigmoid())
+    with pytest.raises(ValueError, match="covariances is no covariance"):
+        em.gaussian_log_joint(X[:, :2], table(1), ZERO[None], 0 * EYE[None])
     with pytest.raises(ValueError, match="cov_q is no covariance"):
         divergences.gaussian_kl(ZERO, EYE, ZERO, -EYE)
     with pytest.raises(ValueError, match="from 0 to 2; these run from -1 to 1"):
