@@ -262,7 +262,7 @@ def verdict_wrong(summary):
     for arm in CURES:
         covered, good = (summary[arms.name(arm, what)] for what in WATCHED)
         said.append(
-            f"{arm}: {verdicts.span(covered, '.0f')} modes (uniform sampler {modes:.0f}), "
+            f"{arm}: modes {verdicts.span(covered, '.0f')} (uniform sampler {modes:.0f}), "
             f"more good samples than the uniform sampler {often(good, quality)}"
         )
     for times in TIMES.values():
@@ -327,7 +327,7 @@ RECIPES = gan_exact.RECIPES | {
         title="Three losses on the grid",
         caption="Three scores of 2,500 samples. Above, over training: the mean over the seeds, and their range as a band. Below, "
         "at the end: each point is one trained network, black bars are means. Gray lines: what the data themselves and two "
-        "structureless samplers score (in the overlap the data stand at 1, the limit for many points; 2,500 of their points reach 0.96). All settings but the loss are equal: 30,000 steps, Adam at rate 0.001.",
+        "structureless samplers score (in the overlap the data stand at 1, the limit for many points; 2,500 of their points reach 0.96). All settings but the loss are equal.",
         alt="Six panels. Above, over 30,000 steps: the modes of the saturating loss rise to nearly 25, the other two stay "
         "near 20 and below; the quality of all three rises to almost 0.9; the overlap of the saturating loss is the lowest at "
         "first and the highest from the middle on. Below, points: the saturating loss lies above the non-saturating one in "
@@ -338,7 +338,7 @@ RECIPES = gan_exact.RECIPES | {
     "5.7": Recipe(
         title="One player wins, with and without R1",
         caption="The discriminator learns at rate 0.01, a hundred or ten times faster than the generator. Above, samples of the "
-        "first seed after 8,000 steps. At a hundred times without a penalty all sit on one mode, and the loss of the "
+        "first seed at the end. At a hundred times without a penalty all sit on one mode, and the loss of the "
         "discriminator is close to the least possible against a copy of one mode. R1, of weight 0.3, spreads them there, most "
         "of them between the modes. At ten times it puts them on a net through most of the grid.",
         alt="Above: samples in one spot; all over the square; in patches at its edge; on a net of threads through the crosses. "

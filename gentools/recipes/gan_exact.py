@@ -124,7 +124,7 @@ def draw_losses(results, config):
     axes[0, 1].set(title="value against its logit", ylim=(-6.2, 6.2))
     axes[1, 0].set(title="push on D", xlabel="D(G(z))", ylabel="minus the slope", ylim=(0, 12))
     axes[1, 1].set(title="push on the logit: what the network feels", xlabel="logit of D(G(z))", ylim=(-0.05, 1.12))
-    axes[1, 1].annotate("saturates where\nD wins", (-5.6, 0.12), color="0.3")
+    axes[1, 1].annotate("saturates\nwhere D wins", (-5.8, 0.17), color="0.3")
     drawing.legend_below(fig, axes[0, 0])
     return fig
 
@@ -294,8 +294,8 @@ RECIPES = {
     ),
     "5.4": Recipe(
         title="The smallest game: four ways to play",
-        caption="Data at 0, model at θ, logit of D equal to ψx. In the minimax game simultaneous steps spiral out and "
-        "alternating steps circle. The non-saturating loss creeps inward; a penalty on the discriminator's slope pulls the "
+        caption="Data at 0, model at θ, logit of D equal to ψx. In the minimax game simultaneous steps spiral out (the "
+        "orbit leaves its panel) and alternating steps circle. The non-saturating loss creeps inward; a penalty on the discriminator's slope pulls the "
         "players in. Gray arrows: where both would move next.",
         alt="Four phase portraits with arrows and an orbit from the same start: an outward spiral, a closed ring, a thick "
         "ring that slowly narrows, a short inward spiral. A fifth panel shows the distance over the steps: growing, level, "
