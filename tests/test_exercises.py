@@ -299,6 +299,36 @@ def test_numbers_with_which_nothing_can_be_judged_are_named(id, answer, said, ca
     assert said in reply and not {"NonFinite", "checkpoint", "stopped with"} & set(reply.split()), reply
 
 
+def test_a_single_number_is_named_without_an_entry(capsys):
+    step = exercises.module("em").solve_m_step
+    reply = verdict("2.E2", lambda x, resp: (*step(x, resp)[:2], step(x, resp)[2] ** 2), capsys)
+    assert "The standard deviation of data set 0 should be" in reply, reply
+
+
+def test_a_start_from_which_em_breaks_off_is_told_from_one_that_comes_to_rest(capsys):
+    far = [[3.0, 70.0], [3.0, 1e5]]
+    assert "From your first start EM breaks off" in (reply := verdict("2.E4", [far, far], capsys)), reply
+
+
+def test_losses_that_still_hold_their_graph_pass_without_a_warning_and_wrong_ones_name_their_batch(capsys, recwarn):
+    chapter = exercises.module("gan")
+
+    def with_graph(nets, opts, x, z):
+        losses = chapter._minimax(nets, x, z)
+        chapter.solve_at_once(nets, opts, x, z)
+        return losses
+
+    calls = []
+
+    def wrong_later(nets, opts, x, z):
+        calls.append(x)
+        return tuple(loss + (len(calls) > 2) for loss in chapter.solve_at_once(nets, opts, x, z))
+
+    assert "passed" in verdict("5.E6", with_graph, capsys)
+    assert not recwarn.list, [str(each.message) for each in recwarn.list]
+    assert "numbers, on batch 2 " in (reply := verdict("5.E6", wrong_later, capsys)), reply
+
+
 def test_an_answer_that_crashes_is_reported(capsys):
     id = CASES[0][0]
     assert "ZeroDivisionError" in verdict(id, lambda *args: 1 / 0, capsys)

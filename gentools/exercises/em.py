@@ -117,7 +117,8 @@ def _expect(name, got, truth, where):
     if not got.isfinite().all():
         raise Wrong(f"The {name} are not finite {where}.")
     if wrong := off(got, truth):
-        raise Wrong(f"Of the {name} {where}, entry {wrong.place} should be {wrong.right}, not {wrong.given}.")
+        entry = f"Of the {name} {where}, entry {wrong.place}" if wrong.place else f"The {name} {where}"
+        raise Wrong(f"{entry} should be {wrong.right}, not {wrong.given}.")
 
 
 def _resp(x, weights, means, stds):
@@ -202,7 +203,15 @@ def check_stuck(answer):
     x = data.old_faithful()
     half, wide = torch.full((2,), 0.5, dtype=torch.float64), x.T.cov(correction=0).expand(2, 2, 2)
     for means, stuck in zip(starts, (True, False), strict=True):
-        (_, ends, _), stairs = em.gaussian_em(x, half, means, wide, 300)
+        try:
+            (_, ends, _), stairs = em.gaussian_em(x, half, means, wide, 300)
+        except ValueError as error:
+            if not means.abs().max() < 1e6:
+                raise
+            raise Wrong(
+                f"From your {'first' if stuck else 'mended'} start EM breaks off: a component loses all eruptions or shrinks onto "
+                "one. That is another fault than coming to rest. Put both means among the eruptions."
+            ) from error
         if (stairs[-1] > -4.7) == stuck:
             raise Wrong(
                 f"From your {'first' if stuck else 'mended'} start the log-likelihood after 300 steps is {stairs[-1]:.3f}, "

@@ -48,7 +48,7 @@ QUESTIONS = {
         {
             "a": "Only the penalty does that. Without it the eigenvalues of one step have modulus above 1.",
             "b": "The flow circles. Steps of finite size along tangents do not.",
-            "c": "Each simultaneous step multiplies the distance by the square root of 1 plus a quarter of the squared step "
+            "c": "Near the equilibrium each simultaneous step multiplies the distance by the square root of 1 plus a quarter of the squared step "
             "size, see (5.10).",
         },
     ),
@@ -65,7 +65,7 @@ QUESTIONS = {
         {
             "a": "That is the minimax loss log(1-D).",
             "b": "Equation (5.7). By (5.4) it is the reverse KL minus 2 JS, and not the Jensen-Shannon divergence.",
-            "c": "That would be maximum likelihood; its loss is -D/(1-D), see exercise 5.E3.",
+            "c": "That would be maximum likelihood; its loss is the subject of exercise 5.E3.",
         },
     ),
     "5.Q8": Question(
@@ -233,9 +233,9 @@ def check_at_once(answer):
             parameter.grad = torch.ones_like(parameter)  # what an earlier step left behind
         losses = [loss.detach() for loss in _minimax(nets, x, z)]
         for loss, truth in zip(answer(nets, opts, x, z), losses, strict=True):
-            if loss.shape or not abs(float(loss) - float(truth)) < 1e-5:
+            if loss.shape or not abs(float(loss.detach()) - float(truth)) < 1e-5:
                 raise Wrong(
-                    f"Return the losses before the step: numbers, on the first batch {losses[0]:.4f}, {losses[1]:.4f}."
+                    f"Return the losses before the step: numbers, on batch {seed} {losses[0]:.4f}, {losses[1]:.4f}."
                 )
         for player, truth in expected.items():
             got = torch.cat([p.detach().flatten() for p in nets[player].parameters()])

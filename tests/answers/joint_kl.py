@@ -59,6 +59,14 @@ WRONG = {
     "1.E2": [
         ([[0.25, 0.25], [0.25, 0.25]], [[0.25, 0.25], [0.25, 0.25]]),  # equal
         (
+            torch.tensor([[0.4, 0.1], [0.1, 0.4]], dtype=torch.float64),
+            torch.tensor([[0.4, 0.1], [0.1, 0.4]], dtype=torch.float64) * (1 - 4e-7),
+        ),  # equal but for a sum below 1
+        (
+            torch.tensor([[0.4, 0.1], [0.1, 0.4]], dtype=torch.float64) * (1 + 4e-7),
+            torch.tensor([[0.4, 0.1], [0.1, 0.4]], dtype=torch.float64),
+        ),  # equal but for a sum above 1
+        (
             [[0.4999, 0.4999], [0.0001, 0.0001]],
             [[0.495, 0.495], [0.005, 0.005]],
         ),  # the two exchanged
