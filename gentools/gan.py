@@ -13,7 +13,7 @@ from torch.nn.functional import softplus
 from gentools.lab import randomness
 from gentools.lab.divergences import expected_kl, kl
 from gentools.lab.networks import frozen, mlp
-from gentools.lab.shapes import finite, same_shape
+from gentools.lab.shapes import finite, modes_kept, same_shape
 
 # The joints, exactly
 
@@ -178,6 +178,7 @@ def descend(optimizer, loss):
 
 
 @torch.no_grad()
+@modes_kept
 def sample(nets, z):
     """What the generator makes of z, with BatchNorm in its evaluation mode."""
     nets["generator"].eval()

@@ -250,11 +250,17 @@ def test_maxout_is_the_largest_of_its_pieces():
     assert torch.equal(layer(x), layer.linear(x).reshape(6, 4, 5).max(2).values)
 
 
-def test_sample_uses_running_statistics_and_restores_training():
+def test_sample_uses_running_statistics_and_keeps_the_mode():
     nets = gan.ali_networks(0)
     z = torch.randn(5, 2)
     x = gan.sample(nets, z)
     assert torch.allclose(gan.sample(nets, z[:1]), x[:1], atol=1e-6) and not x.requires_grad
+    assert nets["generator"].training
+    nets.eval()
+    gan.sample(nets, z)
+    assert not nets["generator"].training
+    with pytest.raises(RuntimeError, match="mat1"):
+        gan.sample(nets.train(), z[:, :1])
     assert nets["generator"].training
 
 

@@ -22,15 +22,18 @@ def modes_kept(function):
 
     @functools.wraps(function)
     def keeping(nets, *args, **how):
-        before = [(vars(layer), {"training", "momentum"} & vars(layer).keys()) for layer in nets.modules()]
-        before = [(own, {name: own[name] for name in names}) for own, names in before]
+        before = [(layer, _modes(layer)) for layer in nets.modules()]
         try:
             return function(nets, *args, **how)
         finally:
-            for own, kept in before:
-                own.update(kept)
+            for layer, modes in before:
+                vars(layer).update(modes)
 
     return keeping
+
+
+def _modes(layer):
+    return {name: value for name, value in vars(layer).items() if name in ("training", "momentum")}
 
 
 def _refuse(tensors, part, wish):
