@@ -66,8 +66,8 @@ def published_kl(mean, variance):
 
 def batch_floor(n):
     """E `delta` of n codes drawn from N(0, 1), per dimension in nats: about 1/n, though the law is the prior. (13.12)"""
-    if n < 2:
-        raise ValueError(f"a variance needs at least two codes, not {n}")
+    if not 2 <= n < math.inf or n != int(n):
+        raise ValueError(f"a variance needs at least two codes, a whole number of them, not {n}")
     half = torch.tensor((n - 1) / 2, dtype=torch.float64)
     return (1 / n - torch.digamma(half) + half.log()) / 2
 
@@ -106,10 +106,13 @@ def variance_ratios(p_cov, q_cov):
 
 def event_value(a, b):
     """V of the one number that says whether x lies in a set of probability a under the data and b under the model,
-    shifted and scaled to mean 0 and variance 1 under the data. 0 exactly if a = b. (13.8)
+    shifted and scaled to mean 0 and variance 1 under the data. 0 exactly if a = b, infinite if b is 0 or 1. (13.8)
+    Tensors of one shape, or a () and b of any. Raises ValueError unless 0 < a < 1 and 0 <= b <= 1.
     """
+    if not (((a > 0) & (a < 1)).all() and ((b >= 0) & (b <= 1)).all()):
+        raise ValueError(f"a set that tells anything has 0 < a < 1, and 0 <= b <= 1, not a = {a} and b = {b}")
     ratio = b * (1 - b) / (a * (1 - a))
-    return bend(ratio) + (b - a) ** 2 / (a * (1 - a)) / 2
+    return (ratio - 1 - ratio.log() + (b - a) ** 2 / (a * (1 - a))) / 2
 
 
 # The smallest game: data N(0, v), samples w N(0, 1), code e x
@@ -126,7 +129,12 @@ def line_simultaneous(e, w, v, step_size):
 
 
 def growth(v, step_size):
-    """Factor per step of a small deviation from the equilibrium e = 1/w, w^2 = v: the largest |eigenvalue|. (13.9)"""
+    """Factor per step of a small deviation from the equilibrium e = 1/w, w^2 = v: the largest |eigenvalue|. (13.9)
+
+    Raises ValueError for a variance v that is not positive and finite, or a step size that is not finite.
+    """
+    if not (0 < v < math.inf and math.isfinite(step_size)):  # eigvals of NaN may end the whole process
+        raise ValueError(f"expected a variance 0 < v < infinity and a finite step size, not {v} and {step_size}")
     rest = torch.stack([v**-0.5, v**0.5])
     jacobian = torch.autograd.functional.jacobian(
         lambda s: torch.stack(line_simultaneous(s[0], s[1], v, step_size)), rest
@@ -139,14 +147,14 @@ def growth(v, step_size):
 
 
 def on_sphere(rows):
-    """Rows (n, k) scaled to length 1. Standard normal noise becomes uniform on the sphere."""
+    """Rows (n, k) scaled to length 1. Standard normal noise becomes uniform on the sphere, a row of zeros NaN."""
     return rows / rows.norm(dim=1, keepdim=True)
 
 
 def sphere_floor(k):
     """Least `moment_kl` per dimension, in nats, of codes on the unit sphere in k dimensions. (13.11)"""
-    if k < 1:
-        raise ValueError(f"a code has at least one dimension, not {k}")
+    if not 1 <= k < math.inf or k != int(k):
+        raise ValueError(f"a code has at least one dimension, a whole number of them, not {k}")
     return (1 / k - 1 + math.log(k)) / 2
 
 

@@ -2,6 +2,8 @@
 
 import itertools
 import math
+import subprocess
+import sys
 
 import pytest
 import scipy.linalg
@@ -250,6 +252,39 @@ def test_bad_input_is_refused():
         age.sphere_floor(0)
     with pytest.raises(ValueError, match="positive"):
         age.moment_kl(torch.zeros(2), torch.tensor([1.0, 0.0]))
+
+
+@pytest.mark.parametrize("n", [2.5, math.inf, math.nan])
+def test_floors_are_of_whole_numbers(n):
+    for floor in (age.batch_floor, age.sphere_floor):
+        with pytest.raises(ValueError, match="a whole number of them"):
+            floor(n)
+
+
+@pytest.mark.parametrize("v", [-1.0, 0.0, math.nan, math.inf])
+def test_a_game_without_a_point_of_rest_is_refused(v):
+    """In a process of its own, because the eigenvalues of NaN may end it."""
+    said = (
+        "import math, torch\nfrom gentools import age\nfrom math import nan, inf\n"
+        f"try:\n    age.growth(torch.tensor({v}).double(), 0.1)\nexcept ValueError as error:\n    print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", said], check=False, capture_output=True, text=True)
+    assert done.returncode == 0 and "expected a variance 0 < v < infinity" in done.stdout, done.stderr
+
+
+def test_a_step_size_without_bounds_is_refused():
+    for step_size in (math.nan, math.inf):
+        with pytest.raises(ValueError, match="a finite step size"):
+            age.growth(torch.tensor(1.0).double(), step_size)
+
+
+def test_an_event_needs_probabilities_and_is_infinite_where_the_model_is_sure():
+    half = torch.tensor(0.5).double()
+    many = age.event_value(half, torch.tensor([0.0, 0.5, 1.0]).double())
+    assert many.tolist() == [math.inf, 0.0, math.inf]
+    for a, b in ((0.0, 0.3), (1.0, 0.3), (0.5, 1.5), (0.5, -0.1), (math.nan, 0.3), (0.5, math.nan)):
+        with pytest.raises(ValueError, match="0 < a < 1"):
+            age.event_value(torch.tensor(a).double(), torch.tensor(b).double())
 
 
 @pytest.mark.parametrize("ends,changes,said", [
