@@ -83,11 +83,13 @@ def expected_modes(probabilities, n):
     """Mean number of modes covered by n independent samples that hit mode k with probabilities[k]: sum 1 - (1-p)^n.
 
     probabilities: (K,), one per mode; what they lack to 1 hits none. Returns a float. Raises ValueError for fewer
-    than 0 samples, or probabilities outside [0, 1].
+    than 0 samples or infinitely many, or probabilities outside [0, 1].
     """
     tensors(probabilities=probabilities)
-    if not n >= 0 or not ((probabilities >= 0) & (probabilities <= 1)).all():
-        raise ValueError(f"expected n >= 0 samples and probabilities within [0, 1], not n = {n} and {probabilities}")
+    if not 0 <= n < math.inf or not ((probabilities >= 0) & (probabilities <= 1)).all():
+        raise ValueError(
+            f"expected n >= 0 samples, finitely many, and probabilities within [0, 1], not n = {n} and {probabilities}"
+        )
     if n == 0:
         return 0.0  # said apart, because 0 * log(0) is NaN
     return float(-torch.expm1(n * torch.log1p(-probabilities.double())).sum())
@@ -215,6 +217,8 @@ def _covariance(**one):
         raise ValueError(f"{name} must be a finite matrix (d, d), not of shape {tuple(cov.shape)} or with NaN")
     if not (cov - cov.T).abs().max() <= 1e-4 * cov.abs().max() or cov.diagonal().min() < -1e-4 * cov.abs().max():
         raise ValueError(f"{name} is no covariance: it must be symmetric, with variances of at least 0 on its diagonal")
+    if (least := float(torch.linalg.eigvalsh(cov.double()).min())) < -1e-4 * float(cov.abs().max()):
+        raise ValueError(f"{name} is no covariance: along one direction it has the variance {least:.3g}")
     return cov.double()
 
 
@@ -438,8 +442,9 @@ def critic_gap(critic, real, fake, at_once=1000):
     """E f(real) - E f(fake) of a critic f on rows that it was not trained on, (n, ...) and (m, ...), as a float.
 
     A critic of slope at most 1 gains at most the Wasserstein distance W1 (Kantorovich, Rubinstein); a penalty keeps the
-    slope near 1 only, so compare gaps of critics trained alike, beside that of real rows (Danihelka et al. 2017). Raises
-    TypeError for a critic that is no network, ValueError without rows and for scores that are not finite.
+    slope near 1 only, so compare gaps of critics trained alike, beside that of real rows (Danihelka et al. 2017). The
+    critic is left in eval mode. Raises TypeError for a critic that is no network, ValueError without rows and for scores
+    that are not finite.
     """
     whole(at_once=at_once)
     if not isinstance(critic, torch.nn.Module):

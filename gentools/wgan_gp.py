@@ -15,7 +15,7 @@ from gentools.evaluation import slope_penalty as gradient_penalty  # E (|gradien
 from gentools.gan import descend
 from gentools.lab import randomness
 from gentools.lab.networks import frozen, mlp
-from gentools.lab.shapes import same_rows, same_shape, split_evenly
+from gentools.lab.shapes import positive, rising, same_mass, same_rows, same_shape, split_evenly
 
 # Losses, networks, one step
 
@@ -79,7 +79,8 @@ def step(nets, opts, x, z, critic_steps, penalty_weight, penalty=gradient_penalt
 
 @torch.no_grad()
 def clip(critic, bound):
-    """Put every weight and bias of the critic back into [-bound, bound]."""
+    """Put every weight and bias of the critic back into [-bound, bound]. Raises ValueError unless bound > 0."""
+    positive(bound=bound)
     for parameter in critic.parameters():
         parameter.clamp_(-bound, bound)
 
@@ -112,6 +113,10 @@ def piecewise_slopes(critic, x):
             else:
                 raise ValueError(f"the closed form is for Linear, ReLU and LeakyReLU, not {type(layer).__name__}")
             x = layer(x)
+    if len(linears) != len(slopes) + 1 or len(linears[-1].weight) != 1:
+        raise ValueError(
+            "the closed form is for Linear layers with one activation between each two, ending in one score"
+        )
     back = linears[-1].weight  # (1, width): slope of the score in the last hidden layer
     for linear, slope in zip(linears[-2::-1], slopes[::-1], strict=True):
         back = (back * slope) @ linear.weight  # (n, width of the layer below)
@@ -254,9 +259,13 @@ def transport(p_x, q_x, cost):
 def best_critic(p_x, q_x, cost):
     """The critic f (n,), with f_i - f_j <= cost_ij, of the largest gain E_p f - E_q f: right side of (12.3).
 
-    p_x, q_x (n,) on the same points; cost (n, n), their distances. A linear program; f is fixed by f_0 = 0.
+    p_x, q_x (n,) on the same points; cost (n, n), their distances. A linear program; f is fixed by f_0 = 0. Raises
+    ValueError if shapes do not fit or the two sums differ.
     """
     same_shape(p_x=p_x, q_x=q_x)
+    same_mass(p_x=p_x, q_x=q_x)
+    if cost.shape != (len(p_x), len(p_x)):
+        raise ValueError(f"cost needs a row and a column for each of {len(p_x)} points, not {tuple(cost.shape)}")
     n, eye = len(p_x), torch.eye(len(p_x), dtype=torch.float64)
     first, second = (~eye.bool()).nonzero().T  # all pairs of different points
     bounds = [(0, 0)] + [(None, None)] * (n - 1)
@@ -285,14 +294,19 @@ def gain(f, p_x, q_x):
 
 
 def surplus(p_x, q_x):
-    """F_q - F_p on the gaps between sorted points, (n - 1,): how much more mass of q than of p lies to the left."""
+    """F_q - F_p on the gaps between sorted points, (n - 1,): how much more mass of q than of p lies to the left.
+
+    Raises ValueError for tables whose sums differ.
+    """
     same_shape(p_x=p_x, q_x=q_x)
+    same_mass(p_x=p_x, q_x=q_x)
     return (q_x - p_x).cumsum(0)[:-1]
 
 
 def line_distance(x, p_x, q_x):
-    """W1 on a line: the integral of |F_q - F_p|. x: (n,), sorted. Equation (12.4)."""
+    """W1 on a line: the integral of |F_q - F_p|. x: (n,), sorted. Equation (12.4). Raises ValueError for other points."""
     same_shape(x=x, p_x=p_x, q_x=q_x)
+    rising(x=x)
     return (surplus(p_x, q_x).abs() * x.diff()).sum()
 
 
@@ -300,9 +314,10 @@ def between_density(x, p_x, q_x):
     """Density of u X + (1 - u) Y on the gaps, (n - 1,), for independent X ~ p, Y ~ q and uniform u. x: (n,), sorted.
 
     The pair (i, j) spreads its probability p_i q_j evenly over the way between. Pairs at one point are left out: they fall
-    on a single point, where a critic may have any slope at no cost.
+    on a single point, where a critic may have any slope at no cost. Raises ValueError for points that are not sorted.
     """
     same_shape(x=x, p_x=p_x, q_x=q_x)
+    rising(x=x)
     way = (x[:, None] - x).abs()  # (n, n)
     rate = torch.where(way > 0, p_x[:, None] * q_x / way.clamp_min(torch.finfo(x.dtype).tiny), 0.0)
     rate = rate + rate.T  # (i, j) and (j, i) cover the same way
@@ -311,18 +326,28 @@ def between_density(x, p_x, q_x):
 
 
 def penalized_slope(x, p_x, q_x, weight):
-    """Slope on each gap, (n - 1,), of the critic that gains most under the penalty. Equation (12.5)."""
+    """Slope on each gap, (n - 1,), of the critic that gains most under the penalty. Equation (12.5).
+
+    1 on gaps that lie between no two points of p and q, where the slope is free. Raises ValueError unless weight > 0.
+    """
+    positive(weight=weight)
     g = surplus(p_x, q_x)
-    return torch.where(g < 0, -1.0, 1.0) + g / (2 * weight * between_density(x, p_x, q_x))
+    return torch.where(g < 0, -1.0, 1.0) + g / (2 * weight * _reached(between_density(x, p_x, q_x)))
+
+
+def _reached(density):
+    """The density with 1 on gaps that nothing crosses: there F_q - F_p is 0 too, and 0/1 stands for 0/0."""
+    return torch.where(density > 0, density, 1.0)
 
 
 def penalized_value(x, p_x, q_x, weight):
     """The largest gain minus penalty on a line: W1 plus the integral of (F_q - F_p)^2 / (4 weight density). (12.5)
 
-    x, p_x, q_x: (n,), the points sorted. Returns a 0-d tensor in the unit of x.
+    x, p_x, q_x: (n,), the points sorted. Returns a 0-d tensor in the unit of x. Raises ValueError unless weight > 0.
     """
+    positive(weight=weight)
     g = surplus(p_x, q_x)
-    return line_distance(x, p_x, q_x) + (g**2 / between_density(x, p_x, q_x) * x.diff()).sum() / (4 * weight)
+    return line_distance(x, p_x, q_x) + (g**2 / _reached(between_density(x, p_x, q_x)) * x.diff()).sum() / (4 * weight)
 
 
 def line_penalty(x, p_x, q_x, slope):

@@ -124,7 +124,7 @@ def test_centers_that_are_not_finite_are_refused():
 def test_expected_modes_of_nothing_and_of_nonsense():
     p = torch.tensor([0.5, 1.0])
     assert evaluation.expected_modes(p, 0) == 0 and evaluation.expected_modes(p, 1) == 1.5
-    for probabilities, n in ((p, -5), (p, math.nan), (p - 1, 3), (p + 0.5, 3), (p * math.nan, 3)):
+    for probabilities, n in ((p, -5), (p, math.nan), (p, math.inf), (p - 1, 3), (p + 0.5, 3), (p * math.nan, 3)):
         with pytest.raises(ValueError, match="n >= 0 samples"):
             evaluation.expected_modes(probabilities, n)
 
@@ -402,6 +402,9 @@ REFUSALS = {
     "moments, -I": (lambda: evaluation.frechet_of_moments(EYE[0], -EYE, EYE[0], EYE), "cov_x is no covariance"),
     "moments, a factor": (lambda: evaluation.frechet_of_moments(EYE[0], EYE, EYE[0], EYE + GOOD[0]), "cov_y is no covariance"),
     "moments, other d": (lambda: evaluation.frechet_of_moments(EYE[0, :1], EYE, EYE[0, :1], EYE), "go together"),
+    "moments, indefinite": (
+        lambda: evaluation.frechet_of_moments(EYE[0], EYE + 2 * EYE.flip(0), EYE[0], EYE), "one direction it has the variance -1"
+    ),
     "bias, -I": (lambda: evaluation.frechet_bias(-EYE, EYE, 5), "cov_x is no covariance"),
     "kid, degree 2.5": (lambda: evaluation.kid(GOOD, GOOD, degree=2.5), "degree must be at least 1 and a whole number"),
     "kid, degree 0": (lambda: evaluation.kid(GOOD, GOOD, degree=0), "degree must be at least 1"),

@@ -505,6 +505,19 @@ VALUES = {  # of which nothing follows, or something false
     "modes, std -1": lambda: evaluation.modes(X, normal(2, D), -1.0),
     "chance_lines, std -1": lambda: evaluation.chance_lines(normal(3, 2), -1.0),
     "disc_probabilities, radius -1": lambda: evaluation.disc_probabilities(lambda x: x.sum(1), normal(3, 2), -1.0),
+    "rising, a point behind another": lambda: shapes.rising(x=torch.tensor([0.0, 2.0, 1.0])),
+    "rising, NaN": lambda: shapes.rising(x=torch.stack([ZERO[0], NAN])),
+    "rising, a table of points": lambda: shapes.rising(x=torch.arange(6).view(2, 3)),
+    "same_mass, twice as much": lambda: shapes.same_mass(p_x=P, q_x=2 * P),
+    "same_mass, NaN": lambda: shapes.same_mass(p_x=P, q_x=P * NAN),
+    "same_mass, infinity": lambda: shapes.same_mass(p_x=P, q_x=P / 0),
+    "best_critic, twice as much": lambda: wgan_gp.best_critic(P, 2 * Q, (LINE["x"][:, None] - LINE["x"]).abs()),
+    "line_distance, points in falling order": lambda: wgan_gp.line_distance(**LINE | {"x": LINE["x"].flip(0)}),
+    "penalized_value, weight -1": lambda: wgan_gp.penalized_value(**LINE, weight=-1.0),
+    "penalized_slope, weight 0": lambda: wgan_gp.penalized_slope(**LINE, weight=0.0),
+    "event_value, a 0": lambda: age.event_value(ZERO[0], EYE[0, 0] / 3),
+    "frechet_of_moments, indefinite": lambda: evaluation.frechet_of_moments(ZERO, EYE + 2 * EYE.flip(0), ZERO, EYE),
+    "expected_modes, infinitely many samples": lambda: evaluation.expected_modes(P, float("inf")),
     "expected_modes, -5 samples": lambda: evaluation.expected_modes(P, -5),
 }
 
@@ -590,3 +603,9 @@ def test_refusals_name_what_they_saw():
         divergences.gaussian_kl(ZERO, EYE, ZERO, -EYE)
     with pytest.raises(ValueError, match="from 0 to 2; these run from -1 to 1"):
         shapes.labels_within(Y - 1, 3)
+    with pytest.raises(ValueError, match=r"places must be points .* places, order = places.sort"):
+        shapes.rising(places=torch.tensor([1.0, 0.0]))
+    with pytest.raises(ValueError, match=r"because their sums differ: data 1, model 0\.5"):
+        shapes.same_mass(data=P, model=P / 2)
+    shapes.rising(x=torch.tensor([0.0, 0.0, 1.0]), alone=torch.ones(1))
+    shapes.same_mass(p_x=P.float(), q_x=Q.requires_grad_(False), unnormalized=P)

@@ -115,6 +115,15 @@ def test_clipping_keeps_every_weight_within_its_bound_and_descends_first():
         assert torch.allclose(mine, other.clamp(-0.1, 0.1), atol=1e-6)
 
 
+@pytest.mark.parametrize("bound", [0.0, -1.0, math.nan])
+def test_a_bound_that_no_weight_can_keep_is_refused(bound):
+    critic = mlp([2, 8, 1], generator=generator(0, "clip"))
+    before = copy.deepcopy(critic)
+    with pytest.raises(ValueError, match="bound must be positive"):
+        wgan_gp.clip(critic, bound)
+    assert all(torch.equal(a, b) for a, b in zip(critic.parameters(), before.parameters(), strict=True))
+
+
 # The closed form
 
 
@@ -227,6 +236,13 @@ def test_the_closed_form_refuses_layers_that_it_does_not_know():
     ):
         with pytest.raises(ValueError, match=said):
             wgan_gp.piecewise_gradient(critic, rows, rows, torch.rand(3), 1.0)
+    for critic in (
+        nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1)),
+        nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1), nn.ReLU()),
+        mlp([2, 3, 2]),
+    ):
+        with pytest.raises(ValueError, match="one activation between each two, ending in one score"):
+            wgan_gp.piecewise_slopes(critic, rows)
 
 
 @pytest.mark.parametrize("weight", [0.3, 2.0])
@@ -284,9 +300,59 @@ def test_transport_says_what_does_not_fit():
         wgan_gp.transport(p, 2 * p, torch.ones(2, 2))
     with pytest.raises(ValueError, match="one shape"):
         wgan_gp.best_critic(p, torch.ones(3) / 3, torch.ones(2, 2))
+    with pytest.raises(ValueError, match="a row and a column for each of 2"):
+        wgan_gp.best_critic(p, p, torch.ones(3, 3))
+
+
+def test_mass_that_nothing_can_carry_is_refused():
+    x, p, q = line(0)
+    cost = (x[:, None] - x).abs()
+    for call in (
+        lambda mass: wgan_gp.best_critic(p, mass, cost),
+        lambda mass: wgan_gp.surplus(p, mass),
+        lambda mass: wgan_gp.line_distance(x, p, mass),
+        lambda mass: wgan_gp.penalized_value(x, p, mass, 1.0),
+    ):
+        for mass in (2 * q, q * math.nan):
+            with pytest.raises(ValueError, match="their sums differ: p_x 1, q_x"):
+                call(mass)
+        call(3 * q / q.sum().item() / 3)  # rounding is no fault
 
 
 # The penalized critic on a line
+
+
+def test_points_out_of_order_are_refused_with_the_cure():
+    x, p, q = line(1)
+    turned = x.flip(0)
+    for call in (
+        wgan_gp.line_distance,
+        wgan_gp.between_density,
+        lambda at, *tables: wgan_gp.penalized_value(at, *tables, 1.0),
+        lambda at, *tables: wgan_gp.penalized_slope(at, *tables, 1.0),
+    ):
+        for at in (turned, x * math.nan):
+            with pytest.raises(ValueError, match=r"x must be points \(n,\) in rising order; x, order = x.sort\(\)"):
+                call(at, p, q)
+    sorted_x, order = turned.sort()  # the cure that the message names
+    assert wgan_gp.line_distance(sorted_x, p.flip(0)[order], q.flip(0)[order]) == wgan_gp.line_distance(x, p, q)
+    assert wgan_gp.line_distance(x[[0, 0, 2, 3, 4, 5]], p, q) >= 0, "two tables may share a point"
+
+
+@pytest.mark.parametrize("weight", [0.0, -1.0, math.nan])
+def test_a_penalty_without_a_weight_is_refused(weight):
+    for each in (wgan_gp.penalized_value, wgan_gp.penalized_slope):
+        with pytest.raises(ValueError, match="weight must be positive"):
+            each(*line(2), weight)
+
+
+def test_gaps_that_nothing_crosses_add_nothing():
+    x = torch.arange(4).double()
+    p, q = torch.tensor([[0.5, 0.5, 0, 0], [0.2, 0.8, 0, 0]], dtype=torch.float64)
+    alone = wgan_gp.penalized_value(x[:2], p[:2], q[:2], 0.7)  # the same tables without the points beyond
+    assert wgan_gp.penalized_value(x, p, q, 0.7) == pytest.approx(float(alone), rel=1e-12)
+    slopes = wgan_gp.penalized_slope(x, p, q, 0.7)
+    assert slopes.tolist() == pytest.approx([float(wgan_gp.penalized_slope(x[:2], p[:2], q[:2], 0.7)), 1, 1])
 
 
 def line(seed, n=6):

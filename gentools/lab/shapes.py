@@ -5,6 +5,7 @@ change the modes of networks on their way.
 """
 
 import functools
+import math
 import numbers as numbers_of_python
 
 import torch
@@ -114,6 +115,26 @@ def split_evenly(parts, **given):
     for name, rows in given.items():
         if not len(rows) or len(rows) % parts:
             raise ValueError(f"{name} has {len(rows)} rows, which do not fall into {parts} equal parts")
+
+
+def rising(**points):
+    """Refuse points (n,) on a line that are not in rising order. Raises ValueError."""
+    for name, x in points.items():
+        if x.ndim != 1 or not (x.diff() >= 0).all():
+            raise ValueError(
+                f"{name} must be points (n,) in rising order; {name}, order = {name}.sort() puts them so, and [order] "
+                "brings the tables along"
+            )
+
+
+def same_mass(**tables):
+    """Refuse tables of probabilities (n,) whose sums differ by more than rounding, NaN and infinity. Raises ValueError."""
+    sums = {name: float(table.detach().double().sum()) for name, table in tables.items()}
+    if not all(
+        math.isclose(each, next(iter(sums.values())), rel_tol=1e-5) and math.isfinite(each) for each in sums.values()
+    ):
+        found = ", ".join(f"{name} {each:.6g}" for name, each in sums.items())
+        raise ValueError(f"nothing can carry one of these to the other, because their sums differ: {found}")
 
 
 def only_bits(**given):
