@@ -489,3 +489,16 @@ def test_the_verdict_on_memory_says_what_the_numbers_say(leads, words):
         summary[f"{size} pictures: {wgan_gp_critics.LEAD_CHANGE}"] = summarize([0.0, 0.01, -0.01])
     said = wgan_gp_critics.verdict_memory(summary)
     assert said.count(words) == 2 and said.count("settled") == 2
+
+
+def test_the_verdict_on_depth_does_not_round_a_share_up_to_all():
+    summary = {}
+    for name in wgan_gp_critics.DEEP:
+        for what, at in (("slope at the data, log10", -9.0), (wgan_gp_critics.MOVED, 0.1)):
+            summary[wgan_gp_critics.arms.name(name, what)] = summarize([at, at, at])
+        if name != "penalty":
+            summary[wgan_gp_critics.arms.name(name, "share of weights at the bound")] = summarize(
+                [0.9954, 0.9951, 0.9952]
+            )
+    said = wgan_gp_critics.verdict_deep(summary)
+    assert said.count("99.5 % of the weights at the bound") == len(wgan_gp_critics.DEEP) - 1, said

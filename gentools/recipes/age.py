@@ -284,13 +284,15 @@ def draw_tight(results, config):
     """Samples (2500, 2) of the first seed for both arms; scores (moments,) of every seed."""
     fig, axes = drawing.panels(1, 4, (8.4, 2.7))
     a, lines = results[0]["arrays"], chance(config.data)
+    reach = 1.05 * max(float(a[f"{name}: samples"].abs().max()) for name in TIGHT)  # of both, on one scale
     for ax, (name, arm) in zip(axes, TIGHT.items(), strict=False):
         drawing.dots(ax, a[f"{name}: samples"], arm.look.color)
-        drawing.crosses(ax, config.data.centers(), "black", size=7)
-        ax.set(title=name, xlim=(-4, 4), ylim=(-4, 4))
+        drawing.crosses(ax, config.data.centers(), "black", size=5)
+        ax.set(title=name, xlim=(-reach, reach), ylim=(-reach, reach))
         for panel, what in zip(axes[2:], SCORES, strict=True):
             drawing.seed_curves(panel, a["step"], [r["arrays"][f"{name}: {what}"] for r in results], arm.look)
-    for index, (ax, top) in enumerate(zip(axes[2:], (len(config.data.centers()), 1), strict=True)):
+    best = max(float(r["arrays"][f"{name}: {[*SCORES][1]}"].max()) for r in results for name in TIGHT)
+    for index, (ax, top) in enumerate(zip(axes[2:], (len(config.data.centers()), max(best, 0.01)), strict=True)):
         drawing.level(ax, lines["uniform"][index], "uniform", at=0.98, ha="right")
         ax.set(title=[*SCORES][index], xlabel="step", ylim=(-0.03 * top, 1.1 * top))
     drawing.legend_below(fig, axes[3], columns=2)
@@ -329,9 +331,10 @@ RECIPES = age_exact.RECIPES | {
     ),
     "13.5": Recipe(
         title="Eight tight modes",
-        caption="The ring of chapter 5 with codes on the sphere in 3 dimensions. Left, 2,500 samples of the first seed, and "
-        "the centers. Right, scores of every seed over training; dotted, a uniform sampler.",
-        alt="Two clouds of samples over and around eight crosses, and curves of modes and good samples, both low at the end.",
+        caption="The ring of chapter 5 with codes on the sphere in 3 dimensions. Left, 2,500 samples of the first seed and "
+        "the centers, both panels on one scale. Right, scores of every seed over training; dotted, a uniform sampler.",
+        alt="A cloud of samples over eight crosses, a much wider one far around them, and curves of modes and good samples, "
+        "both low at the end.",
         run=run_tight, draw=draw_tight, verdict=verdict_tight, seeds=tuple(range(5)), full=Tight(),
         quick=Tight(hidden=(32,), steps=60, moments=4, points=2000),
     ),

@@ -193,7 +193,7 @@ RECIPES = {
     ),
     "13.3": Recipe(
         title="What Delta reads when the codes are the prior's own",
-        caption="Left: codes on the unit sphere against a normal law; no codes on the sphere come below the line. Right: "
+        caption="Left: codes on the unit sphere against a normal law; no codes on the sphere come below the solid line. Right: "
         "batches of normal codes, mean of 4,000 batches.",
         alt="Left, nats per dimension rise with the dimension, for the published form more than twice as high. Right, nats "
         "per dimension fall like one over the size of the batch.",

@@ -65,8 +65,8 @@ def draw_bias(results, config):
     fig, (left, middle, right) = drawing.panels(1, 3, (8.4, 3.4), layout="constrained")
     turn = float(numbers["the ranking turns at n, by (11.6)"])
     for name, look in MODELS.items():
-        left.plot(a["n"], a[name].mean(1), **look.as_points(label=f"{look.label}, mean"))
-        left.plot(a["n"], a[f"{name} expected"], **look.as_line(label=f"{look.label}, by (11.6)"))
+        left.plot(a["n"], a[name].mean(1), **look.as_points(label=f"{name.removesuffix(' model')}, mean"))
+        left.plot(a["n"], a[f"{name} expected"], **look.as_line(label=f"{name.removesuffix(' model')}, by (11.6)"))
         left.axhline(float(numbers[arms.name(name, "true distance")]), color=look.rgb, lw=0.8, ls=":")
     left.set(xscale="log", yscale="log", title="Fréchet distance to the data")
     perfect, narrow = MODELS
@@ -88,8 +88,8 @@ def draw_bias(results, config):
         ax.set(xlabel="samples n of each model")
         ax.set_xticks(config.sizes, [str(n) for n in config.sizes], fontsize=8)
         ax.minorticks_off()
-    right.annotate("means cross", (turn, 0.04), (4, 0), textcoords="offset points", color="0.3")
-    left.legend(loc="upper right", fontsize=7)
+    right.annotate("means cross", (turn, 0.9), (4, 0), textcoords="offset points", color="0.3")
+    left.legend(loc="lower left", bbox_to_anchor=(0, 0.08), fontsize=8, frameon=True, framealpha=1, edgecolor="none")
     return fig
 
 
@@ -178,6 +178,7 @@ def draw_estimates(results, config):
     kid.axhline(0, color="black", lw=0.8)
     kid.set(title="KID of equal distributions", xscale="log", xlabel="samples n of each side")
     kid.set_yscale("symlog", linthresh=0.05)
+    kid.set_yticks((-0.3, -0.1, 0, 0.1, 0.3), ("−0.3", "−0.1", "0", "0.1", "0.3"))
     limit, line = math.log(config.classes), torch.logspace(math.log10(n[0]), math.log10(n[-1]), 50)
     score.plot(n, a["score"].mean(1), **Look("mean of the draws", "blue", LINES[0], "o").as_points())
     score.plot(line, limit - (config.classes - 1) / (2 * line), **Look("by (11.7)", "blue", LINES[1]).as_line())

@@ -336,8 +336,8 @@ RECIPES = {
     "11.3": Recipe(
         title="Which metric sees which fault",
         caption="Eleven samplers of the 25-Gaussian grid, 1,000 samples each against 1,000 test points, means over five seeds. "
-        "Orange and bold: worse than the data's own fresh sample in every seed, so the metric sees the fault. Blue: better "
-        "than the data in every seed. White: not told from the data. Pairs are those that coincide among 200 samples. The critic has two hidden layers, "
+        "Orange and bold: in every seed worse than fresh samples of the data in any seed, so the metric sees the fault. Blue: "
+        "in every seed better than these. White: not told from the data. Pairs are those that coincide among 200 samples. The critic has two hidden layers, "
         "and its learning rate falls along a cosine to 0.",
         alt="A table with a small picture of each sampler. Copies have 0 in the column of the distance to the training set. "
         "One mode leaves quality and precision white; blur leaves modes, Fréchet, KID and score white and has a blue recall. "

@@ -251,7 +251,11 @@ def verdict_deep(summary):
             for what, form in (("slope at the data, log10", ".1f"), (MOVED, "+.1f"))
         )
         key = arms.name(name, "share of weights at the bound")
-        held = f", {verdicts.percent(summary[key])} of the weights at the bound" if key in summary else ""
+        held = (
+            f", {verdicts.mean(summary[key], '.1%').replace('%', ' %')} of the weights at the bound"
+            if key in summary
+            else ""
+        )
         said.append(f"{name}: log10 of the slope at the data {slope}, of which training added {moved}{held}")
     return ";\n  ".join(said) + "."
 
@@ -364,7 +368,7 @@ RECIPES = {
     "12.3": Recipe(
         title="Surfaces of critics",
         caption="Level lines of critics that are trained between data (dots) and the data with noise of standard deviation 1 added, "
-        "first seed. Yellow is high. Above with weights clipped to 0.1, below with a gradient penalty of weight 10 and of weight 0.1.",
+        "first seed. Yellow is high. Above with weights clipped to 0.1, in the middle with a gradient penalty of weight 10, below of weight 0.1.",
         alt="Nine panels of level lines. Above, with clipping, polygons around the middle. In the second row, with weight 10, evenly "
         "spaced lines: stars around a dark middle on the ring, diamonds around a dark middle on the grid, rounded lines around a bright "
         "one on the roll; below, with weight 0.1, lines that follow the single groups of points.",
@@ -387,7 +391,7 @@ RECIPES = {
         caption="The critic's gain, which is minus its loss, while a whole WGAN-GP trains on 200 and on 1,000 digits of 8 x 8 pixels: "
         "on those digits, and on 797 others, drawn anew for each seed. A line per seed. Right, samples of the first seed.",
         alt="Two panels of curves that rise and fall. With 200 pictures the gain on those trained on ends above that on others; with "
-        "1,000 the two lie closer. Right, six rows of five blurred digits.",
+        "1,000 the two lie closer. Right, six rows of five pictures of bright and dark squares, hardly like digits.",
         run=run_memory, draw=draw_memory, verdict=verdict_memory, seeds=(0, 1, 2), record="cpu",
         quick=Memory(width=32, steps=60, moments=4), cpu=Memory(), full=Memory(width=512, steps=20_000, critic_steps=5),
     ),
