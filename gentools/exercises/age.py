@@ -3,6 +3,7 @@
 import functools
 import itertools
 import math
+import statistics
 
 import torch
 from torch import nn
@@ -62,7 +63,7 @@ QUESTIONS = {
         "b",
         {
             "a": "For that the generator would have to jump from one tight mode to the next.",
-            "b": "Delta is about equal for both clouds of codes, and V asks no more. Samples beside the modes do not show in it.",
+            "b": "Delta is about equal for both clouds of codes, and V asks no more. Samples far from the modes do not show in it.",
             "c": "On the ring the encoder does not win: Delta is about equal for the two clouds of codes.",
         },
     ),
@@ -230,41 +231,43 @@ def solve_full_step(nets, opts, x, z):
 
 
 @functools.lru_cache(maxsize=64)
-def small_run(data_weight):
-    """V at the end, and the mean error of rebuilt images, after 300 steps of a small network on the digits."""
+def small_run(data_weight, seed):
+    """V at the end, and the mean error of rebuilt images, after 300 steps of a small network on the digits, V four times."""
     images, _ = data.digits()
-    nets = age.image_networks(0, 64, (64, 64), 6)
+    nets = age.image_networks(seed, 64, (64, 64), 6)
     opts = {name: adam(net.parameters(), 3e-3, (0.5, 0.999)) for name, net in nets.items()}
-    step, steps = functools.partial(age.joint_step, data_weight=data_weight), 300
-    history = train(step, nets, opts, Stream(images, 64, (2, 6)), steps, 0, schedule=lambda t: 1 - t / steps)
+    step, steps = functools.partial(age.joint_step, data_weight=data_weight, value_weight=4.0), 300
+    history = train(step, nets, opts, Stream(images, 64, (2, 6)), steps, seed, schedule=lambda t: 1 - t / steps)
     x = images.float() / 255
     return float(history["V"][-50:].mean()), float((age.rebuilt(nets, x) - x.flatten(1)).abs().mean())
 
 
+def middle_run(data_weight):
+    """The median of V at the end, and that of the error, over three seeds: one run says little near the edge."""
+    values, errors = zip(*(small_run(data_weight, seed) for seed in range(3)), strict=True)
+    return statistics.median(values), statistics.median(errors)
+
+
 def check_broken(answer):
-    """13.E6, two weights (): the encoder must win a small run with the first, and images be rebuilt with the second."""
+    """13.E6, two weights (): images must not be rebuilt in small runs with the first, and be rebuilt with the second."""
     if any(weight.shape != () or weight < 0 for weight in answer):
         raise Wrong("Give two numbers that are not negative: the weight that breaks and the weight that mends.")
     broken, mended = (float(weight) for weight in answer)
-    if mended > 10 * broken:
-        raise Wrong("The weight that mends may be at most ten times the one that breaks.")
-    value, error = small_run(broken)
-    if not error >= 0.2:
+    if mended > 20 * broken:
+        raise Wrong("The weight that mends may be at most twenty times the one that breaks.")
+    _, error = middle_run(broken)
+    if not error >= 0.19:
         raise Wrong(f"With weight {broken:g} images are rebuilt with the mean error {error:.3f}; that is not broken.")
-    if not value >= 3:
-        raise Wrong(
-            f"With weight {broken:g} images are not rebuilt, but V ends at {value:.1f} nats: the encoder has not won."
-        )
-    value, error = small_run(mended)
-    if not error <= 0.14:
-        raise Wrong(f"With weight {mended:g} images are rebuilt with the mean error {error:.3f}; 0.14 is allowed.")
+    value, error = middle_run(mended)
+    if not error <= 0.13:
+        raise Wrong(f"With weight {mended:g} images are rebuilt with the mean error {error:.3f}; 0.13 is allowed.")
     if not abs(value) <= 3:
         raise Wrong(f"With weight {mended:g} V ends at {value:.1f} nats; one player has won.")
 
 
 def solve_broken():
-    """A weight of the data error that breaks the run, and one that mends it."""
-    return 90.0, 900.0  # V outweighs the error; the error outweighs V
+    """A weight of the data error that breaks the run, and one that mends it, where V has the weight 4."""
+    return 150.0, 3000.0  # four times V outweighs the error; the error outweighs it
 
 
 EXERCISES = {
@@ -321,9 +324,10 @@ EXERCISES = {
     "13.E6": Exercise(
         check=check_broken,
         hints=(
-            "The encoder has one loss with two terms. Which of them wins if the weight is small?",
-            "V is a sum over the coordinates of a code and can be tens of nats; a mean error per pixel is at most 1.",
-            "With no weight at all V stays small. Try 90, and ten times it.",
+            "The encoder has one loss with two terms. Which of them wins if the weight of the error is small?",
+            "For the encoder only the ratio of the weights counts, because Adam divides by the size of the gradients. Figure "
+            "13.4 has a ratio that breaks and one that mends.",
+            "Ratios of about 40 and 750 do it: multiply them by the weight of V.",
         ),
         solution=solve_broken,
         gives=2,

@@ -41,7 +41,7 @@ QUESTIONS = {
         {
             "a": "So it should be, and so it is for large n. Here the bias of the perfect model is larger by more than its lead.",
             "b": "The means cross at about four times this size. Below it, one side wins more often.",
-            "c": "A narrow model has smaller eigenvalues, so by (11.6) a smaller bias, and here that is more than its true distance.",
+            "c": "A narrow model has smaller eigenvalues, so by (11.6) a smaller bias, smaller by more than its true distance.",
         },
     ),
     "11.Q5": Question(
@@ -65,7 +65,7 @@ QUESTIONS = {
         {
             "a": "That is the score of samples that all look the same to the classifier.",
             "b": "The classifier is sure of each picture and all k classes are equally frequent; more is not asked.",
-            "c": "No data occur in the score.",
+            "c": "Variety within a class is not asked for: each label is sure, and all are equally frequent.",
         },
     ),
     "11.Q8": Question(
@@ -168,7 +168,8 @@ def check_square(answer):
         truth, got = 3 * evaluation.kid(x, y, degree=1), answer(x, y)  # below 0 for the last
         if wrong := off(got, truth):
             raise Wrong(
-                f"For {n} and {m} rows of seed {seed} the unbiased estimate is {wrong.right}, not {wrong.given}."
+                f"For {n} and {m} rows of seed {seed} the unbiased estimate that treats all rows alike is {wrong.right}, "
+                f"not {wrong.given}."
             )
 
 
@@ -230,18 +231,25 @@ def solve_step(nets, opts, x, z):
 # 11.E5 A gap without a scale, and its cure
 
 
+class SquaredLength(nn.Module):
+    """A critic whose slope grows with the distance from 0."""
+
+    def forward(self, x):
+        """x (n, d) -> scores (n, 1)."""
+        return x.square().sum(1, keepdim=True)
+
+
 def check_fair(answer):
     """11.E5, answer(critic, real, fake (n, d), between (n, d)) -> gap (): three critics."""
     rng = generator(0, "11.E5")
     real, fake = torch.randn(2, 50, 3, generator=rng, dtype=torch.float64)
     real, between = real + 1, torch.rand(50, 1, generator=rng, dtype=torch.float64)
     between = between * real + (1 - between) * fake
-    plane = nn.Linear(3, 1).double()
-    cases = {
-        "a linear critic": plane,
-        "a hundred times the same critic": lambda x: 100 * plane(x),
-        "a squared length": lambda x: x.square().sum(1, keepdim=True),
-    }
+    plane, steep = (mlp([3, 1], generator=generator(0, "11.E5 plane")).double() for _ in range(2))
+    with torch.no_grad():
+        for parameter in steep.parameters():
+            parameter *= 100
+    cases = {"a linear critic": plane, "a hundred times the same critic": steep, "a squared length": SquaredLength()}
     for name, critic in cases.items():
         at = between.clone().requires_grad_()
         (slope,) = torch.autograd.grad(critic(at).sum(), at)

@@ -103,14 +103,16 @@ WRONG = {
         full_step(value_only=True),  # the generator forgets its divergence
     ],
     "13.E6": [
-        (1000.0, 10.0),  # the wrong way round
-        (1000.0, 1000.0),
-        (30.0, 100.0),  # V still wins
-        (0.0, 1000.0),  # nothing is rebuilt, and the encoder has not won
-        (30.0, 200.0),  # images are nearly rebuilt
-        (30.0, 1000.0),  # both stand on the page
-        (1e300, 1000.0),
-        (-1.0, 1000.0),
+        (100.0, 1000.0),  # the chapter's weights, where V has the weight 1
+        (1000.0, 10000.0),
+        (10.0, 100.0),
+        (3000.0, 150.0),  # the wrong way round
+        (150.0, 150.0),  # broken both times
+        (150.0, 1000.0),  # images are nearly rebuilt
+        (10.0, 3000.0),  # too far apart
+        (0.0, 3000.0),
+        (1e300, 3000.0),
+        (-1.0, 3000.0),
     ],
 }
 
@@ -120,5 +122,5 @@ ALTERNATIVE = {
     "13.E3": lambda n: -(scipy.special.digamma((n - 1) / 2) + math.log(2 / n)) / 2,
     "13.E4": every_set,
     "13.E5": full_step(),
-    "13.E6": (100.0, 1000.0),
+    "13.E6": (100.0, 2000.0),
 }

@@ -91,5 +91,7 @@ ALTERNATIVE = {
     "11.E2": lambda n, d: np.polyfit(1 / n.numpy(), d.numpy(), 1)[1],
     "11.E3": lambda x, y: 3 * evaluation.kid(x, y, degree=1),
     "11.E4": stepped,
-    "11.E5": lambda critic, real, fake, between: gap(critic, real, fake) / slopes(critic, between).norm(dim=1).max(),
+    "11.E5": lambda critic, real, fake, between: (
+        evaluation.critic_gap(critic, real, fake) / slopes(critic, between).norm(dim=1).max()
+    ),
 }
