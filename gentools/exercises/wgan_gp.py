@@ -62,10 +62,11 @@ QUESTIONS = {
         },
     ),
     "12.Q7": Question(
-        "b",
+        "a",
         {
-            "a": "It ends ahead in every seed, but by such unequal amounts that the interval of the mean gap holds 0.",
-            "b": "It ends ahead in every seed, by such unequal amounts that the interval holds 0. For most of training it was behind.",
+            "a": "It ends ahead in every seed, by unequal amounts, and the interval of the mean gap lies above 0. For most of training "
+            "it was behind.",
+            "b": "The gaps are unequal from seed to seed, but the interval of their mean lies above 0.",
             "c": "So it is for most of training. It passes the other near the end, as the learning rate falls.",
         },
     ),
