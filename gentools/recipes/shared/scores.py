@@ -25,7 +25,9 @@ POSSIBLE = {
     **dict.fromkeys(("share of pictures that are the same", "nearest of all images is a training image"), SHARE),
     **dict.fromkeys(("share of training images among all",), SHARE),
     **dict.fromkeys(("ms per picture", "times slower without the cache", "slope on logarithmic axes"), POSITIVE),
-    **dict.fromkeys(("modes", "classes", "seconds", "median distance from the middle"), POSITIVE),
+    **dict.fromkeys(
+        ("modes", "classes", "seconds", "median distance from the middle", "rise of the last step"), POSITIVE
+    ),
     **dict.fromkeys(("modes, any sample", "modes, good samples"), (0.0, 25.0)),  # of the grid, in figure 9.7
     **dict.fromkeys(("codes to prior", "reconstruction error", "marginal KL", "KL(p(z)||q(z))", "I(x;z)"), POSITIVE),
     **dict.fromkeys(("spread", "spread, first moment", "loss of the discriminator", "discriminator loss"), POSITIVE),
