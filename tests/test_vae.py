@@ -491,5 +491,5 @@ def test_networks_are_ahead_only_where_every_seed_is_and_settled_only_where_the_
 def test_a_collapse_is_told_by_the_dimensions_in_use():
     verdict = recipes.verdict_collapse
     assert "no dimension is used in any seed" in verdict(changed("3.11"))
-    some = changed("3.11", **{"sigma fixed at 1: dimensions": [0, 1]})
-    assert verdict(some) == "dimensions in use: 0.5 with sigma fixed at 1, 7.8 with sigma learned."
+    some = changed("3.11", **{"sigma fixed at 1: dimensions": [0, 1], "sigma learned: dimensions": [7, 8]})
+    assert verdict(some) == "dimensions in use: 0.5 with sigma fixed at 1, 7.5 with sigma learned."
