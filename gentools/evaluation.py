@@ -19,6 +19,7 @@ from gentools.lab.shapes import (
     same_columns,
     same_rows,
     same_shape,
+    semidefinite,
     tensors,
     whole,
 )
@@ -217,8 +218,7 @@ def _covariance(**one):
         raise ValueError(f"{name} must be a finite matrix (d, d), not of shape {tuple(cov.shape)} or with NaN")
     if not (cov - cov.T).abs().max() <= 1e-4 * cov.abs().max() or cov.diagonal().min() < -1e-4 * cov.abs().max():
         raise ValueError(f"{name} is no covariance: it must be symmetric, with variances of at least 0 on its diagonal")
-    if (least := float(torch.linalg.eigvalsh(cov.double()).min())) < -1e-4 * float(cov.abs().max()):
-        raise ValueError(f"{name} is no covariance: along one direction it has the variance {least:.3g}")
+    semidefinite(**{name: cov})
     return cov.double()
 
 

@@ -187,6 +187,17 @@ def labels_within(y, classes, rows=None):
     return y
 
 
+def semidefinite(**covariances):
+    """Refuse symmetric matrices (d, d) with a negative variance along some direction, beyond rounding. Raises ValueError."""
+    for name, cov in covariances.items():
+        cov, slack = cov.double(), 1e-4 * float(cov.abs().max())
+        lifted = cov + slack * torch.eye(len(cov), dtype=cov.dtype, device=cov.device)
+        if not torch.linalg.cholesky_ex(lifted).info:  # much cheaper than the eigenvalues
+            continue
+        if (least := float(torch.linalg.eigvalsh(cov).min())) < -slack:
+            raise ValueError(f"{name} is no covariance: along one direction it has the variance {least:.3g}")
+
+
 def positive_definite(**covariances):
     """Refuse matrices (d, d) that are no covariances: not symmetric, or an eigenvalue that is not above 0. ValueError."""
     for name, cov in covariances.items():

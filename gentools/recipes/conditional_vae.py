@@ -459,12 +459,10 @@ def verdict_readers(summary):
         level = "nearly all of the label" if verdicts.always_above(s, 0.9) else "some"
         level = "most" if level == "some" and verdicts.always_above(s, 0.5) else level
         level = "next to nothing" if verdicts.always_below(s, chance["mean"] + 0.05) else level
-        words.append(f"{', '.join(arm)}: {level} ({_percent(s)})")
-    return f"of the label the better reader gets, where guessing gets {_percent(chance)}: {'; '.join(words)}."
-
-
-def _percent(summary):
-    return verdicts.mean(summary, ".1%").replace("%", " %")
+        words.append(f"{', '.join(arm)}: {level} ({verdicts.percent(s, 1)})")
+    return (
+        f"of the label the better reader gets, where guessing gets {verdicts.percent(chance, 1)}: {'; '.join(words)}."
+    )
 
 
 # 4.4 A plane of codes

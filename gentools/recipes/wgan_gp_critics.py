@@ -251,11 +251,7 @@ def verdict_deep(summary):
             for what, form in (("slope at the data, log10", ".1f"), (MOVED, "+.1f"))
         )
         key = arms.name(name, "share of weights at the bound")
-        held = (
-            f", {verdicts.mean(summary[key], '.1%').replace('%', ' %')} of the weights at the bound"
-            if key in summary
-            else ""
-        )
+        held = f", {verdicts.percent(summary[key], 1)} of the weights at the bound" if key in summary else ""
         said.append(f"{name}: log10 of the slope at the data {slope}, of which training added {moved}{held}")
     return ";\n  ".join(said) + "."
 

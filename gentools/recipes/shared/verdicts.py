@@ -114,9 +114,9 @@ def mean(summary, form=".3g"):
     return "no run finished" if summary["mean"] is None else format(summary["mean"], form)
 
 
-def percent(summary):
-    """The mean of a share as text, "54 %", or "no run finished"."""
-    return "no run finished" if summary["mean"] is None else f"{100 * summary['mean']:.0f} %"
+def percent(summary, digits=0):
+    """The mean of a share as text, "54 %", with digits after the point, or "no run finished"."""
+    return "no run finished" if summary["mean"] is None else f"{100 * summary['mean']:.{digits}f} %"
 
 
 def span(summary, form=".3g", unit=""):
