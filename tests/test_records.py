@@ -216,9 +216,16 @@ def test_what_twice_the_steps_moved_is_said():
         "a": [1.0, 2.0, 3.0],
         "b": [5.0, 5.0, 5.0],
         "c": [1.0, 2.0, 3.0],
+        "true digits: sure": [0.716] * 3,
         "a, change over the last quarter": [0.1] * 3,
     }
-    longer = {"a": [9.0], "b": [5.0 + 1e-12], "c": [math.nan], "a, change over the last quarter": [4.0]}
+    longer = {
+        "true digits: sure": [0.714],
+        "a": [9.0],
+        "b": [5.0 + 1e-12],
+        "c": [math.nan],
+        "a, change over the last quarter": [4.0],
+    }
     record = {"seeds": [0, 1, 2], "numbers": numbers, "twice": {"seeds": [0], "numbers": longer}}
     found = records.moved(record)
     assert list(found) == ["a", "c"] and found["a"] == (9.0, *records.expected([1.0, 2.0, 3.0], 1))
