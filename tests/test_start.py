@@ -1,5 +1,7 @@
 """Chapter 00: the map shows the chapters that exist, and the two coins are found."""
 
+import re
+
 import pytest
 import scipy.stats
 import torch
@@ -10,6 +12,7 @@ from gentools.lab import worlds
 from gentools.lab.chapters import CHAPTERS
 from gentools.lab.divergences import kl
 from gentools.lab.randomness import generator
+from gentools.press import notebooks
 from gentools.recipes import start
 
 
@@ -18,6 +21,19 @@ def test_the_map_shows_every_chapter_once_and_which_are_written():
     places = [(column, row) for column, row, _ in start.PLACES.values()]
     assert len(set(places)) == len(places)
     assert all(before in start.PLACES for *_, needs in start.PLACES.values() for before in needs)
+
+
+def led_to(number):
+    """The chapters from which arrows of the map lead to one, on the way or at once."""
+    needs = start.PLACES[number][2]
+    return set(needs).union(*map(led_to, needs))
+
+
+@pytest.mark.parametrize("number", [number for number in start.PLACES if number not in (0, 11, 17)])
+def test_the_map_has_an_arrow_from_every_chapter_that_a_chapter_says_it_needs(number):
+    text = notebooks.load(notebooks.find(notebooks.ROOT, str(number))[0])["cells"][0]["source"]
+    said = {int(found) for found in re.findall(r"\]\((\d\d)_\w+\.ipynb\)", text.split("\nNeeds: ")[1])}
+    assert set(start.PLACES[number][2]) <= said <= led_to(number)
 
 
 def test_the_decoder_is_binomial():

@@ -19,21 +19,21 @@ PLACES = {
     0: (0, 1.0, ()),
     1: (0, 3.0, (0,)),
     2: (1, 0.0, (1,)),
-    3: (1, 1.3, (1,)),
-    5: (1, 3.4, (1,)),
-    8: (2, 2.15, (3, 5)),
+    3: (1, 1.4, (1,)),
+    15: (1, 2.8, (1, 3)),
+    5: (1, 4.4, (1,)),
     4: (2, 0.0, (3,)),
-    16: (2, 1.05, (3,)),
-    9: (2, 3.2, (5,)),
-    6: (2, 4.2, (5,)),
-    10: (2, 5.3, (5,)),
-    15: (1, 5.3, (1,)),
-    14: (3, 2.15, (8,)),
-    13: (3, 3.2, (9,)),
-    7: (3, 4.2, (6,)),
-    12: (3, 5.3, (6,)),
-    11: (3, 0.0, ()),
-    17: (3, 1.05, ()),
+    16: (2, 0.9, (3,)),
+    8: (2, 1.8, (3, 5)),
+    9: (2, 2.7, (5,)),
+    6: (2, 3.6, (5,)),
+    7: (2, 4.5, (5,)),
+    10: (2, 5.4, (5,)),
+    12: (2, 6.3, (5,)),
+    13: (3, 1.8, (8,)),
+    14: (3, 3.1, (8, 13)),
+    11: (3, 5.4, ()),
+    17: (3, 6.3, ()),
 }
 
 
@@ -75,10 +75,10 @@ def draw_chapter(ax, number, title, solid):
 
 def draw_map(results, config):
     """A box for each chapter, from left to right, and arrows from what it needs."""
-    fig, ax = drawing.panels(size=(8.4, 4.6))
+    fig, ax = drawing.panels(size=(8.4, 5.4))
     for number in PLACES:
         draw_chapter(ax, number, config.titles[number], number in config.written)
-    ax.set(xlim=(-0.85, 3 * ACROSS + 0.85), ylim=(-5.3 * DOWN - 0.5, 0.5))
+    ax.set(xlim=(-0.85, 3 * ACROSS + 0.85), ylim=(-6.3 * DOWN - 0.5, 0.5))
     ax.axis("off")
     return fig
 
@@ -180,8 +180,8 @@ RECIPES = {
         caption="Chapters and what they need, from left to right; evaluation "
         "and the one map belong to all of them.",
         alt="A graph of boxes with chapter numbers. From the KL of two joints arrows lead to EM, VAE, GAN and autoregressive "
-        "models; from the VAE to the conditional VAE, diffusion and AAE; from the GAN to AAE, ALI, DCGAN and the "
-        "regularized GAN; and on to conditional GAN, WGAN-GP, AGE and alpha-GAN.",
+        "models; from the VAE to the conditional VAE, diffusion, autoregressive models and AAE; from the GAN to AAE, ALI, "
+        "DCGAN, conditional GAN, the regularized GAN and WGAN-GP; from the AAE to AGE and alpha-GAN, and from AGE to alpha-GAN.",
         run=diagrams.run_nothing, draw=draw_map, full=Map(),
     ),
     "0.2": Recipe(
