@@ -579,7 +579,8 @@ RECIPES = {
         title="A plane of codes",
         caption="A network with two code dimensions on MNIST. Left: means of p(z|x) of held-out images, colored by class, "
         "which the training never saw. Right: the decoder at normal quantiles from 0.05 to 0.95. Below: the ELBO of the "
-        "held-out images as training goes on; the learning rate falls to 0 along half a cosine.",
+        "held-out images as training goes on; the learning rate falls to 0 along half a cosine, from its first value at "
+        "cos 0 = 1 to 0 at cos 180 degrees = -1.",
         alt="Left, ten colored clouds in the plane, some overlapping, spread around the origin. Right, a sheet of digits that "
         "change smoothly into one another from tile to tile. Below, a curve that rises fast, then slowly, and ends flat.",
         run=run_plane,
@@ -588,8 +589,8 @@ RECIPES = {
     "3.7": Recipe(
         title="More code dimensions",
         caption="The bound against training images seen, for 3 to 20 code dimensions (one hidden layer of 500 tanh units, "
-        "Adagrad 0.02, batches of 100, dynamic binarization). After Kingma and Welling, figure 2, to 600,000 images. With 3 "
-        "dimensions the first points lie below the lower edge.",
+        "Adagrad, a forerunner of Adam, at the rate 0.02, batches of 100, dynamic binarization). After Kingma and Welling, "
+        "figure 2, to 600,000 images. With 3 dimensions the first points lie below the lower edge.",
         alt="Four panels with rising curves of the bound, training and held-out images nearly on top of each other. More "
         "dimensions end higher.",
         run=run_growth, draw=draw_growth, quick=Growth(data="digits", hidden=100, steps=600, evaluated=297), full=Growth(),

@@ -210,7 +210,7 @@ def draw_variances(results, config):
 RECIPES = {
     "3.2": Recipe(
         title="The closed-form divergence",
-        caption="KL from N(mean, sigma^2) to the standard normal: closed form, quadrature and averages of 100 sampled "
+        caption="KL from N(mean, sigma^2) to the standard normal: closed form, quadrature (numerical integration) and averages of 100 sampled "
         "log-ratios (dots). Right: how the error of the average falls with the number of samples.",
         alt="Left, three U-shaped curves of the divergence against the standard deviation with markers on them and dots "
         "scattered around. Right, an error that falls along a straight line on logarithmic axes.",

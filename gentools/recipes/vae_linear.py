@@ -410,8 +410,8 @@ RECIPES = {
         title="One curve, and sigma picks the point",
         caption="Rate (the KL term) against distortion (squared error) on 8x8 digits. The line is the optimum for Gaussian data "
         "with the same eigenvalues; squares are linear VAEs, dots are networks, at the same five fixed values of sigma^2. Right: "
-        "ELBO of the networks minus that of the linear VAE, on held-out digits, over training, a curve per seed; some first points "
-        "lie below the lower edge. The learning rate falls to 0 along half a cosine.",
+        "ELBO of the networks minus that of the linear VAE, on held-out digits, over training, a curve per seed. The "
+        "learning rate falls to 0 along half a cosine.",
         alt="Left, a falling convex curve of rate against distortion. Squares lie on it, in order of sigma squared; dots for the "
         "networks lie below the line, and at the largest sigma squared on it. Right, five bundles of curves that rise fast, then "
         "slowly, and end the higher the smaller sigma squared, the lowest at the dotted line of no difference.",
