@@ -595,7 +595,8 @@ RECIPES = aae_exact.RECIPES | {
         title="Told the labels",
         caption="The discriminator sees the class beside the code, and the prior draws each class from its own part. Left: held-out "
         "codes by class, first seed. Middle: the decoder along each part, a class per row. Right: energy distance between "
-        "the codes of a class and its part, mean over the classes, all seeds. MNIST of 14x14 pixels; weight of -log D 10.",
+        "the codes of a class and its part, mean over the classes, over the seeds. Dotted: the largest of two draws of the part "
+        "itself. MNIST of 14x14 pixels; weight of -log D 10.",
         alt="Two rows, for a flower and a spiral: a scatter plot whose parts have one color each, blurred toward the middle; a sheet of "
         "digits in which nearly every row is one digit; a curve that falls, hardly for the flower, and ends well above the dotted line.",
         run=run_labeled, draw=draw_labeled, quick=Labeled(data="digits", hidden=(64, 64), steps=400, held_out=297), full=Labeled(),
