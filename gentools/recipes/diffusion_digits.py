@@ -320,8 +320,8 @@ RECIPES = {
         "the bottom the same scores over training, at w = 1, by one sample for each held-out digit. A line per seed. Gray: training digits in the place of samples.",
         alt="Four sheets of eighty small digits. In the first all rows show the same eight digits; in the others row by row a digit from 0 to 9, "
         "with less variety and more contrast from sheet to sheet. Below, three panels over the weight: the asked class rises from a tenth at 0 "
-        "to nearly 1 from weight 1 on, coverage falls beyond weight 1, the spread lies below the gray line. At the bottom three curves over "
-        "the training step, level from the middle on.",
+        "to nearly 1 from weight 1 on, coverage falls beyond weight 1, the spread lies above the gray line at 0 and below it from 1 on. At the "
+        "bottom three curves over the training step, level from the middle on.",
         run=run_guidance, draw=draw_guidance, full=Digits(), quick=QUICK, seeds=tuple(range(5)), verdict=verdict_guidance,
         model=denoiser,
     ),

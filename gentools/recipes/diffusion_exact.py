@@ -521,7 +521,7 @@ RECIPES = {
     "16.8": Recipe(
         title="What guidance samples",
         caption="Left and middle: everything together is N(0, 1), the class asked for is N(1, 0.25); mean and standard deviation of "
-        "what the two samplers end with and of the product of powers. Right: the class asked for has a mode at 1, which the "
+        "what the two samplers end with (ODE: deterministic, SDE: ancestral) and of the product of powers. Right: the class asked for has a mode at 1, which the "
         "other class shares, and one at 3 of its own; the share of the latter, by 4,000 samples of each sampler.",
         alt="Three panels over the guidance weight. Three curves start at one point at weight 1 and part: in the mean the ODE is "
         "highest, the product lowest; in the spread the ODE falls fastest. The share of the exclusive mode rises toward 1.",
