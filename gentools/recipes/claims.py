@@ -210,7 +210,7 @@ CLAIMS = (
     Claim("WGAN-GP can cover the 25 modes", "Gulrajani et al. 2017", "12.6", where(lambda s: always_above(s["modes"], 24.5))),
     Claim("Encoder and generator alone learn a density, without a discriminator", "Ulyanov et al. 2017", "13.5",
           where(lambda s: always_above(s["AGE: high-quality share"], 0.5))),
-    Claim("The value V, and not the autoencoder, makes AGE's samples", "Ulyanov et al. 2017", "13.4",
+    Claim("With V, samples come closer to the data than the same autoencoder's", "Ulyanov et al. 2017", "13.4",
           lambda s: {-1: True, 0: None, 1: False}[sign(s["distance: both rebuild minus autoencoder"])]),
     Claim("alpha-GAN is competitive with GAN, WGAN-GP and AGE", "Review of Rosca et al. 2017", "14.6",
           competitive("alpha-GAN", ("GAN", "WGAN-GP", "AGE"), ": Fréchet",
@@ -229,7 +229,7 @@ CLAIMS = (
           where(lambda s: always_below(s['two bits, agreeing 0.9: sum of the "probabilities"'], 1 + 1e-9))),
     Claim("Eight orders of one network, averaged, beat a network of one order", "Germain et al. 2015", "15.5",
           more("likelihoods of 8 orders averaged, nats", "MADE in raster order, nats")),
-    Claim("GANs make better pictures than VAEs", "Anonymous 2018", "15.6", more("GAN", "VAE", ": distance", -1)),
+    Claim("GANs make better pictures than VAEs", "Blog on ALI", "15.6", more("GAN", "VAE", ": distance", -1)),
     Claim("Flow matching along straight paths trains better than the prediction of noise", "Lipman et al. 2022", "16.6",
           at_rest(resolved("overlap: flow minus noise"), {
               f"{arm}: overlap": f"{arm}: overlap, change over the last quarter" for arm in ("flow", "noise")})),

@@ -101,9 +101,9 @@ RECIPES = {
     "17.1": diagrams.diagram(
         draw_map,
         title="The map",
-        caption="Every model of the course, with the divergence that it measures and the equation at which its chapter derives it. "
-        "Blue: data first, orange: model first, green: both at once, against the mean of the joints, purple: in turns, another measure, or "
-        "none. An arrow says what changes.",
+        caption="Every model of the course, with the divergence that it measures and the equation at which its chapter derives it (wake-sleep: the "
+        "capstone). Blue: data first, orange: model first, green: both at once, against the mean of the joints, purple: in turns, another "
+        "measure, or none. An arrow says what changes.",
         alt="Nineteen boxes joined by labeled arrows. Blue boxes for models that measure KL(P||Q) stand at the left and above, "
         "orange ones for KL(Q||P) at the right and below.",
     ),
