@@ -337,8 +337,8 @@ RECIPES = {
         title="A generator that does not see the class",
         caption="Two classes on a line, N(-2, 1) and N(2, 1). D sees the class, G does not. The best generator follows the data "
         "only with the saturating loss. With the others it moves between the classes, with the KL loss to their geometric "
-        "mean. Steps: samples of trained generators, every seed. Below: their Wasserstein distance to the best generator, over "
-        "training. Each loss has the rate of Adam, with betas 0.5 and 0.999, that came nearest to its best in one run of another seed "
+        "mean. Steps: samples of trained generators, every seed. Below: their Wasserstein distance to the best generator (the area "
+        "between the two distribution functions), over training. Each loss has the rate of Adam, with betas 0.5 and 0.999, that came nearest to its best in one run of another seed "
         "over all steps; it falls to 0.",
         alt="Three panels of densities. With the saturating loss two humps over the data's two humps; with the non-saturating "
         "loss one narrow hump in the middle; with the KL loss one hump in the middle on the geometric mean, and the trained "

@@ -315,7 +315,7 @@ RECIPES = {
     ),
     "6.4": Recipe(
         title="Averaged weights, on and off",
-        caption="Distance (Frechet, in the features of a small classifier) between generated and held-out pictures over "
+        caption="Distance (Fréchet, in the features of a small classifier) between generated and held-out pictures over "
         f"training, and pictures of the same z. {NO_GPU}",
         alt="Left: two sheets of the same garments, from weights as they are and from averaged ones. Right: curves of the "
         "distance over the steps for three ways to take the weights: averaged ones start far above, and all end close together.",
