@@ -421,7 +421,7 @@ def verdict_clothes(summary):
 RECIPES = {
     "10.7": Recipe(
         title="Six ways to train on clothes",
-        caption="Fashion-MNIST, equal numbers of generator steps. Distance: Frechet, in the features of a small classifier; "
+        caption="Fashion-MNIST, equal numbers of generator steps. Distance: Fréchet, in the features of a small classifier; "
         "curves are means, points are seeds. Right: what the critic finds over training, and classes covered. Critic: a discriminator trained afresh against the finished generator; log 2 is the most it "
         "can say, and by chance it may fall below 0, as in one run with R1, whose point lies just below the frame. Recorded "
         "on a CPU with few maps; --scale full is the size for a GPU.",
