@@ -297,3 +297,14 @@ def test_one_lost_run_does_not_make_the_others_settled(ends, changes, said):
     summary = {arms.name("AGE", age_recipes.DISTANCE): summary_of("distance", ends),
                arms.name("AGE", age_recipes.CHANGE): summary_of("change", changes)}  # fmt: skip
     assert age_recipes.steady(summary, "AGE") == said
+
+
+def test_a_share_of_0_is_not_said_to_fall():
+    """Its interval has no width, and the last good sample that was lost would count as movement."""
+    runs = {"AGE": ([0.4, 0.2, 0.3], [-0.1, -0.12, -0.11]), "both rebuild": ([0.0] * 3, [-0.0004, 0.0, 0.0])}
+    summary = {}
+    for name, (shares, changes) in runs.items():
+        found = {"modes": [0.0] * 3, "high-quality share": shares, age_recipes.SHARE_CHANGE: changes}
+        summary |= {arms.name(name, what): summary_of(what, values) for what, values in found.items()}
+    lost, empty = age_recipes.verdict_tight(summary).splitlines()
+    assert "still falling" in lost and "still" not in empty

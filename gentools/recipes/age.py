@@ -300,17 +300,17 @@ def draw_tight(results, config):
 
 
 def verdict_tight(summary):
-    """Modes, good samples against a uniform sampler, and whether the shares have settled."""
+    """Modes, good samples against a uniform sampler, and whether the shares have settled; of a share of 0, which cannot fall, not."""
     uniform = chance(RING)["uniform"][1]
     said = []
     for name in TIGHT:
         modes, share = (summary[arms.name(name, what)] for what in SCORES)
         half = "more than half" if verdicts.always_above(share, 0.5) else "not half"
         above = "" if verdicts.always_above(share, uniform) else "not "
+        last = "" if share["max"] == 0 else f", {verdicts.settling(share, summary[arms.name(name, SHARE_CHANGE)])}"
         said.append(
             f"{name}: {verdicts.span(modes, '.0f')} of {len(RING.centers())} modes, {half} of the samples good in every seed "
-            f"({verdicts.percent(share)} on average, {above}above the uniform sampler's {100 * uniform:.1f} % in every seed), "
-            f"{verdicts.settling(share, summary[arms.name(name, SHARE_CHANGE)])}"
+            f"({verdicts.percent(share)} on average, {above}above the uniform sampler's {100 * uniform:.1f} % in every seed){last}"
         )
     return ";\n  ".join(said) + "."
 
