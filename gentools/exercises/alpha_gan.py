@@ -55,7 +55,7 @@ QUESTIONS = {
         {
             "a": "It is second by this distance, and its interval does not meet that of the first.",
             "b": "WGAN-GP has the least mean, and its interval meets no other. Its distance is still falling at the end.",
-            "c": "Both are behind the first two, by this distance. By precision AGE is the first.",
+            "c": "Both are behind the first two, by this distance. By precision they are before them.",
             "d": "The intervals of the best two do not meet after 12,000 steps. By KID they do.",
         },
     ),
