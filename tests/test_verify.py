@@ -1,5 +1,7 @@
 """`verify` accepts true equations and cannot be fooled: every way in which a check can be empty is refused."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -15,6 +17,10 @@ def good():
         wrong=lambda w: cross_entropy(w.p_x, w.q_x),
         slip="forgetting the entropy",
     )
+
+
+def unseeded():
+    return SimpleNamespace(**{name: torch.rand(3).double().softmax(0) for name in ("p_x", "q_x")})
 
 
 def test_what_is_printed(capsys):
@@ -38,6 +44,16 @@ def test_what_is_printed(capsys):
         ),
         (dict(left=lambda w: w.p_x), "shapes"),
         (dict(slip=""), "slip is empty"),
+        (dict(slip=" "), "slip is empty"),
+        (dict(count=0), "count must be at least 1"),
+        (dict(left=lambda w: w.p_x[:0], right=lambda w: w.q_x[:0]), "a side is empty"),
+        (dict(left=lambda w: w.p_x + 1j * w.p_x, right=lambda w: w.p_x + 2j * w.p_x), "a side is complex"),
+        (dict(left=lambda w: w.p_x.mul_(2), right=lambda w: 1 * w.p_x, wrong=lambda w: w.p_x + 1), "fails: on world"),
+        (
+            dict(left=lambda w: 1e-11 * w.p_x, right=lambda w: 1e-11 * w.p_x**2, wrong=lambda w: w.p_x),
+            "about as small as the 1e-09 that is allowed",
+        ),
+        (dict(world=lambda seed: unseeded()), "is another each time"),
         (dict(relation="="), "use '=='"),
         (dict(tight=worlds.tight_table), "Other relations take none"),
         (dict(relation="<="), "needs tight="),

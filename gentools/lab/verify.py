@@ -3,7 +3,8 @@
 An equation holds if both sides agree within `tol` on every world. The wrong form counts as refuted only if it is
 finite everywhere and fails on at least 95 % of the worlds by at least 1000 tolerances: so a check that cannot fail
 is itself an error. The same goes for sides that are one function, for two sides and a wrong form that never change
-from world to world, and for a bound (`<=`) that is never attained on its `tight` worlds.
+from world to world, for sides that are smaller than what is allowed between them, and for a bound (`<=`) that is never
+attained on its `tight` worlds. Every side gets worlds of its own: what one does to them no other sees.
 """
 
 import itertools
@@ -12,6 +13,7 @@ import types
 import torch
 
 from gentools.lab import worlds
+from gentools.lab.shapes import whole
 
 STEPS = (1e-2, 1e-4, 1e-6)  # values of h at which a limit "->" is taken
 LIMIT_TOL = 1e-4  # allowed distance from the limit at the last of them
@@ -22,9 +24,12 @@ class EquationError(AssertionError):
 
 
 def _value(side, *args):
-    value = torch.as_tensor(side(*args), dtype=torch.float64).detach()
-    if not torch.isfinite(value).all():
-        raise EquationError(f"a side is not finite: {value}")
+    given = side(*args)
+    if torch.as_tensor(given).is_complex():
+        raise EquationError(f"a side is complex: {given}; compare its real and its imaginary part")
+    value = torch.as_tensor(given, dtype=torch.float64).detach()
+    if not value.numel() or not torch.isfinite(value).all():
+        raise EquationError(f"a side is {'not finite' if value.numel() else 'empty'}: {value}")
     return value
 
 
@@ -79,7 +84,8 @@ def verify(
         raise ValueError(f"relation is {relation!r}; use '==', '<=' or '->'")
     if (relation == "<=") != (tight is not None):
         raise ValueError("a '<=' needs tight=: worlds on which equality holds. Other relations take none.")
-    if not slip:
+    whole(count=count)
+    if not slip.strip():
         raise ValueError("slip is empty; say in words what the wrong form gets wrong")
     if same_code(left, right) or same_code(wrong, right):
         raise EquationError(f"({id}) compares a function with itself")
@@ -121,22 +127,27 @@ def _same_value(a, b):
 
 
 def _verify_worlds(id, left, right, wrong, relation, tight, world, count, tol):
-    made = [world(seed) for seed in range(count)]
     if relation == "->":
-        lefts, tol = _limits(id, left, right, made), LIMIT_TOL
+        lefts, tol = _limits(id, left, right, world, count), LIMIT_TOL
     else:
-        lefts = [_value(left, w) for w in made]
-    rights, wrongs = [_value(right, w) for w in made], [_value(wrong, w) for w in made]
+        lefts = [_value(left, world(seed)) for seed in range(count)]
+    rights, wrongs = ([_value(side, world(seed)) for seed in range(count)] for side in (right, wrong))
     distance = _excess if relation == "<=" else _misfit
     errors = [distance(a, b) for a, b in zip(lefts, rights, strict=True)]
     worst = max(range(count), key=errors.__getitem__)
     if errors[worst] > tol:
+        if relation != "->" and not torch.equal(_value(left, world(worst)), lefts[worst]):
+            raise EquationError(
+                f"({id}) the world of seed {worst} is another each time; draw it from generator(seed, ...)"
+            )
         raise EquationError(
             f"({id}) fails: on world {worst} left = {lefts[worst]}, right = {rights[worst]}, "
             f"off by {errors[worst]:.2g} where {tol:.0e} is allowed"
         )
     if not any(_varies(values) for values in (lefts, rights, wrongs)):
         raise EquationError(f"({id}) says nothing: no side changes from world to world")
+    if 0 < max(float(v.abs().max()) for v in rights) < 1000 * tol:
+        raise EquationError(f"({id}) says nothing: all numbers are about as small as the {tol:.0e} that is allowed")
     refuted = sum(distance(a, b) >= 1000 * tol for a, b in zip(lefts, wrongs, strict=True))
     if refuted < 0.95 * count:
         raise EquationError(
@@ -144,19 +155,19 @@ def _verify_worlds(id, left, right, wrong, relation, tight, world, count, tol):
             "Choose a wrong form that differs, or worlds on which it does."
         )
     if tight is not None:
-        gap = max(_misfit(_value(left, w), _value(right, w)) for w in map(tight, range(count)))
+        gap = max(_misfit(_value(left, tight(seed)), _value(right, tight(seed))) for seed in range(count))
         if gap > tol:
             raise EquationError(f"({id}) the bound is not attained on {_name(tight)}: a gap of {gap:.2g} is left")
     return f"on {count} {_name(world)}"
 
 
-def _limits(id, left, right, made):
+def _limits(id, left, right, world, count):
     """Left sides at the smallest h, after checking that each step towards 0 brings them closer to the right."""
-    for seed, w in enumerate(made):
-        errors = [_misfit(_value(left, w, h), _value(right, w)) for h in STEPS]
+    for seed in range(count):
+        errors = [_misfit(_value(left, world(seed), h), _value(right, world(seed))) for h in STEPS]
         if any(b > max(a / 2, LIMIT_TOL) for a, b in itertools.pairwise(errors)):
             raise EquationError(f"({id}) does not converge on world {seed}: distances {errors} at h = {STEPS}")
-    return [_value(left, w, STEPS[-1]) for w in made]
+    return [_value(left, world(seed), STEPS[-1]) for seed in range(count)]
 
 
 def _verify_symbols(id, left, right, wrong):
