@@ -576,6 +576,27 @@ def test_schedule_sets_the_rates_from_t_alone():
         cosine(5, warmup=5)
 
 
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_schedule_leaves_the_rates_as_they_were_set(tmp_path, broken):
+    nets, opts = gan()
+    stream, group = Stream(points(), 16, 2), opts["generator"].param_groups[0]
+
+    def step(nets, opts, x, z):
+        if broken:
+            raise KeyboardInterrupt
+        return {"rate": torch.tensor(opts["generator"].param_groups[0]["lr"])}
+
+    for folder in (None, tmp_path, tmp_path):  # the last one only resumes
+        with pytest.raises(KeyboardInterrupt) if broken and folder is None else contextlib.nullcontext():
+            train(gan_step if folder else step, nets, opts, stream, 8, 0, schedule=cosine(8), folder=folder)
+        group = opts["generator"].param_groups[0]
+        assert group["lr"] == 1e-3 and "initial_lr" not in group
+    if not broken:
+        assert train(step, nets, opts, stream, 1, 0)["rate"].tolist() == pytest.approx([1e-3])
+        group["lr"] = 2.0
+        assert train(step, nets, opts, stream, 1, 0, schedule=lambda t: 0.5)["rate"].tolist() == [1.0]
+
+
 def test_average():
     nets, opts = gan()
     ema, expected = Average(nets, 0.9), [p.detach().clone() for p in nets.parameters()]
@@ -684,6 +705,7 @@ BAD = {
         "networks are torch.float32 and the data torch.float64; convert",
         {"stream": Stream(points().double(), 16, 2)},
     ),
+    "optimizers of other networks": (ValueError, r"opts\['generator'\] updates nothing in nets", {"opts": gan()[1]}),
     "two devices": (ValueError, "networks are on meta and the data on cpu", {"nets": gan()[0].to("meta")}),
 }
 

@@ -51,3 +51,10 @@ class Average:
 def groups(opts):
     """The parameter groups of all optimizers in a dict; their "lr" is what a schedule sets."""
     return [group for opt in opts.values() for group in getattr(opt, "param_groups", ())]
+
+
+def strangers(nets, opts):
+    """Names of the optimizers in a dict that hold parameters, and none of those of the networks."""
+    own = set(map(id, nets.parameters()))
+    held = {name: {id(p) for group in groups({name: opt}) for p in group["params"]} for name, opt in opts.items()}
+    return [name for name, ids in held.items() if ids and not ids & own]

@@ -1,12 +1,13 @@
 """What belongs together must fit together: refusals for tensors that torch would spread over each other in silence.
 
-Beside them `graphless`, for functions that only read tensors, such as metrics, and `modes_kept`, for those that
-change the modes of networks on their way.
+Beside them `graphless`, for functions that only read tensors, such as metrics, and `modes_kept` and `rates_kept`, for
+those that change the modes of networks or the rates of optimizers on their way.
 """
 
 import functools
 import math
 import numbers as numbers_of_python
+import warnings
 
 import torch
 
@@ -31,6 +32,34 @@ def modes_kept(function):
                 vars(layer).update(modes)
 
     return keeping
+
+
+def rates_kept(function):
+    """Decorates function(step, nets, opts, ...): every learning rate is afterwards as before, also after an exception.
+
+    So what is trained next, with a schedule or without, starts from the rates that were set and not from where the last
+    schedule ended.
+    """
+
+    @functools.wraps(function)
+    def keeping(step, nets, opts, *args, **how):
+        before = [{key: group.get(key) for key in RATES} for group in _groups(opts)]
+        try:
+            return function(step, nets, opts, *args, **how)
+        finally:
+            for group, rates in zip(_groups(opts), before, strict=True):  # resumed optimizers have new ones
+                for key in RATES:
+                    group.pop(key, None)
+                group.update({key: rate for key, rate in rates.items() if rate is not None})
+
+    return keeping
+
+
+RATES = "lr", "initial_lr"  # as set, and from which a schedule starts
+
+
+def _groups(opts):
+    return [g for opt in getattr(opts, "values", tuple)() for g in getattr(opt, "param_groups", ())]
 
 
 def _modes(layer):
@@ -109,6 +138,21 @@ def whole(least=1, **numbers):
             raise ValueError(f"{name} must be at least {least} and a whole number, not {number!r}")
 
 
+def told_apart(**given):
+    """Warn if over a twentieth of squared distances is lost in rounding, where they come from |x|^2 - 2 x.y + |y|^2.
+
+    given: by name a pair of rows x (n, d) and the squares (n,) that matter.
+    """
+    for name, (x, squares) in given.items():
+        rounding = 4 * torch.finfo(x.dtype).eps * float(x.detach().square().sum(1).max())
+        if 20 * (few := int((squares < rounding).sum())) > squares.numel():
+            warnings.warn(
+                f"{few} of {squares.numel()} distances in {name} are smaller than {x.dtype} can tell, and the result is "
+                f"wrong by as much: drop copies of rows, subtract a common mean, or give {name}.double()",
+                stacklevel=3,
+            )
+
+
 def split_evenly(parts, **given):
     """Refuse rows that do not fall into so many equal parts. Raises ValueError."""
     whole(parts=parts)
@@ -124,6 +168,16 @@ def rising(**points):
             raise ValueError(
                 f"{name} must be points (n,) in rising order; {name}, order = {name}.sort() puts them so, and [order] "
                 "brings the tables along"
+            )
+
+
+def falling(**values):
+    """Refuse numbers (n,), such as eigenvalues, that are not in falling order. Raises ValueError."""
+    for name, x in values.items():
+        if x.ndim != 1 or not (x.diff() <= 0).all():
+            raise ValueError(
+                f"{name} must be numbers (n,) in falling order; torch.linalg.eigh gives rising ones: .flip(0) turns them, "
+                "and .flip(1) the eigenvectors"
             )
 
 
@@ -164,9 +218,13 @@ def away_from_zero(advice, **given):
 
 
 def within_span(span, **pictures):
-    """Refuse pictures whose values reach much farther than the `span` that is claimed for them. Raises ValueError."""
+    """Refuse pictures whose values do not have the `span` that is claimed for them: much more, or at most 1 of 255.
+
+    Raises ValueError.
+    """
     for name, x in pictures.items():
-        if x.numel() and (reach := float(x.detach().amax() - x.detach().amin())) > 1.5 * span:
+        reach = float(x.detach().amax() - x.detach().amin()) if x.numel() else 0.0
+        if reach > 1.5 * span or 0 < reach <= 2 < span:
             raise ValueError(
                 f"the values of {name} reach over {reach:.4g}, and span={span:g}; say span=255 for 0 to 255, span=2 for "
                 "-1 to 1, or bring the pictures to [0, 1]"
@@ -196,6 +254,16 @@ def semidefinite(**covariances):
             continue
         if (least := float(torch.linalg.eigvalsh(cov).min())) < -slack:
             raise ValueError(f"{name} is no covariance: along one direction it has the variance {least:.3g}")
+
+
+def row_by_row(network):
+    """Refuse a network in training mode that ties the rows of a batch together by BatchNorm. Raises ValueError."""
+    layers = network.modules() if isinstance(network, torch.nn.Module) else ()
+    if any(isinstance(layer, torch.nn.modules.batchnorm._BatchNorm) and layer.training for layer in layers):
+        raise ValueError(
+            "the slope of a score in its own row has no meaning under BatchNorm, which makes every score depend on all "
+            "rows; use LayerNorm, GroupNorm or no norm, or call eval() on the network"
+        )
 
 
 def positive_definite(**covariances):

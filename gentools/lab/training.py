@@ -8,10 +8,12 @@ from gentools.lab import checkpoint, session, trial
 from gentools.lab.history import History
 from gentools.lab.identity import identity_of
 from gentools.lab.lock import lock
-from gentools.lab.optim import groups
+from gentools.lab.optim import groups, strangers
 from gentools.lab.randomness import generator
+from gentools.lab.shapes import rates_kept
 
 
+@rates_kept
 def train(step, nets, opts, stream, steps, seed, *, schedule=None, ema=None, autocast=None, folder=None, config=None,
           save_every=1000, log_every=100, watch=None):  # fmt: skip
     """Run steps 0, 1, ..., steps - 1 and return their History: history["loss"] has shape (steps,).
@@ -19,7 +21,7 @@ def train(step, nets, opts, stream, steps, seed, *, schedule=None, ema=None, aut
     step(nets, opts, x, z) -> {name: 0-d tensor} updates the networks in place. nets: an nn.Module holding all of them,
     usually nn.ModuleDict. opts: dict of optimizers (a GradScaler may join). stream: lab.stream.Stream.
     Step t depends on (seed, t) and the state alone: x and z come from the stream, torch's global generators (for
-    dropout) are set from (seed, t), and the learning rates are those of `opts` times schedule(t).
+    dropout) are set from (seed, t), and the learning rates are those of `opts`, which keep them, times schedule(t).
     ema: an Average, updated after every step. autocast: what `mixed` returns. watch(steps_done) -> {name: number} is
     called every `log_every` steps, for example to evaluate; it must leave the networks as they are.
     folder: where to keep checkpoints, at the start, every `save_every` steps and at the end. A run started again there
@@ -113,4 +115,6 @@ def _check(nets, opts, stream, steps, save_every, log_every, autocast):
         raise ValueError(f"the networks are {kind} and the data {given}; convert one, for example with data.to({kind})")
     if getattr(autocast, "_cache_enabled", False):
         raise ValueError("this autocast caches cast weights, which an update makes stale; use optim.mixed(device)")
+    for name in strangers(nets, opts):
+        raise ValueError(f"opts[{name!r}] updates nothing in nets; make the optimizers anew after the networks")
     return device
