@@ -1,5 +1,6 @@
 """A run resumes only as itself: what decides it is compared by name, and what does not decide it never stands in the way."""
 
+import collections
 import functools
 import inspect
 import subprocess
@@ -7,8 +8,11 @@ import sys
 import textwrap
 import types
 
+import numpy as np
 import pytest
 import torch
+from scipy import stats
+from sklearn.decomposition import PCA
 from torch import nn
 
 from gentools import ali, dcgan, gan, vae
@@ -319,6 +323,41 @@ def test_what_is_described():
     holder = [a]
     holder.append(holder)
     assert identity.describe(holder)[1] == "seen elsewhere"
+
+
+class Slotted:
+    __slots__ = ("rate",)
+
+    def __init__(self, rate):
+        self.rate = rate
+
+
+def remembered(constant):
+    return functools.cache(lambda x: x + constant)
+
+
+HOLD = {  # what the text of an object of a library does not show
+    "a Gaussian's mean": lambda k: torch.distributions.MultivariateNormal(torch.zeros(2) + k, torch.eye(2)),
+    "a digit of a tensor": lambda k: types.SimpleNamespace(w=torch.tensor([0.12341 + 1e-6 * k])),
+    "a tensor in a queue": lambda k: collections.deque([torch.arange(5) + k]),
+    "a law of scipy": lambda k: stats.norm(0, 1 + k),
+    "a fit of scikit-learn": lambda k: PCA(1).fit(np.eye(3) + k * np.arange(3)),
+    "a function that remembers": remembered,
+    "slots": Slotted,
+    "bytes": lambda k: b"%d" % k,
+}
+
+
+@pytest.mark.parametrize("case", HOLD)
+def test_objects_of_libraries_count_by_what_they_hold(case):
+    first, same, other = (identity.describe(HOLD[case](k)) for k in (0, 0, 1))
+    assert first == same != other and "0x" not in repr(first)
+
+
+def test_a_generator_of_random_numbers_counts_by_its_kind():
+    first, later = np.random.default_rng(0), np.random.default_rng(0)
+    later.normal()
+    assert identity.describe(first) == identity.describe(later)
 
 
 # What does not decide a run

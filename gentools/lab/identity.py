@@ -83,8 +83,28 @@ def describe(value, known=frozenset()):
     if isinstance(value, torch.device):
         return "a device"
     if _library(type(value).__module__) or not hasattr(value, "__dict__"):
-        return _label(value)
+        return (
+            _label(value) if (content := _content(value)) is None else {"class": _name(type(value)), **inner(content)}
+        )
     return {"class": inner(type(value)), **inner(vars(value))}
+
+
+def _content(value):
+    """What is in an object of a library, or one with slots, as far as it can be copied; its text may show less of it.
+
+    None where its text shows all of it, where it is known by name or cannot be copied, and for a generator of random
+    numbers, whose state goes on from run to run.
+    """
+    if hasattr(value, "__wrapped__"):
+        return {"wraps": value.__wrapped__}
+    random = isinstance(value, (torch.Generator, np.random.Generator, np.random.RandomState))
+    if random or type(value).__module__ == "builtins":
+        return None
+    try:
+        parts = value.__reduce_ex__(4)
+    except Exception:  # locks, open files, compiled code: each refuses in its own way
+        return None
+    return None if isinstance(parts, str) else {"made of": [*parts[1:3], *(list(each or ()) for each in parts[3:5])]}
 
 
 def _function(function, inner):
