@@ -18,7 +18,7 @@ from gentools.gan import descend, discriminator_loss, non_saturating_loss
 from gentools.lab.divergences import cross_entropy, kl
 from gentools.lab.networks import frozen, mlp
 from gentools.lab.randomness import generator
-from gentools.lab.shapes import labels_within, same_shape
+from gentools.lab.shapes import labels_within, same_shape, told_apart
 
 CLASSES = 10
 NOISE = 3  # standard normal numbers that a prior turns into one point of the plane
@@ -175,6 +175,8 @@ def energy_distance(a, b):
 
     Szekely and Rizzo 2013. Each sample's distances to itself are left out, so two samples of one law average 0.
     """
+
+    told_apart(a=(a, a.var(0).sum()), b=(b, b.var(0).sum()))
 
     def inside(x):
         return torch.cdist(x, x).sum() / (len(x) * (len(x) - 1))

@@ -107,7 +107,7 @@ def gaussian_em(x, weights, means, covariances, steps, floor=0.0):
 
 def nearest(x, means):
     """One-hot (n, K) of the nearest of `means` (K, d) to `x` (n, d): the limit of the responsibilities when the common variance goes to 0."""
-    distance = torch.cdist(x, means)  # (n, K)
+    distance = _distances(x, means)  # (n, K)
     if not distance.isfinite().all():
         raise ValueError("points and means must be finite: to NaN or infinity no mean is the nearest")
     return torch.nn.functional.one_hot(distance.argmin(1), len(means)).to(x.dtype)
@@ -119,13 +119,18 @@ def k_means(x, means, steps):
     Returns the means and the mean squared distance to the nearest one, before the first step and after each,
     (steps + 1,). A mean that no point is nearest to stays where it is.
     """
-    distortion = [torch.cdist(x, means).amin(1).square().mean()]
+    distortion = [_distances(x, means).amin(1).square().mean()]
     for _ in range(steps):
         resp = nearest(x, means)  # (n, K)
         count = resp.sum(0)[:, None]  # (K, 1)
         means = torch.where(count > 0, resp.T @ x / count.clamp(min=1), means)
-        distortion.append(torch.cdist(x, means).amin(1).square().mean())
+        distortion.append(_distances(x, means).amin(1).square().mean())
     return means, torch.stack(distortion)
+
+
+def _distances(x, means):
+    """(n, K), from differences: cdist's faster way through |x|^2 loses the digits of what lies far from 0."""
+    return torch.cdist(x, means, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 # Mixtures of Bernoullis: weights (K,), means (K, d) between 0 and 1; x is binary

@@ -16,6 +16,7 @@ from gentools.lab.shapes import (
     finite,
     graphless,
     positive,
+    row_by_row,
     same_columns,
     same_rows,
     same_shape,
@@ -84,12 +85,16 @@ def expected_modes(probabilities, n):
     """Mean number of modes covered by n independent samples that hit mode k with probabilities[k]: sum 1 - (1-p)^n.
 
     probabilities: (K,), one per mode; what they lack to 1 hits none. Returns a float. Raises ValueError for fewer
-    than 0 samples or infinitely many, or probabilities outside [0, 1].
+    than 0 samples or infinitely many, probabilities outside [0, 1], and a sum above 1.
     """
     tensors(probabilities=probabilities)
     if not 0 <= n < math.inf or not ((probabilities >= 0) & (probabilities <= 1)).all():
         raise ValueError(
             f"expected n >= 0 samples, finitely many, and probabilities within [0, 1], not n = {n} and {probabilities}"
+        )
+    if (total := float(probabilities.sum())) > 1 + 1e-4:
+        raise ValueError(
+            f"a sample hits one mode at most, and these probabilities sum to {total:.4g}; divide by the sum"
         )
     if n == 0:
         return 0.0  # said apart, because 0 * log(0) is NaN
@@ -102,12 +107,15 @@ def chance_lines(centers, std, n=2500):
 
     "true data" is the mixture itself. "Gaussian" is one round Gaussian with the mixture's mean and mean variance,
     "uniform" a square reaching 1 beyond the outermost centers. Both ignore the modes. centers: (k, 2). Raises ValueError
-    for centers that are not finite points of the plane, or a std that is not positive.
+    for centers that are not finite points of the plane, a std that is not positive, and discs of 3 std that overlap:
+    there a sample is no sign of one mode.
     """
     centers_of_modes(2, centers=centers)
     if not 0 < std < math.inf:
         raise ValueError(f"std must be positive, not {std}")
     centers, k = centers.double(), len(centers)
+    if k > 1 and (apart := float(torch.pdist(centers).min())) < 6 * std:
+        raise ValueError(f"two centers are {apart:.4g} apart, less than 6 std = {6 * std:.4g}: their discs overlap")
     mean = centers.mean(0)
     variance = float((centers - mean).square().mean()) + std**2
     low, high = centers.min(0).values - 1, centers.max(0).values + 1
@@ -336,7 +344,9 @@ def parzen(x, y, bandwidth, at_once=1000):
     positive(bandwidth=bandwidth)
     whole(at_once=at_once)
     constant = math.log(len(x)) + x.shape[1] * math.log(bandwidth * math.sqrt(2 * math.pi))
-    found = [(-torch.cdist(part, x).square() / (2 * bandwidth**2)).logsumexp(1) for part in y.split(at_once)]
+    exact = "donot_use_mm_for_euclid_dist"  # digits of samples far from 0 stay
+    distances = (torch.cdist(part, x, compute_mode=exact) for part in y.split(at_once))
+    found = [(-distance.square() / (2 * bandwidth**2)).logsumexp(1) for distance in distances]
     return float(torch.cat(found).mean() - constant)
 
 
@@ -411,9 +421,13 @@ def critic_bound(critic, optimizer, batches, real, fake, logits=apart):
 
 
 def slope_penalty(critic, real, fake, mix):
-    """E (|gradient of the critic| - 1)^2 between paired rows (Gulrajani et al. 2017); mix (n,) says where between them."""
+    """E (|gradient of the critic| - 1)^2 between paired rows (Gulrajani et al. 2017); mix (n,) says where between them.
+
+    Raises ValueError for other shapes, and for a critic with BatchNorm in training mode.
+    """
     same_shape(real=real, fake=fake)
     same_rows(real=real, mix=mix)
+    row_by_row(critic)
     mix = mix.reshape(-1, *[1] * (real.ndim - 1))  # (n, 1, ...)
     between = (mix * real + (1 - mix) * fake).detach().requires_grad_()
     (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 
 from gentools.evaluation import checked
-from gentools.lab.shapes import graphless, whole
+from gentools.lab.shapes import graphless, told_apart, whole
 
 TABLE = 2**20  # distances that are held at a time: few enough to stay in the cache of a processor
 BLOCK = 64  # distances of which one minimum is taken on the way to the k smallest
@@ -79,13 +79,15 @@ def neighborhoods(real, fake, k=5):
     in some ball of a real row. Recall: share of real rows in some ball of a fake one (Kynkaanniemi et al. 2019). Density:
     how many balls of real rows hold a fake row on average, over k; its mean is 1 for equal distributions. Coverage: share
     of real rows with a fake row in their ball (Naeem et al. 2020). Rows on the rim are outside, so a row with k copies has
-    an empty ball. n and m should be equal. Raises ValueError for k rows or fewer, other shapes, and rows not finite.
+    an empty ball. n and m should be equal. Raises ValueError for k rows or fewer, other shapes, and rows not finite; warns
+    of balls that rounding blurs.
     """
     whole(k=k)
     real, fake = checked(k + 1, real=real, fake=fake)
     center = real.mean(0)
     real, fake = real - center, fake - center
     real_radii, fake_radii = radii(real, k), radii(fake, k)  # squared, (n,) and (m,)
+    told_apart(real=(real, real_radii), fake=(fake, fake_radii))
     right, inside = _right(fake).T, torch.full_like(fake_radii, math.inf)
     parts = _parts(_left(real, real_radii), len(fake))
     scratch = torch.empty(len(parts[0][1]), len(fake), dtype=fake.dtype, device=fake.device)

@@ -182,6 +182,16 @@ def test_a_component_collapses_onto_a_point_unless_there_is_a_floor():
 # k-means
 
 
+@pytest.mark.parametrize("off, kind", [(3e3, torch.float32), (1e5, torch.float32), (1.7e9, torch.float64)])
+def test_k_means_far_from_the_origin(off, kind):
+    """Such as raw years or times in seconds: the nearest mean is the one by differences."""
+    x = (torch.randn(400, 2, generator=generator(0, "far"), dtype=torch.float64) + off).to(kind)
+    means = x[:40].clone()
+    square = (x.double()[:, None] - means.double()).square().sum(2)  # (400, 40)
+    assert torch.equal(em.nearest(x, means).argmax(1), square.argmin(1))
+    assert float(em.k_means(x, means, 1)[1][0]) == pytest.approx(float(square.amin(1).mean()), rel=1e-5)
+
+
 def test_responsibilities_become_nearest_means_as_the_variance_vanishes():
     x, (weights, means, _) = problem(1)
     hard = em.nearest(x, means)

@@ -2,11 +2,13 @@
 
 import inspect
 import math
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import torch
 from scipy import integrate, linalg, stats
+from scipy.special import logsumexp
 
 from gentools import evaluation, neighbors, similarity
 from gentools.lab import data
@@ -122,11 +124,40 @@ def test_centers_that_are_not_finite_are_refused():
 
 
 def test_expected_modes_of_nothing_and_of_nonsense():
-    p = torch.tensor([0.5, 1.0])
-    assert evaluation.expected_modes(p, 0) == 0 and evaluation.expected_modes(p, 1) == 1.5
-    for probabilities, n in ((p, -5), (p, math.nan), (p, math.inf), (p - 1, 3), (p + 0.5, 3), (p * math.nan, 3)):
+    p = torch.tensor([0.25, 0.5])
+    assert evaluation.expected_modes(p, 0) == 0 and evaluation.expected_modes(p, 1) == 0.75
+    for probabilities, n in ((p, -5), (p, math.nan), (p, math.inf), (p - 1, 3), (p + 0.75, 3), (p * math.nan, 3)):
         with pytest.raises(ValueError, match="n >= 0 samples"):
             evaluation.expected_modes(probabilities, n)
+    with pytest.raises(ValueError, match=r"hits one mode at most, and these probabilities sum to 1\.25"):
+        evaluation.expected_modes(p + 0.25, 3)
+
+
+def test_modes_whose_discs_overlap_have_no_chance_lines():
+    with pytest.raises(ValueError, match=r"two centers are 2 apart, less than 6 std = 2\.4"):
+        evaluation.chance_lines(SETS["grid"][0], 0.4)
+    assert evaluation.chance_lines(SETS["grid"][0], 0.33)["true data"][1] < 1
+    assert evaluation.chance_lines(torch.zeros(1, 2), 5.0)["true data"][0] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("off", [0.0, 1e3, 1e6, 1e9])
+@pytest.mark.parametrize("bandwidth", [0.05, 0.5])
+def test_parzen_far_from_the_origin_is_that_at_the_origin(off, bandwidth):
+    x, y = (torch.randn(n, 3, generator=generator(n, "parzen"), dtype=torch.float64) for n in (100, 50))
+    x, y = ((1024 * rows).round() / 1024 for rows in (x, y))  # whole after adding `off`
+    want = logsumexp(-((x[:, None] - y) ** 2).sum(2).numpy() / (2 * bandwidth**2), axis=0).mean()
+    want -= math.log(100) + 3 * math.log(bandwidth * math.sqrt(2 * math.pi))
+    assert evaluation.parzen(x + off, y + off, bandwidth) == pytest.approx(want, rel=1e-4)
+
+
+@pytest.mark.parametrize("norm", [torch.nn.BatchNorm1d, torch.nn.LayerNorm])
+def test_a_slope_per_row_has_no_meaning_under_batchnorm(norm):
+    critic = torch.nn.Sequential(torch.nn.Linear(2, 5), norm(5), torch.nn.Linear(5, 1))
+    inputs = torch.randn(4, 2), torch.randn(4, 2), torch.rand(4)
+    refused = pytest.raises(ValueError, match="under BatchNorm") if norm is torch.nn.BatchNorm1d else nullcontext()
+    with refused:
+        evaluation.slope_penalty(critic, *inputs)
+    assert evaluation.slope_penalty(critic.eval(), *inputs).isfinite()
 
 
 def test_frechet_of_single_numbers_by_hand():
@@ -166,9 +197,9 @@ def test_frechet_refuses_features_that_are_not_finite(bad):
 
 def test_the_chance_line_of_a_gaussian_has_mean_and_variance_of_a_mixture_off_the_origin():
     """By the noncentral chi-square distribution; the modes are wide, so that their own variance counts."""
-    centers, std = torch.tensor([[1.0, 2.0], [4.0, 2.5], [1.5, -2.0]]).double(), 0.8
+    centers, std = torch.tensor([[1.0, 2.0], [4.0, 2.5], [1.5, -2.0]]).double(), 0.5
     mean = centers.mean(0)
-    variance = sum(float(x) ** 2 for x in (centers - mean).flatten()) / 6 + 0.64
+    variance = sum(float(x) ** 2 for x in (centers - mean).flatten()) / 6 + 0.25
     far = (centers - mean).square().sum(1).numpy() / variance
     hit = stats.ncx2.cdf((3 * std) ** 2 / variance, 2, far)
     modes, quality = evaluation.chance_lines(centers, std, 7)["Gaussian"]
@@ -446,7 +477,7 @@ def test_what_is_no_tensor_of_real_numbers_is_refused_by_name(kind):
         lambda: evaluation.classifier_score(x),
         lambda: evaluation.log_likelihood(x),
         lambda: evaluation.expected_modes(mean, 3),
-        lambda: evaluation.chance_lines(x, 0.1),
+        lambda: evaluation.chance_lines(x, 1e-4),
         lambda: evaluation.frechet_of_moments(mean, EYE, EYE[0], EYE),
         lambda: evaluation.frechet_bias(kind(EYE), EYE, 3),
     ]
@@ -481,7 +512,7 @@ READ = {  # every metric, and the tensors that it reads
         X[:, :2],
     ),
     evaluation.expected_modes: (lambda p: evaluation.expected_modes(p, 5), SURE[0]),
-    evaluation.chance_lines: (lambda c: evaluation.chance_lines(c, 0.1), X[:, :2]),
+    evaluation.chance_lines: (lambda c: evaluation.chance_lines(c, 1e-4), X[:, :2]),
     evaluation.frechet: (evaluation.frechet, X, Y),
     evaluation.frechet_of_moments: (evaluation.frechet_of_moments, X[0], POSITIVE, Y[0], 2 * POSITIVE),
     evaluation.frechet_bias: (lambda s, t: evaluation.frechet_bias(s, t, 9), POSITIVE, 2 * POSITIVE),

@@ -1,6 +1,7 @@
 """Chapter 11: metrics of neighbors against tables of all distances, scikit-learn and exact expectations."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from sklearn.metrics import pairwise_distances
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
-from gentools import neighbors
+from gentools import aae, neighbors
 from gentools.lab.randomness import generator
 
 
@@ -92,6 +93,23 @@ def test_nearest_neighbor_accuracy_agrees_with_scikit_learn_and_knows_its_ends(m
 def test_a_row_with_k_copies_has_an_empty_ball():
     real, fake = normal(200, 2), normal(20, 2, name="fake").repeat(10, 1)
     assert neighbors.neighborhoods(real.double(), fake.double()).recall == 0
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_balls_that_rounding_blurs_are_noticed(kind):
+    """Two tight clusters far apart, and copies: |x|^2 - 2 x.y + |y|^2 does not tell such rows apart."""
+    side = torch.tensor([[0.0], [1e3]]).repeat_interleave(100, 0)
+    tight = [(side + 0.01 * normal(200, 4, name=name)).to(kind) for name in ("x", "y")]
+    copied = 20 + 5 * normal(50, 8).to(kind).repeat_interleave(6, 0)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        neighbors.neighborhoods(*tight)
+    blurred = len(found) == 2 and "in real are smaller than torch.float32 can tell" in str(found[0].message)
+    assert blurred if kind == torch.float32 else not found
+    with pytest.warns(UserWarning, match="300 distances in real .* drop copies of rows"):
+        neighbors.neighborhoods(copied, normal(300, 8).to(kind))
+    with pytest.warns(UserWarning, match="distances in a are smaller"):
+        aae.energy_distance(tight[0].float() + 1e6, tight[1].float())
 
 
 GOOD, BAD = normal(10, 2), normal(10, 2).index_fill(0, torch.tensor([3]), math.nan)

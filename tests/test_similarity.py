@@ -111,6 +111,8 @@ def test_all_refuse_the_same_pictures(name):
         (x[..., :8], 1.0, "at least 11"),
         (x.flatten(1), 1.0, "floating-point"),
         (255 * x, 1.0, "span=255 for 0 to 255"),
+        (x, 255.0, "span=255 for 0 to 255"),
+        (2 * x - 1, 255.0, "and span=255; say"),
         (x, 0.0, "span must be positive"),
         (x, math.nan, "span must be positive"),
     ):
