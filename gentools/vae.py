@@ -16,7 +16,7 @@ from gentools.joint_kl import posterior_precision
 from gentools.lab.divergences import diagonal_gaussian_kl
 from gentools.lab.networks import mlp
 from gentools.lab.randomness import generator
-from gentools.lab.shapes import positive, same_rows, same_shape
+from gentools.lab.shapes import falling, positive, same_rows, same_shape
 
 LOG_2PI = math.log(2 * math.pi)
 
@@ -265,6 +265,7 @@ def ppca(eigenvalues, eigenvectors, latent, noise_variance=None):
     for more codes than eigenvalues, or as many without a noise variance: it is the mean of the eigenvalues left over,
     and with none left every value up to the smallest eigenvalue gives the same likelihood.
     """
+    falling(eigenvalues=eigenvalues)
     d = len(eigenvalues)
     if not 1 <= latent <= d:
         raise ValueError(f"latent must lie between 1 and the dimension {d} of the data, not {latent}")
@@ -285,6 +286,7 @@ def linear_log_likelihood(cov, decoder, noise_variance):
 
 def ppca_log_likelihood(eigenvalues, latent, noise_variance):
     """The largest `linear_log_likelihood` for this noise variance, in nats, from the eigenvalues (d,). See (3.6)."""
+    falling(eigenvalues=eigenvalues)
     kept = eigenvalues[:latent].clamp_min(noise_variance)  # (k,)
     log_det = (
         kept.log().sum() + (len(eigenvalues) - latent) * torch.as_tensor(noise_variance, dtype=eigenvalues.dtype).log()

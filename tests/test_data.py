@@ -932,6 +932,23 @@ def test_an_npz_of_floats_says_what_it_holds(tmp_path):
         assert "give key=" not in str(error.value)
 
 
+def test_one_picture_is_not_taken_for_its_rows(tmp_path):
+    np.savez(tmp_path / "one.npz", noise(8, 8, 3))
+    with pytest.raises(DataError, match=r"arr_0 uint8 \(8, 8, 3\).* one alone is array\[None\]"):
+        data.images(tmp_path / "one.npz")
+    np.savez(tmp_path / "one.npz", noise(8, 8, 3)[None])
+    assert data.images(tmp_path / "one.npz").shape == (1, 3, 8, 8)
+
+
+def test_a_tiff_of_several_pictures_is_not_read_as_its_first(tmp_path):
+    pages = [Image.fromarray(picture) for picture in noise(4, 8, 8, 3)]
+    pages[0].save(tmp_path / "stack.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(DataError, match=r"stack\.tif in .* holds 4 pictures; save each as a file of its own"):
+        data.images(tmp_path)
+    pages[0].save(tmp_path / "stack.tif")
+    assert data.images(tmp_path).shape == (1, 3, 8, 8)
+
+
 def test_npz_layouts(tmp_path):
     path, gray, color = tmp_path / "own.npz", noise(3, 8, 8), noise(3, 8, 8, 3)
     np.savez_compressed(path, x_train=color, x_test=gray, y=np.arange(3))

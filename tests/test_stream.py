@@ -113,6 +113,11 @@ BAD = {
     "an array": (dict(data=IMAGES.numpy()), "must be a tensor"),
     "a number": (dict(data=torch.tensor(1.0)), "must be a tensor"),
     "nothing": (dict(data=()), "must be a tensor"),
+    "bits in bytes": (dict(data=torch.eye(6).byte()), "hold 0 and 1 alone, of 0 to 255"),
+    "labeled bits in bytes": (
+        dict(data=(torch.eye(6).byte(), torch.arange(6)), prepare=binarize),
+        "as bits take .float",
+    ),
     "no rows": (dict(data=torch.zeros(0, 3)), "empty"),
     "no columns": (dict(data=torch.zeros(3, 0)), "empty"),
     "labels too short": (dict(data=(IMAGES, torch.zeros(5))), "differ in length"),

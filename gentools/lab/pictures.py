@@ -186,6 +186,8 @@ def _decode(where, opened, size):
             with Image.open(stream, formats=FORMATS) as picture:
                 if picture.width * picture.height > MAX_PIXELS:
                     raise DataError(f"{where} has {picture.width}x{picture.height} pixels; the limit is {MAX_PIXELS:,}")
+                if picture.format == "TIFF" and picture.n_frames > 1:
+                    raise DataError(f"{where} holds {picture.n_frames} pictures; save each as a file of its own")
                 if picture.mode not in MODES:
                     raise DataError(f"{where} has pixels of kind {picture.mode!r}; convert it to 8 bits per channel")
                 picture = _as_seen(picture)
@@ -234,7 +236,8 @@ def _array(path, key):
             named = "" if key is None else f" named {key!r}"
             raise DataError(
                 f"{path} holds no uint8 array of pictures{named}; it holds: {listing or 'nothing'}. "
-                "Pictures are uint8 of shape (n, h, w), (n, h, w, c) or (n, c, h, w); "
+                "Pictures are uint8 of shape (n, h, w), (n, h, w, c) or (n, c, h, w), with w above 4 in the first; one "
+                "alone is array[None]; "
                 "floats in [0, 1] become such by (255 * x).round().astype('uint8')"
             )
         if key is None and len(good) > 1:
@@ -261,7 +264,9 @@ def _header(archive, member):
 
 
 def _is_images(shape):
-    return (len(shape) == 3 or (len(shape) == 4 and (shape[-1] in (1, 3) or shape[1] in (1, 3)))) and min(shape) > 0
+    gray, colored = len(shape) == 3, len(shape) == 4  # (h, w, 3) is one picture, and not h of them
+    fits = (gray and (shape[-1] > 4 or shape[1] <= 4)) or (colored and (shape[-1] in (1, 3) or shape[1] in (1, 3)))
+    return fits and min(shape) > 0
 
 
 def _resize(path, array, size):

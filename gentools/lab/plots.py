@@ -140,11 +140,13 @@ def curves(history, alt=None, unit=None):
 
 
 def scatter(x, centers=None, alt=None):
-    """Show points x (n, 2) in the plane, and crosses at the centers (k, 2) of the true modes."""
+    """Show points x (n, 2) in the plane, and crosses at the centers (k, 2) of the true modes. ValueError for others."""
     import matplotlib.pyplot as plt
 
     from gentools.lab.shapes import centers_of_modes
 
+    if x.ndim != 2 or x.shape[1] != 2:
+        raise ValueError(f"points in the plane have the shape (n, 2), not {tuple(x.shape)}; x[:, :2] shows two columns")
     if centers is not None:
         centers_of_modes(2, centers=centers)
     fig, ax = plt.subplots(figsize=(3.6, 3.6))
@@ -160,9 +162,20 @@ def scatter(x, centers=None, alt=None):
 
 
 def sheet(images, columns=10, alt=None):
-    """Show images (n, h, w) or (n, c, h, w), scaled from their least value to their largest, as one sheet."""
+    """Show images (n, h, w) or (n, c, h, w), scaled from their least value to their largest, as one sheet.
+
+    Raises ValueError for other shapes, for none, and for values that are not finite.
+    """
     import matplotlib.pyplot as plt
 
+    from gentools.lab.shapes import finite
+
+    if not images.numel() or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[1] not in (1, 3)):
+        raise ValueError(
+            f"images have the shape (n, h, w), (n, 1, h, w) or (n, 3, h, w), n >= 1, not {tuple(images.shape)}; "
+            ".permute(0, 3, 1, 2) brings channels to the front, .unflatten(1, (h, w)) turns rows into images"
+        )
+    finite("a sheet shows numbers alone: was the training stable?", images=images)
     images = images.detach().cpu().float()
     rows = -(-len(images) // columns)
     fig, ax = plt.subplots(figsize=(0.6 * columns, 0.6 * rows))

@@ -115,6 +115,10 @@ def _check(data, batch, z_shape, prepare):
         raise ValueError(f"batch must be an integer from 1 to the {len(x)} rows of data, not {batch!r}")
     if not z_shape or not all(isinstance(n, int) and n > 0 for n in z_shape):
         raise ValueError(f"z_shape must hold positive integers (a latent dimension of 0 is none), not {z_shape}")
+    if x.dtype == torch.uint8 and prepare in (None, binarize) and x.max() == 1:
+        raise ValueError(
+            "data are bytes and hold 0 and 1 alone, of 0 to 255: as bits take .float(), as gray levels 255 *"
+        )
     if x.is_floating_point() and not x.isfinite().all():
         raise ValueError("data holds values that are NaN or infinite")
     if x.is_floating_point() and (x.ndim == 4 or prepare is binarize):
