@@ -43,6 +43,9 @@ def test_at_quick_scale_only_the_bill_and_the_command_are_printed(capsys, monkey
         ({"learning_rate": "1e-3"}, "learning_rate is a number of at least 0"),
         ({"betas": ()}, "betas is a tuple with something in it"),
         ({"data": 5}, "data is a text"),
+        ({"betas": ("a", 0.9)}, r"betas\[0\] is a number of at least 0"),
+        ({"minutes": "5"}, "minutes is a number of at least 0, or None"),
+        ({"minutes": -1}, "minutes is a number of at least 0, or None"),
     ],
 )
 def test_a_value_of_another_kind_is_refused_before_anything_runs(value, wish):
@@ -77,6 +80,24 @@ def test_settings_are_changed_wherever_they_stand_and_unknown_ones_named(full, c
     expected = joint_kl.RECIPES["1.4"].run(joint_kl.Loose(noise_variance=0.4, scales=241), 0, "cpu")
     assert {k: float(v) for k, v in result["numbers"].items()} == {k: float(v) for k, v in expected["numbers"].items()}
     assert "lie within" not in capsys.readouterr().out
+
+
+def test_a_setting_that_the_figure_does_not_read_is_said_to_be_idle(full, capsys):
+    """One rate for all arms, where every arm has its own; a setting that is read goes without a word."""
+    reproduce("7.2", scale="quick", steps=2, learning_rate=0.5, batch=64)
+    assert "This figure does not read learning_rate: the change of it changed nothing." in capsys.readouterr().out
+    reproduce("1.4", scale="quick", scales=21)
+    assert "does not read" not in capsys.readouterr().out
+
+
+def test_what_a_run_reads_is_told_from_what_it_replaces():
+    config, read = recipes.find("7.2").config("quick"), set()
+    copy = recording.reading(config, read)
+    assert copy == copy and not read - {f.name for f in dataclasses.fields(config)}
+    read.clear()
+    assert dataclasses.replace(copy.training, learning_rate=1.0).learning_rate == 1
+    assert "learning_rate" not in read and {"training", "batch"} <= read
+    assert vars(copy) == {**vars(config), "training": copy.training} and list(vars(copy)) == list(vars(config))
 
 
 def test_runs_with_other_settings_are_kept_by_their_settings_in_a_folder_of_the_reader(full, tmp_path, monkeypatch):
@@ -169,7 +190,7 @@ def test_which_recipes_use_a_device():
 
 
 def test_what_is_no_seeds_is_refused():
-    for seeds in ([], [1, 1], [-1], ["a"], 0):
+    for seeds in ([], [1, 1], [-1], ["a"], 0, True, 1.0, None):
         with pytest.raises(ValueError, match="seeds is a number of them or a list"):
             reproduce("5.6", seeds=seeds)
 

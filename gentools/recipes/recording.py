@@ -108,8 +108,27 @@ def uses_device(run):
     return any(node.id == "device" for node in names)
 
 
-def _run_seed(identity, device, store, seed, config=None):
-    """Run one seed of identity["figure"] and store its result."""
+def reading(config, found):
+    """A copy of a configuration that adds to the set `found` the names of its fields, inner ones too, that are read."""
+    kind, fields, own = type(config), [f.name for f in dataclasses.fields(config)], set()
+
+    def read(self, name):
+        if name in fields and id(self) in own:  # and not of a copy that a run makes with other values
+            found.add(name)
+        return object.__getattribute__(self, name)
+
+    names = {"__getattribute__": read, "__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    copy = object.__new__(type(kind.__name__, (kind,), names))
+    for name in fields:  # in their order, which digests see
+        value = getattr(config, name)
+        inner = dataclasses.is_dataclass(value) and not isinstance(value, type)
+        object.__setattr__(copy, name, reading(value, found) if inner else value)
+    own.add(id(copy))
+    return copy
+
+
+def _run_seed(identity, device, store, seed, config=None, read=None):
+    """Run one seed of identity["figure"] and store its result; read: a set for the names of the settings it reads."""
     torch.set_num_threads(1)
     recipe = find(identity["figure"])
     used = device if uses_device(recipe.run) else "cpu"
@@ -117,7 +136,8 @@ def _run_seed(identity, device, store, seed, config=None):
     clock = time.process_time if used == "cpu" else time.perf_counter
     start = clock()
     with checkpoint.bill() as earlier:  # what a run that was stopped had taken by its last checkpoint
-        result = recipe.run(config or recipe.config(identity["scale"]), seed, device)
+        config = config or recipe.config(identity["scale"])
+        result = recipe.run(config if read is None else reading(config, read), seed, device)
         seconds = clock() - start + earlier()
     stored = {
         "numbers": {k: float(v) for k, v in result["numbers"].items()},
@@ -130,17 +150,18 @@ def _run_seed(identity, device, store, seed, config=None):
     seedstore.save(store, identity | {"seed": seed}, stored)
 
 
-def compute(id, scale, seeds=None, device="cpu", jobs=1, config=None, folder=None):
+def compute(id, scale, seeds=None, device="cpu", jobs=1, config=None, folder=None, read=None):
     """Results of figure `id` for each seed, running only those not yet stored. Returns a list in seed order.
 
     config: another configuration than that of the scale. folder: where results and the checkpoints of unfinished runs are
-    kept, by default build/records and build/runs. Raises ValueError if there is no such figure, scale or device.
+    kept, by default build/records and build/runs. read: a set, for the names of the settings that the seeds which run
+    here (jobs=1) read. Raises ValueError if there is no such figure, scale or device.
     """
     seeds = list(find(id).seeds if seeds is None else seeds)
     find_device(device)
     identity = _identity(id, scale, config)  # its digests read code and pictures: once for all seeds
     store, todo = _store(identity, folder), _missing(identity, seeds, folder)
-    task = functools.partial(_run_seed, identity, device, str(store), config=config)
+    task = functools.partial(_run_seed, identity, device, str(store), config=config, read=read)
     with _checkpoints_in(folder):
         if jobs == 1 or len(todo) < 2:
             for seed in todo:

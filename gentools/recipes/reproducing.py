@@ -22,11 +22,14 @@ def reproduce(id, seeds=(0,), scale=None, device=None, folder=None, minutes=10, 
     Finished seeds are kept in `folder`, by default build/records, and so are checkpoints of a long training that is under
     way. The same call goes on from there after an interruption, in another session too if the folder lies on a drive
     that stays.
+    A change of a field that the figure does not read, such as one rate where every arm has its own, is said to be idle.
     Returns the results, one per seed, or None if nothing ran. Raises ValueError on an unknown id, scale, device or
-    field, on a value of another kind than the field's own, and on seeds that are none.
+    field, on a value of another kind than the field's own, on seeds that are none and on minutes that are no number.
     """
     recipe, record = find(id), records.load(id)
     seeds, scale, device = _seeds(seeds), scale or recipe.record, device or session.device
+    if minutes is not None and not (_number(minutes) and minutes >= 0):
+        raise ValueError(f"minutes is a number of at least 0, or None for any, and not {minutes!r}")
     config = override(recipe.config(scale), **changes)
     print(bill(id, record, scale, seeds, changes))
     if session.scale == "quick":
@@ -39,8 +42,11 @@ def reproduce(id, seeds=(0,), scale=None, device=None, folder=None, minutes=10, 
         print("It computes on the CPU, whatever the device: small exact sums gain nothing from a GPU.")
     if not _affordable(id, recipe, config, scale, seeds, device, folder, minutes):
         return None
-    results = recording.compute(id, scale, seeds, device, config=config, folder=folder)
-    show(recipe.draw(results, config), alt=recipe.alt)
+    read, todo = set(), recording.missing(id, scale, seeds, config, folder)
+    results = recording.compute(id, scale, seeds, device, config=config, folder=folder, read=read if changes else None)
+    show(recipe.draw(results, recording.reading(config, read) if changes else config), alt=recipe.alt)
+    if todo and (idle := sorted(set(changes) - read)):
+        print(f"This figure does not read {', '.join(idle)}: the change of it changed nothing. {config}")
     records.recorded(id)
     if not changes and record is not None and scale == record["scale"]:
         print(agreement(results, record))
@@ -49,8 +55,16 @@ def reproduce(id, seeds=(0,), scale=None, device=None, folder=None, minutes=10, 
 
 def _seeds(seeds):
     """A list of seeds from such a list, or from their number. Raises ValueError on anything else."""
-    listed = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    if not listed or len(set(listed)) < len(listed) or not all(isinstance(s, int) and s >= 0 for s in listed):
+    try:
+        listed = list(range(seeds)) if hasattr(seeds, "__index__") else list(seeds)
+    except TypeError:
+        listed = []
+    if (
+        not listed
+        or isinstance(seeds, bool)
+        or len(set(listed)) < len(listed)
+        or not all(isinstance(s, int) and s >= 0 for s in listed)
+    ):
         raise ValueError(f"seeds is a number of them or a list such as [0, 1], each once, and not {seeds!r}")
     return listed
 
@@ -144,9 +158,13 @@ def override(config, **changes):
     return new
 
 
+def _number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def _same_kind(name, old, new):
-    """Raise ValueError unless `new` may stand for `old`: a whole number for one, a number, a text, a filled tuple."""
-    number = isinstance(new, (int, float)) and not isinstance(new, bool)
+    """Raise ValueError unless `new` may stand for `old`: a whole number for one, a number, a text, a tuple of such."""
+    number = _number(new)
     if isinstance(old, bool):
         wish = None if isinstance(new, bool) else "True or False"
     elif isinstance(old, int):
@@ -159,6 +177,9 @@ def _same_kind(name, old, new):
     else:
         filled = isinstance(new, (tuple, list)) and len(new) > 0
         wish = "a tuple with something in it" if isinstance(old, tuple) and old and not filled else None
+    if isinstance(old, tuple) and old and not wish:
+        for i, part in enumerate(new):
+            _same_kind(f"{name}[{i}]", old[min(i, len(old) - 1)], part)
     if wish:
         raise ValueError(f"{name} is {wish}, such as {old!r}, and not {new!r}")
 
