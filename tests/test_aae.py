@@ -15,6 +15,7 @@ from gentools.lab import records, worlds
 from gentools.lab.divergences import entropy, expected_kl, js, kl, mutual_information
 from gentools.lab.randomness import generator
 from gentools.recipes import aae as recipes
+from gentools.recipes import aae_exact
 from gentools.recipes.shared import arms
 from gentools.recipes.shared.curves import scored_at
 
@@ -322,6 +323,21 @@ def test_the_swiss_roll_begins_and_ends_where_it_should_and_its_stretches_are_eq
     assert torch.allclose(
         aside - aae.swiss_roll(noise, torch.full((1000,), 4)).norm(dim=1), torch.tensor(0.08).double()
     )
+
+
+def test_of_several_starts_every_table_keeps_the_one_that_ends_lowest():
+    config, rng = aae_exact.Tables(tables=3, steps=200), generator(0, "starts")
+    p_x = torch.stack([worlds.simplex(rng, config.x_values) for _ in range(3)])
+    q_z = torch.stack([worlds.simplex(rng, config.z_values) for _ in range(3)])
+    start = torch.randn(2, 4, 3, config.x_values, config.z_values, generator=rng, dtype=torch.float64)
+
+    def ends(start):
+        joints = zip(*aae_exact.fit_tables(aae.objective, start, p_x, q_z, config), strict=True)
+        return torch.stack([aae.objective(p, q) for p, q in joints])  # (tables,)
+
+    alone = torch.stack([ends(start[:, i : i + 1]) for i in range(4)])
+    assert torch.allclose(ends(start), alone.min(0).values, atol=1e-9)
+    assert len(set(alone.argmin(0).tolist())) > 1 and (alone.max(0).values > alone.min(0).values + 0.01).any()
 
 
 def test_petals_keep_the_precision_of_their_noise():

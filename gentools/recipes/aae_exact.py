@@ -44,8 +44,9 @@ class Tables:
     x_values: int = 6  # of the data
     z_values: int = 3  # codes
     tables: int = 20  # random data and priors
-    steps: int = 4000  # of Adam
-    learning_rate: float = 0.02  # of Adam
+    starts: int = 10  # at random for each table and objective, of which the end with the lowest objective is kept
+    steps: int = 1000  # of Adam
+    learning_rate: float = 0.1  # of Adam
 
 
 def joint_objective(p_joint, q_joint):
@@ -58,24 +59,30 @@ OBJECTIVE_LOOKS = drawing.looks([*OBJECTIVES], colors=("blue", "vermillion", "gr
 
 
 def fit_tables(objective, start, p_x, q_z, config):
-    """Both joints (tables, x, z) after Adam on an objective. start: logits (2, tables, x, z) of encoder and decoder."""
+    """Both joints (tables, x, z) after Adam on an objective, from the start that ends lowest.
+
+    start: logits (2, starts, tables, x, z) of encoder and decoder.
+    """
     encoder, decoder = (part.clone().requires_grad_() for part in start)
     optimizer = torch.optim.Adam([encoder, decoder], config.learning_rate)
     for _ in range(config.steps):
-        p_joint = p_x[:, :, None] * encoder.softmax(2)
-        q_joint = decoder.softmax(1) * q_z[:, None]
+        p_joint = p_x[:, :, None] * encoder.softmax(3)
+        q_joint = decoder.softmax(2) * q_z[:, None]
         optimizer.zero_grad()
-        torch.vmap(objective)(p_joint, q_joint).sum().backward()
+        value = torch.vmap(torch.vmap(objective))(p_joint, q_joint)  # (starts, tables)
+        value.sum().backward()
         optimizer.step()
-    return p_joint.detach(), q_joint.detach()
+    lowest = value.argmin(0), torch.arange(len(p_x))
+    return p_joint.detach()[lowest], q_joint.detach()[lowest]
 
 
 def run_tables(config, seed, device):
-    """Free encoder and decoder tables, fitted exactly to random data and priors under three objectives."""
+    """Free encoder and decoder tables, fitted to random data and priors by descent from random starts, for three objectives."""
     rng = generator(seed, "tables of chapter 8")
     p_x = torch.stack([simplex(rng, config.x_values) for _ in range(config.tables)])
     q_z = torch.stack([simplex(rng, config.z_values) for _ in range(config.tables)])
-    start = torch.randn(2, config.tables, config.x_values, config.z_values, generator=rng, dtype=torch.float64)
+    shape = (2, config.starts, config.tables, config.x_values, config.z_values)
+    start = torch.randn(shape, generator=rng, dtype=torch.float64)
     numbers, arrays = {}, {}
     for name, objective in OBJECTIVES.items():
         p_joint, q_joint = fit_tables(objective, start, p_x, q_z, config)
@@ -105,7 +112,7 @@ def verdict_tables(summary):
     without, usual = (verdicts.mean(off[name], ".3f") for name in ("without I", "usual loss"))
     return (
         f"dropping I {'raises' if more else 'does not clearly raise'} the information in the codes, and the model of x"
-        f"{', exact under the joint KL, is not exact any more' if pays else ' is not clearly the worse for it'} "
+        f"{', nearly exact under the joint KL, is off' if pays else ' is not clearly the worse for it'} "
         f"({verdicts.mean(off['joint KL'], '.4f')} against {without} and {usual} nats)."
     )
 
@@ -120,12 +127,12 @@ RECIPES = {
     ),
     "8.2": Recipe(
         title="What the information costs",
-        caption="Free tables for encoder and decoder, fitted exactly: random data of six values, three codes with a random "
-        "prior. Under the joint KL the model of x gets exact, whatever the code tells. Without I(x; z) the code tells as "
-        "much as it can, and the model of x pays. Values below 1e-12 are drawn there.",
+        caption="Free tables for encoder and decoder, fitted by gradient descent, the lowest of ten starts: random data of six "
+        "values, three codes with a random prior. Under the joint KL the model of x gets nearly exact, whatever the code "
+        "tells. Without I(x; z) most codes tell far more, and the model of x pays. Values below 1e-12 are drawn there.",
         alt="A scatter plot with logarithmic vertical axis. Dots of the joint KL lie at the bottom, most at little "
-        "information; the two others lie far above and farther to the right.",
-        run=run_tables, draw=draw_tables, quick=Tables(tables=5, steps=1500), full=Tables(), seeds=tuple(range(5)),
+        "information; the two others lie higher, nearly all far above, and most of them farther to the right.",
+        run=run_tables, draw=draw_tables, quick=Tables(tables=5, steps=400), full=Tables(), seeds=tuple(range(5)),
         verdict=verdict_tables,
     ),
 }  # fmt: skip
