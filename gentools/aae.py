@@ -88,7 +88,7 @@ def petals_log_density(z):
 
 
 def swiss_roll(noise, c=None):
-    """A spiral of three half turns with a little width, cut into ten stretches of equal length; stretch c."""
+    """A spiral from the angle 0.6 pi to 3 pi with a little width, cut into ten stretches of equal length; stretch c."""
     share = (_class(noise, c) + torch.special.ndtr(noise[:, 0])) / CLASSES
     turns = (0.04 + 0.96 * share).sqrt()  # equal lengths of arc, nearly: the radius grows like the root
     angle = 3 * math.pi * turns

@@ -149,6 +149,7 @@ LETTERS = {
     "ALI q(z)": "p(z)",
     "ALI p(x)": "q(x)",
 }
+ALSO = {"Q": "q(x,z)", "Q(x,z)": "q(x,z)", "q_xz": "q(x,z)", "q_x": "q(x)", "p_z": "p(z)"}  # other columns of the table
 
 
 def check_letters(answer):
@@ -158,7 +159,8 @@ def check_letters(answer):
     for theirs, ours in LETTERS.items():
         if theirs not in answer:
             raise Wrong(f"{theirs} is missing.")
-        if str(answer[theirs]).replace(" ", "") != ours:
+        said = str(answer[theirs]).replace(" ", "").strip("$")
+        if ALSO.get(said, said) != ours:
             raise Wrong(f"{theirs} is not {answer[theirs]} here. Which side does it belong to: data or model?")
 
 
