@@ -18,7 +18,7 @@ from gentools.gan import descend, discriminator_loss, non_saturating_loss
 from gentools.lab.divergences import cross_entropy, kl
 from gentools.lab.networks import frozen, mlp
 from gentools.lab.randomness import generator
-from gentools.lab.shapes import labels_within, same_shape, told_apart
+from gentools.lab.shapes import labels_within, of_width, same_shape, told_apart
 
 CLASSES = 10
 NOISE = 3  # standard normal numbers that a prior turns into one point of the plane
@@ -34,7 +34,8 @@ def code_game(p_z, q_z, d):
 def reconstruction(p_joint, q_joint):
     """E_P[-log q(x|z)] in nats."""
     same_shape(p_joint=p_joint, q_joint=q_joint)
-    return cross_entropy(p_joint, q_joint / q_joint.sum(0))
+    q_z = q_joint.sum(0)
+    return cross_entropy(p_joint, torch.where(q_z > 0, q_joint / q_z, 0.0))  # a code that Q never draws explains no x
 
 
 def objective(p_joint, q_joint):
@@ -53,6 +54,7 @@ def usual_objective(p_joint, q_joint):
 
 def normal(noise, c=None):
     """N(0, I), whatever the class."""
+    of_width(NOISE, noise=noise)
     return noise[:, :2]
 
 
@@ -72,6 +74,7 @@ PETAL = (2.0, 0.5, 0.15)  # distance of the centers from the origin, std along t
 
 def petals(noise, c=None):
     """Ten equal Gaussians around the origin, each stretched along its radius (Makhzani et al. 2015); component c."""
+    of_width(NOISE, noise=noise)
     radius, along, across = PETAL
     angle = 2 * math.pi / CLASSES * _class(noise, c).to(noise.dtype)
     return _turned(radius + along * noise[:, 0], across * noise[:, 1], angle)
@@ -79,6 +82,7 @@ def petals(noise, c=None):
 
 def petals_log_density(z):
     """log q(z) of `petals` without a class, in nats, shape (n,)."""
+    of_width(2, z=z)
     radius, along, across = PETAL
     angle = -2 * math.pi / CLASSES * torch.arange(CLASSES, device=z.device, dtype=z.dtype)
     turned = torch.stack([_turned(z[:, 0], z[:, 1], a) for a in angle], 1)
@@ -89,6 +93,7 @@ def petals_log_density(z):
 
 def swiss_roll(noise, c=None):
     """A spiral from the angle 0.6 pi to 3 pi with a little width, cut into ten stretches of equal length; stretch c."""
+    of_width(NOISE, noise=noise)
     share = (_class(noise, c) + torch.special.ndtr(noise[:, 0])) / CLASSES
     turns = (0.04 + 0.96 * share).sqrt()  # equal lengths of arc, nearly: the radius grows like the root
     angle = 3 * math.pi * turns
@@ -176,6 +181,8 @@ def energy_distance(a, b):
     Szekely and Rizzo 2013. Each sample's distances to itself are left out, so two samples of one law average 0.
     """
 
+    if min(len(a), len(b)) < 2:
+        raise ValueError(f"a distance within a sample needs two points at least; there are {len(a)} and {len(b)}")
     told_apart(a=(a, a.var(0).sum()), b=(b, b.var(0).sum()))
 
     def inside(x):

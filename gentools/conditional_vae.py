@@ -11,7 +11,7 @@ from torch import nn
 
 from gentools import vae
 from gentools.lab.divergences import diagonal_gaussian_kl
-from gentools.lab.shapes import labels_within, same_rows, same_shape
+from gentools.lab.shapes import labels_within, same_rows, same_shape, whole, within_unit
 
 # Labels
 
@@ -124,8 +124,7 @@ def _widened(linear, extra):
 
 
 def _classes(classes):
-    if not isinstance(classes, int) or classes < 1:
-        raise ValueError(f"the number of classes must be a whole number, at least 1, not {classes!r}")
+    whole(classes=classes)
     return classes
 
 
@@ -191,6 +190,11 @@ def joint_log_weights(nets, x, shares, noise):
     """
     same_rows(shares=shares, noise=noise)
     same_rows(x=x, noise_of_a_class=noise[0])
+    within_unit(shares=shares)
+    if any(len(shares) != len(getattr(part, "means", shares)) for part in nets.values()) or any(
+        len(shares) != getattr(part, "classes", len(shares)) for part in nets.values()
+    ):
+        raise ValueError(f"there are {len(shares)} shares, and the model knows another number of classes")
     label = torch.ones(len(x), dtype=torch.long, device=x.device)
     rows = [log_weights(nets, x, c * label, noise[c]) + shares[c].log() for c in range(len(shares))]
     return torch.stack(rows, 1)

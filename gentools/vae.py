@@ -16,7 +16,7 @@ from gentools.joint_kl import posterior_precision
 from gentools.lab.divergences import diagonal_gaussian_kl
 from gentools.lab.networks import mlp
 from gentools.lab.randomness import generator
-from gentools.lab.shapes import falling, positive, same_rows, same_shape
+from gentools.lab.shapes import falling, positive, same_rows, same_shape, whole
 
 LOG_2PI = math.log(2 * math.pi)
 
@@ -43,6 +43,10 @@ def expectation(f, mean, std, nodes=60):
     """E f(z, noise) over z = mean + std * noise, noise ~ N(0, 1), by Gauss-Hermite quadrature in float64."""
     import numpy as np
 
+    if any(torch.as_tensor(number).ndim for number in (mean, std)):
+        raise ValueError(
+            "mean and std must be single numbers: entries would be paired with the nodes of the quadrature"
+        )
     noise, weight = (torch.from_numpy(a) for a in np.polynomial.hermite_e.hermegauss(nodes))
     return (weight * f(mean + std * noise, noise)).sum() / math.sqrt(2 * math.pi)
 
@@ -133,6 +137,8 @@ class Gaussian(nn.Module):
 
 def _within_unit(x):
     """True; ValueError if a value lies outside [0, 1]."""
+    if not x.numel():
+        raise ValueError(f"there is nothing in x, of shape {tuple(x.shape)}: a likelihood needs a row at least")
     low, high = x.min().item(), x.max().item()
     if not (low >= 0 and high <= 1):
         raise ValueError(
@@ -158,8 +164,7 @@ def networks(seed, pixels=784, hidden=(400,), latent=20, decoder=Bernoulli, acti
     decoder: Bernoulli, Gaussian or functools.partial(Gaussian, ...). Raises ValueError if the latent dimension is not at
     least 1.
     """
-    if not isinstance(latent, int) or latent < 1:
-        raise ValueError(f"the latent dimension must be a whole number, at least 1, not {latent!r}")
+    whole(latent=latent)
     inward = mlp([pixels, *hidden, 2 * latent], activation, generator=generator(seed, "encoder"))
     outward = mlp([latent, *hidden[::-1], pixels], activation, generator=generator(seed, "decoder"))
     return nn.ModuleDict({"encoder": Encoder(inward), "decoder": decoder(outward)})
@@ -238,12 +243,12 @@ def importance_bound(log_weight, samples):
 def expected_importance_bound(p_z_given_x, q_joint, samples):
     """`importance_bound` on a table, exactly, by summing over all `samples`-tuples of codes; (n,)."""
     same_shape(p_z_given_x=p_z_given_x, q_joint=q_joint)
-    weight = q_joint / p_z_given_x
+    weight = torch.where(p_z_given_x > 0, q_joint / p_z_given_x, 0.0)  # codes that the encoder never draws
     total, chance = torch.zeros_like(weight[:, :1]), torch.ones_like(weight[:, :1])
     for _ in range(samples):
         total = (total[:, :, None] + weight[:, None]).flatten(1)
         chance = (chance[:, :, None] * p_z_given_x[:, None]).flatten(1)
-    return (chance * (total / samples).log()).sum(1)
+    return torch.xlogy(chance, total / samples).sum(1)
 
 
 # The linear case, exactly (Tipping, Bishop 1999; Lucas et al. 2019). `cov` is the centered covariance (d, d) of the data
@@ -266,6 +271,7 @@ def ppca(eigenvalues, eigenvectors, latent, noise_variance=None):
     and with none left every value up to the smallest eigenvalue gives the same likelihood.
     """
     falling(eigenvalues=eigenvalues)
+    same_rows(eigenvalues=eigenvalues, eigenvectors=eigenvectors)
     d = len(eigenvalues)
     if not 1 <= latent <= d:
         raise ValueError(f"latent must lie between 1 and the dimension {d} of the data, not {latent}")
@@ -273,6 +279,8 @@ def ppca(eigenvalues, eigenvectors, latent, noise_variance=None):
         if latent == d:
             raise ValueError(f"with latent = {d}, the dimension of the data, no noise variance is best; give one")
         noise_variance = eigenvalues[latent:].mean()
+    if not noise_variance >= 0:
+        raise ValueError(f"noise_variance must not be below 0, and it is {noise_variance}")
     return eigenvectors[:, :latent] * (eigenvalues[:latent] - noise_variance).clamp_min(0).sqrt(), noise_variance
 
 
@@ -287,6 +295,10 @@ def linear_log_likelihood(cov, decoder, noise_variance):
 def ppca_log_likelihood(eigenvalues, latent, noise_variance):
     """The largest `linear_log_likelihood` for this noise variance, in nats, from the eigenvalues (d,). See (3.6)."""
     falling(eigenvalues=eigenvalues)
+    whole(least=0, latent=latent)
+    if latent > len(eigenvalues):
+        raise ValueError(f"{latent} codes are more than the {len(eigenvalues)} dimensions of the data")
+    positive(noise_variance=noise_variance)
     kept = eigenvalues[:latent].clamp_min(noise_variance)  # (k,)
     log_det = (
         kept.log().sum() + (len(eigenvalues) - latent) * torch.as_tensor(noise_variance, dtype=eigenvalues.dtype).log()

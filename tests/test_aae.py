@@ -325,6 +325,15 @@ def test_the_swiss_roll_begins_and_ends_where_it_should_and_its_stretches_are_eq
     )
 
 
+def test_a_code_that_neither_side_draws_costs_nothing():
+    joint = torch.tensor([[0.3, 0.2], [0.1, 0.4]]).double()
+    wider = torch.cat([joint, torch.zeros(2, 1).double()], 1)
+    for f in (aae.reconstruction, aae.objective, aae.usual_objective):
+        assert float(f(wider, wider)) == pytest.approx(float(f(joint, joint)))
+    spread = torch.tensor([[0.2, 0.2, 0.1], [0.1, 0.3, 0.1]]).double()
+    assert float(aae.reconstruction(spread, wider)) == math.inf  # P draws a code for which Q has no x
+
+
 def test_of_several_starts_every_table_keeps_the_one_that_ends_lowest():
     config, rng = aae_exact.Tables(tables=3, steps=200), generator(0, "starts")
     p_x = torch.stack([worlds.simplex(rng, config.x_values) for _ in range(3)])

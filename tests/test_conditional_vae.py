@@ -73,10 +73,10 @@ def test_other_bad_input():
         cvae.with_label(torch.zeros(9, 6), torch.zeros(4, dtype=torch.long), 3)
     with pytest.raises(ValueError, match="no row of class 2"):
         cvae.class_averages(torch.zeros(2, 1), torch.tensor([0, 1]), 3)
-    with pytest.raises(ValueError, match="latent dimension"):
+    with pytest.raises(ValueError, match="latent must be at least 1"):
         cvae.cvae_networks(0, latent=0)
     for networks in (cvae.cvae_networks, cvae.class_mean_networks):
-        with pytest.raises(ValueError, match="number of classes"):
+        with pytest.raises(ValueError, match="classes must be at least 1"):
             networks(0, classes=0)
 
 

@@ -397,6 +397,7 @@ NAN = torch.tensor(float("nan"), dtype=torch.float64)
 SEMI = torch.diag(torch.tensor([1.0, -1.0])).double()
 EYE = torch.eye(2, dtype=torch.float64)
 ZERO = torch.zeros(2, dtype=torch.float64)
+FALLING = torch.tensor([2.0, 0.5], dtype=torch.float64)  # eigenvalues
 LABELED_AAE = aae.networks(0, D, (5,), 2, classes=10)
 VALUES = {  # of which nothing follows, or something false
     "gaussian_kl of -I": lambda: divergences.gaussian_kl(ZERO, EYE, ZERO, -EYE),
@@ -527,6 +528,33 @@ VALUES = {  # of which nothing follows, or something false
     "sheet, NaN": lambda: plots.sheet(torch.rand(N, 8, 8) * NAN),
     "expected_modes, infinitely many samples": lambda: evaluation.expected_modes(P, float("inf")),
     "expected_modes, -5 samples": lambda: evaluation.expected_modes(P, -5),
+    "ppca, noise variance -1": lambda: vae.ppca(FALLING, EYE, 1, -1.0),
+    "ppca, noise variance NaN": lambda: vae.ppca(FALLING, EYE, 1, NAN),
+    "ppca, rising eigenvalues": lambda: vae.ppca(FALLING.flip(0), EYE, 1, 0.1),
+    "ppca, too few rows of eigenvectors": lambda: vae.ppca(FALLING, EYE[:1], 1, 0.1),
+    "ppca_log_likelihood, more codes than dimensions": lambda: vae.ppca_log_likelihood(FALLING, 9, 0.1),
+    "ppca_log_likelihood, -1 codes": lambda: vae.ppca_log_likelihood(FALLING, -1, 0.1),
+    "ppca_log_likelihood, rising eigenvalues": lambda: vae.ppca_log_likelihood(FALLING.flip(0), 1, 0.1),
+    "ppca_log_likelihood, noise variance 0": lambda: vae.ppca_log_likelihood(FALLING, 1, 0.0),
+    "expectation of as many means as nodes": lambda: vae.expectation(lambda z, _: z, normal(60), torch.ones(60)),
+    "Bernoulli of no rows": lambda: vae.networks(0, D, (5,), K)["decoder"].log_likelihood(
+        torch.zeros(0, D), torch.zeros(0, K)
+    ),
+    "joint_log_weights, a share -0.5": lambda: conditional_vae.joint_log_weights(
+        CLASS_MEANS, X, torch.tensor([1.0, 0.5, -0.5]), normal(3, N, K)
+    ),
+    "joint_log_weights, two shares of three classes": lambda: conditional_vae.joint_log_weights(
+        CLASS_MEANS, X, table(2), normal(2, N, K)
+    ),
+    "joint_log_weights of a CVAE, two shares of three classes": lambda: conditional_vae.joint_log_weights(
+        conditional_vae.cvae_networks(0, D, (5,), K, 3).double(), X, table(2), normal(2, N, K)
+    ),
+    "cvae_networks, classes True": lambda: conditional_vae.cvae_networks(0, D, (5,), K, True),
+    "energy_distance from one point": lambda: aae.energy_distance(normal(1, 2), normal(5, 2)),
+    "petals_log_density in space": lambda: aae.petals_log_density(normal(4, 3)),
+    "normal prior of one number": lambda: aae.normal(normal(4, 1)),
+    "petals of two numbers, told the class": lambda: aae.petals(normal(4, 2), Y),
+    "swiss_roll of two numbers, told the class": lambda: aae.swiss_roll(normal(4, 2), Y),
 }
 
 

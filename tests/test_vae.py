@@ -90,9 +90,9 @@ def test_default_network_is_that_of_seed_004():
     assert shapes == [(400, 784), (40, 400), (400, 20), (784, 400)]
 
 
-@pytest.mark.parametrize("latent", [0, -1, 2.0])
+@pytest.mark.parametrize("latent", [0, -1, 2.0, True])
 def test_a_latent_dimension_of_zero_is_refused(latent):
-    with pytest.raises(ValueError, match="latent dimension"):
+    with pytest.raises(ValueError, match="latent must be at least 1"):
         vae.networks(0, latent=latent)
 
 
@@ -238,6 +238,13 @@ def test_expected_importance_bound_by_drawing():
     assert torch.allclose(
         vae.importance_bound(log_weight, 2), vae.expected_importance_bound(w.p_z_given_x, w.q_xz, 2), atol=0.05
     )
+
+
+def test_a_code_that_the_encoder_never_draws_adds_nothing_to_the_expected_bound():
+    encoder, joint = torch.tensor([[1.0, 0.0], [0.5, 0.5]]), torch.tensor([[0.25, 0.25], [0.125, 0.375]])
+    found = vae.expected_importance_bound(encoder, joint, 2)
+    second = (math.log(0.25) + math.log(0.75)) / 4 + math.log(0.5) / 2  # weights .25 and .75, in pairs
+    assert found.tolist() == pytest.approx([math.log(0.25), second], abs=1e-6)
 
 
 # The linear case

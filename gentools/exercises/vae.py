@@ -184,14 +184,14 @@ def check_baseline(answer):
             truth = vae.expectation(lambda z, noise, f=f: f(z) * noise**2, mean, std)
             if got.shape != ():
                 raise Wrong(f"It should return one number; the shape is {tuple(got.shape)}.")
-            if off(got, truth):
+            if wrong := off(got, truth):
                 spread = [
                     float(vae.expectation(lambda z, e, f=f, b=b, s=std: ((f(z) - b) * e / s) ** 2, mean, std))
                     for b in (got, truth)
                 ]
-                flat = f"{spread[0]:.4g}" == f"{spread[1]:.4g}"  # near its lowest point the second moment hardly changes
+                flat = f"{spread[0]:.4g}" == f"{spread[1]:.4g}"  # the moment hardly changes near the best b
                 raise Wrong(
-                    f"For f = {name}, mean {mean:g}, std {std:g} your b is {got:.6g} and the best one {truth:.6g}."
+                    f"For f = {name}, mean {mean:g}, std {std:g} your b is {wrong.given} and the best is {wrong.right}."
                     if flat
                     else f"For f = {name}, mean {mean:g}, std {std:g} your b leaves the second moment {spread[0]:.4g}; "
                     f"{spread[1]:.4g} is possible."

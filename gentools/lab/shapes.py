@@ -92,6 +92,15 @@ def same_columns(**tensors):
     _refuse(tensors, lambda shape: shape[-1:], "the last axes of these stand for the same and need one length")
 
 
+def of_width(width, **rows):
+    """Refuse what is not rows of `width` numbers each. Raises ValueError."""
+    for name, x in rows.items():
+        if x.ndim < 2 or x.shape[-1] != width:
+            raise ValueError(
+                f"{name} must be rows of {width} numbers each, (n, {width}), not of shape {tuple(x.shape)}"
+            )
+
+
 def positive(**numbers):
     """Refuse standard deviations, variances and widths that are not above 0. Raises ValueError."""
     for name, number in numbers.items():

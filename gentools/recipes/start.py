@@ -188,7 +188,7 @@ RECIPES = {
         title="Two coins in a bag",
         caption="Gradient descent on the joint KL. Left: it is the sum of the marginal KL and the gap in every step. Right: "
         "the model's probabilities of the reports before and after.",
-        alt="Left, three falling curves on logarithmic axes; the joint KL is on top and all end near zero. Right, four gray "
+        alt="Left, three curves on logarithmic axes that fall, the gap not in every step; the joint KL is on top and all end near zero. Right, four gray "
         "bars with squares off their tops and circles exactly on them.",
         run=run_bag, draw=draw_bag, quick=Bag(steps=1000), full=Bag(), seeds=tuple(range(5)), verdict=verdict_bag,
     ),

@@ -60,5 +60,5 @@ WRONG = {
 ALTERNATIVE = {
     "0.E1": lambda weights, heads, tosses: (binomial(heads, tosses) * weights).sum(1),
     "0.E2": in_turns,
-    "0.E3": {"ALI p(x)": "q( x )", "ALI q(z)": "p(z)", "p_theta(x,z)": "q(x, z)", "p_theta(x)": "q(x)"},
+    "0.E3": {"ALI p(x)": "q( x )", "ALI q(z)": "p_z", "p_theta(x,z)": "Q(x, z)", "p_theta(x)": "$q(x)$"},
 }
