@@ -150,16 +150,21 @@ def whole(least=1, **numbers):
 def told_apart(**given):
     """Warn if over a twentieth of squared distances is lost in rounding, where they come from |x|^2 - 2 x.y + |y|^2.
 
-    given: by name a pair of rows x (n, d) and the squares (n,) that matter.
+    given: by name a pair of rows x (n, d) and the squares that matter, one per row or one in all. Copies of a row do not
+    count: they are 0 apart, and rounding as good as says so.
     """
     for name, (x, squares) in given.items():
         rounding = 4 * torch.finfo(x.dtype).eps * float(x.detach().square().sum(1).max())
-        if 20 * (few := int((squares < rounding).sum())) > squares.numel():
-            warnings.warn(
-                f"{few} of {squares.numel()} distances in {name} are smaller than {x.dtype} can tell, and the result is "
-                f"wrong by as much: drop copies of rows, subtract a common mean, or give {name}.double()",
-                stacklevel=3,
-            )
+        lost = squares < rounding
+        if 20 * int(lost.sum()) > lost.numel():
+            _, group, count = x.unique(dim=0, return_inverse=True, return_counts=True)
+            few = int((lost & (count[group] == 1)).sum()) if lost.ndim else 1
+            if 20 * few > lost.numel():
+                warnings.warn(
+                    f"{few} of {lost.numel()} distances in {name} are smaller than {x.dtype} can tell, and the result is "
+                    f"wrong by as much: subtract a common mean, or give {name}.double()",
+                    stacklevel=3,
+                )
 
 
 def split_evenly(parts, **given):
