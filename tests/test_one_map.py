@@ -52,6 +52,17 @@ def test_a_row_against_sums_written_out():
     assert float(account.dropped(w)) == pytest.approx(information + sum(a * math.log(a) for a in p_x))
 
 
+def test_minimax_by_sums_over_pairs_with_the_best_discriminator():
+    w = one_map.world(3)
+    d = w.p_xz / (w.p_xz + w.q_xz)
+    game = float((w.p_xz * d.log()).sum() + (w.q_xz * (1 - d).log()).sum())
+    middle = (w.p_xz + w.q_xz) / 2
+    twice = sum(float((each * (each / middle).log()).sum()) for each in (w.p_xz, w.q_xz))  # 2 JS(P, Q)
+    account = one_map.ACCOUNTS["ALI, minimax"]
+    assert float(account.objective(w)) == pytest.approx(game) and float(account.joint(w)) == pytest.approx(twice)
+    assert float(account.dropped(w)) == pytest.approx(2 * math.log(2))
+
+
 def test_the_chain_against_the_joint_of_three():
     w = one_map.world(7)
     c = w.chain

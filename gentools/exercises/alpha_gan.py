@@ -78,7 +78,7 @@ QUESTIONS = {
     "14.Q8": Question(
         "b",
         {
-            "a": "Separate discriminators charge for any difference of each law from the data.",
+            "a": "The learning rate sets how fast the players move, not what the shared discriminator can see.",
             "b": "By (14.7) what is overlooked is at most the divergence between the codes' law and the prior.",
             "c": "The error of reconstruction looks at pairs, and does not see the samples at all.",
         },
@@ -103,7 +103,7 @@ QUESTIONS = {
         "b",
         {
             "a": "That is what the loss log(1 - D) descends.",
-            "b": "The loss -log D/(1 - D) at the best D, as in chapter 5.",
+            "b": "The loss -log(D/(1 - D)) at the best D, as in chapter 5.",
             "c": "The direction is the other one: the model's law stands first.",
         },
     ),

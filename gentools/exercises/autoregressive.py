@@ -299,7 +299,7 @@ EXERCISES = {
         hints=(
             "A unit with number m may know pixels with numbers up to m. Output i may know what is below its own number.",
             "From first to second: what the first unit knows must be allowed to the second.",
-            "Compare with an axis added: first[:, None] >= place, and so on; only the last one is a strict comparison.",
+            "Compare with an axis added: first[:, None] >= place, and so on; only the last one is strict. .int() makes 0 and 1 of it.",
         ),
         solution=solve_masks,
         gives=3,

@@ -55,7 +55,7 @@ QUESTIONS = {
         {
             "a": "The bound's weight is (SNR ratio - 1)/2, largest next to the data; the simple loss replaces it by a constant.",
             "b": "The bound gives little weight to the noisy end; a constant gives it more.",
-            "c": "They are equal for one weighting of the log-SNR only, the constant one.",
+            "c": "That is so on a path whose log-SNR falls in a straight line, and on no other.",
         },
     ),
     "16.Q7": Question(

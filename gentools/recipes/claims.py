@@ -218,7 +218,7 @@ CLAIMS = (
     Claim("Two updates of the generator for each of the discriminator help", "Rosca et al. 2017", "14.8",
           at_rest(resolved("Fréchet: two updates minus alpha-GAN", -1),
                   _last_quarters("Fréchet", ("two updates", "alpha-GAN")))),
-    Claim("The error of reconstruction keeps alpha-GAN from losing modes", "Rosca et al. 2017", "14.8",
+    Claim("The error of reconstruction keeps alpha-GAN from losing modes, measured by recall", "Rosca et al. 2017", "14.8",
           at_rest(resolved("recall: no reconstruction minus alpha-GAN", -1),
                   _last_quarters("recall", ("no reconstruction", "alpha-GAN")))),
     Claim("Two stacks of masked convolutions see every earlier pixel, and plain masks do not", "van den Oord et al. 2016", "15.1",

@@ -194,7 +194,7 @@ def verdict_grid(summary):
     if verdicts.sign(gap) > 0 and verdicts.sign(gain) > 0:
         word += f", on average by {'less' if gap['mean'] < gain['mean'] else 'more'} than noise gained over its last quarter"
     rest = {1: "larger than flow's", -1: "smaller than flow's", 0: "not separated from flow's"}[verdicts.sign(left)]
-    return f"{'; '.join(said)}. Overlaps seed by seed: {word}; that of the data is {rest}."
+    return f"{'; '.join(said)}. Overlaps, by differences seed by seed: {word}; that of the data is {rest}."
 
 
 def run_steps(config, seed, device):
@@ -250,7 +250,7 @@ def verdict_steps(summary):
             )
         said.append(f"{n} calls: {', '.join(words)}")
     below = [name for name in SAMPLERS if verdicts.sign(summary[arms.name("overlap", f"the data minus {name}")]) > 0]
-    return f"Overlap seed by seed: {'; '.join(said)}. With most calls below the data: {verdicts.listed(below)}."
+    return f"Overlap, by differences seed by seed: {'; '.join(said)}. With most calls below the data: {verdicts.listed(below)}."
 
 
 RECIPES = diffusion_exact.RECIPES | diffusion_digits.RECIPES | diffusion_pictures.RECIPES | {

@@ -107,6 +107,13 @@ def judged(apart, quantile, correction=1):
     return int(apart.mean() > half) - int(apart.mean() < -half)
 
 
+def nearly_one_code(n, k):
+    """An encoder (n, k) that gives every x the same code, but for entries so small that products of them vanish."""
+    table = torch.full((n, k), 5e-324, dtype=torch.float64)
+    table[:, 0] = 1
+    return table
+
+
 WRONG = {
     "17.E1": [
         lambda p_x, p_z_given_x, q_z: nearly(exercises.solve_wake(p_x, p_z_given_x, q_z), 0),
@@ -134,6 +141,7 @@ WRONG = {
         lambda p_x, q_z: q_z.expand(len(p_x), -1),  # the start that never learns
         lambda p_x, q_z: torch.full((len(p_x), len(q_z)), 1.0 / len(q_z)),
         lambda p_x, q_z: (exercises.in_order(p_x, q_z) + p_x[:, None] * q_z) / 2,  # rows that do not sum to 1
+        lambda p_x, q_z: nearly_one_code(len(p_x), len(q_z)),
     ],
     "17.E6": [
         lambda one, other: judged(one - other, stats.norm.ppf(0.975)),  # as if the spread were known
