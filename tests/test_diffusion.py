@@ -1,5 +1,6 @@
 """Chapter 16 against composed noise steps, dense Gaussian joints, quadrature, integrated equations and brute force."""
 
+import dataclasses
 import functools
 import math
 from itertools import pairwise
@@ -502,6 +503,15 @@ def test_training_repeats_bit_for_bit_and_learns_two_points():
 
 
 # Steps of the sampler, guidance on digits, the U-Net
+
+
+@pytest.mark.parametrize("variances", [(0.5,), (0.1, 0.5), (0.25, 1.0), (1.0, 4.0), (1e-4, 0.01, 0.25, 1.0, 4.0)])
+def test_figure_16_2_says_that_beta_is_free_at_variance_1_alone(variances):
+    costs = recipe.RECIPES["16.2"]
+    config = dataclasses.replace(costs.quick, variances=variances)
+    fig = costs.draw([costs.run(config, 0, "cpu")], config)
+    said = {ax.get_title(): any("costs 0" in text.get_text() for text in ax.texts) for ax in fig.axes}
+    assert said == {f"data variance {v:g}": v == 1 for v in variances[:4]}
 
 
 def test_figure_16_6_samples_with_enough_steps():

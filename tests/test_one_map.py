@@ -27,10 +27,11 @@ from gentools.recipes import ROOT, claims, find, one_map_pictures, one_map_point
 @pytest.mark.parametrize("name", one_map.ACCOUNTS)
 def test_each_row_balances_and_its_slip_does_not(name):
     account, missed = one_map.ACCOUNTS[name], 0
+    rounding = 1e-8 if name == "ALI, minimax" else 1e-12  # torch's softplus leaves out 2e-9 above 20
     for seed in range(60):
         w = one_map.world(seed)
         joint, objective, dropped = (float(part(w)) for part in account[:3])
-        assert joint == pytest.approx(objective + dropped, abs=1e-12)
+        assert joint == pytest.approx(objective + dropped, abs=rounding)
         missed += abs(joint - objective - float(account.slip(w))) > 1e-6
     assert missed >= 57
 

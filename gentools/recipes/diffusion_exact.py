@@ -137,7 +137,7 @@ def draw_costs(results, config):
     """Costs (steps,) against the number of steps, a panel for each of the first four variances of the data."""
     a = results[0]["arrays"]
     chosen = config.variances[:4]
-    fig, axes = drawing.panels(1, len(chosen), (8.4, 2.9), sharey=True)
+    fig, (axes,) = drawing.panels(1, len(chosen), (8.4, 2.9), sharey=True, squeeze=False)
     for ax, v in zip(axes, chosen, strict=True):
         for name, look in FIXED.items():
             ax.loglog(a["steps"], a[f"{name} {v:g}"].clamp_min(1e-9), **look.as_both())
