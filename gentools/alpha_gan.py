@@ -30,8 +30,8 @@ def laws(p_joint, q_x_given_z, q_z):
 def synthetic(p_joint, q_joint):
     """E_P log q(x|z)/p(x) in nats: the likelihood term as a ratio, which a discriminator of pairs would estimate. (14.2)"""
     same_shape(p_joint=p_joint, q_joint=q_joint)
-    p_x, q_x_given_z = p_joint.sum(1, keepdim=True), q_joint / q_joint.sum(0)
-    return (p_joint * (q_x_given_z / p_x).log()).sum()
+    ratio = q_joint / q_joint.sum(0) / p_joint.sum(1, keepdim=True)
+    return (p_joint * ratio.where(p_joint > 0, 1.0).log()).sum()  # what p never draws costs nothing
 
 
 def objective(p_joint, likelihood, q_x_given_z, q_z):
@@ -69,10 +69,13 @@ def squared_error_scale(correlation, strength):
     """std(q)/std(p) that squared error leaves beside ratio terms, for p(z) = q(z) and corr(x, z) = correlation. (14.9)
 
     strength: 2 * weight * variance of the data / number of ratio terms, >= 0. The positive root of
-    g^2 (strength + 1) - strength * correlation * g - 1 = 0: 1 without reconstruction, the correlation with nothing else.
+    g^2 (strength + 1) - strength * correlation * g - 1 = 0: 1 without reconstruction, and toward the correlation as the
+    strength grows. Raises ValueError for a strength above 1e100, where its square is no number.
     """
-    if not (strength >= 0 and 0 <= correlation <= 1):
-        raise ValueError(f"expected strength >= 0 and a correlation in [0, 1], not {strength} and {correlation}")
+    if not (0 <= strength <= 1e100 and 0 <= correlation <= 1):
+        raise ValueError(
+            f"expected a strength from 0 to 1e100 and a correlation in [0, 1]: {strength} and {correlation}"
+        )
     slope = strength * correlation
     return (slope + (slope**2 + 4 * (strength + 1)) ** 0.5) / (2 * (strength + 1))
 

@@ -17,7 +17,7 @@ from gentools.gan import descend
 from gentools.lab.divergences import expected_kl
 from gentools.lab.networks import fan_in, mlp
 from gentools.lab.randomness import generator
-from gentools.lab.shapes import only_bits, same_columns, same_shape, whole, within_unit
+from gentools.lab.shapes import only_bits, permutations, same_columns, same_shape, truth_values, whole, within_unit
 
 # Tables of d bits, exactly
 
@@ -88,12 +88,14 @@ def in_parallel(p, blocks):
 
 def _marginal(p, kept):
     """The table with all other coordinates summed out, in an array with d axes."""
+    if not all(0 <= i < p.ndim for i in kept):
+        raise ValueError(f"the coordinates run from 0 to {p.ndim - 1}; these are {kept}")
     others = [i for i in range(p.ndim) if i not in kept]
     return p.sum(others, keepdim=True) if others else p
 
 
 def marginal_entropy(p, kept):
-    """Entropy in nats of the coordinates `kept` of a table (2, ..., 2); 0 for none."""
+    """Entropy in nats of the coordinates `kept` of a table (2, ..., 2), numbers from 0; 0 for none."""
     margin = _marginal(p, kept)
     return -torch.xlogy(margin, margin).sum()
 
@@ -165,6 +167,7 @@ class MADE(nn.Module):
 
     def __init__(self, d, hidden, order=None, rng=None, activation=relu):
         super().__init__()
+        whole(hidden=hidden)
         order = torch.arange(d) if order is None else order
         if d < 2 or not torch.equal(order.sort().values, torch.arange(d)):
             raise ValueError(f"the order must be a permutation of the {d} pixels, at least 2")
@@ -187,10 +190,13 @@ class MADE(nn.Module):
 class MaskedConv2d(nn.Conv2d):
     """A convolution that sees the rows above and, in its own row, what lies to the left; with `center` the pixel itself.
 
-    Without it is mask A, for the first layer; with it mask B, for all others, whose inputs have not seen the pixel.
+    Without it is mask A, for the first layer; with it mask B, for all others, whose inputs have not seen the pixel. Raises
+    ValueError for an even kernel, which has no center.
     """
 
     def __init__(self, n, m, kernel, center):
+        if kernel % 2 != 1:
+            raise ValueError(f"the kernel must be odd, not {kernel}")
         super().__init__(n, m, kernel, padding=kernel // 2)
         mask = torch.zeros(kernel, kernel)
         mask[: kernel // 2] = 1
@@ -220,6 +226,7 @@ class PlainPixelCNN(Raster):
 
     def __init__(self, size, channels=16, layers=4, kernel=3):
         super().__init__(size)
+        whole(channels=channels, layers=layers)
         made = [MaskedConv2d(1, channels, kernel, center=False), nn.ReLU()]
         for _ in range(layers - 1):
             made += [MaskedConv2d(channels, channels, kernel, center=True), nn.ReLU()]
@@ -242,9 +249,12 @@ class GatedLayer(nn.Module):
 
     The vertical stack reaches the horizontal one moved down by a row. In the first layer the horizontal stack must not see
     its own pixel: its input is moved right by one, and there is no residual link, which would carry the pixel past it.
+    Raises ValueError for an even kernel, which has no center.
     """
 
     def __init__(self, n, channels, kernel=3, first=False):
+        if kernel % 2 != 1:
+            raise ValueError(f"the kernel must be odd, not {kernel}")
         super().__init__()
         self.reach, self.first = kernel // 2, first
         self.vertical = nn.Conv2d(n, 2 * channels, (self.reach + 1, kernel))
@@ -266,6 +276,7 @@ class GatedPixelCNN(Raster):
 
     def __init__(self, size, channels=32, layers=5, kernel=3):
         super().__init__(size)
+        whole(channels=channels, layers=layers)
         self.layers = nn.ModuleList(GatedLayer(channels if i else 1, channels, kernel, i == 0) for i in range(layers))
         self.head = nn.Sequential(nn.ReLU(), nn.Conv2d(channels, channels, 1), nn.ReLU(), nn.Conv2d(channels, 1, 1))
 
@@ -366,7 +377,12 @@ def any_order_loss(net, x, seen):
     """d / (d - t) times the cross-entropy of the d - t unseen pixels, in nats, (n,). x bits (n, d), seen (n, d). (15.7)
 
     With t uniform on 0..d-1 and the seen pixels uniform among sets of t, its mean is that of -log q over all orders.
+    Raises TypeError for `seen` in numbers, ValueError for x in gray and for rows without an unseen pixel.
     """
+    truth_values(seen=seen)
+    only_bits(x=x)
+    if x.device.type == "cpu" and seen.all(1).any():
+        raise ValueError("a row has no unseen pixel, so there is nothing to predict in it")
     x, hidden = x.flatten(1), ~seen
     same_shape(x=x, seen=seen)
     logits = net(x, seen)
@@ -397,6 +413,7 @@ def any_order_step(nets, opts, x, z):
 def order_logits(net, x, place):
     """The logit (n, d) of every pixel of bits x (n, d), given those with smaller places (n, d): d passes of the network."""
     same_shape(x=x, place=place)
+    permutations(place=place)
     logits = torch.zeros_like(x)
     for t in range(x.shape[1]):
         logits = torch.where(place == t, net(x, place < t), logits)  # one pixel of each row
@@ -415,6 +432,8 @@ def unmask(net, uniform, place, passes):
     uniform (n, d) as in `sample`; place (n, d): the order of every row. With passes = d pixels come one by one.
     """
     same_shape(uniform=uniform, place=place)
+    within_unit(uniform=uniform)
+    permutations(place=place)
     d = uniform.shape[1]
     if not 1 <= passes <= d:
         raise ValueError(f"passes must lie between 1 and the {d} pixels, not {passes}")

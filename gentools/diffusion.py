@@ -17,7 +17,16 @@ from torch import nn
 from gentools.gan import descend
 from gentools.lab import randomness
 from gentools.lab.networks import fan_in, mlp
-from gentools.lab.shapes import away_from_zero, centers_of_modes, labels_within, positive, same_rows, same_shape, whole
+from gentools.lab.shapes import (
+    among,
+    away_from_zero,
+    centers_of_modes,
+    labels_within,
+    positive,
+    same_rows,
+    same_shape,
+    whole,
+)
 
 # Paths: how the encoder mixes data and noise
 
@@ -109,7 +118,9 @@ def posterior(betas):
 
 
 def moments(mean, variance, betas):
-    """Means and variances of x_0..x_T for data N(mean, variance), both (steps + 1,)."""
+    """Means and variances of x_0..x_T for data N(mean, variance), both (steps + 1,). Raises ValueError for variance < 0."""
+    if not torch.as_tensor(variance >= 0).all():
+        raise ValueError(f"the variance of the data must be 0 or more, not {variance}")
     kept = kept_share(betas)
     return kept.sqrt() * mean, kept * variance + 1 - kept
 
@@ -122,18 +133,23 @@ def exact_chain(mean, variance, betas):
 
 
 def smaller_variance(betas):
-    """beta-tilde, with beta-tilde_2 in the place of the first one, which is 0; (steps,), as in common use."""
+    """beta-tilde, with beta-tilde_2 in the place of the first one, which is 0; (steps,), as in common use.
+
+    Raises ValueError for a chain of one step, which has no second one.
+    """
+    if len(betas) < 2:
+        raise ValueError(f"this takes at least 2 betas, not {len(betas)}")
     variance = posterior(betas)[2]
     return torch.cat([variance[1:2], variance[1:]])
 
 
 def encoder_joint(mean, variance, betas):
     """Means (steps + 1,) and covariance (steps + 1, steps + 1) of p(x_0, ..., x_T)."""
-    kept = kept_share(betas)
     means, variances = moments(mean, variance, betas)
-    scale = kept.sqrt()[:, None] / kept.sqrt()  # row t, column s: what step s leaves of itself until t
-    covariance = torch.tril(scale * variances)
-    return means, covariance + torch.tril(covariance, -1).T
+    covariance = torch.diag(variances)
+    for t, keep in enumerate((1 - betas).sqrt(), 1):  # x_t = keep x_{t-1} + noise, and keep may be 0
+        covariance[t, :t] = covariance[:t, t] = keep * covariance[t - 1, :t]
+    return means, covariance
 
 
 def chain_joint(chain):
@@ -157,6 +173,7 @@ def step_kl(square, exact, used):
 
 def joint_terms(mean, variance, betas, chain):
     """KL(p(x_T)||q(x_T)), then E KL(p(x_{t-1}|x_t)||q(x_{t-1}|x_t)) for t = 1..T; nats, (steps + 1,). Right side of (16.2)."""
+    same_shape(betas=betas, slope=chain.slope)
     means, variances = moments(mean, variance, betas)
     exact = exact_chain(mean, variance, betas)
     slope, offset = exact.slope - chain.slope, exact.offset - chain.offset
@@ -167,6 +184,7 @@ def joint_terms(mean, variance, betas, chain):
 
 def bound_terms(mean, variance, betas, chain):
     """The terms of minus the ELBO: L_T, then for t = 1..T E[-log q(x_0|x_1)] and L_{t-1}; nats, (steps + 1,). (16.3)"""
+    same_shape(betas=betas, slope=chain.slope)
     means, variances = moments(mean, variance, betas)
     kept = kept_share(betas)
     to_data, to_noisy, narrow = posterior(betas)
@@ -377,6 +395,9 @@ def step(nets, opts, x, z, path, target):
 def labeled_step(nets, opts, x, z, path, target, dropped):
     """`step` for x = (data, labels): each label is hidden with probability `dropped` (Ho, Salimans 2022)."""
     x, y = x
+    same_shape(x=x, z=z)
+    if not 0 <= dropped <= 1:
+        raise ValueError(f"dropped is a probability, not {dropped}")
     net = nets["denoiser"]
     hidden = torch.rand(len(y), device=y.device) < dropped
     y = torch.where(hidden, net.classes, y)
@@ -502,8 +523,10 @@ def bound(estimate, x, levels, path, draws, rng, reach=8.0):
 
     The log-SNR goes from reach to -reach, `draws` random values in equal parts. The terms: E|noise - estimate|^2 / 2
     integrated over the log-SNR, the top KL, and the level of each pixel read at the least noise. rng: a torch.Generator on
-    the device of x.
+    the device of x. Raises ValueError for pixels between the levels, and for less than one draw.
     """
+    whole(draws=draws)
+    among(levels, x=x)
 
     def noisy(t):
         mix, noise = path(t.to(x.dtype)), torch.randn(x.shape, generator=rng, dtype=x.dtype, device=x.device)

@@ -39,6 +39,11 @@ def test_the_synthetic_likelihood_holds_what_a_marginal_ratio_lacks(seed):
     assert alpha_gan.synthetic(w.p_xz, w.q_xz) == pytest.approx((codes - kl(w.p_x, w.q_x)).item(), abs=1e-12)
 
 
+def test_the_synthetic_likelihood_where_every_x_has_a_code_of_its_own():
+    joint = torch.diag(torch.full((3,), 1 / 3, dtype=torch.float64))
+    assert alpha_gan.synthetic(joint, joint) == pytest.approx(math.log(3))  # q(x|z)/p(x) is 3 at each pair
+
+
 @pytest.mark.parametrize("seed", TABLES)
 def test_a_shared_discriminator_overlooks_how_samples_and_reconstructions_differ(seed):
     w = world(seed)

@@ -195,6 +195,11 @@ def test_hidden_units_are_shared_out_equally_among_the_numbers_that_feed_an_outp
         assert counts.max() - counts.min() <= 1
 
 
+def test_a_made_without_hidden_units_is_refused_in_words():
+    with pytest.raises(ValueError, match="hidden must be at least 1"):
+        ar.MADE(3, 0)
+
+
 @pytest.mark.parametrize("order", [[0, 1, 1], [0, 1], [1, 2, 3]])
 def test_an_order_that_is_none_is_refused(order):
     with pytest.raises(ValueError, match="permutation of the 3 pixels"):

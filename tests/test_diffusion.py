@@ -92,6 +92,25 @@ def test_the_encoder_by_composing_its_steps(seed):
     assert torch.allclose(means, lower[:, 0] * mean, atol=1e-12)
 
 
+def test_an_encoder_that_ends_in_pure_noise():
+    """The last beta of the cosine path is 1: x_T is independent of all before, and both splits of the KL still hold."""
+    mean, variance, betas = (
+        torch.tensor(0.3).double(),
+        torch.tensor(0.7).double(),
+        diffusion.betas_of(diffusion.cosine, 5),
+    )
+    means, covariance = diffusion.encoder_joint(mean, variance, betas)
+    assert betas[-1] == pytest.approx(1) and covariance[-1, :-1].abs().max() < 1e-12
+    assert covariance[-1, -1] == pytest.approx(1) and torch.equal(covariance, covariance.T)
+    chain = diffusion.exact_chain(mean, variance, betas)
+    chain = chain._replace(variance=1.3 * chain.variance)
+    whole = gaussian_kl(means, covariance, *diffusion.chain_joint(chain))
+    assert torch.isclose(diffusion.joint_terms(mean, variance, betas, chain).sum(), whole, rtol=1e-8)
+    broken = torch.tensor([0.2, 1.0, 0.5]).double()  # pure noise on the way
+    covariance = diffusion.encoder_joint(mean, variance, broken)[1]
+    assert covariance[3, 2] == pytest.approx(0.5**0.5) and covariance[2:, :2].abs().max() == 0
+
+
 @settings(max_examples=25)
 @given(seeds)
 def test_posterior_and_exact_chain_by_conditioning_the_joint(seed):

@@ -272,7 +272,9 @@ CASES = {
     "evaluation.slope_penalty": case(
         evaluation.slope_penalty, {"real": X, "fake": normal(N, D), "mix": X[:, 0]}, critic=nn.Linear(D, 1).double()
     ),
-    "autoregressive.any_order_loss": case(autoregressive.any_order_loss, {"x": X, "seen": PLACE < 1}, net=ANY_ORDER),
+    "autoregressive.any_order_loss": case(
+        autoregressive.any_order_loss, {"x": X.round(), "seen": PLACE < 1}, net=ANY_ORDER
+    ),
     "autoregressive.order_logits": case(autoregressive.order_logits, {"x": X, "place": PLACE}, net=ANY_ORDER),
     "autoregressive.unmask": case(autoregressive.unmask, {"uniform": X, "place": PLACE}, net=ANY_ORDER, passes=2),
     "alpha_gan.laws": case(alpha_gan.laws, {k: v for k, v in ALPHA_TABLES.items() if k != "likelihood"}),
@@ -399,6 +401,16 @@ EYE = torch.eye(2, dtype=torch.float64)
 ZERO = torch.zeros(2, dtype=torch.float64)
 FALLING = torch.tensor([2.0, 0.5], dtype=torch.float64)  # eigenvalues
 LABELED_AAE = aae.networks(0, D, (5,), 2, classes=10)
+BETAS = torch.full((3,), 0.1, dtype=torch.float64)
+DENOISER = nn.ModuleDict({"denoiser": diffusion.LabeledDenoiser(0, D, 3, width=4, blocks=1)})
+
+
+def bits_bound(x, draws):
+    estimate = diffusion.mixture_estimate(normal(2, D), 0.1, table(2), diffusion.cosine)
+    rng = torch.Generator().manual_seed(0)
+    return diffusion.bound(estimate, x, torch.tensor([0.0, 1.0]), diffusion.cosine, draws, rng)
+
+
 VALUES = {  # of which nothing follows, or something false
     "gaussian_kl of -I": lambda: divergences.gaussian_kl(ZERO, EYE, ZERO, -EYE),
     "gaussian_kl from -I": lambda: divergences.gaussian_kl(ZERO, -EYE, ZERO, EYE),
@@ -496,6 +508,40 @@ VALUES = {  # of which nothing follows, or something false
     "sample of three pixels": lambda: autoregressive.sample(MADE["model"], X),
     "cached sample by normal numbers": lambda: autoregressive.cached_sample(MADE["model"], normal(N, 4)),
     "cached sample by NaN": lambda: autoregressive.cached_sample(MADE["model"], NAN * normal(N, 4)),
+    "a plain PixelCNN without layers": lambda: autoregressive.PlainPixelCNN(5, layers=0),
+    "a plain PixelCNN, kernel 4": lambda: autoregressive.PlainPixelCNN(5, kernel=4),
+    "a gated PixelCNN, kernel 4": lambda: autoregressive.GatedPixelCNN(5, kernel=4),
+    "any order, nothing unseen": lambda: autoregressive.any_order_loss(ANY_ORDER, X.round(), PLACE < 3),
+    "any order, gray values": lambda: autoregressive.any_order_loss(ANY_ORDER, X, PLACE < 1),
+    "any order, seen in 0 and 1": lambda: autoregressive.any_order_loss(ANY_ORDER, X.round(), (PLACE < 1).int()),
+    "order likelihood, places that repeat": lambda: autoregressive.order_log_likelihood(
+        ANY_ORDER, X.round(), 0 * PLACE
+    ),
+    "unmask, places that repeat": lambda: autoregressive.unmask(ANY_ORDER, X, 0 * PLACE, 2),
+    "unmask by NaN": lambda: autoregressive.unmask(ANY_ORDER, X * NAN, PLACE, 2),
+    "unmask by numbers above 1": lambda: autoregressive.unmask(ANY_ORDER, 2 + X, PLACE, 2),
+    "entropy of coordinate -1": lambda: autoregressive.marginal_entropy(table(2, 2, 2), [-1]),
+    "entropy of coordinate 7": lambda: autoregressive.marginal_entropy(table(2, 2, 2), [7]),
+    "squared error, strength infinite": lambda: alpha_gan.squared_error_scale(0.5, math.inf),
+    "squared error, strength 1e200": lambda: alpha_gan.squared_error_scale(0.5, 1e200),
+    "chain of data with variance -20": lambda: diffusion.exact_chain(ZERO[0], -20.0, BETAS),
+    "joint terms, three betas and a chain of two": lambda: diffusion.joint_terms(
+        ZERO[0], 1.0, BETAS, diffusion.exact_chain(ZERO[0], 1.0, BETAS[:2])
+    ),
+    "bound terms, three betas and a chain of one": lambda: diffusion.bound_terms(
+        ZERO[0], 1.0, BETAS, diffusion.exact_chain(ZERO[0], 1.0, BETAS[:1])
+    ),
+    "smaller variance of one step": lambda: diffusion.smaller_variance(BETAS[:1]),
+    "labeled step, one row of noise": lambda: diffusion.labeled_step(
+        DENOISER, {}, (X.float(), Y), X[:1].float(), diffusion.straight, diffusion.noise_target, 0.1
+    ),
+    "labeled step, labels dropped twice": lambda: diffusion.labeled_step(
+        DENOISER, {}, (X.float(), Y), X.float(), diffusion.straight, diffusion.noise_target, 2.0
+    ),
+    "bound with 0 draws": lambda: bits_bound(X.round(), 0),
+    "bound of gray values": lambda: bits_bound(X, 1),
+    "bound of bits 0 and 255": lambda: bits_bound(255 * X.round(), 1),
+    "bound of NaN": lambda: bits_bound(X * NAN, 1),
     "WGAN-GP on five rows in two parts": lambda: wgan_gp.step(WGAN, {}, normal(5, 2), normal(5, 2, 2), 2, 1.0),
     "WGAN-GP on no rows": lambda: wgan_gp.step(WGAN, {}, normal(0, 2), normal(0, 2, 2), 2, 1.0),
     "WGAN-GP in no parts": lambda: wgan_gp.step(WGAN, {}, normal(4, 2), normal(4, 2, 2), 0, 1.0),

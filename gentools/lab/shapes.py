@@ -215,6 +215,34 @@ def only_bits(**given):
             )
 
 
+def truth_values(**given):
+    """Refuse what is not made of True and False: ~ turns 0 and 1 into -1 and -2. Raises TypeError."""
+    for name, x in given.items():
+        if x.dtype != torch.bool:
+            raise TypeError(f"{name} must be made of True and False, not of {x.dtype}; {name}.bool() makes them")
+
+
+def permutations(**given):
+    """Refuse rows (n, d) that do not hold 0..d-1 once each. Raises ValueError, on the CPU alone: a GPU would wait."""
+    for name, rows in given.items():
+        if rows.device.type == "cpu" and not (rows.sort(-1).values == torch.arange(rows.shape[-1])).all():
+            raise ValueError(f"each row of {name} must hold the numbers 0 to {rows.shape[-1] - 1} once each")
+
+
+def among(levels, **given):
+    """Refuse what is none of the levels (k,), up to rounding, and NaN. Raises ValueError."""
+    for name, x in given.items():
+        levels = levels.to(x).sort().values
+        slack = 1e-3 * float(levels.diff().min()) if len(levels) > 1 else 1e-6
+        after = torch.searchsorted(levels, x.contiguous()).clamp(max=len(levels) - 1)
+        near = torch.minimum((x - levels[after]).abs(), (x - levels[(after - 1).clamp(min=0)]).abs())
+        if not (near <= slack).all():
+            raise ValueError(
+                f"{name} must hold the {len(levels)} levels alone, from {levels[0]:.4g} to {levels[-1]:.4g}, and holds "
+                f"others, from {x.min():.4g} to {x.max():.4g}"
+            )
+
+
 def within_unit(**given):
     """Refuse numbers outside [0, 1], and NaN. Raises ValueError, on the CPU alone: a GPU would wait."""
     for name, x in given.items():
