@@ -273,6 +273,18 @@ def test_a_rival_that_still_moves_may_end_on_either_side(rivals, expected):
     assert rule(found | {"a, moved": summary(1, 1.1)}) is None
 
 
+@pytest.mark.parametrize("one,moves,other_moves,expected", [
+    ((2, 3), 0, 0, True), ((-3, -2), 0, 0, False), ((0, 2), 0, 0, None),
+    ((-3, -2), -1, 0, False), ((-3, -2), 0, 1, False),  # behind, and on its way further back
+    ((-3, -2), 1, 0, None), ((-3, -2), 0, -1, None),  # behind, but catching up
+    ((2, 3), 1, -1, True), ((2, 3), -1, 0, None),
+])  # fmt: skip
+def test_as_well_as_is_answered_unless_the_two_still_draw_near(one, moves, other_moves, expected):
+    found = {"a": summary(*one), "b": summary(0, 1)}
+    found |= {f"{name}, moved": summary(by - 0.1, by + 0.1) for name, by in (("a", moves), ("b", other_moves))}
+    assert claims.keeps_up("a", "b", "", ", moved")(found) is expected
+
+
 @pytest.mark.parametrize("below,above,expected", [(1, 0, None), (2, 0, None), (3, 0, True), (4, 0, True), (3, 1, None),
                                                   (0, 1, None), (0, 3, False), (0, 4, False), (0, 0, None)])  # fmt: skip
 def test_one_score_of_many_decides_nothing(below, above, expected):
