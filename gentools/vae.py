@@ -43,7 +43,7 @@ def expectation(f, mean, std, nodes=60):
     """E f(z, noise) over z = mean + std * noise, noise ~ N(0, 1), by Gauss-Hermite quadrature in float64."""
     import numpy as np
 
-    if any(torch.as_tensor(number).ndim for number in (mean, std)):
+    if any(torch.as_tensor(number).numel() != 1 for number in (mean, std)):
         raise ValueError(
             "mean and std must be single numbers: entries would be paired with the nodes of the quadrature"
         )
