@@ -180,7 +180,6 @@ def energy_distance(a, b):
 
     Szekely and Rizzo 2013. Each sample's distances to itself are left out, so two samples of one law average 0.
     """
-
     if min(len(a), len(b)) < 2:
         raise ValueError(f"a distance within a sample needs two points at least; there are {len(a)} and {len(b)}")
     told_apart(a=(a, a.var(0).sum()), b=(b, b.var(0).sum()))

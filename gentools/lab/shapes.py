@@ -11,6 +11,8 @@ import warnings
 
 import torch
 
+from gentools.lab.optim import groups
+
 # Decorates a function that takes tensors with a graph of gradients and gives results without one.
 graphless = torch.no_grad()
 
@@ -43,11 +45,13 @@ def rates_kept(function):
 
     @functools.wraps(function)
     def keeping(step, nets, opts, *args, **how):
-        before = [{key: group.get(key) for key in RATES} for group in _groups(opts)]
+        if not isinstance(opts, dict):
+            return function(step, nets, opts, *args, **how)  # which says what is wrong
+        before = [{key: group.get(key) for key in RATES} for group in groups(opts)]
         try:
             return function(step, nets, opts, *args, **how)
         finally:
-            for group, rates in zip(_groups(opts), before, strict=True):  # resumed optimizers have new ones
+            for group, rates in zip(groups(opts), before, strict=True):  # resumed optimizers have new ones
                 for key in RATES:
                     group.pop(key, None)
                 group.update({key: rate for key, rate in rates.items() if rate is not None})
@@ -56,10 +60,6 @@ def rates_kept(function):
 
 
 RATES = "lr", "initial_lr"  # as set, and from which a schedule starts
-
-
-def _groups(opts):
-    return [g for opt in getattr(opts, "values", tuple)() for g in getattr(opt, "param_groups", ())]
 
 
 def _modes(layer):
