@@ -40,6 +40,26 @@ def test_zeros():
     assert dv.js(p, q) <= np.log(2)
 
 
+@pytest.mark.parametrize("divergence", [dv.kl, dv.js])
+def test_counts_are_no_distributions(divergence):
+    counts, p = torch.tensor([[3.0, 1.0], [1.0, 1.0]]).double(), torch.full((2, 2), 0.25).double()
+    for pair in ((counts, p), (p, counts)):
+        with pytest.raises(
+            ValueError, match=r"must sum to 1 over all entries .* sums to 6; counts divided by their sum do"
+        ):
+            divergence(*pair)
+    with pytest.raises(ValueError, match=r"over dim=1, and sums to 0\.5 to 0\.5"):
+        divergence(2 * p, p, dim=1)
+    conditional = torch.tensor([[0.5, 0.5], [0.0, 0.0]]).double()  # its second condition has no mass
+    assert torch.equal(divergence(conditional, conditional, dim=1), torch.zeros(2).double())
+
+
+def test_many_tables_at_once_by_vmap():
+    p, q = torch.tensor([[0.5, 0.5], [0.2, 0.8]]).double(), torch.tensor([[0.5, 0.5], [0.5, 0.5]]).double()
+    assert torch.allclose(torch.vmap(dv.kl)(p, q), dv.kl(p, q, dim=1))
+    assert torch.allclose(torch.vmap(dv.js)(p, q), dv.js(p, q, dim=1))
+
+
 @given(seeds)
 def test_rows_and_whole_tables(seed):
     rng = generator(seed, "rows")

@@ -8,7 +8,7 @@ Shapes: p and q (..., n), joint (n, k), mean and log_variance (..., d). Results 
 
 import torch
 
-from gentools.lab.shapes import positive_definite, same_rows, same_shape
+from gentools.lab.shapes import distributions, positive_definite, same_rows, same_shape
 
 
 def _sum(terms, dim):
@@ -26,7 +26,11 @@ def cross_entropy(p, q, dim=None):
 
 
 def kl(p, q, dim=None):
-    """KL(p || q) = sum p log(p / q), in nats. Infinite if q is 0 where p is not (Kullback, Leibler 1951)."""
+    """KL(p || q) = sum p log(p / q), in nats. Infinite if q is 0 where p is not (Kullback, Leibler 1951).
+
+    Raises ValueError for tables that do not sum to 1, for which this sum may be negative and means nothing.
+    """
+    distributions(dim, p=p, q=q)
     return cross_entropy(p, q, dim) - entropy(p, dim)
 
 
@@ -38,7 +42,11 @@ def expected_kl(weights, p, q):
 
 
 def js(p, q, dim=None):
-    """Jensen-Shannon divergence, KL(p||m)/2 + KL(q||m)/2 with m = (p+q)/2; between 0 and log 2 (Lin 1991)."""
+    """Jensen-Shannon divergence, KL(p||m)/2 + KL(q||m)/2 with m = (p+q)/2; between 0 and log 2 (Lin 1991).
+
+    Raises ValueError as `kl` does.
+    """
+    distributions(dim, p=p, q=q)
     mix = (p + q) / 2
     return (kl(p, mix, dim) + kl(q, mix, dim)) / 2
 

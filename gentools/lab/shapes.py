@@ -205,6 +205,29 @@ def same_mass(**tables):
         raise ValueError(f"nothing can carry one of these to the other, because their sums differ: {found}")
 
 
+def distributions(dim=None, **tables):
+    """Refuse tables that do not sum to 1 over `dim`, or over all entries where it is None, such as counts.
+
+    With a dim a distribution may also be 0 throughout: a conditional whose condition has no mass. Raises ValueError, on
+    the CPU alone, for a GPU would wait, and not inside of torch.vmap, where there are no numbers to look at yet.
+    """
+    for name, table in tables.items():
+        sums = table.detach().sum() if dim is None else table.detach().sum(dim)
+        fits = (sums - 1).abs() <= 1e-4 if dim is None else ((sums - 1).abs() <= 1e-4) | (sums == 0)
+        if table.device.type == "cpu" and not _known(fits):
+            over = "over all entries (dim names the axes to sum over instead)" if dim is None else f"over dim={dim}"
+            found = f"{float(sums.min()):.6g}" if dim is None else f"{float(sums.min()):.6g} to {float(sums.max()):.6g}"
+            raise ValueError(f"{name} must sum to 1 {over}, and sums to {found}; counts divided by their sum do")
+
+
+def _known(fits):
+    """Whether all fit; True where torch.vmap has no numbers yet."""
+    try:
+        return bool(fits.all())
+    except RuntimeError:
+        return True
+
+
 def only_bits(**given):
     """Refuse what is not 0 or 1 throughout, such as gray values. Raises ValueError, on the CPU alone: a GPU would wait."""
     for name, x in given.items():
