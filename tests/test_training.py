@@ -574,6 +574,8 @@ def test_schedule_sets_the_rates_from_t_alone():
     assert factor(0) == 0.5 and factor(1) == factor(2) == 1 and factor(5) == pytest.approx(0.5) and factor(8) == 0
     with pytest.raises(ValueError, match="warmup"):
         cosine(5, warmup=5)
+    with pytest.raises(ValueError, match="ends at step 8 and is asked for step 9"):  # where it would rise again
+        factor(9)
 
 
 @pytest.mark.parametrize("broken", [False, True])

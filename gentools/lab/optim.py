@@ -12,11 +12,18 @@ def adam(params, lr, betas=(0.9, 0.999)):
 
 
 def cosine(steps, warmup=0):
-    """A schedule: the factor rises linearly over `warmup` steps, then falls along half a cosine to 0 at `steps`."""
+    """A schedule: the factor rises linearly over `warmup` steps, then falls along half a cosine to 0 at `steps`.
+
+    A step beyond `steps`, where the cosine would rise again, is a ValueError.
+    """
     if not 0 <= warmup < steps:
         raise ValueError(f"cosine needs 0 <= warmup < steps, not warmup={warmup}, steps={steps}")
 
     def factor(t):
+        if t > steps:
+            raise ValueError(
+                f"this schedule ends at step {steps} and is asked for step {t}: give cosine all steps of the training"
+            )
         if t < warmup:
             return (t + 1) / warmup
         return (1 + math.cos(math.pi * (t - warmup) / (steps - warmup))) / 2
