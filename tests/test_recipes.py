@@ -363,7 +363,7 @@ def test_a_live_figure_is_shown_with_its_number_and_caption(capsys, monkeypatch)
         (["1.4", "--jobs", "0"], "at least 1"),
         (["1.4", "--data", "nowhere"], "names a folder"),
         (["1.3", "--twice"], "holds no length of a training that could be doubled"),
-        (["8.6", "--twice"], "fewer than 3 seeds"),
+        (["5.8", "--twice"], "fewer than 3 seeds"),
         (["2.1", "--twice", "--scale", "quick"], "is recorded at scale 'full'"),
         (
             ["6.9", "--scale", "full", "--data", "tests"],
