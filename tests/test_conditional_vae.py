@@ -355,18 +355,21 @@ def test_verdicts_can_say_either():
     assert read(0.12).count("next to nothing") == 4 and read(0.95).count("all of the label") == 4
     assert read(0.6).count("most") == 4 and read(0.3).count("some") == 4
 
-    def cheap(low, one):
-        summary = {
-            arms.name(recipe_module.weighted(name, weight), what): records.summarize([value, value])
-            for name in recipe_module.LABELED
-            for weight, value in ((0.01, low), (1.0, one))
-            for what in (recipe_module.LEAK, recipe_module.OBEYED)
-        }
+    def cheap(low, one, late=(0.01, -0.01, 0)):
+        summary = {}
+        for name in recipe_module.LABELED:
+            for weight, value in ((0.01, low), (1.0, one)):
+                arm = recipe_module.weighted(name, weight)
+                for what in (recipe_module.LEAK, recipe_module.OBEYED):
+                    summary[arms.name(arm, what)] = records.summarize([value - 0.02, value, value + 0.02])
+                summary[arms.name(arm, recipe_module.late(recipe_module.OBEYED))] = records.summarize(late)
         return recipe_module.verdict_cheap(summary)
 
     assert cheap(0.9, 0.5).count("tells more of the label, and the asked class is obeyed more, in every seed") == 2
     assert cheap(0.5, 0.9).count("tells less of the label, and the asked class is obeyed less, in every seed") == 2
     assert "in every seed" not in cheap(0.5, 0.5)
+    assert cheap(0.5, 0.9).count("(how often it is obeyed: settled there, settled at weight 1)") == 2
+    assert cheap(0.5, 0.9, (0.1, 0.11, 0.1)).count("still rising there, still rising at weight 1") == 2
 
     def grids(one, other, late):
         summary = {}

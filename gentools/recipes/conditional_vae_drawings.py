@@ -105,3 +105,26 @@ def draw_grids(results, config):
         ax.set_xlabel("thousand steps")
     drawing.legend_below(bottom, ax, 2)
     return fig
+
+
+def draw_cheap(results, config):
+    """What a reader finds and how often the class is obeyed, (models, weights, 2), against the weight; the latter over training.
+
+    Curves (models, weights, moments); of them the first weight and the last are shown.
+    """
+    fig, axes = drawing.panels(1, 3, (8.4, 3.3))
+    names = [name for name in LOOKS if name != "VAE"]
+    for i, r in enumerate(results):
+        for name, both, curves in zip(names, r["arrays"]["found"], r["arrays"]["curves"], strict=True):
+            look = LOOKS[name]
+            for ax, values in zip(axes, both.T, strict=False):
+                ax.semilogx(config.weights, values, **look.as_both(lw=1.2, mfc="none", label=None if i else name))
+            for curve, style in ((curves[0], ":"), (curves[-1], "-")):
+                label = None if i else f"{name}, weight {config.weights[0 if style == ':' else -1]:g}"
+                axes[2].plot(r["arrays"]["step"] / 1000, curve, color=look.rgb, ls=style, lw=1.1, label=label)
+    axes[0].axhline(0.1135, color="0.4", ls=":", lw=1.2)
+    axes[0].set(title="label read from the offset", ylabel="accuracy", xlabel="weight of the KL term", ylim=(0, 1.05))
+    axes[1].set(title="class asked for", xlabel="weight of the KL term", ylim=(0, 1.05))
+    axes[2].set(title="class asked for", xlabel="thousand steps", ylim=(0, 1.05))
+    drawing.legend_below(fig, axes[2], columns=2)
+    return fig
