@@ -20,6 +20,7 @@ from gentools.lab.stream import Stream
 from gentools.lab.training import train
 from gentools.press import ledger, notebooks
 from gentools.recipes import ROOT, claims, find, one_map_pictures, one_map_points, one_map_ring, recipes
+from gentools.recipes.longer import doubled
 
 # The map
 
@@ -193,6 +194,28 @@ def test_a_step_of_the_capstone_moves_each_network_by_its_own_loss():
 
 
 # The ledger of claims
+
+
+MANY_GAMES = {"9.2"}  # its one seed draws sixty exact games, and its rule asks of all
+
+
+def test_a_claim_about_training_rests_on_at_least_three_seeds():
+    """With fewer there is no interval, and one lucky run would make a claim hold."""
+    short = {}
+    for claim in claims.CLAIMS:
+        recipe, record = find(claim.figure), records.load(claim.figure)
+        if record and trains(recipe.config(recipe.record)) and len(record["seeds"]) < 3:
+            short[claim.figure] = len(record["seeds"])
+    assert set(short) <= MANY_GAMES, short
+
+
+def trains(config):
+    """Whether something is trained for a number of steps that could be doubled."""
+    try:
+        doubled(config)
+    except ValueError:
+        return False
+    return True
 
 
 def test_every_figure_with_a_verdict_is_in_the_ledger_once_or_as_a_claim():
