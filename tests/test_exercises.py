@@ -3,9 +3,14 @@
 import importlib
 import inspect
 import math
+import sys
+from decimal import Decimal
+from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import sympy
 import torch
 
 from gentools import exercises
@@ -140,6 +145,8 @@ RIGHT = {
     "lists": lambda t: t.tolist(),  # a Python number where there is no axis
     "numpy in a list": lambda t: [row.numpy() for row in t.detach()] if t.ndim else np.float64(t),
     "a tensor": lambda t: t,
+    "a numpy view that was turned round": lambda t: np.flip(np.flip(t.detach().numpy()).copy()),
+    "numbers of Python in numpy": lambda t: t.detach().numpy().astype(object),
 }
 
 
@@ -262,6 +269,25 @@ def test_a_value_for_a_function_and_the_reverse(id, exercise, answers, capsys):
         (2, False, np.array(1.0), "2 things, separated by commas; it is a ndarray"),
         ("array", False, None, "None. A function says what it gives back with `return`"),
         ("array", False, True, "not of True and False"),
+        ("number", False, Fraction(1, 2), 0.5),
+        ("number", False, Decimal("0.5"), 0.5),
+        ("number", False, sympy.sqrt(sympy.Rational(1, 4)), 0.5),
+        ("number", False, np.longdouble(0.5), 0.5),
+        ("number", True, sympy.oo, math.inf),
+        ("whole number", False, sympy.Integer(2), 2),
+        (
+            "number",
+            False,
+            sympy.Symbol("m") / 3,
+            "What it returns is m/3, which is no real number: it may hold a letter",
+        ),
+        ("number", False, sympy.I, "or be complex"),
+        ("number", False, sympy.nan, "Not finite: what it returns is nan"),
+        ("number", False, Decimal("inf"), "Not finite: what it returns is inf"),
+        ("number", False, Fraction(10**400), "cannot be read as numbers"),
+        ("array", False, [[Fraction(1, 3)], ["1/3"]], "it is the text '1/3'"),
+        ("array", False, np.array([Fraction(1, 3), "1/3"], dtype=object), "it is the text '1/3'"),
+        ("array", False, np.array(["1/3"]), "cannot be read as numbers"),
     ],
 )
 def test_the_guard(gives, infinite, value, expected):
@@ -273,6 +299,41 @@ def test_the_guard(gives, infinite, value, expected):
     else:
         got = quiz.guarded(exercise, lambda x: value)(0)
         assert got == expected and type(got) is type(expected)
+
+
+EXACT = quiz.Exercise(check=None, hints=(), solution=lambda x: x)
+
+
+def test_tables_of_other_packages_are_read(capsys):
+    turned = np.eye(2)[::-1]
+    for table in (turned, turned.astype(">f8"), turned.astype(np.longdouble), turned.astype(object)):
+        assert quiz.guarded(EXACT, lambda x: table)(0).tolist() == [[0, 1], [1, 0]]  # noqa: B023  called at once
+    for table in (sympy.eye(2)[::-1, :], sympy.Array([[0, 1], [1, 0]])):
+        assert quiz.guarded(EXACT, lambda x: table)(0).tolist() == [[0, 1], [1, 0]]  # noqa: B023  called at once
+    turned = np.flip(np.eye(2))
+    assert "passed" in (reply := verdict("8.E4", (turned, turned), capsys)), reply
+    third = [[Fraction(1), Fraction(0)], [Fraction(0), Fraction(1)]]
+    assert "passed" in (reply := verdict("8.E4", (third, third), capsys)), reply
+
+
+def test_an_answer_that_leaves_python_is_reported(capsys):
+    reply = verdict("6.E4", lambda m: sys.exit("enough"), capsys)
+    assert reply.startswith("Exercise 6.E4: your answer stopped with SystemExit: enough")
+
+
+def test_the_models_joint_may_be_written_as_it_is_drawn(capsys):
+    letters = exercises.module("start").solve_letters()
+    for joint in ("q(z) q(x|z)", "q(x|z) * q(z)", "$q(z)q(x|z)$", "$q(x,z)$"):
+        assert "passed" in verdict("0.E3", letters | {"p_theta(x,z)": joint}, capsys)
+    for joint in ("p(x) p(z|x)", "q(z) q(x)", "q(x) q(z|x)"):
+        assert "not yet" in verdict("0.E3", letters | {"p_theta(x,z)": joint}, capsys)
+
+
+def test_a_chapter_without_exercises_says_so(monkeypatch):
+    monkeypatch.setattr(exercises, "chapter_of", lambda id: SimpleNamespace(name="flows"))
+    for call in (exercises.check, exercises.ask):
+        with pytest.raises(ValueError, match=r"there is no 18.E1 among the \w+: the chapter has none"):
+            call("18.E1", 1)
 
 
 def test_the_log_variance_for_the_variance_is_named(capsys):

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 
 import torch
 
@@ -149,7 +150,15 @@ LETTERS = {
     "ALI q(z)": "p(z)",
     "ALI p(x)": "q(x)",
 }
-ALSO = {"Q": "q(x,z)", "Q(x,z)": "q(x,z)", "q_xz": "q(x,z)", "q_x": "q(x)", "p_z": "p(z)"}  # other columns of the table
+ALSO = {  # other columns of the table, and the joint as the model draws from it
+    "Q": "q(x,z)",
+    "Q(x,z)": "q(x,z)",
+    "q_xz": "q(x,z)",
+    "q(z)q(x|z)": "q(x,z)",
+    "q(x|z)q(z)": "q(x,z)",
+    "q_x": "q(x)",
+    "p_z": "p(z)",
+}
 
 
 def check_letters(answer):
@@ -159,7 +168,7 @@ def check_letters(answer):
     for theirs, ours in LETTERS.items():
         if theirs not in answer:
             raise Wrong(f"{theirs} is missing.")
-        said = str(answer[theirs]).replace(" ", "").strip("$")
+        said = re.sub(r"[\s*$]", "", str(answer[theirs]))
         if ALSO.get(said, said) != ours:
             raise Wrong(f"{theirs} is not {answer[theirs]} here. Which side does it belong to: data or model?")
 

@@ -147,7 +147,7 @@ def guarded(exercise, answer):
     def wrapped(*inputs):
         try:
             found = answer(*map(_own, inputs))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             wrapped.failed = error  # in the reader's code, not in what the check makes of the answer
             raise
         return _converted(exercise, found, "What it returns")
@@ -200,7 +200,10 @@ def _counted(value):
 
 
 def _tensor(value, name):
-    """Numbers, numpy arrays, tensors and lists of them as one float64 tensor; a tensor keeps its slopes."""
+    """Numbers, numpy arrays, tensors and lists of them as one float64 tensor; a tensor keeps its slopes.
+
+    Numbers are also those of other packages: whatever turns into a float, or into a list of such.
+    """
     import numpy as np
     import torch
 
@@ -212,6 +215,15 @@ def _tensor(value, name):
             shapes = ", ".join(str(tuple(part.shape)) for part in parts)
             raise Wrong(f"{name} should be one array; it is a list of parts with the shapes {shapes}.")
         return torch.stack(parts) if parts else torch.empty(0, dtype=torch.float64)
+    if isinstance(value, (np.ndarray, np.generic)):
+        if value.dtype == object:  # exact fractions, symbols
+            return _tensor(value.tolist(), name)
+        if value.dtype.kind in "iuf":  # turned round, in another order of bytes or in long doubles torch refuses it
+            value = np.array(value, dtype=np.float64, order="C")
+    elif not isinstance(value, (str, bytes, int, float, complex, torch.Tensor)):
+        if isinstance(entries := getattr(value, "tolist", lambda: None)(), list):
+            return _tensor(entries, name)
+        value = _as_float(value, name)
     if not isinstance(value, (int, float, complex, np.ndarray, np.generic, torch.Tensor)):
         raise Wrong(f"{name} should be made of numbers; it is {_kind(value)}.")
     exact = torch.float64 if isinstance(value, (int, float)) and not isinstance(value, bool) else None
@@ -223,6 +235,22 @@ def _tensor(value, name):
         kind = "complex numbers" if got.is_complex() else "True and False"
         raise Wrong(f"{name} should be made of real numbers, not of {kind}.")
     return got.to("cpu", torch.float64)
+
+
+def _as_float(value, name):
+    """A number of another package, such as Fraction, Decimal or sympy's, as a float; what is none, unchanged."""
+    if not hasattr(value, "__float__"):
+        return value
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise Wrong(f"{name} cannot be read as numbers ({error}).") from error
+    except (TypeError, ValueError) as error:
+        shown = str(value)
+        raise Wrong(
+            f"{name} is {shown if len(shown) < 40 else _kind(value)}, which is no real number: it may hold a letter that "
+            "stands for nothing yet, or be complex."
+        ) from error
 
 
 def _finite(exercise, got, name):
@@ -250,7 +278,7 @@ def check(id, exercise, answer):
     except Wrong as wrong:
         print(f'Exercise {id}: not yet. {wrong} hint("{id}") may help.')
         return False
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if error is getattr(given, "failed", None) or exercise.gives == "anything":  # the reader's code may fail anyhow
             print(f"Exercise {id}: your answer stopped with {type(error).__name__}: {error}")
         else:
