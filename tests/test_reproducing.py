@@ -1,6 +1,7 @@
 """reproduce: what it costs is said first, a recorded experiment runs again here, settings can be changed."""
 
 import ast
+import contextlib
 import dataclasses
 import functools
 import os
@@ -11,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from gentools import recipes, reproduce
+from gentools import recipes, reproduce, trained
 from gentools.lab import closure, records, session, training, trial
 from gentools.lab.chapters import CHAPTERS
 from gentools.lab.history import History
@@ -138,7 +139,8 @@ def test_a_long_run_that_was_cut_goes_on_from_the_readers_folder(full, tmp_path,
     monkeypatch.setattr(fitting, "train", whole)
     capsys.readouterr()
     resumed = reproduce("7.2", folder=place, **settings)
-    assert "resumed after 20 steps" in capsys.readouterr().out
+    assert "resumed after 20 steps" in (said := capsys.readouterr().out)
+    assert "(20 of the first seed are done)" in said
     assert resumed[0]["numbers"] == unbroken[0]["numbers"] and list((place / "runs").iterdir())
     assert not (tmp_path / "elsewhere").exists() and os.environ["GENTOOLS_CHECKPOINTS"] == str(tmp_path / "elsewhere")
 
@@ -175,6 +177,69 @@ def test_a_trial_counts_every_step_and_every_look_and_not_what_is_done_once(monk
     spent = reproducing.measured(SimpleNamespace(run=run), None, 0, "cpu")
     assert calls == [1, 5] and (spent.trainings, spent.steps, spent.part) == (1, 1000, False)
     assert spent.seconds == pytest.approx(1000 * 0.01 + 4 * 1 + 2)
+
+
+def test_steps_that_checkpoints_hold_are_counted_apart(monkeypatch):
+    clock = [0.0]
+
+    def train(*inputs, steps, **options):
+        clock[0] += 0.01 * steps
+        history = History()
+        history.names, history.values = ["loss"], torch.zeros(steps, 1)
+        return history
+
+    def watch(done):
+        clock[0] += 1
+        return {}
+
+    def run(config, seed, device):
+        trial.active.kept = 600
+        for _ in range(2):  # the second training begins at 0
+            trial.active.run(train, steps=1000, log_every=300, watch=watch)
+        assert torch.get_num_threads() == 1
+
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    spent = reproducing.measured(SimpleNamespace(run=run), None, 0, "cpu")
+    assert (spent.trainings, spent.steps, spent.resumed) == (2, 2000, 600)
+    assert spent.seconds == pytest.approx(2 * (1000 * 0.01 + 4 * 1)) and spent.saved == pytest.approx(600 * 0.01 + 2)
+
+
+@pytest.mark.parametrize("saved, begun", [(0.0, False), (459.0, True)])
+def test_a_run_that_was_stopped_is_billed_for_what_is_left(saved, begun, full, monkeypatch):
+    calls = []
+    monkeypatch.setattr(reproducing, "measured", lambda *_: reproducing.Spent(1, 4000, 612.0, False, 3000, saved))
+
+    def compute(*_, **__):
+        calls.append(1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(recording, "compute", compute)
+    with pytest.raises(KeyboardInterrupt) if begun else contextlib.nullcontext():
+        assert reproduce("5.7", device="cpu") is None
+    assert bool(calls) is begun
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_the_readers_torch_keeps_its_threads(full, two_threads):
+    reproduce("1.3", seeds=[0])
+    assert torch.get_num_threads() == 2
+    reproducing.measured(SimpleNamespace(run=lambda *_: None), None, 0, "cpu")
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta"])
+def test_a_device_that_is_not_there_is_refused_before_anything_runs(device, full, monkeypatch):
+    monkeypatch.setattr(reproducing, "measured", lambda *_: pytest.fail("it was tried"))
+    for call in (reproduce, trained):
+        with pytest.raises(ValueError, match=f"device '{device}' is unknown or not available here"):
+            call("3.5", device=device)
 
 
 def test_a_recipe_that_wants_the_readers_pictures_says_so(full, capsys, monkeypatch):

@@ -233,6 +233,11 @@ def paths(folder):
     return sorted(found, key=lambda p: (_step(p), p.stat().st_mtime_ns), reverse=True)
 
 
+def steps(folder):
+    """How many steps the newest checkpoint in `folder` holds by its name; 0 where there is none."""
+    return max(map(_step, paths(folder)), default=0)
+
+
 def _step(path):
     return int(_NAME.fullmatch(Path(path).name)[1])
 

@@ -19,13 +19,15 @@ class Enough(Exception):
 class Trial:
     """What `trying` yields. steps: of each training; moments: how often its `watch` is called (None: as often as asked).
 
-    limit: seconds after which the next training ends the trial (Enough). trainings: one (steps asked for, seconds that
-    they would take, calls of `watch` included) each; spent: the seconds that these trainings took in the trial; cut:
-    whether the limit ended it.
+    limit: seconds after which the next training ends the trial (Enough). resuming: whether steps that checkpoints hold
+    are counted apart; kept: their number in the next training. trainings: one (steps asked for, seconds that they would
+    take, calls of `watch` included) each; resumed: the steps kept of all trainings, and saved: their part of the seconds;
+    spent: the seconds that these trainings took in the trial; cut: whether the limit ended it.
     """
 
-    def __init__(self, steps=5, moments=1, limit=None):
+    def __init__(self, steps=5, moments=1, limit=None, resuming=False):
         self.steps, self.moments, self.limit = steps, moments, limit
+        self.resuming, self.kept, self.resumed, self.saved = resuming, 0, 0, 0.0
         self.trainings, self.spent, self.cut, self.start = [], 0.0, False, time.perf_counter()
 
     def run(self, train, *inputs, steps, log_every=100, watch=None, **options):
@@ -34,24 +36,28 @@ class Trial:
         if self.limit is not None and begun - self.start > self.limit:
             self.cut = True
             raise Enough
-        few = min(steps, self.steps)
+        few, kept, self.kept = min(steps, self.steps), min(steps, self.kept), 0
         with _alone():
             train(*inputs, steps=min(few, 1), log_every=1, **options)  # what a device does once is not counted
             first = time.perf_counter()
             history = train(*inputs, steps=few, log_every=max(few, 1), **options)
         seconds = (time.perf_counter() - first) / max(few, 1) * steps
+        saved = seconds * kept / max(steps, 1)
         asked = [*range(log_every, steps, log_every), steps] if watch and steps else []
         looked = asked if self.moments is None else asked[: self.moments]
         first = time.perf_counter()
         for done in looked:
             history.watched.append({"step": done, **watch(done)})
         if looked:
-            seconds += (time.perf_counter() - first) / len(looked) * len(asked)
+            look = (time.perf_counter() - first) / len(looked)
+            seconds += look * len(asked)
+            saved += look * sum(done <= kept for done in asked)
         history.watched += [{**history.watched[-1], "step": done} for done in asked[len(looked) :]]
         if few:
             more = history.values[-1:].expand(steps - few, *history.values.shape[1:])
             history.values = torch.cat([history.values, more])
         self.trainings.append((steps, seconds))
+        self.resumed, self.saved = self.resumed + kept, self.saved + saved
         self.spent += time.perf_counter() - begun
         return history
 

@@ -9,6 +9,7 @@ import hashlib
 
 from gentools.lab import records, session
 from gentools.lab.chapters import CHAPTERS, chapter
+from gentools.lab.stream import find_device
 from gentools.recipes import find, recipes
 
 MOST = 2_000_000  # bytes of one model
@@ -18,9 +19,12 @@ def trained(id, device=None):
     """The networks of recorded figure `id` as its first seed trained them, in evaluation mode: an nn.Module.
 
     device: by default that of the session. Floats were stored in half precision and come back in single. Raises
-    ValueError if the figure has no stored model (and names those that have), or if the file is not the recorded one.
+    ValueError if the figure has no stored model (and names those that have), if the file is not the recorded one, or if
+    there is no such device.
     """
     recipe, record = find(id), records.load(id) or {}
+    if device is not None:
+        find_device(device)
     stored = record.get("model")
     data = stored and records.read(f"{chapter(id).folder}/{id}.safetensors")
     if recipe.model is None or data is None:

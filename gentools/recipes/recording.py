@@ -162,7 +162,7 @@ def compute(id, scale, seeds=None, device="cpu", jobs=1, config=None, folder=Non
     identity = _identity(id, scale, config)  # its digests read code and pictures: once for all seeds
     store, todo = _store(identity, folder), _missing(identity, seeds, folder)
     task = functools.partial(_run_seed, identity, device, str(store), config=config, read=read)
-    with _checkpoints_in(folder):
+    with checkpoints_in(folder), threads_kept():
         if jobs == 1 or len(todo) < 2:
             for seed in todo:
                 task(seed)
@@ -173,7 +173,17 @@ def compute(id, scale, seeds=None, device="cpu", jobs=1, config=None, folder=Non
 
 
 @contextlib.contextmanager
-def _checkpoints_in(folder):
+def threads_kept():
+    """torch computes afterwards on as many threads as before: a seed runs on one, and the reader's own cells go on."""
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def checkpoints_in(folder):
     """Let long runs keep their checkpoints in folder/runs meanwhile; None leaves them where they are kept otherwise."""
     before = os.environ.get("GENTOOLS_CHECKPOINTS")
     if folder is not None:

@@ -5,9 +5,12 @@ import sys
 import time
 from pathlib import Path
 
+import torch
+
 from gentools.lab import closure, records, session, trial
 from gentools.lab.pictures import located
 from gentools.lab.plots import show
+from gentools.lab.stream import find_device
 from gentools.recipes import find, recording
 
 
@@ -27,6 +30,8 @@ def reproduce(id, seeds=(0,), scale=None, device=None, folder=None, minutes=10, 
     field, on a value of another kind than the field's own, on seeds that are none and on minutes that are no number.
     """
     recipe, record = find(id), records.load(id)
+    if device is not None:
+        find_device(device)
     seeds, scale, device = _seeds(seeds), scale or recipe.record, device or session.device
     if minutes is not None and not (_number(minutes) and minutes >= 0):
         raise ValueError(f"minutes is a number of at least 0, or None for any, and not {minutes!r}")
@@ -84,11 +89,13 @@ def _affordable(id, recipe, config, scale, seeds, device, folder, minutes):
     todo = recording.missing(id, scale, seeds, config, folder)
     if not todo or ("gentools.lab.training", "train") not in closure.reached([recipe.run]):
         return True
-    spent = measured(recipe, config, todo[0], device)
-    took = len(todo) * spent.seconds / 60
+    with recording.checkpoints_in(folder):
+        spent = measured(recipe, config, todo[0], device)
+    took = (len(todo) * spent.seconds - spent.saved) / 60  # of other seeds nobody knows what is done
+    done = f" ({spent.resumed:,} of the first seed are done)" if spent.resumed else ""
     print(
-        f"Measured here, on {recording.device_name(device)}: {spent.trainings} trainings of {spent.steps:,} steps in all, "
-        f"{'more than ' if spent.part else ''}{_minutes(spent.seconds / 60)} a seed, {len(todo)} to run."
+        f"Measured here, on {recording.device_name(device)}: {spent.trainings} trainings of {spent.steps:,} steps in all"
+        f"{done}, {'more than ' if spent.part else ''}{_minutes(spent.seconds / 60)} a seed, {len(todo)} to run."
     )
     if minutes is None or took <= minutes:
         return True
@@ -101,12 +108,17 @@ def _affordable(id, recipe, config, scale, seeds, device, folder, minutes):
 
 @dataclasses.dataclass(frozen=True)
 class Spent:
-    """What one seed takes: trainings, their steps together, seconds; part: the trial was cut short, so at least these."""
+    """What one seed takes: trainings, their steps together, seconds; part: the trial was cut short, so at least these.
+
+    resumed: how many of the steps an earlier run that was stopped has done; saved: their part of the seconds.
+    """
 
     trainings: int
     steps: int
     seconds: float
     part: bool
+    resumed: int = 0
+    saved: float = 0.0
 
 
 def measured(recipe, config, seed, device, steps=5, limit=60):
@@ -115,7 +127,8 @@ def measured(recipe, config, seed, device, steps=5, limit=60):
     limit: seconds after which the trial is cut short. What the recipe computes outside of its trainings counts in full.
     """
     start = time.perf_counter()
-    with trial.trying(steps=steps, limit=limit) as tried:
+    with recording.threads_kept(), trial.trying(steps=steps, limit=limit, resuming=True) as tried:
+        torch.set_num_threads(1)  # as every seed runs
         try:
             recipe.run(config, seed, device)
         except trial.Enough:
@@ -124,7 +137,7 @@ def measured(recipe, config, seed, device, steps=5, limit=60):
             _forget()
     outside = time.perf_counter() - start - tried.spent
     asked, seconds = zip(*tried.trainings, strict=True) if tried.trainings else ((0,), (0.0,))
-    return Spent(len(tried.trainings), sum(asked), sum(seconds) + outside, tried.cut)
+    return Spent(len(tried.trainings), sum(asked), sum(seconds) + outside, tried.cut, tried.resumed, tried.saved)
 
 
 def _forget():
