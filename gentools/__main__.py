@@ -372,6 +372,11 @@ def _said(error):
 def main(argv=None):
     """Run one command; returns its exit status."""
     argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["--version"]:
+        import gentools
+
+        print(f"gentools {gentools.__version__}")
+        return 0
     if not argv or argv[0] not in COMMANDS:
         if argv and argv[0] not in ("-h", "--help"):
             print(f"gentools: there is no command {argv[0]!r}; these there are:\n", file=sys.stderr)

@@ -18,7 +18,7 @@ from gentools.gan import descend, discriminator_loss, non_saturating_loss
 from gentools.lab.divergences import cross_entropy, kl
 from gentools.lab.networks import frozen, mlp
 from gentools.lab.randomness import generator
-from gentools.lab.shapes import labels_within, of_width, same_shape, told_apart
+from gentools.lab.shapes import floating, labels_within, of_width, same_columns, same_shape, told_apart
 
 CLASSES = 10
 NOISE = 3  # standard normal numbers that a prior turns into one point of the plane
@@ -180,6 +180,14 @@ def energy_distance(a, b):
 
     Szekely and Rizzo 2013. Each sample's distances to itself are left out, so two samples of one law average 0.
     """
+    floating(a=a, b=b)
+    if a.ndim != 2 or b.ndim != 2:
+        raise ValueError(
+            f"a and b must be points (n, d) and (m, d), not of shapes {tuple(a.shape)} and {tuple(b.shape)}"
+        )
+    if torch.float16 in (a.dtype, b.dtype) or torch.bfloat16 in (a.dtype, b.dtype):
+        raise ValueError("in half precision the sum over all pairs overflows or loses its digits; use .float()")
+    same_columns(a=a, b=b)
     if min(len(a), len(b)) < 2:
         raise ValueError(f"a distance within a sample needs two points at least; there are {len(a)} and {len(b)}")
     told_apart(a=(a, a.var(0).sum()), b=(b, b.var(0).sum()))

@@ -22,7 +22,7 @@ from gentools.gan import best_logit, descend, discriminator_loss, non_saturating
 from gentools.lab import randomness
 from gentools.lab.divergences import kl
 from gentools.lab.networks import frozen, mlp
-from gentools.lab.shapes import finite, modes_kept, same_rows, same_shape
+from gentools.lab.shapes import filled, finite, modes_kept, same_rows, same_shape
 
 # The joints, exactly
 
@@ -340,6 +340,7 @@ def step(nets, opts, x, noise, losses=LOSSES["swapped"], last_term=None):
 def density_term(encoder, fake, z):
     """E_Q[-log p(z|x)], the last term of (40) as far as the encoder feels it. It needs an encoder with a density."""
     same_rows(fake=fake, z=z)
+    filled(fake=fake)
     return -encoder.log_density(z, fake.detach()).mean()
 
 

@@ -44,8 +44,8 @@ def prefix_joints(p, q):
     The latent is the longest prefix, which holds all shorter ones; rows are x, columns z.
     """
     same_shape(p=p, q=q)
-    x = torch.arange(p.numel())
-    deleted = torch.zeros(p.numel(), p.numel() // 2, dtype=p.dtype)
+    x = torch.arange(p.numel(), device=p.device)
+    deleted = torch.zeros(p.numel(), p.numel() // 2, dtype=p.dtype, device=p.device)
     deleted[x, x // 2] = 1  # p(z|x) = q(z|x): both bits of the last coordinate have one prefix
     return p.reshape(-1, 1) * deleted, q.reshape(-1, 1) * deleted
 
@@ -56,7 +56,7 @@ def logit_average(p, orders):
     They do not sum to 1 in general, so they are no distribution. Equation (15.6).
     """
     logits = torch.stack([torch.stack(_logits(p, order)) for order in orders]).mean(0)  # (d, 2, ..., 2)
-    bits = torch.stack(torch.meshgrid(*[torch.arange(2)] * p.ndim, indexing="ij"))  # (d, 2, ..., 2)
+    bits = torch.stack(torch.meshgrid(*[torch.arange(2, device=p.device)] * p.ndim, indexing="ij"))  # (d, 2, ..., 2)
     return torch.where(bits == 1, logits.sigmoid(), (-logits).sigmoid()).prod(0)
 
 

@@ -17,7 +17,7 @@ from gentools.gan import descend, discriminator_loss, non_saturating_loss
 from gentools.lab import randomness
 from gentools.lab.divergences import entropy, expected_kl, kl
 from gentools.lab.networks import frozen, mlp
-from gentools.lab.shapes import modes_kept, same_columns, same_shape
+from gentools.lab.shapes import modes_kept, same_columns, same_shape, tensors
 
 # The joints, exactly
 
@@ -112,6 +112,7 @@ def look_up(code, c, rows):
 
     Raises TypeError or ValueError otherwise. The range is checked on the CPU alone; on a GPU it would make it wait.
     """
+    tensors(c=c)
     if c.dtype != torch.int64:
         raise TypeError(f"classes are whole numbers (int64), not {c.dtype}; use c.long()")
     if c.shape != (rows,):

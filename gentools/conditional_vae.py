@@ -11,7 +11,7 @@ from torch import nn
 
 from gentools import vae
 from gentools.lab.divergences import diagonal_gaussian_kl
-from gentools.lab.shapes import labels_within, same_rows, same_shape, whole, within_unit
+from gentools.lab.shapes import filled, labels_within, same_rows, same_shape, whole, within_unit
 
 # Labels
 
@@ -269,6 +269,7 @@ def ink_and_slant(images):
 def correlation(a, b):
     """Pearson correlation of each column of a and b, both (n, m): (m,)."""
     same_shape(a=a, b=b)
+    filled(a=a)
     a, b = a - a.mean(0), b - b.mean(0)
     return (a * b).sum(0) / (a.square().sum(0) * b.square().sum(0)).sqrt()
 

@@ -432,10 +432,14 @@ def mixture_estimate(centers, std, weights, path):
     """The exact estimate for data from a mixture of Gaussians N(centers[k], std^2 I); centers (k, d), weights (k,).
 
     With std = 0 and equal weights: the optimal denoiser of a training set, a softmax over its points. (16.13) Raises
-    ValueError for centers that are not finite rows, one for each weight.
+    ValueError for centers that are not finite rows, one for each weight, and for weights that are no shares.
     """
     centers_of_modes(centers=centers)
     same_rows(centers=centers, weights=weights)
+    if not ((weights >= 0) & weights.isfinite()).all() or not (weights > 0).any():
+        raise ValueError(
+            f"weights are shares of the modes, at least 0 and finite, and one of them above 0, not {weights}"
+        )
 
     def estimate(noisy, t):
         mix = path(torch.as_tensor(t, dtype=noisy.dtype, device=noisy.device))

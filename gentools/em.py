@@ -9,7 +9,16 @@ Shapes: x (n, d), weights (K,), means (K, d), covariances (K, d, d), resp (n, K)
 import torch
 
 from gentools.lab.divergences import kl
-from gentools.lab.shapes import only_bits, positive_definite, same_columns, same_rows, same_shape, within_unit
+from gentools.lab.shapes import (
+    filled,
+    floating,
+    only_bits,
+    positive_definite,
+    same_columns,
+    same_rows,
+    same_shape,
+    within_unit,
+)
 from gentools.mixtures import BernoulliMixture, CollapseError, Mixture, fit_bernoulli_mixture, fit_mixture
 
 __all__ = [
@@ -56,6 +65,7 @@ def bound(resp, log_joint):
     (Neal, Hinton 1998). A component with p(z|x) = 0 adds nothing.
     """
     same_shape(resp=resp, log_joint=log_joint)
+    filled(resp=resp)
     return torch.where(resp == 0, 0.0, resp * (log_joint - resp.log())).sum(1).mean()  # NaN for resp < 0 or NaN
 
 
@@ -80,6 +90,7 @@ def gaussian_m_step(x, resp, floor=0.0):
     infinite; with a floor above 0 the step is no longer exactly the best one.
     """
     same_rows(x=x, resp=resp)
+    filled(x=x)
     count = resp.sum(0)  # (K,)
     means = resp.T @ x / count[:, None]  # (K, d)
     offset = x[:, None] - means  # (n, K, d)
@@ -107,6 +118,9 @@ def gaussian_em(x, weights, means, covariances, steps, floor=0.0):
 
 def nearest(x, means):
     """One-hot (n, K) of the nearest of `means` (K, d) to `x` (n, d): the limit of the responsibilities when the common variance goes to 0."""
+    floating(x=x, means=means)
+    same_columns(x=x, means=means)
+    filled(means=means)
     distance = _distances(x, means)  # (n, K)
     if not distance.isfinite().all():
         raise ValueError("points and means must be finite: to NaN or infinity no mean is the nearest")
@@ -119,6 +133,9 @@ def k_means(x, means, steps):
     Returns the means and the mean squared distance to the nearest one, before the first step and after each,
     (steps + 1,). A mean that no point is nearest to stays where it is.
     """
+    floating(x=x, means=means)
+    same_columns(x=x, means=means)
+    filled(x=x, means=means)
     distortion = [_distances(x, means).amin(1).square().mean()]
     for _ in range(steps):
         resp = nearest(x, means)  # (n, K)

@@ -13,6 +13,7 @@ from torch.nn.functional import softplus
 
 from gentools.lab.shapes import (
     centers_of_modes,
+    filled,
     finite,
     graphless,
     positive,
@@ -98,7 +99,7 @@ def expected_modes(probabilities, n):
         )
     if n == 0:
         return 0.0  # said apart, because 0 * log(0) is NaN
-    return float(-torch.expm1(n * torch.log1p(-probabilities.double())).sum())
+    return float(-torch.expm1(n * torch.log1p(-probabilities.double())).sum()) + 0.0  # and not -0.0 for no modes
 
 
 @graphless
@@ -427,6 +428,7 @@ def slope_penalty(critic, real, fake, mix):
     """
     same_shape(real=real, fake=fake)
     same_rows(real=real, mix=mix)
+    filled(real=real)
     row_by_row(critic)
     mix = mix.reshape(-1, *[1] * (real.ndim - 1))  # (n, 1, ...)
     between = (mix * real + (1 - mix) * fake).detach().requires_grad_()

@@ -33,7 +33,7 @@ def best_discriminator(p_x, q_x):
     """D*(x) = p(x) / (p(x) + q(x)): Bayes' rule for "did the data produce this x?"; 1/2 where nobody did. (5.3)"""
     same_shape(p_x=p_x, q_x=q_x)
     both = p_x + q_x
-    return torch.where(both > 0, p_x / both, 0.5)
+    return torch.where(both == 0, 0.5, p_x / both)  # NaN stays NaN
 
 
 def best_logit(p_x, q_x):

@@ -688,6 +688,8 @@ def _starts(start, restarts, shape):
     if not starts or restarts not in (1, len(starts)):
         raise ValueError(f"start holds {len(starts)} mixtures for {restarts} restarts; give one per restart")
     for s in starts:
+        if not hasattr(s, "means"):
+            raise ValueError(f"start is a mixture, as a fit returns it, or a list of them, not a {type(s).__name__}")
         if s.means.shape != shape:
             raise ValueError(
                 f"start has means of shape {tuple(s.means.shape)}; the data and components ask for {shape}"

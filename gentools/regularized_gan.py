@@ -15,7 +15,7 @@ from gentools import gan
 from gentools.lab import randomness
 from gentools.lab.divergences import kl
 from gentools.lab.networks import frozen, mlp
-from gentools.lab.shapes import positive, same_shape, whole
+from gentools.lab.shapes import filled, positive, same_shape, whole
 
 # The exact game
 
@@ -170,6 +170,7 @@ def forces(nets, z, old, penalty_weight):
     z: (n, k), old: (n, d), what the generator before made of z. Returns two 0-d tensors. The cosine is NaN where the
     penalty has no gradient, as at old = G(z).
     """
+    filled(z=z)
     generator, discriminator = nets["generator"], nets["discriminator"]
     fake, weights = generator(z), list(generator.parameters())
     same_shape(fake=fake, old=old)

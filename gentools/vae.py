@@ -16,7 +16,7 @@ from gentools.joint_kl import posterior_precision
 from gentools.lab.divergences import diagonal_gaussian_kl
 from gentools.lab.networks import mlp
 from gentools.lab.randomness import generator
-from gentools.lab.shapes import falling, positive, same_rows, same_shape, whole
+from gentools.lab.shapes import falling, positive, same_rows, same_shape, tensors, whole
 
 LOG_2PI = math.log(2 * math.pi)
 
@@ -209,6 +209,7 @@ def images(x):
 @torch.no_grad()
 def elbo_terms(nets, x, z):
     """log q(x|z) at one sampled code and KL(p(z|x) || q(z)) of every row, both (n,). The ELBO is their difference. (3.1)"""
+    tensors(x=x, z=z)
     mean, log_variance = nets["encoder"](x)
     return nets["decoder"].log_likelihood(x, sample(mean, log_variance, z)), diagonal_gaussian_kl(mean, log_variance)
 

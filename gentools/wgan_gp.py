@@ -15,7 +15,7 @@ from gentools.evaluation import slope_penalty as gradient_penalty  # E (|gradien
 from gentools.gan import descend
 from gentools.lab import randomness
 from gentools.lab.networks import frozen, mlp
-from gentools.lab.shapes import positive, rising, same_mass, same_rows, same_shape, split_evenly
+from gentools.lab.shapes import filled, finite, positive, rising, same_mass, same_rows, same_shape, split_evenly
 
 # Losses, networks, one step
 
@@ -191,6 +191,7 @@ def piecewise_gradient(critic, real, fake, mix, penalty_weight):
     """
     same_shape(real=real, fake=fake)
     same_rows(real=real, mix=mix)
+    filled(real=real)
     linears, bends = _layers(critic)
     n, taken = len(real), [torch.cat([real, fake])]  # (2 n, d)
     out = linears[0](taken[0])
@@ -243,12 +244,13 @@ def _through(bend, rows, after):
 def transport(p_x, q_x, cost):
     """The least mean cost of carrying p_x to q_x, and a plan (n, m) that attains it: left side of (12.3).
 
-    p_x (n,), q_x (m,), cost (n, m). A linear program, solved by scipy to about 1e-12. Raises ValueError if shapes do not
-    fit, and if no plan exists because the two sums differ.
+    p_x (n,), q_x (m,), cost (n, m). A linear program, solved by scipy on the CPU to about 1e-12; no gradient passes.
+    Raises ValueError if shapes do not fit, and if no plan exists because the two sums differ.
     """
     n, m = len(p_x), len(q_x)
     if cost.shape != (n, m):
         raise ValueError(f"cost needs a row for each of {n} and a column for each of {m}, not {tuple(cost.shape)}")
+    finite("what cannot be carried needs a cost that is merely large", p_x=p_x, q_x=q_x, cost=cost)
     eye_n, eye_m = torch.eye(n, dtype=torch.float64), torch.eye(m, dtype=torch.float64)
     rows = eye_n.repeat_interleave(m, 1)  # (n, n m): sums over each row of the plan
     columns = eye_m.repeat(1, n)  # (m, n m)
@@ -259,13 +261,14 @@ def transport(p_x, q_x, cost):
 def best_critic(p_x, q_x, cost):
     """The critic f (n,), with f_i - f_j <= cost_ij, of the largest gain E_p f - E_q f: right side of (12.3).
 
-    p_x, q_x (n,) on the same points; cost (n, n), their distances. A linear program; f is fixed by f_0 = 0. Raises
-    ValueError if shapes do not fit or the two sums differ.
+    p_x, q_x (n,) on the same points; cost (n, n), their distances. A linear program on the CPU, through which no gradient
+    passes; f is fixed by f_0 = 0. Raises ValueError if shapes do not fit or the two sums differ.
     """
     same_shape(p_x=p_x, q_x=q_x)
     same_mass(p_x=p_x, q_x=q_x)
     if cost.shape != (len(p_x), len(p_x)):
         raise ValueError(f"cost needs a row and a column for each of {len(p_x)} points, not {tuple(cost.shape)}")
+    finite("what cannot be carried needs a cost that is merely large", cost=cost)
     n, eye = len(p_x), torch.eye(len(p_x), dtype=torch.float64)
     first, second = (~eye.bool()).nonzero().T  # all pairs of different points
     bounds = [(0, 0)] + [(None, None)] * (n - 1)
@@ -277,8 +280,8 @@ def _program(cost, bounds, equal=(None, None), below=(None, None)):
     """Least cost . x under equal[0] x = equal[1] and below[0] x <= below[1]."""
     from scipy.optimize import linprog
 
-    arrays = [None if part is None else part.double().numpy() for part in (*below, *equal)]
-    program = linprog(cost.double().numpy(), *arrays, bounds=bounds, method="highs")
+    arrays = [None if part is None else part.detach().double().cpu().numpy() for part in (cost, *below, *equal)]
+    program = linprog(*arrays, bounds=bounds, method="highs")
     if program.status:
         raise ValueError(f"this transport problem has no solution: {program.message}")
     return program

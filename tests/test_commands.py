@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+import gentools
 from gentools import __main__ as commands
 from gentools.lab import records
 from gentools.press import course, notebooks, publish
@@ -142,3 +143,8 @@ def test_the_book_is_not_made_over_its_own_sources():
     )
     assert done.returncode == 2 and "the book cannot be made in '.': name a folder other" in done.stdout
     assert not (notebooks.ROOT / "book-source").exists()
+
+
+def test_the_version_is_told(capsys):
+    assert commands.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"gentools {gentools.__version__}\n"

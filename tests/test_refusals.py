@@ -596,6 +596,26 @@ VALUES = {  # of which nothing follows, or something false
         conditional_vae.cvae_networks(0, D, (5,), K, 3).double(), X, table(2), normal(2, N, K)
     ),
     "cvae_networks, classes True": lambda: conditional_vae.cvae_networks(0, D, (5,), K, True),
+    "energy_distance in half precision": lambda: aae.energy_distance(normal(9, 2).half(), normal(9, 2).half()),
+    "energy_distance of other columns": lambda: aae.energy_distance(normal(5, 1), normal(5, 2)),
+    "energy_distance of one axis": lambda: aae.energy_distance(normal(5), normal(5)),
+    "energy_distance of whole numbers": lambda: aae.energy_distance(torch.ones(5, 2).long(), torch.ones(5, 2).long()),
+    "nearest of whole numbers": lambda: em.nearest(torch.ones(4, D).long(), torch.ones(2, D).long()),
+    "k_means of no means": lambda: em.k_means(X, X[:0], 1),
+    "bound of no points": lambda: em.bound(X[:0], X[:0]),
+    "M-step of no points": lambda: em.gaussian_m_step(X[:0], X[:0]),
+    "correlation of no rows": lambda: conditional_vae.correlation(X[:0], X[:0]),
+    "density term of no rows": lambda: ali.density_term(ALI["players"]["encoder"], NOISE[:0], NOISE[:0]),
+    "forces of no codes": lambda: regularized_gan.forces(WGAN, NOISE[:0], NOISE[:0], 1.0),
+    "slope penalty of no rows": lambda: evaluation.slope_penalty(WGAN["critic"], NOISE[:0], NOISE[:0], P[:0]),
+    "piecewise gradient of no rows": lambda: wgan_gp.piecewise_gradient(
+        WGAN["critic"], NOISE[:0], NOISE[:0], P[:0], 1.0
+    ),
+    "mixture_estimate, weights -1": lambda: diffusion.mixture_estimate(NOISE, 0.1, -P[:4], diffusion.straight),
+    "mixture_estimate, weights NaN": lambda: diffusion.mixture_estimate(NOISE, 0.1, NAN * P[:4], diffusion.straight),
+    "mixture_estimate, weights 0": lambda: diffusion.mixture_estimate(NOISE, 0.1, 0 * P[:4], diffusion.straight),
+    "fit_mixture from means alone": lambda: em.fit_mixture(X, 2, start=X[:2]),
+    "transport at a cost of NaN": lambda: wgan_gp.transport(P, Q, NAN * torch.ones(5, 5)),
     "energy_distance from one point": lambda: aae.energy_distance(normal(1, 2), normal(5, 2)),
     "petals_log_density in space": lambda: aae.petals_log_density(normal(4, 3)),
     "normal prior of one number": lambda: aae.normal(normal(4, 1)),
@@ -660,6 +680,49 @@ def test_bound_does_not_hide_what_is_no_probability():
     resp = W.p_z_given_x.clone()
     resp[0] = torch.eye(len(resp[0]), dtype=resp.dtype)[0]
     assert em.bound(resp, log_joint).isfinite()
+
+
+ARRAYS = {
+    "conditional GAN, classes": lambda: conditional_gan.sample(CONDITIONAL, NOISE, Y.numpy()),
+    "elbo_terms": lambda: vae.elbo_terms(VAE, X.numpy(), NOISE),
+    "bernoulli_log_joint": lambda: em.bernoulli_log_joint(X.round().numpy(), table(2), normal(2, D).sigmoid()),
+    "joint_kl": lambda: gan.joint_kl(P.numpy(), Q, OLD),
+    "joint_kl of lists": lambda: gan.joint_kl(P.tolist(), Q.tolist(), OLD.tolist()),
+    "labels_within": lambda: shapes.labels_within(Y.numpy(), 3),
+    "energy_distance": lambda: aae.energy_distance(X.numpy(), X.numpy()),
+    "nearest": lambda: em.nearest(X.numpy(), X.numpy()),
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_arrays_and_lists_are_told_that_they_are_no_tensors(name):
+    with pytest.raises(TypeError, match=r"(\w+) must be a torch tensor, not \w+.\w+; torch.as_tensor\(\1\) makes one"):
+        ARRAYS[name]()
+
+
+def test_nan_is_no_value_that_nobody_made():
+    told = gan.best_discriminator(torch.stack([NAN, ZERO[0], P[0]]), torch.stack([P[0], ZERO[0], P[0]]))
+    assert told.isnan().tolist() == [True, False, False] and told[1:].tolist() == [0.5, 0.5]
+    with pytest.raises(ValueError, match="sums to nan"):
+        one_map.twice_label_kl(P, P, torch.cat([NAN[None], P[1:]]))
+
+
+def test_a_plan_needs_no_slopes():
+    cost = (LINE["x"][:, None] - LINE["x"]).abs()
+    value, plan = wgan_gp.transport(P.clone().requires_grad_(), Q, cost)
+    assert torch.equal(plan, wgan_gp.transport(P, Q, cost)[1]) and not value.requires_grad
+    critic = wgan_gp.best_critic(P.clone().requires_grad_(), Q, cost)
+    assert torch.equal(critic, wgan_gp.best_critic(P, Q, cost))
+
+
+def test_tables_stay_where_they_are():
+    p = torch.rand(2, 2, 2, device="meta")
+    assert autoregressive.logit_average(p, [[0, 1, 2], [2, 1, 0]]).device.type == "meta"
+    assert {joint.device.type for joint in autoregressive.prefix_joints(p, p)} == {"meta"}
+
+
+def test_no_modes_are_expected_of_none():
+    assert str(evaluation.expected_modes(torch.zeros(0), 10)) == "0.0"
 
 
 def test_what_is_meant_to_be_spread_still_is():

@@ -17,7 +17,7 @@ from gentools.lab import closure, records, session, training, trial
 from gentools.lab.chapters import CHAPTERS
 from gentools.lab.history import History
 from gentools.recipes import dcgan, joint_kl, recording, reproducing
-from gentools.recipes.shared import fitting
+from gentools.recipes.shared import fitting, points
 
 
 @pytest.fixture
@@ -52,6 +52,14 @@ def test_at_quick_scale_only_the_bill_and_the_command_are_printed(capsys, monkey
 def test_a_value_of_another_kind_is_refused_before_anything_runs(value, wish):
     with pytest.raises(ValueError, match=wish):
         reproduce("14.6", **value)
+
+
+def test_another_kind_of_points_is_asked_for_by_its_kind():
+    with pytest.raises(
+        ValueError, match=r"data is a Points of gentools\.recipes\.shared\.points, as the one named 'grid'"
+    ):
+        reproducing.override(recipes.find("16.6").config("quick"), data="ring")
+    assert reproducing.override(recipes.find("16.6").config("quick"), data=points.RING).data is points.RING
 
 
 def test_at_full_scale_it_runs_and_is_compared_with_the_record(full, capsys):

@@ -66,30 +66,38 @@ def _modes(layer):
     return {name: value for name, value in vars(layer).items() if name in ("training", "momentum")}
 
 
-def _refuse(tensors, part, wish):
-    shapes = [tuple(getattr(tensor, "shape", ())) for tensor in tensors.values()]
+def _refuse(given, part, wish):
+    for name, value in given.items():
+        _no_array(name, value)
+    shapes = [tuple(getattr(value, "shape", ())) for value in given.values()]
     if any(part(shape) != part(shapes[0]) for shape in shapes):
-        found = ", ".join(f"{name} {shape}" for name, shape in zip(tensors, shapes, strict=True))
+        found = ", ".join(f"{name} {shape}" for name, shape in zip(given, shapes, strict=True))
         raise ValueError(f"{wish}; they are {found}")
 
 
-def same_shape(**tensors):
+def _no_array(name, value):
+    """Refuse a numpy array or a list in place of a tensor."""
+    if isinstance(value, (list, tuple)) or type(value).__module__ == "numpy":
+        tensors(**{name: value})
+
+
+def same_shape(**given):
     """Refuse tensors that are read entry by entry and differ in shape: torch would repeat a single row for all.
 
     It looks at shapes alone, so that a training step may call it. Raises ValueError.
     """
     wish = "these are read entry by entry and need one shape (.T turns a table, .expand_as spreads a row meant for all)"
-    _refuse(tensors, lambda shape: shape, wish)
+    _refuse(given, lambda shape: shape, wish)
 
 
-def same_rows(**tensors):
+def same_rows(**given):
     """Refuse tensors that hold one row for each of the same things and differ in their number. Raises ValueError."""
-    _refuse(tensors, lambda shape: shape[:1], "these need equally many rows, one per example or class of each")
+    _refuse(given, lambda shape: shape[:1], "these need equally many rows, one per example or class of each")
 
 
-def same_columns(**tensors):
+def same_columns(**given):
     """Refuse tensors whose last axes must stand for the same things and differ in length. Raises ValueError."""
-    _refuse(tensors, lambda shape: shape[-1:], "the last axes of these stand for the same and need one length")
+    _refuse(given, lambda shape: shape[-1:], "the last axes of these stand for the same and need one length")
 
 
 def of_width(width, **rows):
@@ -118,6 +126,21 @@ def tensors(**given):
             )
         if value.is_complex():
             raise TypeError(f"{name} must hold real numbers, not {value.dtype}; use {name}.real or its absolute values")
+
+
+def floating(**given):
+    """Refuse what is no torch tensor of floating-point numbers. Raises TypeError."""
+    tensors(**given)
+    for name, value in given.items():
+        if not value.is_floating_point():
+            raise TypeError(f"{name} must hold floating-point numbers, not {value.dtype}; {name}.double() makes them")
+
+
+def filled(**given):
+    """Refuse tensors without rows: a mean over none is NaN. Raises ValueError."""
+    for name, rows in given.items():
+        if not len(rows):
+            raise ValueError(f"{name} holds no rows, and nothing follows from none")
 
 
 def finite(advice, **given):
@@ -301,6 +324,7 @@ def labels_within(y, classes, rows=None):
 
     Raises TypeError or ValueError otherwise. The range is checked on the CPU alone; a GPU would have to wait for it.
     """
+    _no_array("y", y)
     if y.is_floating_point() or y.is_complex() or y.dtype == torch.bool:
         raise TypeError(f"labels are whole numbers (int64), not {y.dtype}; use y.long()")
     if y.ndim != 1 or (rows is not None and len(y) != rows):

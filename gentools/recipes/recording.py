@@ -393,7 +393,7 @@ def _seeds(text):
 
 
 def _parser():
-    parser = argparse.ArgumentParser(prog="gentools figures", description=command.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m gentools figures", description=command.__doc__)
     parser.add_argument("ids", nargs="*", help="figure numbers such as 1.2, chapters such as 01 or gan, or all")
     parser.add_argument("--scale", choices=["quick", "cpu", "full"], help="default: that of the recorded figure")
     parser.add_argument("--seeds", type=_seeds, help='"0-4" or "0,3"; default: all of the recipe\'s seeds')

@@ -177,6 +177,11 @@ def _number(value):
 
 def _same_kind(name, old, new):
     """Raise ValueError unless `new` may stand for `old`: a whole number for one, a number, a text, a tuple of such."""
+    if hasattr(old, "_fields"):  # a tuple with a name and named parts, such as one kind of points
+        if not isinstance(new, type(old)):
+            kind = f"{type(old).__name__} of {type(old).__module__}"
+            raise ValueError(f"{name} is a {kind}, as the one named {old[0]!r}, and not {new!r}")
+        return
     number = _number(new)
     if isinstance(old, bool):
         wish = None if isinstance(new, bool) else "True or False"
