@@ -87,6 +87,7 @@ def clip(critic, bound):
 
 def clipped_critic_step(critic, optimizer, real, fake, bound):
     """One step of the critic on its loss, then clipping. Returns the loss, from before the step."""
+    same_shape(real=real, fake=fake)
     loss = critic_loss(*critic(torch.cat([real, fake])).chunk(2))
     descend(optimizer, loss)
     clip(critic, bound)
@@ -131,6 +132,8 @@ def _activation_slope(layer, x):
 
 def piecewise_penalty(critic, real, fake, mix):
     """`gradient_penalty` for points (n, d) and critics that `piecewise_slopes` takes, without a double backward pass."""
+    same_shape(real=real, fake=fake)
+    same_rows(real=real, mix=mix)
     slope = piecewise_slopes(critic, interpolate(real, fake, mix))  # (n, d)
     return (slope.norm(dim=1) - 1).square().mean()
 
@@ -244,36 +247,52 @@ def _through(bend, rows, after):
 def transport(p_x, q_x, cost):
     """The least mean cost of carrying p_x to q_x, and a plan (n, m) that attains it: left side of (12.3).
 
-    p_x (n,), q_x (m,), cost (n, m). A linear program, solved by scipy on the CPU to about 1e-12; no gradient passes.
-    Raises ValueError if shapes do not fit, and if no plan exists because the two sums differ.
+    p_x (n,), q_x (m,), cost (n, m). A linear program, solved by scipy on the CPU to about 1e-10 of the largest cost; no
+    gradient passes. Sums that differ by rounding are made equal. Raises ValueError if shapes do not fit, if the two sums
+    differ by more, and for negative probabilities and costs that are not finite.
     """
     n, m = len(p_x), len(q_x)
     if cost.shape != (n, m):
         raise ValueError(f"cost needs a row for each of {n} and a column for each of {m}, not {tuple(cost.shape)}")
-    finite("what cannot be carried needs a cost that is merely large", p_x=p_x, q_x=q_x, cost=cost)
+    same_mass(p_x=p_x, q_x=q_x)
+    finite("a cost is the length of a way", cost=cost)
+    p, q, cost = (part.detach().double().cpu() for part in (p_x, q_x, cost))
+    mass, size = float(p.sum()) or 1.0, _size(cost)
+    p, q = p / mass, q / (float(q.sum()) or 1.0)
     eye_n, eye_m = torch.eye(n, dtype=torch.float64), torch.eye(m, dtype=torch.float64)
     rows = eye_n.repeat_interleave(m, 1)  # (n, n m): sums over each row of the plan
-    columns = eye_m.repeat(1, n)  # (m, n m)
-    program = _program(cost.flatten(), equal=(torch.cat([rows, columns]), torch.cat([p_x, q_x])), bounds=(0, None))
-    return torch.tensor(program.fun, dtype=torch.float64), torch.from_numpy(program.x).reshape(n, m)
+    columns = eye_m.repeat(1, n)[:-1]  # (m - 1, n m): the last column follows from the others
+    program = _program(
+        (cost / size).flatten(), equal=(torch.cat([rows, columns]), torch.cat([p, q[:-1]])), bounds=(0, None)
+    )
+    plan = torch.from_numpy(program.x).reshape(n, m) * mass
+    return (plan * cost).sum(), plan
 
 
 def best_critic(p_x, q_x, cost):
     """The critic f (n,), with f_i - f_j <= cost_ij, of the largest gain E_p f - E_q f: right side of (12.3).
 
     p_x, q_x (n,) on the same points; cost (n, n), their distances. A linear program on the CPU, through which no gradient
-    passes; f is fixed by f_0 = 0. Raises ValueError if shapes do not fit or the two sums differ.
+    passes; f is fixed by f_0 = 0. Raises ValueError if shapes do not fit or the two sums differ, and for costs that are not
+    finite.
     """
     same_shape(p_x=p_x, q_x=q_x)
     same_mass(p_x=p_x, q_x=q_x)
     if cost.shape != (len(p_x), len(p_x)):
         raise ValueError(f"cost needs a row and a column for each of {len(p_x)} points, not {tuple(cost.shape)}")
-    finite("what cannot be carried needs a cost that is merely large", cost=cost)
+    finite("a cost is the length of a way", cost=cost)
     n, eye = len(p_x), torch.eye(len(p_x), dtype=torch.float64)
     first, second = (~eye.bool()).nonzero().T  # all pairs of different points
     bounds = [(0, 0)] + [(None, None)] * (n - 1)
-    program = _program(q_x - p_x, below=(eye[first] - eye[second], cost[first, second]), bounds=bounds)
-    return torch.from_numpy(program.x)
+    cost, carried = cost.double(), q_x.double() - p_x.double()
+    size = _size(cost)
+    below = eye[first] - eye[second], cost[first, second] / size
+    return torch.from_numpy(_program(carried / _size(carried), below=below, bounds=bounds).x) * size
+
+
+def _size(numbers):
+    """The largest of them without sign, or 1 if all are 0: the program's tolerances are absolute, its numbers around 1."""
+    return float(numbers.abs().max()) or 1.0
 
 
 def _program(cost, bounds, equal=(None, None), below=(None, None)):
@@ -281,7 +300,8 @@ def _program(cost, bounds, equal=(None, None), below=(None, None)):
     from scipy.optimize import linprog
 
     arrays = [None if part is None else part.detach().double().cpu().numpy() for part in (cost, *below, *equal)]
-    program = linprog(*arrays, bounds=bounds, method="highs")
+    strict = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
+    program = linprog(*arrays, bounds=bounds, method="highs", options=strict)
     if program.status:
         raise ValueError(f"this transport problem has no solution: {program.message}")
     return program

@@ -297,6 +297,11 @@ CASES = {
     "one_map.prefix_loss": case(one_map.prefix_loss, {"p": table(2, 2, 2, seed=1), "q": table(2, 2, 2, seed=2)}),
     "one_map.reversed_loss": case(one_map.reversed_loss, {"p_x": P, "q_x": Q, "logit": normal(5)}),
     "one_map.as_inference": case(one_map.as_inference, {"p_x": P, "q_x": Q, "q_old": OLD, "logit": normal(5)}),
+    "wgan_gp.piecewise_penalty": case(
+        wgan_gp.piecewise_penalty,
+        {"real": normal(N, 2), "fake": normal(N, 2, seed=4), "mix": normal(N)},
+        critic=wgan_gp.toy_networks(0, 5)["critic"].double(),
+    ),
     "wgan_gp.piecewise_gradient": case(
         wgan_gp.piecewise_gradient,
         {"real": normal(N, 2), "fake": normal(N, 2, seed=4), "mix": normal(N)},
@@ -559,6 +564,11 @@ VALUES = {  # of which nothing follows, or something false
     "same_mass, NaN": lambda: shapes.same_mass(p_x=P, q_x=P * NAN),
     "same_mass, infinity": lambda: shapes.same_mass(p_x=P, q_x=P / 0),
     "best_critic, twice as much": lambda: wgan_gp.best_critic(P, 2 * Q, (LINE["x"][:, None] - LINE["x"]).abs()),
+    "clipped critic, more data than samples": lambda: wgan_gp.clipped_critic_step(
+        nn.Linear(2, 1), None, normal(6, 2).float(), normal(2, 2).float(), 0.1
+    ),
+    "transport, cost NaN": lambda: wgan_gp.transport(P, Q, NAN * normal(5, 5)),
+    "best_critic, cost infinite": lambda: wgan_gp.best_critic(P, Q, (LINE["x"][:, None] - LINE["x"]).abs() / 0),
     "line_distance, points in falling order": lambda: wgan_gp.line_distance(**LINE | {"x": LINE["x"].flip(0)}),
     "penalized_value, weight -1": lambda: wgan_gp.penalized_value(**LINE, weight=-1.0),
     "penalized_slope, weight 0": lambda: wgan_gp.penalized_slope(**LINE, weight=0.0),

@@ -292,12 +292,45 @@ def test_both_linear_programs_agree_with_scipys_distance(seed):
     assert (f[:, None] - f <= cost + 1e-10).all()
 
 
+@pytest.mark.parametrize("scale", (1.0, 1e-8, 1e6))
+@pytest.mark.parametrize("seed", (13, 80, 7))
+def test_programs_take_skewed_tables_and_any_unit_of_x(seed, scale):
+    rng = torch.Generator().manual_seed(seed)
+    p, q = (torch.rand(6, generator=rng, dtype=torch.float64) ** 8 for _ in range(2))
+    x = scale * torch.rand(6, generator=rng, dtype=torch.float64).sort().values
+    p, q, cost = p / p.sum(), q / q.sum(), (x[:, None] - x).abs()
+    value, plan = wgan_gp.transport(p, q, cost)
+    truth = stats.wasserstein_distance(x.numpy(), x.numpy(), p.numpy(), q.numpy()) / scale
+    assert value.item() / scale == pytest.approx(truth, abs=1e-9)
+    assert wgan_gp.gain(wgan_gp.best_critic(p, q, cost), p, q).item() / scale == pytest.approx(truth, abs=1e-9)
+    assert torch.allclose(plan.sum(1), p, atol=1e-9) and torch.allclose(plan.sum(0), q, atol=1e-9)
+
+
+@pytest.mark.parametrize("mass", (1e-7, 1e-9))
+def test_programs_carry_small_masses(mass):
+    p, q = torch.tensor([1 - mass, mass, 0]).double(), torch.tensor([1 - mass, 0, mass]).double()
+    cost = torch.tensor([[0.0, 1, 3], [1, 0, 2], [3, 2, 0]]).double()
+    assert wgan_gp.transport(p, q, cost)[0].item() == pytest.approx(2 * mass, rel=1e-6)
+    assert wgan_gp.gain(wgan_gp.best_critic(p, q, cost), p, q).item() == pytest.approx(2 * mass, rel=1e-6)
+
+
+def test_transport_takes_float32_whose_sums_differ_by_rounding():
+    logits = torch.randn(2, 50, generator=torch.Generator().manual_seed(0))
+    p, q, x = *logits.softmax(1), torch.arange(50.0)
+    value, plan = wgan_gp.transport(p, q, (x[:, None] - x).abs())
+    assert value.item() == pytest.approx(float(wgan_gp.line_distance(x, p, q)), rel=1e-5)
+    nothing = wgan_gp.transport(0 * p, 0 * q, (x[:, None] - x).abs())
+    assert nothing[0] == 0 and not nothing[1].any()
+
+
 def test_transport_says_what_does_not_fit():
     p = torch.tensor([0.5, 0.5]).double()
     with pytest.raises(ValueError, match="a row for each of 2"):
         wgan_gp.transport(p, p, torch.zeros(3, 2))
-    with pytest.raises(ValueError, match="no solution"):
+    with pytest.raises(ValueError, match="their sums differ: p_x 1, q_x 2"):
         wgan_gp.transport(p, 2 * p, torch.ones(2, 2))
+    with pytest.raises(ValueError, match="no solution"):
+        wgan_gp.transport(torch.tensor([-0.5, 1.5]), p, torch.ones(2, 2))
     with pytest.raises(ValueError, match="one shape"):
         wgan_gp.best_critic(p, torch.ones(3) / 3, torch.ones(2, 2))
     with pytest.raises(ValueError, match="a row and a column for each of 2"):
