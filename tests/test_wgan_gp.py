@@ -317,7 +317,7 @@ def test_programs_carry_small_masses(mass):
 def test_transport_takes_float32_whose_sums_differ_by_rounding():
     logits = torch.randn(2, 50, generator=torch.Generator().manual_seed(0))
     p, q, x = *logits.softmax(1), torch.arange(50.0)
-    value, plan = wgan_gp.transport(p, q, (x[:, None] - x).abs())
+    value, _ = wgan_gp.transport(p, q, (x[:, None] - x).abs())
     assert value.item() == pytest.approx(float(wgan_gp.line_distance(x, p, q)), rel=1e-5)
     nothing = wgan_gp.transport(0 * p, 0 * q, (x[:, None] - x).abs())
     assert nothing[0] == 0 and not nothing[1].any()
