@@ -380,9 +380,9 @@ def test_verdicts_can_say_either():
         return recipe_module.verdict_grids(summary)
 
     low, high, still = [0.80, 0.81, 0.82], [0.90, 0.91, 0.92], [0.001, -0.001, 0]
-    assert grids(low, high, still).count("CVAE higher in every seed (settled)") == 4
-    assert grids(high, low, still).count("class means higher in every seed (settled)") == 4
-    assert grids(low, low, [0.05, 0.06, 0.05]).count("not separated (still rising)") == 4
+    assert grids(low, high, still).count("every run of the CVAE higher (settled)") == 4
+    assert grids(high, low, still).count("every run of class means higher (settled)") == 4
+    assert grids(low, low, [0.05, 0.06, 0.05]).count("the runs overlap (still rising)") == 4
 
 
 def test_importance_weights_average_to_the_likelihood_of_a_linear_decoder():

@@ -308,6 +308,13 @@ def test_as_well_as_is_answered_unless_the_two_still_draw_near(one, moves, other
     assert claims.keeps_up("a", "b", "", ", moved")(found) is expected
 
 
+@pytest.mark.parametrize("change,expected", [((-0.4, 0.6), False), ((-0.4, 3.6), None)])
+def test_a_move_of_no_sign_decides_by_how_far_it_reaches(change, expected):
+    found = {"a": summary(-3, -2.9), "b": summary(0, 1), "b, moved": summary(-0.1, 0.1), "a, moved": summary(*change)}
+    assert claims.settling(found["a"], found["a, moved"]) == "still moving"
+    assert claims.keeps_up("a", "b", "", ", moved")(found) is expected
+
+
 @pytest.mark.parametrize("below,above,expected", [(1, 0, None), (2, 0, None), (3, 0, True), (4, 0, True), (3, 1, None),
                                                   (0, 1, None), (0, 3, False), (0, 4, False), (0, 0, None)])  # fmt: skip
 def test_one_score_of_many_decides_nothing(below, above, expected):

@@ -129,7 +129,11 @@ def test_a_score_has_settled_where_its_change_is_small_and_has_no_sign():
     score = summarize([1.0, 2.0, 3.0])  # the interval reaches 2.48 to either side
     assert verdicts.settling(score, summarize([-0.1, 0.0, 0.1])) == "settled"
     assert verdicts.settling(score, summarize([0.1] * 3)) == "still rising"  # by little, but in every seed
-    assert verdicts.settling(score, summarize([-9.0, -1.0, 1.0])) == "still falling"  # of no sign, but by much
+    assert verdicts.settling(score, summarize([-9.0, -1.0, 1.0])) == "still moving"  # of no sign, but by much
+    assert (
+        verdicts.settling(score, summarize([-9.0, -1.0, -1.0])) == "still falling"
+    )  # the interval holds 0; every run fell
+    assert verdicts.settling(score, summarize([9.0, 1.0, 1.0])) == "still rising"
     assert verdicts.settling(ONE, summarize([0.0] * 3)) == verdicts.settling(score, NONE) == "not known"
 
 

@@ -112,19 +112,30 @@ def at_rest(rule, changes):
 
 def keeps_up(one, other, what, moved):
     """A rule for "as well as": holds if `one` lies above `other` by the intervals of a score of which more is better, refuted if
-    below. What still moves may end elsewhere, so the rule answers only where it moves apart, or not at all.
+    below. What still moves may end elsewhere, so the rule answers only where it moves apart, or not at all, or if its way is
+    not known, where as much again as it moved over the last quarter would change nothing.
 
     what, moved: what the names of an arm's score and of its change over the last quarter have after the arm's.
     """
 
     def rule(summary):
-        found = separated(summary[f"{one}{what}"], summary[f"{other}{what}"])
-        ends = [settling(summary[f"{name}{what}"], summary[f"{name}{what}{moved}"]) for name in (one, other)]
+        scores, changes = ([summary[f"{name}{each}"] for name in (one, other)] for each in (what, f"{what}{moved}"))
+        found = separated(*scores)
+        ends = [settling(*pair) for pair in zip(scores, changes, strict=True)]
         apart = {1: ["still rising", "still falling"], -1: ["still falling", "still rising"]}.get(found, [])
-        still = all(end in ("settled", allowed) for end, allowed in zip(ends, apart, strict=False))
-        return found > 0 if found and still else None
+        still = all(end in ("settled", "still moving", allowed) for end, allowed in zip(ends, apart, strict=False))
+        reach = [
+            _moved_on(*pair) if end == "still moving" else pair[0]
+            for *pair, end in zip(scores, changes, ends, strict=True)
+        ]
+        return found > 0 if found and still and separated(*reach) == found else None
 
     return rule
+
+
+def _moved_on(score, change):
+    """The interval of a score, longer by that of a change either way."""
+    return {"low": score["low"] + min(0, change["low"]), "high": score["high"] + max(0, change["high"])}
 
 
 def competitive(one, rivals, what, moved):

@@ -371,11 +371,11 @@ def untrained(config, seed):
 
 
 def verdict_grids(summary):
-    """Which of the two models is higher in every seed, by each of the four scores, and which scores have settled."""
+    """Of which model every run lies above every run of the other, by each of four scores, and which scores have settled."""
     said = []
     for what, short in SCORES.items():
         one, other = (summary[arms.name(name, what)] for name in LABELED)
-        word = {1: "class means higher in every seed", 0: "not separated", -1: "CVAE higher in every seed"}
+        word = {1: "every run of class means higher", 0: "the runs overlap", -1: "every run of the CVAE higher"}
         ends = [verdicts.settling(*(summary[arms.name(name, key)] for key in (what, late(what)))) for name in LABELED]
         each = ", ".join(f"{name} {end}" for name, end in zip(LABELED, ends, strict=True))
         state = ends[0] if ends[0] == ends[1] else each

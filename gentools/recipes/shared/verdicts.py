@@ -89,16 +89,19 @@ def near(summary, value, slack):
 
 
 def settling(score, change):
-    """ "settled", "still rising", "still falling" or "not known", of a score at the end of its runs.
+    """ "settled", "still rising", "still falling", "still moving" or "not known", of a score at the end of its runs.
 
     change: summary of what was added to it over the last quarter. It has settled if the mean change lies within the
-    half-width of the score's interval and has no resolved sign.
+    half-width of the score's interval and has no resolved sign. What has not settled rises or falls if the sign is
+    resolved or the same in every run, and else only moves.
     """
     if score["low"] is None or change["low"] is None:
         return "not known"
     if abs(change["mean"]) <= (score["high"] - score["low"]) / 2 and not sign(change):
         return "settled"
-    return "still rising" if change["mean"] > 0 else "still falling"
+    if sign(change) > 0 or always_above(change, 0):
+        return "still rising"
+    return "still falling" if sign(change) < 0 or always_below(change, 0) else "still moving"
 
 
 def count(summary):
