@@ -16,7 +16,7 @@ from gentools.gan import descend
 from gentools.lab.divergences import diagonal_gaussian_kl, kl
 from gentools.lab.networks import frozen, mlp
 from gentools.lab.randomness import generator
-from gentools.lab.shapes import finite, positive, positive_definite, same_rows, same_shape
+from gentools.lab.shapes import finite, positive, positive_definite, same_rows, same_shape, semidefinite
 
 # The joints, exactly
 
@@ -86,6 +86,8 @@ def linear_value(encoder, p_cov, q_cov, shift):
 
     encoder (k, d), covariances (d, d), shift (d,). Delta is `moment_kl`, which sees no covariance between codes.
     """
+    same_shape(p_cov=p_cov, q_cov=q_cov)
+    semidefinite(p_cov=p_cov, q_cov=q_cov)
     p_variance, q_variance = ((encoder @ cov * encoder).sum(1) for cov in (p_cov, q_cov))  # (k,)
     return moment_kl(encoder @ shift, q_variance) - moment_kl(0 * p_variance, p_variance)
 
@@ -99,6 +101,8 @@ def whitening(p_cov):
 
 def variance_ratios(p_cov, q_cov):
     """Eigenvalues (d,) of W q_cov W', and the whitening encoder (d, d) whose codes have them as variances."""
+    same_shape(p_cov=p_cov, q_cov=q_cov)
+    semidefinite(q_cov=q_cov)
     white = whitening(p_cov)
     ratios, axes = torch.linalg.eigh(white @ q_cov @ white.mT)
     return ratios, axes.mT @ white
@@ -120,6 +124,7 @@ def event_value(a, b):
 
 def line_value(e, w, v):
     """V(e, w) = e^2 (w^2 - v)/2 - log(w^2/v)/2. (13.5)"""
+    positive(v=v)
     return (e**2 * (w**2 - v) - torch.log(w**2 / v)) / 2
 
 
@@ -198,6 +203,7 @@ def step(nets, opts, x, z, data_weight=10.0, code_weight=1000.0):
     """
     if z.ndim != 3 or z.shape[1] < 2:
         raise ValueError(f"noise holds at least two draws per row, (n, 1 + m, k) with m > 0, not {tuple(z.shape)}")
+    same_rows(x=x, z=z)  # or V compares batches of two sizes, see (13.12)
     encoder, generator = nets["encoder"], nets["generator"]
     for_encoder, *for_generator = map(on_sphere, z.unbind(1))  # (n, k) each
     with frozen(generator):
@@ -220,6 +226,7 @@ def joint_step(nets, opts, x, z, data_weight=1000.0, code_weight=1000.0, value_w
     x: data (n, d). z: noise (n, 2, k), one draw for each player. value_weight: of V in both players' losses; with 0
     there is no game, and what is left is an autoencoder of both data and codes.
     """
+    same_rows(x=x, z=z)
     encoder, generator = nets["encoder"], nets["generator"]
     for_encoder, for_generator = map(on_sphere, z.unbind(1))  # (n, k) each
     with frozen(generator):

@@ -22,7 +22,7 @@ from gentools.gan import best_logit, descend, discriminator_loss, non_saturating
 from gentools.lab import randomness
 from gentools.lab.divergences import kl
 from gentools.lab.networks import frozen, mlp
-from gentools.lab.shapes import filled, finite, modes_kept, same_rows, same_shape
+from gentools.lab.shapes import filled, finite, modes_kept, positive, same_rows, same_shape
 
 # The joints, exactly
 
@@ -68,6 +68,7 @@ def values(loss, logit):
 def fisher_product(p_joint, f, g):
     """E_p(x) Cov_p(z|x)(f, g): product of two encoder gradients in the Fisher metric, by their derivatives. (9.6)"""
     same_shape(p_joint=p_joint, f=f, g=g)
+    positive(p_x=p_joint.sum(1))
     p_x = p_joint.sum(1, keepdim=True)
     weight = p_joint / p_x
     centered = f - (weight * f).sum(1, keepdim=True)
@@ -116,7 +117,7 @@ LOSSES = {  # name: (encoder's loss over P, generator's loss over Q)
 def exact_step(w, p_z_given_x, q_x_given_z, losses, step_size):
     """D is made exact, then both players take one gradient step in the logits of their tables; new (p(z|x), q(x|z)).
 
-    w holds the data w.p_x (..., n) and the prior w.q_z (..., k); many games, stacked in front, are played at once.
+    w holds the data w.p_x (..., n) and the prior w.q_z (..., k), without zeros, as the tables; many games, stacked in front, are played at once.
     """
     same_shape(p_z_given_x=p_z_given_x, q_x_given_z=q_x_given_z)
     p_joint, q_joint = w.p_x[..., None] * p_z_given_x, w.q_z[..., None, :] * q_x_given_z
@@ -130,7 +131,7 @@ def exact_step(w, p_z_given_x, q_x_given_z, losses, step_size):
 def natural_step(log_p, log_q, w, losses, step_size):
     """The same along the natural gradient: log-probabilities move by the loss itself; new (log p(z|x), log q(x|z)).
 
-    log_p, log_q: (n, k), normalized along dim 1 and dim 0. w: holds the marginals p_x (n,) and q_z (k,).
+    log_p, log_q: (n, k), finite, normalized along dim 1 and dim 0. w: holds the marginals p_x (n,) and q_z (k,).
     """
     same_shape(log_p=log_p, log_q=log_q)
     logit = w.p_x.log()[:, None] + log_p - w.q_z.log() - log_q
@@ -157,6 +158,7 @@ def correlations(joint):
     They are the singular values of P/sqrt(p(x) p(z)) after the first, which is 1; zeros fill up where z has more values
     than x. The first returned is the maximal correlation of x and z, 1 if part of the code tells part of x for sure.
     """
+    positive(p_x=joint.sum(1), p_z=joint.sum(0))
     n, k = joint.shape
     found = torch.linalg.svdvals(joint / (joint.sum(1, keepdim=True) * joint.sum(0)).sqrt())
     return torch.cat([found, found.new_zeros(max(0, k - n))])[1:]

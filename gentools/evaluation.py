@@ -153,6 +153,7 @@ def frechet(x, y):
         if bad := int((~features.isfinite()).any(1).sum()):
             raise ValueError(f"{bad} of the {len(features)} rows of {name} hold NaN or infinity; they have no Gaussian")
     x, y = x.double(), y.double()
+    finite("squares overflow: scale the features down", squares_of_x=x.square().sum(1), squares_of_y=y.square().sum(1))
     d = x.shape[1]
     s, t = (features.T.cov().reshape(d, d) for features in (x, y))
     few = min(len(x), len(y)) <= d
@@ -265,6 +266,8 @@ def kid(x, y, degree=3, at_once=1000):
     """
     whole(degree=degree, at_once=at_once)
     x, y = (f.double() for f in checked(x=x, y=y))
+    finite("squares overflow: scale the features down", kernel_of_x=(x.square().sum(1) / x.shape[1] + 1).pow(degree))
+    finite("squares overflow: scale the features down", kernel_of_y=(y.square().sum(1) / y.shape[1] + 1).pow(degree))
 
     def total(a, b):
         return sum(float(((part @ b.T) / x.shape[1] + 1).pow(degree).sum()) for part in a.split(at_once))
@@ -344,6 +347,8 @@ def parzen(x, y, bandwidth, at_once=1000):
     x, y = (f.double() for f in checked(least=1, x=x, y=y))
     positive(bandwidth=bandwidth)
     whole(at_once=at_once)
+    if not bandwidth**2 > 0:
+        raise ValueError(f"the square of the bandwidth {bandwidth} is 0 in float64: scale the features up")
     constant = math.log(len(x)) + x.shape[1] * math.log(bandwidth * math.sqrt(2 * math.pi))
     exact = "donot_use_mm_for_euclid_dist"  # digits of samples far from 0 stay
     distances = (torch.cdist(part, x, compute_mode=exact) for part in y.split(at_once))
@@ -409,6 +414,8 @@ def critic_bound(critic, optimizer, batches, real, fake, logits=apart):
 
     def loss(real, fake):
         real_logit, fake_logit = logits(critic, real, fake)
+        if (real_logit.numel(), fake_logit.numel()) != (len(real), len(fake)):
+            raise ValueError(f"a critic gives one logit per row, not {tuple(real_logit.shape[1:])}")
         finite("drop rows with NaN, or train the critic in smaller steps", real_logit=real_logit, fake_logit=fake_logit)
         return softplus(-real_logit).mean() + softplus(fake_logit).mean()
 
@@ -430,6 +437,8 @@ def slope_penalty(critic, real, fake, mix):
     same_rows(real=real, mix=mix)
     filled(real=real)
     row_by_row(critic)
+    if not len(real):
+        raise ValueError("there are no rows to take slopes at")
     mix = mix.reshape(-1, *[1] * (real.ndim - 1))  # (n, 1, ...)
     between = (mix * real + (1 - mix) * fake).detach().requires_grad_()
     (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
@@ -471,6 +480,8 @@ def critic_gap(critic, real, fake, at_once=1000):
         if not len(part):
             raise ValueError(f"there are no {name} rows to read the critic on")
         scores = torch.cat([critic(each) for each in part.split(at_once)])
+        if scores.numel() != len(part):
+            raise ValueError(f"a critic gives one score per row, not {tuple(scores.shape[1:])}")
         if not scores.isfinite().all():
             raise ValueError(f"the critic's scores of the {name} rows hold NaN or infinity; its training failed")
         means.append(float(scores.double().mean()))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 
 from gentools.evaluation import checked
-from gentools.lab.shapes import graphless, told_apart, whole
+from gentools.lab.shapes import finite, graphless, told_apart, whole
 
 TABLE = 2**20  # distances that are held at a time: few enough to stay in the cache of a processor
 BLOCK = 64  # distances of which one minimum is taken on the way to the k smallest
@@ -63,6 +63,7 @@ def radii(x, k=5):
     whole(k=k)
     (x,) = checked(k + 1, x=x)
     x = x - x.mean(0)  # distances stay, rounding shrinks
+    finite("distances overflow: scale the features down", squares=x.square().sum(1))
     right, found = _right(x).T, []
     for start, part in _parts(_left(x), len(x)):
         table = part @ right

@@ -15,7 +15,7 @@ from gentools import gan
 from gentools.lab import randomness
 from gentools.lab.divergences import kl
 from gentools.lab.networks import frozen, mlp
-from gentools.lab.shapes import filled, positive, same_shape, whole
+from gentools.lab.shapes import filled, finite, positive, same_shape, whole
 
 # The exact game
 
@@ -30,13 +30,15 @@ def generator_problem(q_x, q_old, d, proximal_weight):
     """E_q[-log D] + proximal_weight KL(q || q_old) in nats: what the generator minimizes with D held. (10.2)"""
     same_shape(q_x=q_x, q_old=q_old, d=d)
     positive(proximal_weight=proximal_weight)
-    return -(q_x * d.log()).sum() + proximal_weight * kl(q_x, q_old)
+    return -torch.xlogy(q_x, d).sum() + proximal_weight * kl(q_x, q_old)
 
 
 def answer(q_old, d, proximal_weight):
     """The generator that solves its problem exactly: q proportional to q_old D^(1/proximal_weight). (10.2)"""
     same_shape(q_old=q_old, d=d)
     positive(proximal_weight=proximal_weight)
+    if not ((d >= 0).all() and (d[q_old > 0] > 0).any()):
+        raise ValueError("D must be at least 0, and above 0 at some value that q_old takes")
     return (q_old.log() + d.log() / proximal_weight).softmax(0)
 
 
@@ -44,9 +46,10 @@ def proximal_step(log_q, log_p, proximal_weight):
     """One round of the exact game in logarithms: D is made exact, then the generator answers. (10.2)
 
     log_q, log_p: (..., n), normalized along the last dimension, as is the result. proximal_weight: a number, or a tensor
-    that broadcasts, so that many games are played at once.
+    that broadcasts, so that many games are played at once. Of log_q -inf is allowed, of log_p not: raises ValueError.
     """
     positive(proximal_weight=proximal_weight)
+    finite("q leaves a value that the data never take after one round: drop it from both tables", log_p=log_p)
     return (log_q - softplus(log_q - log_p) / proximal_weight).log_softmax(-1)
 
 

@@ -42,6 +42,8 @@ def _pictures(span, scales=1, **pictures):
         found = ", ".join(f"{name} {x.dtype} {tuple(x.shape)}" for name, x in pictures.items())
         raise ValueError(f"pictures must be floating-point (n, c, h, w) of one size, n >= 1; they are {found}")
     for name, x in pictures.items():
+        if not x.shape[1]:
+            raise ValueError(f"{name} has pictures without channels, of shape {tuple(x.shape[1:])}")
         if not x.isfinite().all():
             raise ValueError(f"{name} holds NaN or infinity; drop those pictures first")
         if min(x.shape[-2:]) < (need := (WINDOW - 1) * 2 ** (scales - 1) + 1):

@@ -30,8 +30,10 @@ from gentools import (
     evaluation,
     gan,
     joint_kl,
+    neighbors,
     one_map,
     regularized_gan,
+    similarity,
     vae,
     wgan_gp,
 )
@@ -474,6 +476,33 @@ VALUES = {  # of which nothing follows, or something false
     "analogy of other codes": lambda: dcgan.analogy(normal(3, 4), normal(3, 1), normal(3, 4)),
     "generator with one row of noise": lambda: ALI["players"]["generator"](NOISE, NOISE[:1]),
     "autoencoder step, other rows": lambda: ali.autoencoder_step(BIGAN, {}, PAIR["x"], PAIR["noise"][:1]),
+    "proximal step, a value without data": lambda: regularized_gan.proximal_step(
+        table(3).log(), torch.tensor([0.5, 0.5, 0.0]).double().log(), 1.0
+    ),
+    "generator's answer to D = 0": lambda: regularized_gan.answer(Q, 0 * OLD, 1.0),
+    "generator's answer to D < 0": lambda: regularized_gan.answer(Q, -OLD, 1.0),
+    "variance_ratios, samples of no covariance": lambda: age.variance_ratios(EYE, EYE + 5 * EYE.flip(0)),
+    "variance_ratios, not symmetric": lambda: age.variance_ratios(EYE, EYE + torch.triu(torch.ones_like(EYE), 1)),
+    "variance_ratios, NaN": lambda: age.variance_ratios(EYE, EYE * NAN),
+    "linear_value, samples of no covariance": lambda: age.linear_value(EYE, EYE, EYE + 5 * EYE.flip(0), ZERO),
+    "line_value, variance -1": lambda: age.line_value(EYE[0, 0], EYE[0, 0], -EYE[0, 0]),
+    "AGE, noise of other rows": lambda: age.step(age.networks(0), {}, normal(8, 2).float(), normal(5, 3, 3).float()),
+    "AGE, both rebuild, noise of other rows": lambda: age.joint_step(
+        age.networks(0), {}, normal(8, 2).float(), normal(5, 2, 3).float()
+    ),
+    "fisher_product, a value without data": lambda: ali.fisher_product(SEMI.clamp_min(0), EYE, EYE),
+    "correlations, a code that nothing has": lambda: ali.correlations(SEMI.clamp_min(0)),
+    "neighborhoods, squares overflow": lambda: neighbors.neighborhoods(normal(9, 2) * 1e200, normal(9, 2) * 1e200),
+    "neighborhoods in float32, squares overflow": lambda: neighbors.neighborhoods(
+        1e20 * normal(9, 2).float(), 1e20 * normal(9, 2).float()
+    ),
+    "kid, the kernel overflows": lambda: evaluation.kid(1e120 * X, 1e120 * X),
+    "frechet, squares overflow": lambda: evaluation.frechet(1e160 * X[:2], 1e160 * X[:2]),
+    "parzen, the bandwidth's square is 0": lambda: evaluation.parzen(X, X, 1e-165),
+    "SSIM without channels": lambda: similarity.ssim(torch.zeros(2, 0, 16, 16), torch.zeros(2, 0, 16, 16)),
+    "critic_gap, two scores": lambda: evaluation.critic_gap(nn.Linear(D, 2).double(), X, X),
+    "critic_bound, two logits": lambda: evaluation.critic_bound(nn.Linear(D, 2).double(), None, [], X, X),
+    "slope_penalty of no rows": lambda: evaluation.slope_penalty(nn.Linear(D, 1).double(), X[:0], X[:0], X[:0, 0]),
     "collapsed, quality NaN": lambda: regularized_gan.collapsed([5, 5], [1.0, float("nan")], 1),
     "collapsed, modes NaN": lambda: regularized_gan.collapsed([5, float("nan")], [1.0, 1.0], 1),
     "collapsed, other lengths": lambda: regularized_gan.collapsed([5, 5, 5], [1.0, 1.0], 1),

@@ -388,3 +388,9 @@ def test_a_run_that_ends_with_less_than_a_tenth_of_good_samples_has_collapsed():
         False,
         False,
     ]
+
+
+def test_where_neither_has_mass_the_generators_problem_has_no_term():
+    q, old, d = (torch.tensor(table).double() for table in ([0.5, 0.5, 0.0], [0.25, 0.75, 0.0], [0.5, 0.2, 0.0]))
+    left = regularized_gan.generator_problem(q, old, d, 2.0)
+    assert left == pytest.approx(float(regularized_gan.generator_problem(q[:2], old[:2], d[:2], 2.0)), abs=1e-12)

@@ -211,7 +211,7 @@ def _distance(start, rounds):
     """Total variation between the data and the model after so many rounds of the exact game with weight 1."""
     q, p = start, SHARES
     for _ in range(rounds):
-        q = q * p / (p + q)  # times D
+        q = q * (p / (p + q))  # times D; q * p would round the least numbers to 0
         q = q / q.sum()
     return float((q - p).abs().sum() / 2)
 

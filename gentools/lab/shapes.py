@@ -335,8 +335,11 @@ def labels_within(y, classes, rows=None):
 
 
 def semidefinite(**covariances):
-    """Refuse symmetric matrices (d, d) with a negative variance along some direction, beyond rounding. Raises ValueError."""
+    """Refuse matrices (d, d) that are no covariances: not symmetric, not finite, or with a negative variance along some
+    direction, beyond rounding. Raises ValueError."""
     for name, cov in covariances.items():
+        if cov.ndim != 2 or not (cov - cov.mT).detach().abs().max() <= 1e-4 * cov.detach().abs().max():
+            raise ValueError(f"{name} is no covariance: it must be symmetric and finite, not {tuple(cov.shape)}")
         cov, slack = cov.double(), 1e-4 * float(cov.abs().max())
         lifted = cov + slack * torch.eye(len(cov), dtype=cov.dtype, device=cov.device)
         if not torch.linalg.cholesky_ex(lifted).info:  # much cheaper than the eigenvalues
