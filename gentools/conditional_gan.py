@@ -38,15 +38,20 @@ def within_classes(p_xc, q_xc):
     """Sum over c of m(c) KL(m(x|c) || p(x|c)), where m = (p + q)/2 is a joint. Second term of (7.2)."""
     same_shape(p_xc=p_xc, q_xc=q_xc)
     m_xc = (p_xc + q_xc) / 2
-    m_c = m_xc.sum(0)
-    return expected_kl(m_c, (m_xc / m_c).T, (p_xc / p_xc.sum(0)).T)
+    return expected_kl(m_xc.sum(0), _divided(m_xc, m_xc.sum(0)).T, _divided(p_xc, p_xc.sum(0)).T)
+
+
+def _divided(joint, total):
+    """A joint divided by its sums. Where there is no mass it stays 0, not NaN."""
+    return joint / torch.where(total == 0, 1, total)
 
 
 def unseen_by_blind(p_xc, q_xc):
     """I(c; y|x): what (x,c) tells about the origin y beyond x alone, in nats. A discriminator without c misses it. (7.4)"""
     same_shape(p_xc=p_xc, q_xc=q_xc)
     joint = torch.stack([q_xc, p_xc], 2) / 2  # q(x, c, y)
-    return kl(joint, joint.sum(1, keepdim=True) * joint.sum(2, keepdim=True) / joint.sum((1, 2), keepdim=True))
+    apart = joint.sum(1, keepdim=True) * joint.sum(2, keepdim=True)  # q(x, c) q(x, y)
+    return kl(joint, _divided(apart, joint.sum((1, 2), keepdim=True)))
 
 
 def blind_generator(p_xc):
@@ -63,9 +68,16 @@ def blind_generator(p_xc):
 
 
 def logit_parts(p_xc, q_xc):
-    """The two parts of the best logit: log p(x)/q(x), shape (n, 1), and log p(c|x)/q(c|x), shape (n, k). (7.5)"""
+    """The two parts of the best logit: log p(x)/q(x), shape (n, 1), and log p(c|x)/q(c|x), shape (n, k). (7.5)
+
+    Raises ValueError where a part has no value: at an x that a side never has, at a pair that neither side has.
+    """
     same_shape(p_xc=p_xc, q_xc=q_xc)
     p_x, q_x = p_xc.sum(1, keepdim=True), q_xc.sum(1, keepdim=True)
+    if not ((p_x > 0) & (q_x > 0) & (p_xc + q_xc > 0)).all():
+        raise ValueError(
+            "the two parts need every x on both sides, or there is no p(c|x), and every pair (x, c) on one of them"
+        )
     return (p_x / q_x).log(), ((p_xc / p_x) / (q_xc / q_x)).log()
 
 

@@ -14,7 +14,7 @@ from gentools import gan
 from gentools.lab import randomness
 from gentools.lab.divergences import js
 from gentools.lab.networks import frozen
-from gentools.lab.shapes import modes_kept, same_shape
+from gentools.lab.shapes import modes_kept, same_shape, whole
 from gentools.lab.stream import unit
 
 # Sizes
@@ -22,6 +22,7 @@ from gentools.lab.stream import unit
 
 def conv_size(n, kernel, stride, padding):
     """Side of a convolution's output for an input of side n. Equation (6.1)."""
+    whole(n=n, kernel=kernel)
     if n + 2 * padding < kernel or stride < 1:
         raise ValueError(
             f"a kernel of side {kernel} must fit into {n} + 2 x {padding} pixels, and the stride {stride} be 1 or more"
@@ -31,6 +32,11 @@ def conv_size(n, kernel, stride, padding):
 
 def transposed_size(n, kernel, stride, padding):
     """Side of a transposed convolution's output for an input of side n. Equation (6.1)."""
+    whole(n=n, kernel=kernel, stride=stride)
+    if (n - 1) * stride - 2 * padding + kernel < 1:
+        raise ValueError(
+            f"a padding of {padding} leaves nothing of the {(n - 1) * stride + kernel} pixels it is cut from"
+        )
     return (n - 1) * stride - 2 * padding + kernel
 
 

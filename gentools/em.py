@@ -6,6 +6,8 @@ Everything is written to be read. `fit_mixture` (gentools/mixtures.py) is the sa
 Shapes: x (n, d), weights (K,), means (K, d), covariances (K, d, d), resp (n, K).
 """
 
+import math
+
 import torch
 
 from gentools.lab.divergences import kl
@@ -50,6 +52,10 @@ def joint_kl(p_x, p_z_given_x, q_joint):
 
 def e_step(log_joint):
     """Responsibilities: the posterior q(z|x) = q(x,z) / q(x), which is the encoder p(z|x) of least joint KL. (n, K)."""
+    if not log_joint.amax(1).isfinite().all():
+        raise ValueError(
+            "each point needs a component under which it is possible, and no log joint may be NaN: there is no posterior otherwise"
+        )
     return torch.softmax(log_joint, 1)
 
 
@@ -92,6 +98,10 @@ def gaussian_m_step(x, resp, floor=0.0):
     same_rows(x=x, resp=resp)
     filled(x=x)
     count = resp.sum(0)  # (K,)
+    if not (count > 0).all():
+        raise ValueError(f"every component needs a point that belongs to it, and their shares sum to {count.tolist()}")
+    if not 0 <= floor < math.inf:
+        raise ValueError(f"floor must be a fraction of the data's variance, 0 or more, not {floor!r}")
     means = resp.T @ x / count[:, None]  # (K, d)
     offset = x[:, None] - means  # (n, K, d)
     covariances = torch.einsum("nk,nki,nkj->kij", resp, offset, offset) / count[:, None, None]
@@ -169,5 +179,9 @@ def bernoulli_m_step(x, resp, floor=1e-3):
     The means are kept in [floor, 1 - floor].
     """
     same_rows(x=x, resp=resp)
+    if not 0 <= floor < 0.5:
+        raise ValueError(f"floor must lie between 0 and 0.5, not {floor!r}")
     count = resp.sum(0)  # (K,)
+    if not (count > 0).all():
+        raise ValueError(f"every component needs a point that belongs to it, and their shares sum to {count.tolist()}")
     return count / len(x), (resp.T @ x / count[:, None]).clamp(floor, 1 - floor)

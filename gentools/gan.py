@@ -37,7 +37,7 @@ def best_discriminator(p_x, q_x):
 
 
 def best_logit(p_x, q_x):
-    """The logit of D*: log p(x)/q(x)."""
+    """The logit of D*: log p(x)/q(x). NaN where neither side ever has x: no average over p or q meets it there."""
     same_shape(p_x=p_x, q_x=q_x)
     return p_x.log() - q_x.log()
 
@@ -50,8 +50,8 @@ def label_kl(p_x, q_x, d):
 
 
 def expected(loss, q_x, logit):
-    """E_q of a loss on a table: `loss` at the logit of each x, weighted with q(x)."""
-    return sum(q * loss(at_x) for q, at_x in zip(q_x, logit, strict=True))
+    """E_q of a loss on a table: `loss` at the logit of each x, weighted with q(x). Where q is 0 the loss may be infinite."""
+    return sum(q * loss(at_x) for q, at_x in zip(q_x, logit, strict=True) if q != 0)
 
 
 def gradient(functional, q_x):

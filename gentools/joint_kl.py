@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from gentools.lab.divergences import expected_kl
-from gentools.lab.shapes import positive, positive_definite, same_columns, same_rows, same_shape
+from gentools.lab.shapes import evenly_rising, positive, positive_definite, same_columns, same_rows, same_shape
 
 
 def joints(p_x, p_z_given_x, q_z, q_x_given_z):
@@ -53,6 +53,7 @@ def elbo(p_z_given_x, q_joint):
 def gaussian_cells(x, mean, std):
     """Probabilities of a Gaussian on an even grid `x` (m,), one per cell; they sum to 1 if the grid reaches far."""
     positive(std=std)
+    evenly_rising(x=x)
     z = (x - mean) / std
     return torch.exp(-(z**2) / 2) / (std * (2 * torch.pi) ** 0.5) * (x[1] - x[0])
 
@@ -60,6 +61,10 @@ def gaussian_cells(x, mean, std):
 def fit_forward(x, p):
     """The Gaussian with the least KL(p || q): mean and standard deviation of `p`, cells on grid `x`. Equation (1.9)."""
     same_shape(x=x, p=p)
+    if not abs(float(p.detach().sum()) - 1) <= 1e-3:
+        raise ValueError(
+            f"p must sum to 1, and sums to {float(p.detach().sum()):.6g}; a grid that reaches farther may help"
+        )
     mean = (p * x).sum()
     return mean, ((p * (x - mean) ** 2).sum()).sqrt()
 

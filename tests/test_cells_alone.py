@@ -103,6 +103,10 @@ def problems(cells):
             found.append(
                 f"{id}: `{name}` is not defined after setup and imports; " + (f"see {', '.join(home)}" if home else "?")
             )
+        found += [
+            f"{id}: {name} is there only after another cell has imported it; import it by its own name"
+            for name in re.findall(r"\brecipes\.\w+(?=\.)", source)
+        ]
         defined[id] = bound
     return found
 
@@ -132,6 +136,11 @@ def test_every_cell_runs_after_setup_and_imports_or_says_what_it_needs(chapter):
 )
 def test_names_are_read_in_their_order(source, needed, bound):
     assert read(source) == (needed, bound)
+
+
+def test_a_recipe_that_is_there_by_accident_is_found():
+    cells = [("imports", "from gentools import recipes"), ("fast", "recipes.em.random_start()\nrecipes.find('2.1')")]
+    assert ["fast: recipes.em is there" in text for text in problems(cells)] == [True]
 
 
 def test_a_missing_an_idle_and_a_late_need_are_found():

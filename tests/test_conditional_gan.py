@@ -433,7 +433,8 @@ def test_verdicts_can_say_either():
         )
 
     assert ring(one(1.0)).count("twice chance in every seed") == 5 and ring(one(0.25)).count("at chance") == 5
-    assert ring(one(0.4)).count("off chance") == 5
+    assert ring(one(0.4)).count("off chance") == 5 and ring(one(0.17, 0.1, 0.2)).count("off chance (0.10 to 0.20 ") == 5
+    assert ring(one(0.17, 0.05, 0.28)).count("not resolved from chance (0.05 to 0.28 from run to run)") == 5
     assert ring(one(0.4)).count("(settled)") == 5 and ring(one(0.4), one(0.1)).count("(still rising)") == 5
     assert "by modes:" in ring(one(0.4)) and " before " not in ring(one(0.4))
 
@@ -491,3 +492,12 @@ def test_the_parts_of_the_logit_by_loops():
         for c in range(4):
             within = math.log((float(p[i, c]) / p_x) / (float(q[i, c]) / q_x))
             assert float(of_class[i, c]) == pytest.approx(within, abs=1e-12)
+
+
+def test_classes_and_points_without_mass():
+    empty = torch.tensor([[0.5, 0.0], [0.5, 0.0]]).double()
+    full = torch.full((2, 2), 0.25).double()
+    assert cgan.within_classes(empty, empty) == 0 and cgan.within_classes(empty, full) == math.inf
+    nobody = torch.tensor([[0.5, 0.5], [0.0, 0.0]]).double()
+    other = torch.tensor([[1.0, 0.0], [0.0, 0.0]]).double()
+    assert cgan.unseen_by_blind(nobody, other) == pytest.approx(float(cgan.unseen_by_blind(nobody[:1], other[:1])))

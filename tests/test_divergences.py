@@ -103,3 +103,9 @@ def test_cells_on_a_line_give_the_integral():
     cells = [torch.from_numpy(d.pdf(w.x.numpy())) * w.dx for d in (p, q)]
     exact = np.log(1.4 / 1.1) + (1.1**2 + 0.8**2) / (2 * 1.4**2) - 0.5
     assert dv.kl(*cells) == pytest.approx(exact, abs=1e-9)
+
+
+def test_an_infinite_kl_of_weight_0_adds_nothing():
+    weights, p, q = (torch.tensor(v).double() for v in ([1, 0], [[0.5, 0.5]] * 2, [[0.5, 0.5], [1, 0]]))
+    assert dv.expected_kl(weights, p, q) == 0 and dv.expected_kl(1 - weights, p, q) == torch.inf
+    assert dv.expected_kl(weights * torch.nan, p, q).isnan()

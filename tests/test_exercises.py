@@ -371,6 +371,12 @@ def test_a_start_from_which_em_breaks_off_is_told_from_one_that_comes_to_rest(ca
     assert "From your first start EM breaks off" in (reply := verdict("2.E4", [far, far], capsys)), reply
 
 
+def test_a_start_that_differs_by_half_passes_whatever_rounding_makes_of_it(capsys):
+    start = [[1.7, 70.0], [1.7, 70.0]]  # 2.2 - 1.7 is more than 0.5 in floating point
+    assert "passed" in (reply := verdict("2.E4", [start, [[1.7, 70.0], [2.2, 70.0]]], capsys)), reply
+    assert "differs by 0.51" in (reply := verdict("2.E4", [start, [[1.7, 70.0], [2.21, 70.0]]], capsys)), reply
+
+
 def test_losses_that_still_hold_their_graph_pass_without_a_warning_and_wrong_ones_name_their_batch(capsys, recwarn):
     chapter = exercises.module("gan")
 

@@ -427,6 +427,7 @@ def test_the_cure_is_judged_by_every_seed():
     well, badly = said([0.5, 0.4], [1.0, 2.0]), said([0.5, 0.01], [1.0, -1.0])
     assert well.count("not in every seed") == 0 and well.count("in every seed") == 8 and "modes 20 to 22 (" in well
     assert badly.count("not in every seed") == 8 and "close to the best" in badly
+    assert said([0.5, 0.4], [-1.0, -2.0]).count("in no seed") == 4
 
 
 def test_scores_of_the_comparison_are_those_of_the_kept_samples():
@@ -454,3 +455,13 @@ def test_every_way_to_play_pushes_as_it_is_drawn():
         seen = psi if "simultaneous" in name else after
         assert (moved - theta) / 0.4 == pytest.approx(float(play.push(theta, seen)))
         assert play.penalized == name.endswith("R1")
+
+
+def test_tables_with_zeros():
+    """Where q is 0 a loss at an infinite logit adds nothing, and (5.2) holds with a value that nobody produces."""
+    p, q, d = (torch.tensor(v).double() for v in ([0.5, 0.5, 0], [1, 0, 0], [0.5, 0.5, 1]))
+    logit = gan.best_logit(p, q)
+    assert logit[1] == torch.inf and logit[2].isnan()
+    assert gan.expected(gan.kl_loss, q, logit) == pytest.approx(float(kl(q, p)))
+    assert gan.expected(gan.saturating_loss, q, logit) == pytest.approx(math.log(2 / 3))
+    assert gan.label_kl(p, q, d) == pytest.approx(float(gan.joint_kl(p, q, d) - kl((p + q) / 2, p)))

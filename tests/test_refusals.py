@@ -37,7 +37,7 @@ from gentools import (
     vae,
     wgan_gp,
 )
-from gentools.lab import divergences, plots, shapes, worlds
+from gentools.lab import divergences, plots, shapes, stream, worlds
 from gentools.lab.chapters import CHAPTERS
 
 REFUSED = (ValueError, TypeError, RuntimeError, IndexError)
@@ -433,6 +433,9 @@ VALUES = {  # of which nothing follows, or something false
     "posterior_precision, noise variance -1": lambda: joint_kl.posterior_precision(normal(3, 2), -1.0),
     "gaussian_cells, std -1": lambda: joint_kl.gaussian_cells(torch.linspace(-1, 1, 5), 0.0, -1.0),
     "gaussian_cells, std NaN": lambda: joint_kl.gaussian_cells(torch.linspace(-1, 1, 5), 0.0, NAN),
+    "gaussian_cells, falling grid": lambda: joint_kl.gaussian_cells(torch.linspace(1, -1, 5), 0.0, 1.0),
+    "gaussian_cells, uneven grid": lambda: joint_kl.gaussian_cells(torch.tensor([0.0, 1.0, 3.0]), 0.0, 1.0),
+    "fit_forward of counts": lambda: joint_kl.fit_forward(torch.arange(3).double(), torch.ones(3).double()),
     "fit_reverse, std 0": lambda: joint_kl.fit_reverse(torch.linspace(-1, 1, 5).double(), P, 0.0, 0.0),
     "fit_reverse, p 0 somewhere": lambda: joint_kl.fit_reverse(
         torch.linspace(-1, 1, 3).double(), torch.tensor([0.5, 0.5, 0.0]).double(), 0.0, 1.0, steps=1
@@ -440,6 +443,11 @@ VALUES = {  # of which nothing follows, or something false
     "smoothed_kl, h -1": lambda: joint_kl.smoothed_kl(normal(3), -1.0),
     "gaussian_log_joint, covariance -I": lambda: em.gaussian_log_joint(X[:, :2], table(1), ZERO[None], -EYE[None]),
     "gaussian_log_joint, covariance 0": lambda: em.gaussian_log_joint(X[:, :2], table(1), ZERO[None], 0 * EYE[None]),
+    "e_step of a point that no component makes": lambda: em.e_step(torch.tensor([[0.0, 0.0], [-math.inf, -math.inf]])),
+    "gaussian_m_step, an empty component": lambda: em.gaussian_m_step(X, torch.eye(2).double()[[0] * N]),
+    "gaussian_m_step, floor -1": lambda: em.gaussian_m_step(X, table(N, 2), floor=-1.0),
+    "bernoulli_m_step, an empty component": lambda: em.bernoulli_m_step(X.round(), torch.eye(2).double()[[0] * N]),
+    "bernoulli_m_step, floor 0.7": lambda: em.bernoulli_m_step(X.round(), table(N, 2), floor=0.7),
     "bernoulli_log_joint of gray values": lambda: em.bernoulli_log_joint(
         X.round() / 2, table(2), normal(2, D).sigmoid()
     ),
@@ -522,6 +530,18 @@ VALUES = {  # of which nothing follows, or something false
     "implied width of penalty 0": lambda: regularized_gan.implied_width(0.0, 10),
     "implied width of no numbers": lambda: regularized_gan.implied_width(1.0, 0),
     "flow of weight 0": lambda: regularized_gan.flow(NOISE, NOISE, 0.0, 0.1),
+    "signed, bits": lambda: dcgan.signed(X > 0.5),
+    "signed, whole numbers": lambda: dcgan.signed(torch.tensor([300, -5])),
+    "binarize, whole numbers": lambda: stream.binarize(torch.tensor([0, 255]), torch.Generator()),
+    "transposed convolution, nothing left": lambda: dcgan.transposed_size(1, 2, 2, 5),
+    "transposed convolution, half a pixel": lambda: dcgan.transposed_size(4.5, 4, 2, 1),
+    "convolution, half a pixel": lambda: dcgan.conv_size(4.5, 4, 2, 1),
+    "parts of the logit, an x of one side": lambda: conditional_gan.logit_parts(
+        torch.eye(2).double() / 2, torch.tensor([[0.5, 0.5], [0.0, 0.0]]).double()
+    ),
+    "parts of the logit, a pair of neither side": lambda: conditional_gan.logit_parts(
+        torch.eye(2).double() / 2, torch.eye(2).double() / 2
+    ),
     "convolution, kernel too large": lambda: dcgan.conv_size(2, 5, 1, 1),
     "convolution, stride 0": lambda: dcgan.conv_size(8, 4, 0, 1),
     "moving average, decay 1": lambda: dcgan.average_gain(1.0, torch.tensor(0.1)),

@@ -165,7 +165,7 @@ def check_likelihood(answer):
         truth = gan.gradient(lambda q: kl(w.p_x, q), w.q_x)  # noqa: B023
         if wrong := off(got, truth):
             raise Wrong(
-                f"On the table of seed {seed} it does not descend KL(p||q): at x number {wrong.place} the slope should be "
+                f"On the table of seed {seed} its slope in q is not that of KL(p||q): at x number {wrong.place} it should be "
                 f"{wrong.right}, not {wrong.given}."
             )
 

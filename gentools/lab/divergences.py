@@ -38,7 +38,8 @@ def expected_kl(weights, p, q):
     """E_weights KL(p(.|i) || q(.|i)): `weights` is (n,), row i of `p` and `q` is the i-th conditional."""
     same_rows(weights=weights, p=p)
     same_shape(p=p, q=q)
-    return (weights * kl(p, q, dim=1)).sum()
+    met = weights != 0  # what never happens adds nothing, even where the KL is infinite
+    return (weights[met] * kl(p[met], q[met], dim=1)).sum()
 
 
 def js(p, q, dim=None):

@@ -208,6 +208,14 @@ def rising(**points):
             )
 
 
+def evenly_rising(**grids):
+    """Refuse grids (n,) of two places or more on a line that do not rise by equal steps. Raises ValueError."""
+    for name, x in grids.items():
+        step = x.detach().diff() if x.ndim == 1 else x.new_zeros(0)
+        if not len(step) or not (step.min() > 0 and step.max() <= 1.05 * step.min()):
+            raise ValueError(f"{name} must be a grid (n,) that rises by equal steps, as torch.linspace makes it")
+
+
 def falling(**values):
     """Refuse numbers (n,), such as eigenvalues, that are not in falling order. Raises ValueError."""
     for name, x in values.items():

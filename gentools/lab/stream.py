@@ -76,6 +76,8 @@ class Stream:
 
 def unit(x, rng=None):
     """uint8 in 0..255 as floats in [0, 1]; floats unchanged. x of any shape (n, ...), as is the result."""
+    if not x.is_floating_point() and x.dtype != torch.uint8:
+        raise TypeError(f"gray values are uint8 (0 to 255) or floats, not {x.dtype}; of bits, x.float() makes 0 and 1")
     return x if x.is_floating_point() else x.to(torch.get_default_dtype()) / 255
 
 

@@ -325,7 +325,9 @@ def said_of_arm(summary, arm, chance=0.25):
     asked, modes, quality = (summary[arms.name(arm, what)] for what in SCORES)
     if not verdicts.finished(asked):
         return "no run finished"
-    off = "at chance" if verdicts.near(asked, chance, 0.02) else f"off chance ({verdicts.span(asked, '.2f')})"
+    range_ = f"({verdicts.span(asked, '.2f')} from run to run)"
+    off = f"{'off' if verdicts.beside(asked, chance) else 'not resolved from'} chance {range_}"
+    off = "at chance" if verdicts.near(asked, chance, 0.02) else off
     word = "more than twice chance in every seed" if verdicts.always_above(asked, 2 * chance) else off
     share = f"{100 * quality['min']:.0f} to {100 * quality['max']:.0f} %"
     late = verdicts.settling(quality, summary[arms.name(arm, MOVED)])

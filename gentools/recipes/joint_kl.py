@@ -295,7 +295,7 @@ RECIPES = {
         title="Forward and reverse fits",
         caption="One Gaussian fitted to two bumps. Least KL(p||q) matches mean and variance and covers both; "
         "locally least KL(q||p) depends on the start once the bumps are far enough apart: from a bump it stays there, from the "
-        "forward fit it covers both.",
+        "forward fit it covers both (at the distances shown).",
         alt="Three panels of a gray two-bump density with growing distance. The forward fit widens to cover both bumps. "
         "The three reverse fits coincide in the first panel; in the others one sits on each bump and one covers both.",
         run=run_fits, draw=draw_fits, full=Fits(),

@@ -102,6 +102,7 @@ WRONG = {
         lambda logit: -logit,  # the reverse KL
         lambda logit: torch.nn.functional.softplus(-logit),  # -log D
         lambda logit: logit.exp(),  # the sign
+        lambda logit: -2 * logit.exp(),  # twice the slope
         lambda logit: -torch.sigmoid(logit),
     ],
     "5.E4": [
