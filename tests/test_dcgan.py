@@ -47,9 +47,12 @@ def test_sizes_are_torchs(kernel, stride, padding, n):
     else:
         with pytest.raises(ValueError, match="must fit"):
             dcgan.conv_size(n, kernel, stride, padding)
-    if dcgan.transposed_size(n, kernel, stride, padding) > 0:
+    if 2 * padding < (n - 1) * stride + kernel:
         out = nn.ConvTranspose2d(1, 1, kernel, stride, padding)(x)
         assert out.shape[-1] == dcgan.transposed_size(n, kernel, stride, padding)
+    else:
+        with pytest.raises(ValueError, match="leaves nothing"):
+            dcgan.transposed_size(n, kernel, stride, padding)
 
 
 def test_sides():

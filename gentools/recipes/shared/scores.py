@@ -35,7 +35,7 @@ POSSIBLE = {
     **dict.fromkeys(("critic", "critic, a quarter of the steps", "critic, equal seconds"), (-math.inf, math.log(2))),
     **dict.fromkeys(("cosine at the last", "mean cosine"), (-1.0, 1.0)),
     **dict.fromkeys(("quality", "precision", "recall", "coverage", "1-NN"), SHARE),
-    **dict.fromkeys(("width of q(x|z)", "width of p(z|x)"), POSITIVE),
+    **dict.fromkeys(("width of q(x|z)", "width of p(z|x)", "joint KL at the end"), POSITIVE),
     **dict.fromkeys(("Fréchet", "density", "score", "near train", "pairs"), POSITIVE),
     **dict.fromkeys(("MNIST", "MNIST, other start", "clothes", "untrained"), POSITIVE),  # distances by these networks
     "joint mismatch": (-math.inf, math.log(2)),
