@@ -117,7 +117,8 @@ LOSSES = {  # name: (encoder's loss over P, generator's loss over Q)
 def exact_step(w, p_z_given_x, q_x_given_z, losses, step_size):
     """D is made exact, then both players take one gradient step in the logits of their tables; new (p(z|x), q(x|z)).
 
-    w holds the data w.p_x (..., n) and the prior w.q_z (..., k), without zeros, as the tables; many games, stacked in front, are played at once.
+    w holds the data w.p_x (..., n) and the prior w.q_z (..., k), without zeros, as the tables; many games, stacked in
+    front, are played at once.
     """
     same_shape(p_z_given_x=p_z_given_x, q_x_given_z=q_x_given_z)
     p_joint, q_joint = w.p_x[..., None] * p_z_given_x, w.q_z[..., None, :] * q_x_given_z

@@ -292,7 +292,7 @@ def best_critic(p_x, q_x, cost):
 
 def _size(numbers):
     """The largest of them without sign, or 1 if all are 0: the program's tolerances are absolute, its numbers around 1."""
-    return float(numbers.abs().max()) or 1.0
+    return float(numbers.detach().abs().max()) or 1.0
 
 
 def _program(cost, bounds, equal=(None, None), below=(None, None)):

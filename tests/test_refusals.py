@@ -766,6 +766,16 @@ def test_nan_is_no_value_that_nobody_made():
         one_map.twice_label_kl(P, P, torch.cat([NAN[None], P[1:]]))
 
 
+@pytest.mark.parametrize("refuses", [shapes.semidefinite, shapes.positive_definite])
+def test_what_is_no_square_matrix_is_no_covariance(refuses):
+    refuses(cov=EYE)
+    for cov in (torch.zeros(2, 3), torch.zeros(3), torch.zeros(0, 0)):
+        with pytest.raises(ValueError, match=r"cov is (a square|one) matrix.* not of shape"):
+            refuses(cov=cov)
+    with pytest.raises(ValueError, match="cov is no covariance: it must be symmetric"):
+        refuses(cov=torch.tensor([[1.0, 0.5], [0.0, 1.0]]))
+
+
 def test_a_plan_needs_no_slopes():
     cost = (LINE["x"][:, None] - LINE["x"]).abs()
     value, plan = wgan_gp.transport(P.clone().requires_grad_(), Q, cost)

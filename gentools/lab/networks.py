@@ -59,8 +59,8 @@ def mlp(sizes, activation=nn.ReLU, *, init=fan_in, generator=None):
     example nn.Tanh or functools.partial(nn.LeakyReLU, 0.2); there is none after the last layer, so that it gives
     logits or means. init: `fan_in` or `he`, or a function of (layer, generator).
     generator: a CPU generator that fixes the weights (lab.randomness.generator(seed, "encoder")); by default torch's
-    global one. The network is made on the CPU in torch's default dtype, so a seed gives the same weights on every device; move it
-    with .to(device). Raises ValueError on a width that is not a positive integer, such as a latent dimension of 0.
+    global one. The network is made on the CPU in torch's default dtype, so a seed gives the same weights on every device;
+    move it with .to(device). Raises ValueError on a width that is not a positive integer, such as a latent dimension of 0.
     """
     sizes = list(sizes)
     if len(sizes) < 2 or not all(isinstance(n, int) and n > 0 for n in sizes):

@@ -346,8 +346,9 @@ def semidefinite(**covariances):
     """Refuse matrices (d, d) that are no covariances: not symmetric, not finite, or with a negative variance along some
     direction, beyond rounding. Raises ValueError."""
     for name, cov in covariances.items():
-        if cov.ndim != 2 or not (cov - cov.mT).detach().abs().max() <= 1e-4 * cov.detach().abs().max():
-            raise ValueError(f"{name} is no covariance: it must be symmetric and finite, not {tuple(cov.shape)}")
+        if cov.ndim != 2:
+            raise ValueError(f"{name} is one matrix (d, d), not of shape {tuple(cov.shape)}")
+        _symmetric(name, cov, "symmetric and finite")
         cov, slack = cov.double(), 1e-4 * float(cov.abs().max())
         lifted = cov + slack * torch.eye(len(cov), dtype=cov.dtype, device=cov.device)
         if not torch.linalg.cholesky_ex(lifted).info:  # much cheaper than the eigenvalues
@@ -369,11 +370,15 @@ def row_by_row(network):
 def positive_definite(**covariances):
     """Refuse matrices (d, d) that are no covariances: not symmetric, or an eigenvalue that is not above 0. ValueError."""
     for name, cov in covariances.items():
-        if cov.ndim < 2 or cov.shape[-1] != cov.shape[-2]:
-            raise ValueError(f"{name} is a square matrix, not of shape {tuple(cov.shape)}; torch.diag makes one")
-        scale = cov.detach().abs().amax()
-        if (
-            not (cov - cov.mT).detach().abs().amax() <= 1e-4 * scale
-            or torch.linalg.cholesky_ex(cov.detach()).info.any()
-        ):
-            raise ValueError(f"{name} is no covariance: it must be symmetric, finite and positive definite")
+        wish = "symmetric, finite and positive definite"
+        _symmetric(name, cov, wish)
+        if torch.linalg.cholesky_ex(cov.detach()).info.any():
+            raise ValueError(f"{name} is no covariance: it must be {wish}")
+
+
+def _symmetric(name, cov, wish):
+    """Refuse what is no symmetric matrix (d, d) up to rounding, d >= 1, or holds NaN; of a stack of them the same."""
+    if cov.ndim < 2 or cov.shape[-1] != cov.shape[-2] or not cov.numel():
+        raise ValueError(f"{name} is a square matrix, not of shape {tuple(cov.shape)}; torch.diag makes one")
+    if not (cov - cov.mT).detach().abs().amax() <= 1e-4 * cov.detach().abs().amax():
+        raise ValueError(f"{name} is no covariance: it must be {wish}")
