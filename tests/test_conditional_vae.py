@@ -314,6 +314,19 @@ def test_a_reader_finds_what_is_there_and_nothing_where_nothing_is():
     assert linear < 0.15 and nonlinear < 0.15 and nats < 0.02
 
 
+def test_a_label_is_obeyed_where_the_judge_names_the_class_that_was_asked_for():
+    y, classes = torch.tensor([0, 3, 3]), torch.eye(recipe_module.CLASSES)  # a picture (10,) that shows its own class
+    judge = torch.nn.Linear(recipe_module.CLASSES, recipe_module.CLASSES, bias=False)
+    judge.load_state_dict({"weight": classes})
+
+    def share(shown):  # classes shown (n, 10) where the classes 0 to 9 are asked for
+        return recipe_module.followed(judge, classes[shown], y)
+
+    asked = torch.arange(recipe_module.CLASSES).expand(3, -1)
+    assert share(asked) == 1 and share(y[:, None].expand_as(asked)) == 0  # the latter: always the class that it was
+    assert share(torch.where(asked == 5, asked, y[:, None])) == pytest.approx(1 / 9)
+
+
 def test_nats_are_those_of_log_loss():
     logits, y = torch.randn(50, 3, generator=generator(0, "loss")), torch.arange(50) % 3
     loss = torch.nn.functional.cross_entropy(logits, y)

@@ -308,9 +308,12 @@ def test_as_well_as_is_answered_unless_the_two_still_draw_near(one, moves, other
     assert claims.keeps_up("a", "b", "", ", moved")(found) is expected
 
 
-@pytest.mark.parametrize("change,expected", [((-0.4, 0.6), False), ((-0.4, 3.6), None)])
-def test_a_move_of_no_sign_decides_by_how_far_it_reaches(change, expected):
-    found = {"a": summary(-3, -2.9), "b": summary(0, 1), "b, moved": summary(-0.1, 0.1), "a, moved": summary(*change)}
+@pytest.mark.parametrize("one,change,expected", [
+    ((-3, -2.9), (-0.4, 0.6), False), ((-3, -2.9), (-0.4, 3.6), None),
+    ((2, 2.1), (-0.6, 0.4), True), ((2, 2.1), (-3.6, 0.4), None),
+])  # fmt: skip
+def test_a_move_of_no_sign_decides_by_how_far_it_reaches(one, change, expected):
+    found = {"a": summary(*one), "b": summary(0, 1), "b, moved": summary(-0.1, 0.1), "a, moved": summary(*change)}
     assert claims.settling(found["a"], found["a, moved"]) == "still moving"
     assert claims.keeps_up("a", "b", "", ", moved")(found) is expected
 
