@@ -72,12 +72,17 @@ def log_snr(mix):
 
 
 def time_of(path, value):
-    """The time at which the log-SNR of a path, which falls in t, has each value (n,), by bisection; float64 (n,)."""
+    """The time at which the log-SNR of a path, which falls in t, has each value (n,), by bisection; float64 (n,).
+
+    Raises ValueError for values that the path does not take between t = 0 and t = 1.
+    """
     low, high = torch.zeros_like(value).double(), torch.ones_like(value).double()
     for _ in range(50):
         middle = (low + high) / 2
         early = log_snr(path(middle)) > value
         low, high = torch.where(early, middle, low), torch.where(early, high, middle)
+    if not torch.allclose(log_snr(path((low + high) / 2)), value.double(), atol=1e-4):
+        raise ValueError(f"the log-SNR of this path does not reach from {value.max():g} to {value.min():g}: ask for less")
     return (low + high) / 2
 
 
@@ -369,6 +374,24 @@ class UNet(nn.Module):
             h = nn.functional.interpolate(h, scale_factor=2.0) if i else h
             h = unit(torch.cat([h, kept.pop()], 1), told)
         return self.last(h).flatten(1)
+
+
+class BitDenoiser(nn.Module):
+    """For data of -1 and 1: names the noise, by reading each entry itself and adding what a network says of it. (16.15)
+
+    net: rows (n, d), times (n,), labels (n,) -> half the log-odds (n, d) of 1 against -1 that the other entries give, as a
+    `LabeledDenoiser` or `UNet` of 0 classes. path: the one of training; sigma must not be 0 on it.
+    """
+
+    def __init__(self, net, path):
+        super().__init__()
+        self.net, self.path = net, path
+
+    def forward(self, x, t):
+        """x (n, d), t (n,) -> the noise (n, d)."""
+        mix = self.path(t[:, None])
+        told = self.net(x, t, torch.zeros_like(t, dtype=torch.long))
+        return (x - mix.alpha * (told + mix.alpha / mix.sigma**2 * x).tanh()) / mix.sigma
 
 
 def times(x):

@@ -20,6 +20,7 @@ from gentools.lab.randomness import generator
 from gentools.lab.stream import Stream
 from gentools.lab.training import train
 from gentools.recipes import diffusion as recipe
+from gentools.recipes import diffusion_bits as bits
 from gentools.recipes import diffusion_digits as digits
 from gentools.recipes import diffusion_pictures as pictures
 from gentools.recipes import recording
@@ -438,6 +439,114 @@ def test_the_bound_of_the_exact_model_is_close_to_the_entropy():
     worse = diffusion.mixture_estimate(levels[:, None], 0.0, torch.full((3,), 1 / 3).double(), diffusion.even)
     other = diffusion.bound(worse, rows, levels, diffusion.even, 300, generator(0, "bound")).mean()
     assert float(other) == pytest.approx(math.log(3), abs=0.02)
+
+
+def test_a_time_outside_of_the_path_is_refused():
+    """With such a time the bound would weigh noise levels that the path does not have."""
+    inside = diffusion.time_of(diffusion.even, torch.tensor([8.0, -8.0]))
+    assert torch.allclose(diffusion.log_snr(diffusion.even(inside)), torch.tensor([8.0, -8.0]).double(), atol=1e-6)
+    short = functools.partial(diffusion.even, reach=6.0)
+    with pytest.raises(ValueError, match="does not reach"):
+        diffusion.time_of(short, torch.tensor([8.0, -8.0]))
+    levels = torch.tensor([-1.0, 1.0])
+    with pytest.raises(ValueError, match="does not reach"):
+        diffusion.bound(lambda noisy, t: (noisy, noisy), levels[:, None], levels, short, 10, generator(0, "bound"))
+
+
+def pictures_of_bits(seed, d=3):
+    """All 2^d pictures of d bits, -1 and 1, with random shares; float64."""
+    rows = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0], dtype=torch.float64)] * d)
+    shares = 0.02 + uniform(len(rows), seed=seed)
+    return rows, shares / shares.sum()
+
+
+class HalfLogOdds(torch.nn.Module):
+    """What the other pixels tell of each, exactly, by summing over all pictures twice: once for white, once for black."""
+
+    def __init__(self, rows, shares, path):
+        super().__init__()
+        self.rows, self.shares, self.path = rows, shares, path
+
+    def forward(self, x, t, y):
+        mix, found = self.path(t[:, None]), []
+        for i in range(x.shape[1]):
+            weights = []
+            for side in (1, -1):
+                rows, shares = self.rows[self.rows[:, i] == side], self.shares[self.rows[:, i] == side]
+                density = stats.norm(mix.alpha[:, None] * rows, mix.sigma[:, None]).pdf(x[:, None])  # (n, pictures, d)
+                weights.append((np.delete(density, i, 2).prod(2) * shares.numpy()).sum(1))
+            found.append(np.log(weights[0] / weights[1]) / 2)
+        return torch.from_numpy(np.stack(found, 1))
+
+
+def test_reading_each_pixel_gives_the_exact_denoiser_of_bits():
+    rows, shares = pictures_of_bits(4)
+    net = diffusion.BitDenoiser(HalfLogOdds(rows, shares, diffusion.cosine), diffusion.cosine)
+    exact = diffusion.mixture_estimate(rows, 0.0, shares, diffusion.cosine)
+    for t in (0.1, 0.4, 0.9):
+        noisy = normal(50, 3, seed=5)
+        found = net(noisy, torch.full((50,), t, dtype=torch.float64))
+        assert torch.allclose(found, exact(noisy, t)[1], atol=1e-9)
+
+
+def test_the_bound_of_the_exact_denoiser_of_bits_is_their_entropy():
+    rows, shares = pictures_of_bits(7)
+    net = diffusion.BitDenoiser(HalfLogOdds(rows, shares, diffusion.even), diffusion.even)
+    estimate = diffusion.estimates(net, diffusion.even, diffusion.noise_target)
+    x = rows[torch.multinomial(shares, 1000, replacement=True, generator=generator(0, "bits"))]
+    found = diffusion.bound(estimate, x, rows[:, 0].unique(), diffusion.even, 100, generator(0, "bound"))
+    truth = -shares[(x[:, None] == rows).all(2).int().argmax(1)].log()
+    assert float((found - truth).mean()) == pytest.approx(0, abs=0.03)
+
+
+def test_one_loss_of_bits_is_the_bound_between_the_ends_of_the_path():
+    """On the path with an even log-SNR the squared error of the noise times 9 d is the integral of (16.11)."""
+    rows, shares = pictures_of_bits(2)
+    exact = diffusion.mixture_estimate(rows, 0.0, shares, diffusion.even)
+    t = (torch.arange(400, dtype=torch.float64) + 0.5) / 400
+    losses = []
+    for i, each in enumerate(t):
+        mix, noise = diffusion.even(each), normal(400, 3, seed=i)
+        x = rows[torch.multinomial(shares, 400, replacement=True, generator=generator(i, "bits"))]
+        losses.append((noise - exact(mix.alpha * x + mix.sigma * noise, each)[1]).square().mean())
+    entropy = -(shares * shares.log()).sum()
+    assert 9 * 3 * float(torch.stack(losses).mean()) == pytest.approx(float(entropy), abs=0.03)
+
+
+def test_both_arms_of_the_figure_of_bits_have_the_same_layers_and_start():
+    one, other = (bits.untrained(arm, bits.Bits(width=16, blocks=1), 3, 4) for arm in (bits.ALONE, bits.READ))
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+    x, t = torch.randn(6, 4, generator=generator(0, "x")), torch.full((6,), 0.3)
+    mix, said = diffusion.even(t[:, None]), one["denoiser"](x, t)
+    read = (x - mix.alpha * torch.tanh(said + mix.alpha * x / mix.sigma**2)) / mix.sigma
+    assert torch.allclose(other["denoiser"](x, t), read, atol=1e-5)
+
+
+def test_independent_pixels_are_counted_as_by_hand():
+    train = torch.tensor([[1.0, -1.0], [1.0, 1.0], [1.0, -1.0]])
+    white = np.array([3.5, 1.5]) / 4
+    by_hand = (np.log(white[0]) + np.log(1 - white[1]) + np.log(1 - white[0]) + np.log(white[1])) / 2
+    found = bits.independent_pixels(train, torch.tensor([[1.0, -1.0], [-1.0, 1.0]]))
+    assert float(found) == pytest.approx(by_hand, rel=1e-12)
+
+
+def test_the_verdict_on_bits_compares_all_runs_and_nothing_on_other_pictures():
+    def said(read, stride=10):
+        numbers = {
+            bits.arms.name(arm, what): values
+            for arm, nats in ((bits.ALONE, [-900.0, -800.0, -850.0]), (bits.READ, read))
+            for what, values in ((bits.scored(stride), nats), (bits.GAINED, [0.5, 0.6, 0.7]))
+        }
+        numbers[bits.INDEPENDENT] = [-206.0] * 3
+        return bits.verdict_bits({name: recording.summary_of(name, found) for name, found in numbers.items()})
+
+    assert "every run above every other's. Against independent pixels: the network alone every run below" in said(
+        [-80.0] * 3
+    )
+    assert "above those of VAE, ELBO" in said([-80.0] * 3) and "above those of MADE" in said([-80.0] * 3)
+    assert "below those of MADE" in said([-150.0] * 3) and "among those of MADE" in said([-80.0, -150.0, -90.0])
+    assert "not told apart" in said([-80.0, -850.0, -90.0])
+    assert said([-80.0] * 3, stride=3) == "on other pictures there is nothing to compare."
 
 
 def test_the_bound_adds_up_over_pixels():

@@ -13,7 +13,7 @@ from torch import nn
 from gentools import diffusion
 from gentools.lab.optim import Average, cosine
 from gentools.lab.randomness import generator
-from gentools.recipes import Recipe, diffusion_digits, diffusion_exact, diffusion_pictures
+from gentools.recipes import Recipe, diffusion_bits, diffusion_digits, diffusion_exact, diffusion_pictures
 from gentools.recipes.diffusion_exact import SAMPLERS, TRAINED, heun_steps
 from gentools.recipes.shared import arms, drawing, verdicts
 from gentools.recipes.shared.curves import change
@@ -253,7 +253,7 @@ def verdict_steps(summary):
     return f"Overlap, by differences seed by seed: {'; '.join(said)}. With most calls below the data: {verdicts.listed(below)}."
 
 
-RECIPES = diffusion_exact.RECIPES | diffusion_digits.RECIPES | diffusion_pictures.RECIPES | {
+RECIPES = diffusion_exact.RECIPES | diffusion_digits.RECIPES | diffusion_pictures.RECIPES | diffusion_bits.RECIPES | {
     "16.6": Recipe(
         title="The grid: velocity and noise",
         caption="Two objectives for one network on the 25 Gaussians. Above: 2,500 samples of the first seed by DDIM with 160 steps, "
