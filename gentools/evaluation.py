@@ -197,11 +197,22 @@ def frechet_of_moments(mean_x, cov_x, mean_y, cov_y):
     s, t = _covariance(cov_x=cov_x), _covariance(cov_y=cov_y)
     factor, failed = torch.linalg.cholesky_ex(s)
     few = bool(failed) or float(torch.diagonal(factor).min()) < 1e-7 * float(torch.diagonal(factor).max())
-    cross = _cross(s, t) if few else torch.linalg.eigvalsh(factor.T @ t @ factor).clamp_min(0).sqrt().sum()
+    values = None if few else torch.linalg.eigvalsh(_between(factor, t))  # of the lower triangle
+    if few or values.min() < 0:  # L' T L has a negative eigenvalue where T has one (Sylvester)
+        semidefinite(cov_x=s, cov_y=t)
+    cross = _cross(s, t) if few else values.clamp_min(0).sqrt().sum()
     distance = (mean_x.double() - mean_y.double()).square().sum() + s.trace() + t.trace() - 2 * cross
     if not distance.isfinite():
         raise ValueError("the means hold NaN or infinity; drop those features first")
     return max(0.0, float(distance))
+
+
+def _between(factor, t, at_once=256):
+    """The lower triangle of L' T L, (d, d), for a triangular L; a third of the arithmetic of two whole products."""
+    product = torch.zeros_like(t)
+    for j in range(0, len(t), at_once):  # in these columns L is 0 above row j
+        product[j:, j : j + at_once] = factor[j:, j:].T @ (t[j:, j:] @ factor[j:, j : j + at_once])
+    return product
 
 
 @graphless
@@ -215,6 +226,7 @@ def frechet_bias(cov_x, cov_y, n, m=math.inf):
     same_shape(cov_x=cov_x, cov_y=cov_y)
     positive(n=n, m=m)
     s, t = _covariance(cov_x=cov_x), _covariance(cov_y=cov_y)
+    semidefinite(cov_x=s, cov_y=t)
     values, vectors = torch.linalg.eigh(s)
     root = vectors * values.clamp_min(0).sqrt() @ vectors.T
     r = torch.linalg.eigvalsh(root @ t @ root).clamp_min(0).sqrt()  # (d,)
@@ -228,7 +240,6 @@ def _covariance(**one):
         raise ValueError(f"{name} must be a finite matrix (d, d), not of shape {tuple(cov.shape)} or with NaN")
     if not (cov - cov.T).abs().max() <= 1e-4 * cov.abs().max() or cov.diagonal().min() < -1e-4 * cov.abs().max():
         raise ValueError(f"{name} is no covariance: it must be symmetric, with variances of at least 0 on its diagonal")
-    semidefinite(**{name: cov})
     return cov.double()
 
 
