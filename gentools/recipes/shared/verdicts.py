@@ -5,6 +5,8 @@ seeds `n` and how many of them `failed`. None of them raises with one seed, whic
 failed, which leaves no mean: then nothing is separated, nothing is resolved, and the text says so.
 """
 
+import itertools
+
 
 def finished(summary):
     """How many runs ended in a finite number."""
@@ -47,8 +49,9 @@ def order(arms, least_first=False):
     """Arms {name: summary} in groups, the best first: a list of lists of names.
 
     The best is the largest mean, or the least. Each group holds the best arm that is left and those after it, up to the
-    first that is separated from it: an arm with a wide interval never passes one with a better mean. Arms of which no run
-    finished are in no group; `failures` names them.
+    first that is separated from it: an arm with a wide interval never passes one with a better mean. So later arms of a
+    group need not be separated from the next group; `ordered` names those. Arms of which no run finished are in no
+    group; `failures` names them.
     """
     left = sorted((name for name in arms if arms[name]["mean"] is not None), key=lambda name: arms[name]["mean"])
     left = left if least_first else left[::-1]
@@ -152,10 +155,34 @@ def listed(names, none="none"):
 
 
 def ordered(arms, least_first=False):
-    """`order` as text: "A and B before C", with what failed; "no run finished" where none did."""
+    """`order` as text: "A and B before C", with the pairs across groups that are not separated, and with what failed.
+
+    "no run finished" where none did.
+    """
     groups = order(arms, least_first)
     text = " before ".join(listed(group) for group in groups) or "no run finished"
-    return text + (f" ({failed})" if groups and (failed := failures(arms)) else "")
+    notes = [f"not separated: {met}"] if (met := _across(arms, groups)) else []
+    notes += [failed] if groups and (failed := failures(arms)) else []
+    return text + (f" ({'; '.join(notes)})" if notes else "")
+
+
+def _across(arms, groups):
+    """Which arms of different groups are not separated, as text: "A from C and D, B from D", in few parts.
+
+    A group is separated from the next one's best arm only by its own best.
+    """
+    pairs = [
+        {a, b}
+        for early, late in itertools.combinations(groups, 2)
+        for a, b in itertools.product(early, late)
+        if not separated(arms[a], arms[b])
+    ]
+    names, said = [*itertools.chain(*groups)], []
+    while pairs:
+        one = max(names, key=lambda name: sum(name in pair for pair in pairs))
+        said.append(f"{one} from {listed(name for name in names if name != one and {one, name} in pairs)}")
+        pairs = [pair for pair in pairs if one not in pair]
+    return "; ".join(said)
 
 
 def best_rates(trials, score, least_first=False):
