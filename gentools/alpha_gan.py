@@ -16,7 +16,7 @@ from gentools.gan import descend, discriminator_loss, kl_loss
 from gentools.lab.divergences import cross_entropy, js, kl
 from gentools.lab.networks import frozen, mlp
 from gentools.lab.randomness import generator
-from gentools.lab.shapes import same_rows, same_shape
+from gentools.lab.shapes import positive, same_rows, same_shape, vectors
 
 # The joints, exactly
 
@@ -24,6 +24,7 @@ from gentools.lab.shapes import same_rows, same_shape
 def laws(p_joint, q_x_given_z, q_z):
     """What the generator makes of the prior and of the codes of the data: q(x) and rho(x), each (n,)."""
     same_shape(p_joint=p_joint, q_x_given_z=q_x_given_z)
+    vectors(q_z=q_z)
     return q_x_given_z @ q_z, q_x_given_z @ p_joint.sum(0)
 
 
@@ -84,8 +85,9 @@ def linear_objective(decoder, encoder, variance, noise_variance, on_samples=1.0,
     """`objective` on one axis: data N(0, variance), code encoder * x, and x = decoder * z + noise is what D sees. (14.10)
 
     All 0-d or broadcast together; the weights stand before KL(q || p) and KL(rho || p). Both 0: the adversarial
-    autoencoder.
+    autoencoder. Raises ValueError for variances that are not above 0.
     """
+    positive(variance=variance, noise_variance=noise_variance)
     code = encoder**2 * variance
     lost = (1 - decoder * encoder) ** 2 * variance / noise_variance
     likelihood = ((2 * torch.pi * noise_variance).log() + lost) / 2
@@ -157,6 +159,8 @@ def step(nets, opts, x, z, reconstruction_weight=1.0):
 
 def repeated_step(nets, opts, x, z, reconstruction_weight=1.0):
     """`step`, then one more step of encoder and generator for each further pair of draws: x (n, d), z (n, 2m, k)."""
+    if z.ndim != 3 or z.shape[1] % 2:
+        raise ValueError(f"z holds pairs of draws for each row, (n, 2m, k), and has the shape {tuple(z.shape)}")
     first, *more = z.unflatten(1, (-1, 2)).unbind(1)  # (n, 2, k) each
     found = step(nets, opts, x, first, reconstruction_weight)
     for pair in more:

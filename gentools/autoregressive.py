@@ -17,7 +17,16 @@ from gentools.gan import descend
 from gentools.lab.divergences import expected_kl
 from gentools.lab.networks import fan_in, mlp
 from gentools.lab.randomness import generator
-from gentools.lab.shapes import only_bits, permutations, same_columns, same_shape, truth_values, whole, within_unit
+from gentools.lab.shapes import (
+    only_bits,
+    permutations,
+    same_columns,
+    same_shape,
+    tensors,
+    truth_values,
+    whole,
+    within_unit,
+)
 
 # Tables of d bits, exactly
 
@@ -55,6 +64,8 @@ def logit_average(p, orders):
 
     They do not sum to 1 in general, so they are no distribution. Equation (15.6).
     """
+    if not orders or any(sorted(order) != [*range(p.ndim)] for order in orders):
+        raise ValueError(f"each order must hold the {p.ndim} coordinates once; they are {orders}")
     logits = torch.stack([torch.stack(_logits(p, order)) for order in orders]).mean(0)  # (d, 2, ..., 2)
     bits = torch.stack(torch.meshgrid(*[torch.arange(2, device=p.device)] * p.ndim, indexing="ij"))  # (d, 2, ..., 2)
     return torch.where(bits == 1, logits.sigmoid(), (-logits).sigmoid()).prod(0)
@@ -88,7 +99,7 @@ def in_parallel(p, blocks):
 
 def _marginal(p, kept):
     """The table with all other coordinates summed out, in an array with d axes."""
-    if not all(0 <= i < p.ndim for i in kept):
+    if not all(i in range(p.ndim) for i in kept):
         raise ValueError(f"the coordinates run from 0 to {p.ndim - 1}; these are {kept}")
     others = [i for i in range(p.ndim) if i not in kept]
     return p.sum(others, keepdim=True) if others else p
@@ -134,6 +145,8 @@ def step(nets, opts, x, z):
 
 def average_orders(log_q):
     """log of the mean likelihood over k orders, from log_q (k, n); (n,). A mixture of models is a model. (15.5)"""
+    if log_q.ndim != 2:
+        raise ValueError(f"log_q is (k, n), a row for each of k orders, not of shape {tuple(log_q.shape)}")
     return log_q.logsumexp(0) - math.log(len(log_q))
 
 
@@ -169,6 +182,7 @@ class MADE(nn.Module):
         super().__init__()
         whole(hidden=hidden)
         order = torch.arange(d) if order is None else order
+        tensors(order=order)
         if d < 2 or not torch.equal(order.sort().values, torch.arange(d)):
             raise ValueError(f"the order must be a permutation of the {d} pixels, at least 2")
         place, units = order.argsort(), torch.arange(hidden) * (d - 1) // hidden  # (d,), (hidden,): equal shares
@@ -345,6 +359,10 @@ def cached_sample(made, uniform):
 
     All d pixels together then cost as much as one pass of the network. The pictures are the same.
     """
+    if not isinstance(made, MADE):
+        raise TypeError(
+            f"only a MADE keeps hidden units, and this is a {type(made).__name__}: sample(net, uniform) draws from it"
+        )
     same_columns(uniform=uniform, order=made.order)
     within_unit(uniform=uniform)
     columns = (made.inward.weight * made.inward.mask).T.contiguous()  # (d, hidden)

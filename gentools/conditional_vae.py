@@ -11,7 +11,7 @@ from torch import nn
 
 from gentools import vae
 from gentools.lab.divergences import diagonal_gaussian_kl
-from gentools.lab.shapes import filled, labels_within, same_rows, same_shape, whole, within_unit
+from gentools.lab.shapes import filled, labels_within, same_rows, same_shape, vectors, whole, within_unit
 
 # Labels
 
@@ -189,6 +189,7 @@ def joint_log_weights(nets, x, shares, noise):
     Their logsumexp bounds log q(x) from below, in expectation; their softmax estimates q(y|x). Equation (4.8).
     """
     same_rows(shares=shares, noise=noise)
+    vectors(shares=shares)
     same_rows(x=x, noise_of_a_class=noise[0])
     within_unit(shares=shares)
     if any(len(shares) != len(getattr(part, "means", shares)) for part in nets.values()) or any(

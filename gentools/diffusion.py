@@ -22,9 +22,11 @@ from gentools.lab.shapes import (
     away_from_zero,
     centers_of_modes,
     labels_within,
+    passing_down,
     positive,
     same_rows,
     same_shape,
+    vectors,
     whole,
 )
 
@@ -82,7 +84,9 @@ def time_of(path, value):
         early = log_snr(path(middle)) > value
         low, high = torch.where(early, middle, low), torch.where(early, high, middle)
     if not torch.allclose(log_snr(path((low + high) / 2)), value.double(), atol=1e-4):
-        raise ValueError(f"the log-SNR of this path does not reach from {value.max():g} to {value.min():g}: ask for less")
+        raise ValueError(
+            f"the log-SNR of this path does not reach from {value.max():g} to {value.min():g}: ask for less"
+        )
     return (low + high) / 2
 
 
@@ -204,6 +208,9 @@ def bound_terms(mean, variance, betas, chain):
 
 def variance_cost(exact, used):
     """What a step costs whose mean is exact and whose variance is not: (r - 1 - log r)/2 nats, r = exact/used. (16.7)"""
+    positive(used=used)
+    if not torch.as_tensor(exact >= 0).all():
+        raise ValueError(f"exact holds variances, 0 or more, not {exact}")
     ratio = exact / used
     return (ratio - 1 - ratio.log()) / 2
 
@@ -455,10 +462,13 @@ def mixture_estimate(centers, std, weights, path):
     """The exact estimate for data from a mixture of Gaussians N(centers[k], std^2 I); centers (k, d), weights (k,).
 
     With std = 0 and equal weights: the optimal denoiser of a training set, a softmax over its points. (16.13) Raises
-    ValueError for centers that are not finite rows, one for each weight, and for weights that are no shares.
+    ValueError for centers that are not finite rows, one for each weight, for weights that are no shares, and for std < 0.
     """
     centers_of_modes(centers=centers)
     same_rows(centers=centers, weights=weights)
+    vectors(weights=weights)
+    if not std >= 0:
+        raise ValueError(f"std is a standard deviation, 0 or more, not {std}")
     if not ((weights >= 0) & weights.isfinite()).all() or not (weights > 0).any():
         raise ValueError(
             f"weights are shares of the modes, at least 0 and finite, and one of them above 0, not {weights}"
@@ -501,6 +511,7 @@ def down(steps, start=1.0):
 @torch.no_grad()
 def ddim(estimate, x, at, path):
     """Deterministic: estimate data and noise, mix them again for the next time (Song et al. 2020). x (n, d), at (N + 1,)."""
+    passing_down(at=at)
     for t, s in pairwise(at):
         mix = path(s)
         clean, noise = estimate(x, t)
@@ -511,6 +522,7 @@ def ddim(estimate, x, at, path):
 @torch.no_grad()
 def heun(estimate, x, at, path):
     """Deterministic, second order: two slopes per step, at both of its ends; one in the last (Karras et al. 2022)."""
+    passing_down(at=at)
 
     def slope(x, t):
         mix = path(t)
@@ -530,6 +542,7 @@ def ancestral(estimate, x, at, path, rng):
 
     rng: a torch.Generator on the device of x. The variance is that of the whole step from t to s, however long.
     """
+    passing_down(at=at)
     for t, s in pairwise(at):
         now, then = path(t), path(s)
         ratio = now.alpha / then.alpha
@@ -550,9 +563,10 @@ def bound(estimate, x, levels, path, draws, rng, reach=8.0):
 
     The log-SNR goes from reach to -reach, `draws` random values in equal parts. The terms: E|noise - estimate|^2 / 2
     integrated over the log-SNR, the top KL, and the level of each pixel read at the least noise. rng: a torch.Generator on
-    the device of x. Raises ValueError for pixels between the levels, and for less than one draw.
+    the device of x. Raises ValueError for pixels between the levels, for less than one draw, and for a reach of 0 or less.
     """
     whole(draws=draws)
+    positive(reach=reach)
     among(levels, x=x)
 
     def noisy(t):
@@ -578,7 +592,15 @@ def bound(estimate, x, levels, path, draws, rng, reach=8.0):
 
 
 def guided_ode(mean, std, weight):
-    """Mean and variance of what the deterministic sampler ends with in the limit of small steps, from x_T ~ N(0, 1)."""
+    """Mean and variance of what the deterministic sampler ends with in the limit of small steps, from x_T ~ N(0, 1).
+
+    Raises ValueError unless std is from 0.15 to 1 and weight from 0 to 10: there sixty nodes give the integral to a
+    millionth. For a narrower class it is a peak between them.
+    """
+    if not (
+        torch.as_tensor((std >= 0.15) & (std <= 1)).all() and torch.as_tensor((weight >= 0) & (weight <= 10)).all()
+    ):
+        raise ValueError(f"this takes a std from 0.15 to 1 and a weight from 0 to 10, not {std} and {weight}")
     node, share = torch.tensor([[1 + a, b] for a, b in zip(*_legendre(), strict=True)], dtype=torch.float64).T / 2
     shrunk = 1 - std**2
     integral = (share * (1 - shrunk * node**2) ** (-weight / 2 - 1)).sum()
@@ -592,7 +614,12 @@ def _legendre(n=60):
 
 
 def guided_sde(mean, std, weight):
-    """Mean and variance of what the ancestral sampler ends with in the limit of small steps; weight other than 1/2."""
+    """Mean and variance of what the ancestral sampler ends with in the limit of small steps.
+
+    Raises ValueError for the weight 1/2 and unless 0 < std < 1, where the formula is 0/0.
+    """
+    if not torch.as_tensor((std > 0) & (std < 1)).all() or not torch.as_tensor(weight != 0.5).all():
+        raise ValueError(f"this takes a std between 0 and 1 and a weight other than 1/2, not {std} and {weight}")
     shrunk = 1 - std**2
     variance = (std**2 - std ** (4 * weight)) / ((2 * weight - 1) * shrunk)
     return mean * (1 - std ** (2 * weight)) / shrunk, variance
@@ -601,8 +628,9 @@ def guided_sde(mean, std, weight):
 def product(mean, std, weight):
     """Mean and variance of p(x)^(1-weight) p(x|y)^weight, normalized: what guidance is often said to sample.
 
-    Raises ValueError where it cannot be normalized: weight / std^2 + 1 - weight must be positive.
+    Raises ValueError where it cannot be normalized: weight / std^2 + 1 - weight must be positive, and std too.
     """
+    positive(std=std)
     precision = 1 - weight + weight / std**2
     positive(precision=precision)
     return weight * mean / std**2 / precision, 1 / precision

@@ -13,7 +13,7 @@ from torch.nn.functional import softplus
 from gentools.lab import randomness
 from gentools.lab.divergences import expected_kl, kl
 from gentools.lab.networks import frozen, mlp
-from gentools.lab.shapes import finite, modes_kept, same_shape
+from gentools.lab.shapes import finite, modes_kept, same_shape, vectors
 
 # The joints, exactly
 
@@ -51,6 +51,7 @@ def label_kl(p_x, q_x, d):
 
 def expected(loss, q_x, logit):
     """E_q of a loss on a table: `loss` at the logit of each x, weighted with q(x). Where q is 0 the loss may be infinite."""
+    vectors(q_x=q_x, logit=logit)
     return sum(q * loss(at_x) for q, at_x in zip(q_x, logit, strict=True) if q != 0)
 
 

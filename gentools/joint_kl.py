@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from gentools.lab.divergences import expected_kl
-from gentools.lab.shapes import evenly_rising, positive, positive_definite, same_columns, same_rows, same_shape
+from gentools.lab.shapes import evenly_rising, positive, positive_definite, same_columns, same_rows, same_shape, vectors
 
 
 def joints(p_x, p_z_given_x, q_z, q_x_given_z):
@@ -18,6 +18,7 @@ def joints(p_x, p_z_given_x, q_z, q_x_given_z):
     same_rows(p_x=p_x, p_z_given_x=p_z_given_x)
     same_columns(q_z=q_z, q_x_given_z=q_x_given_z)
     same_shape(p_z_given_x=p_z_given_x, q_x_given_z=q_x_given_z)
+    vectors(p_x=p_x, q_z=q_z)
     return p_x[:, None] * p_z_given_x, q_x_given_z * q_z
 
 

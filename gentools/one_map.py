@@ -18,7 +18,7 @@ from gentools.gan import descend, non_saturating_loss
 from gentools.lab import worlds
 from gentools.lab.chapters import chapter
 from gentools.lab.divergences import cross_entropy, entropy, expected_kl, js, kl, mutual_information
-from gentools.lab.shapes import positive, same_shape
+from gentools.lab.shapes import permutations, positive, same_rows, same_shape
 
 # The map, as data
 
@@ -111,7 +111,7 @@ def where(row):
 
 
 def world(seed):
-    """Random finite tables for every row of the map: two joints with older ones, labels, three bits, a chain of three."""
+    """Random finite tables with all that the map needs: two joints with older ones, labels, three bits, a chain of three."""
     w = worlds.table(seed)
     n, k, rng = len(w.p_x), len(w.q_z), w.rng
     w.q_old_xz = worlds.simplex(rng, n, k, dim=0) * w.q_z  # an older model with the same prior
@@ -343,6 +343,8 @@ def column(part, w):
 def mixed(one, other, h):
     """(1 - h) one + h other: a step of size h from one table to another of the same shape."""
     same_shape(one=one, other=other)
+    if not 0 <= h <= 1:
+        raise ValueError(f"h is the share of the way, from 0 to 1, not {h}")
     return (1 - h) * one + h * other
 
 
@@ -371,6 +373,8 @@ def first_order(w):
 
 def renamed(w, order):
     """The world w with the values of x in another order (n,), for data and model alike."""
+    same_rows(p_x=w.p_x, order=order)
+    permutations(order=order)
     return worlds.joint_world(w.p_x[order], w.p_z_given_x[order], w.q_z, w.q_x_given_z[order])
 
 

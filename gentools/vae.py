@@ -16,7 +16,7 @@ from gentools.joint_kl import posterior_precision
 from gentools.lab.divergences import diagonal_gaussian_kl
 from gentools.lab.networks import mlp
 from gentools.lab.randomness import generator
-from gentools.lab.shapes import falling, positive, same_rows, same_shape, tensors, whole
+from gentools.lab.shapes import falling, positive, same_rows, same_shape, tensors, vectors, whole
 
 LOG_2PI = math.log(2 * math.pi)
 
@@ -325,6 +325,7 @@ def linear_terms(cov, encoder, encoder_variance, decoder):
     cov (d, d), encoder V (k, d) with variances (k,), decoder W (d, k). Both returned as 0-d tensors.
     """
     same_rows(encoder=encoder, encoder_variance=encoder_variance)
+    vectors(encoder_variance=encoder_variance)
     same_rows(cov=cov, decoder=decoder)
     residual = torch.eye(len(cov), dtype=cov.dtype) - decoder @ encoder
     distortion = torch.trace(residual @ cov @ residual.T) + (encoder_variance * (decoder**2).sum(0)).sum()

@@ -588,6 +588,15 @@ def test_guidance_by_integrating_its_equations(mean, std, weight):
     assert float(got[0]) == pytest.approx(end[0], rel=1e-5) and float(got[1]) == pytest.approx(end[1], rel=1e-5)
 
 
+@pytest.mark.parametrize("std, weight", [(0.15, 10.0), (0.15, 1.0), (0.3, 4.0), (1.0, 10.0), (0.5, 0.0)])
+def test_guided_ode_is_exact_as_far_as_it_is_offered(std, weight):
+    """The integral in another variable, a = 1 - exp(u), in which the peak of a narrow class is wide."""
+    found = integrate.quad(lambda u: (1 - (1 - std**2) * (1 - math.exp(u)) ** 2) ** (-weight / 2 - 1) * math.exp(u), -40, 0,
+                           epsabs=0, epsrel=1e-11, limit=500)[0]  # fmt: skip
+    mean, _ = diffusion.guided_ode(2.0, std, weight)
+    assert float(mean) == pytest.approx(2 * weight * std**weight * found, rel=2e-6)
+
+
 def test_the_three_answers_of_guidance_agree_without_it():
     for answer in (diffusion.guided_ode, diffusion.guided_sde, diffusion.product):
         mean, variance = answer(*torch.tensor([0.7, 0.5], dtype=torch.float64), 1.0)

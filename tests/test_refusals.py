@@ -1,7 +1,7 @@
 """Functions of paired tensors refuse what torch would spread in silence, and values of which nothing follows.
 
-Every case holds arguments that fit. Each paired one is then replaced by its first row or entry, and where it is a table
-that is not square by its transpose; the function must raise. A test reads the signatures of the chapters, so that a new
+Every case holds arguments that fit. Each paired one is then replaced by its first row or entry, where it is a table that
+is not square by its transpose, and where it is a vector by a column; the function must raise. A test reads the signatures of the chapters, so that a new
 function of paired tensors is either a case or named below with the reason why it spreads its arguments on purpose.
 """
 
@@ -89,6 +89,12 @@ def case(function, paired, given=None, **more):
 
 
 CASES = {
+    "divergences.cross_entropy": case(divergences.cross_entropy, {"p": P, "q": Q}),
+    "divergences.kl": case(divergences.kl, {"p": P, "q": Q}),
+    "divergences.kl of rows": case(
+        divergences.kl, {"p": W.p_z_given_x, "q": W.q_xz / W.q_xz.sum(1, keepdim=True)}, dim=1
+    ),
+    "divergences.js": case(divergences.js, {"p": P, "q": Q}),
     "divergences.expected_kl": case(
         divergences.expected_kl, {"weights": W.p_x, "p": W.p_z_given_x, "q": W.q_xz / W.q_xz.sum(1, keepdim=True)}
     ),
@@ -337,18 +343,25 @@ def transposed(value):
     return value.T.contiguous()
 
 
+def column(value):
+    return value[:, None]
+
+
+COLUMNS_TOO = {"mix"}  # of any shape with a number per row
 SPOILED = [
     (name, argument, spoil)
     for name, (_, paired, _, tried) in CASES.items()
     for argument in tried
     if argument in paired
-    for spoil in (one_row, transposed)
-    if spoil is one_row or (paired[argument].ndim == 2 and paired[argument].shape[0] != paired[argument].shape[1])
+    for spoil in (one_row, transposed, column)
+    if spoil is one_row
+    or (spoil is column and paired[argument].ndim == 1 and argument not in COLUMNS_TOO)
+    or (spoil is transposed and paired[argument].ndim == 2 and paired[argument].shape[0] != paired[argument].shape[1])
 ]
 
 
 @pytest.mark.parametrize("name, argument, spoil", SPOILED, ids=[f"{n}: {a}, {s.__name__}" for n, a, s in SPOILED])
-def test_one_row_for_many_and_transposed_tables_are_refused(name, argument, spoil):
+def test_one_row_for_many_transposed_tables_and_columns_are_refused(name, argument, spoil):
     function, paired, more, _ = CASES[name]
     with pytest.raises(REFUSED):
         function(**more, **(paired | {argument: spoil(paired[argument])}))
@@ -412,10 +425,10 @@ BETAS = torch.full((3,), 0.1, dtype=torch.float64)
 DENOISER = nn.ModuleDict({"denoiser": diffusion.LabeledDenoiser(0, D, 3, width=4, blocks=1)})
 
 
-def bits_bound(x, draws):
+def bits_bound(x, draws, reach=8.0):
     estimate = diffusion.mixture_estimate(normal(2, D), 0.1, table(2), diffusion.cosine)
     rng = torch.Generator().manual_seed(0)
-    return diffusion.bound(estimate, x, torch.tensor([0.0, 1.0]), diffusion.cosine, draws, rng)
+    return diffusion.bound(estimate, x, torch.tensor([0.0, 1.0]), diffusion.cosine, draws, rng, reach)
 
 
 VALUES = {  # of which nothing follows, or something false
@@ -592,6 +605,40 @@ VALUES = {  # of which nothing follows, or something false
     "labeled step, labels dropped twice": lambda: diffusion.labeled_step(
         DENOISER, {}, (X.float(), Y), X.float(), diffusion.straight, diffusion.noise_target, 2.0
     ),
+    "variance cost of variance -1": lambda: diffusion.variance_cost(-EYE[0, 0], EYE[0, 0]),
+    "variance cost of variance 0 in use": lambda: diffusion.variance_cost(EYE[0, 0], ZERO[0]),
+    "mixture_estimate, std -1": lambda: diffusion.mixture_estimate(NOISE, -1.0, P[:4], diffusion.straight),
+    "mixture_estimate, std NaN": lambda: diffusion.mixture_estimate(NOISE, NAN, P[:4], diffusion.straight),
+    "DDIM upward": lambda: diffusion.ddim(None, NOISE, diffusion.down(5).flip(0), diffusion.straight),
+    "Heun upward": lambda: diffusion.heun(None, NOISE, diffusion.down(5).flip(0), diffusion.straight),
+    "ancestral sampling upward": lambda: diffusion.ancestral(
+        None, NOISE, diffusion.down(5).flip(0), diffusion.straight, None
+    ),
+    "DDIM at one time": lambda: diffusion.ddim(None, NOISE, diffusion.down(5)[:1], diffusion.straight),
+    "DDIM, a time twice": lambda: diffusion.ddim(None, NOISE, torch.tensor([1.0, 1.0, 0.0]), diffusion.straight),
+    "guided ODE of a class too narrow": lambda: diffusion.guided_ode(1.0, 0.02, 1.0),
+    "guided ODE of a class too wide": lambda: diffusion.guided_ode(1.0, 1.2, 1.0),
+    "guided ODE, weight 50": lambda: diffusion.guided_ode(1.0, 0.3, 50.0),
+    "guided SDE, weight 1/2": lambda: diffusion.guided_sde(1.0, 0.5, 0.5),
+    "guided SDE, std 1": lambda: diffusion.guided_sde(ZERO[0], EYE[0, 0], 2.0),
+    "product of a class that is a point": lambda: diffusion.product(EYE[0, 0], ZERO[0], 1.0),
+    "linear_objective, noise variance 0": lambda: alpha_gan.linear_objective(1.0, 1.0, EYE[0, 0], ZERO[0]),
+    "linear_objective, variance -1": lambda: alpha_gan.linear_objective(1.0, 1.0, -EYE[0, 0], EYE[0, 0]),
+    "repeated step, three draws": lambda: alpha_gan.repeated_step(ALPHA, {}, X, normal(N, 3, K)),
+    "renamed, a name twice": lambda: one_map.renamed(W, torch.zeros(len(W.p_x)).long()),
+    "renamed, too few names": lambda: one_map.renamed(W, torch.arange(len(W.p_x) - 1)),
+    "mixed, twice the way": lambda: one_map.mixed(P, Q, 2.0),
+    "mixed, NaN": lambda: one_map.mixed(P, Q, math.nan),
+    "average_orders of a vector": lambda: autoregressive.average_orders(-P),
+    "entropy of coordinate 1/2": lambda: autoregressive.marginal_entropy(table(2, 2, 2), [0.5]),
+    "MADE, order as a list": lambda: autoregressive.MADE(D, 4, [0, 1, 2]),
+    "logit average, an order without a coordinate": lambda: autoregressive.logit_average(table(2, 2, 2), [(0, 1)]),
+    "logit average over no orders": lambda: autoregressive.logit_average(table(2, 2), []),
+    "cached sample of a PixelCNN": lambda: autoregressive.cached_sample(
+        autoregressive.PlainPixelCNN(2), X[:, :1].repeat(1, 4)
+    ),
+    "bound with reach 0": lambda: bits_bound(X.round(), 1, 0.0),
+    "bound with reach -8": lambda: bits_bound(X.round(), 1, -8.0),
     "bound with 0 draws": lambda: bits_bound(X.round(), 0),
     "bound of gray values": lambda: bits_bound(X, 1),
     "bound of bits 0 and 255": lambda: bits_bound(255 * X.round(), 1),

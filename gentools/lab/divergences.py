@@ -22,6 +22,7 @@ def entropy(p, dim=None):
 
 def cross_entropy(p, q, dim=None):
     """H(p, q) = -sum p log q, in nats. Infinite if q is 0 where p is not."""
+    same_shape(p=p, q=q)
     return -_sum(torch.xlogy(p, q), dim)
 
 
@@ -30,6 +31,7 @@ def kl(p, q, dim=None):
 
     Raises ValueError for tables that do not sum to 1, for which this sum may be negative and means nothing.
     """
+    same_shape(p=p, q=q)
     distributions(dim, p=p, q=q)
     return cross_entropy(p, q, dim) - entropy(p, dim)
 
@@ -47,6 +49,7 @@ def js(p, q, dim=None):
 
     Raises ValueError as `kl` does.
     """
+    same_shape(p=p, q=q)
     distributions(dim, p=p, q=q)
     mix = (p + q) / 2
     return (kl(p, mix, dim) + kl(q, mix, dim)) / 2

@@ -100,6 +100,15 @@ def same_columns(**given):
     _refuse(given, lambda shape: shape[-1:], "the last axes of these stand for the same and need one length")
 
 
+def vectors(**given):
+    """Refuse what is not numbers (n,) along one axis, such as a column (n, 1). Raises ValueError."""
+    for name, value in given.items():
+        if value.ndim != 1:
+            raise ValueError(
+                f"{name} must be numbers (n,), not of shape {tuple(value.shape)}; {name}.flatten() makes them"
+            )
+
+
 def of_width(width, **rows):
     """Refuse what is not rows of `width` numbers each. Raises ValueError."""
     for name, x in rows.items():
@@ -223,6 +232,16 @@ def falling(**values):
             raise ValueError(
                 f"{name} must be numbers (n,) in falling order; torch.linalg.eigh gives rising ones: .flip(0) turns them, "
                 "and .flip(1) the eigenvectors"
+            )
+
+
+def passing_down(**times):
+    """Refuse times (n,) of which each is not below the one before, as a sampler stops at them. Raises ValueError."""
+    for name, at in times.items():
+        if at.ndim != 1 or len(at) < 2 or not (at.diff() < 0).all():
+            raise ValueError(
+                f"{name} must be two times or more (n,), from noise down to data and each below the one before, as "
+                "diffusion.down makes them"
             )
 
 
