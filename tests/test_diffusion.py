@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from scipy import integrate, signal, stats
 
 from gentools import diffusion
+from gentools.exercises import diffusion as exercises
 from gentools.lab import records
 from gentools.lab.divergences import gaussian_entropy, gaussian_kl
 from gentools.lab.optim import adam
+from gentools.lab.quiz import Wrong
 from gentools.lab.randomness import generator
 from gentools.lab.stream import Stream
 from gentools.lab.training import train
@@ -24,7 +26,7 @@ from gentools.recipes import diffusion_bits as bits
 from gentools.recipes import diffusion_digits as digits
 from gentools.recipes import diffusion_pictures as pictures
 from gentools.recipes import recording
-from gentools.recipes.shared import points
+from gentools.recipes.shared import points, verdicts
 
 seeds = st.integers(0, 10**6)
 PATHS = (diffusion.straight, diffusion.cosine, diffusion.linear, diffusion.even)

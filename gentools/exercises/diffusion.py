@@ -146,10 +146,15 @@ def check_clipped(answer):
                 1 - now
             )
             got = answer(noisy, noise, now, then)
-            if got.shape != truth.shape or off(got, truth):
+            if got.shape != truth.shape:
                 raise Wrong(
-                    f"From kept share {now} to {then}: data and noise that you mix must still make up x_t. Look at what "
-                    "clipping the data does to the noise."
+                    f"Return one number for each of x_t, of shape {tuple(truth.shape)}, not {tuple(got.shape)}."
+                )
+            if wrong := off(got, truth):
+                raise Wrong(
+                    f"From kept share {now} to {then}, entry {wrong.place} should be {wrong.right}, and you return "
+                    f"{wrong.given}. Data and noise that you mix must still make up x_t: look at what clipping the data "
+                    "does to the noise."
                 )
 
 
@@ -290,7 +295,7 @@ EXERCISES = {
         check=check_step,
         hints=(
             "Each row has a step of its own: kept[t] has one number per row, and needs a second axis beside x.",
-            "The weight of row i is (SNR at t-1 / SNR at t - 1) / 2 with SNR = kept / (1 - kept).",
+            "The weight of row i is (SNR[t - 1] / SNR[t] - 1) / 2 with SNR = kept / (1 - kept).",
             "loss = mean over rows of weight times the squared length of net(noisy, t/T) - z; zero_grad, backward, step.",
         ),
         solution=solve_step,

@@ -49,8 +49,8 @@ QUESTIONS = {
         "c",
         {
             "a": "That is what a reader of the papers would expect.",
-            "b": "Fewer: several claims speak of theorems with conditions that were left out.",
-            "c": "Most rulings are against the claim or not shown. The claims that hold are mostly about what to do in practice.",
+            "b": "Fewer. Many claims are in the ledger because an error was suspected, and seeds leave many comparisons open.",
+            "c": "Most rulings are against the claim or not shown. About as many claims hold as are refuted.",
         },
     ),
     "17.Q6": Question(
