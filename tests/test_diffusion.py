@@ -564,6 +564,30 @@ def test_the_bound_adds_up_over_pixels():
     assert float(nats) == pytest.approx(-3 * float(shares.log()[drawn].mean()), abs=0.06)
 
 
+def test_the_caption_says_how_often_heun_asks():
+    counts, asked = digits.Digits().counts, []
+    for calls in counts:
+        times = []
+
+        def estimate(x, t, times=times):
+            times.append(t)
+            return x, x
+
+        diffusion.heun(estimate, normal(1, 1), diffusion.down(digits.heun_steps(calls)), diffusion.cosine)
+        asked.append(len(times))
+    caption = digits.RECIPES["16.10"].caption
+    assert (
+        f"points at {verdicts.listed(map(str, counts))} stand for {verdicts.listed(map(str, asked))} calls" in caption
+    )
+
+
+def test_a_clipped_answer_of_another_shape_is_told_so():
+    with pytest.raises(Wrong, match=r"shape \(5, 3\), not \(5, 1\)"):
+        exercises.check_clipped(lambda noisy, noise, now, then: noisy[:, :1])
+    with pytest.raises(Wrong, match=r"entry \d, \d should be"):
+        exercises.check_clipped(lambda noisy, noise, now, then: noisy)
+
+
 # Guidance
 
 
