@@ -18,7 +18,7 @@ from gentools.gan import descend, discriminator_loss, non_saturating_loss
 from gentools.lab.divergences import cross_entropy, kl
 from gentools.lab.networks import frozen, mlp
 from gentools.lab.randomness import generator
-from gentools.lab.shapes import floating, labels_within, of_width, same_columns, same_shape, told_apart
+from gentools.lab.shapes import finite, floating, labels_within, of_width, same_columns, same_shape, told_apart, whole
 
 CLASSES = 10
 NOISE = 3  # standard normal numbers that a prior turns into one point of the plane
@@ -134,6 +134,7 @@ def networks(seed, pixels=784, hidden=(1000, 1000), latent=2, noisy=True, classe
     noisy: an encoder with Gaussian codes, as in chapter 3, otherwise a `PointEncoder`. classes: how many classes the
     discriminator sees beside the code, 0 for none.
     """
+    whole(least=0, classes=classes)
     nets = vae.networks(seed, pixels, hidden, latent)
     if not noisy:
         nets["encoder"] = PointEncoder(mlp([pixels, *hidden, latent], generator=generator(seed, "encoder")))
@@ -204,8 +205,10 @@ def split_kl_term(mean, log_variance, noise, log_prior, chunk=1000):
 
     mean, log_variance, noise (n, k): one sampled code per image. The two add up to E KL(p(z|x) || q(z)), estimated at
     the same codes; I is at most about log n, whatever the encoder, so read it with the n that it was measured on.
+    Raises ValueError for the codes of a `PointEncoder`, for which I is log n and the other term infinite.
     """
     same_shape(mean=mean, log_variance=log_variance, noise=noise)
+    finite("for point codes I(x; z) is log n, and KL(p(z) || q(z)) is infinite", log_variance=log_variance)
     z = vae.sample(mean, log_variance, noise)
     own = vae.log_normal(z, mean, log_variance)
     mixed = torch.cat([vae.log_normal(rows[:, None], mean, log_variance).logsumexp(1) for rows in z.split(chunk)])

@@ -11,7 +11,17 @@ from torch import nn
 
 from gentools import vae
 from gentools.lab.divergences import diagonal_gaussian_kl
-from gentools.lab.shapes import filled, labels_within, same_rows, same_shape, vectors, whole, within_unit
+from gentools.lab.shapes import (
+    distributions,
+    filled,
+    labels_within,
+    same_columns,
+    same_rows,
+    same_shape,
+    vectors,
+    whole,
+    within_unit,
+)
 
 # Labels
 
@@ -192,6 +202,7 @@ def joint_log_weights(nets, x, shares, noise):
     vectors(shares=shares)
     same_rows(x=x, noise_of_a_class=noise[0])
     within_unit(shares=shares)
+    distributions(shares=shares)
     if any(len(shares) != len(getattr(part, "means", shares)) for part in nets.values()) or any(
         len(shares) != getattr(part, "classes", len(shares)) for part in nets.values()
     ):
@@ -219,6 +230,8 @@ def decode(nets, offset, y):
 
 def class_averages(mean, y, classes):
     """Average of the rows of mean (n, k) in every class, (classes, k): the best class means. Equation (4.5)."""
+    if mean.ndim != 2:
+        raise ValueError(f"averages are taken of rows (n, k), not of a tensor of shape {tuple(mean.shape)}")
     label = one_hot(y, classes).to(mean.dtype)
     if not (label.sum(0) > 0).all():
         missing = torch.nonzero(label.sum(0) == 0).flatten().tolist()
@@ -248,6 +261,7 @@ def linear_log_likelihood(x, y, decoder, centers, noise_variance):
 
     decoder W (d, k), centers (classes, d). Of a linear class-mean model, center_y = W m_y + b.
     """
+    same_columns(x=x, centers=centers)
     rest = x - centers[labels_within(y, len(centers), len(x))]
     return vae.linear_log_likelihood(rest.T @ rest / len(x), decoder, noise_variance)
 
@@ -271,11 +285,14 @@ def correlation(a, b):
     """Pearson correlation of each column of a and b, both (n, m): (m,)."""
     same_shape(a=a, b=b)
     filled(a=a)
+    if any((each == each[0]).all(0).any() for each in (a, b)):
+        raise ValueError("a column that is the same in every row has no correlation with another")
     a, b = a - a.mean(0), b - b.mean(0)
     return (a * b).sum(0) / (a.square().sum(0) * b.square().sum(0)).sqrt()
 
 
 def label_entropy(y, classes):
     """H(y) in nats and the shares (classes,) of a set of labels (n,)."""
+    filled(y=y)
     shares = one_hot(y, classes).double().mean(0)
     return -torch.xlogy(shares, shares).sum(), shares

@@ -16,7 +16,7 @@ from gentools.joint_kl import posterior_precision
 from gentools.lab.divergences import diagonal_gaussian_kl
 from gentools.lab.networks import mlp
 from gentools.lab.randomness import generator
-from gentools.lab.shapes import falling, positive, same_rows, same_shape, tensors, vectors, whole
+from gentools.lab.shapes import falling, filled, positive, same_rows, same_shape, semidefinite, tensors, vectors, whole
 
 LOG_2PI = math.log(2 * math.pi)
 
@@ -244,6 +244,7 @@ def importance_bound(log_weight, samples):
 def expected_importance_bound(p_z_given_x, q_joint, samples):
     """`importance_bound` on a table, exactly, by summing over all `samples`-tuples of codes; (n,)."""
     same_shape(p_z_given_x=p_z_given_x, q_joint=q_joint)
+    whole(samples=samples)
     weight = torch.where(p_z_given_x > 0, q_joint / p_z_given_x, 0.0)  # codes that the encoder never draws
     total, chance = torch.zeros_like(weight[:, :1]), torch.ones_like(weight[:, :1])
     for _ in range(samples):
@@ -257,6 +258,7 @@ def expected_importance_bound(p_z_given_x, q_joint, samples):
 
 def spectrum(x):
     """Covariance of the rows of x (n, d), divided by n, with its eigenvalues, largest first, and eigenvectors (columns)."""
+    filled(x=x)
     centered = x.double() - x.double().mean(0)
     cov = centered.T @ centered / len(x)
     values, vectors = torch.linalg.eigh(cov)
@@ -267,9 +269,9 @@ def ppca(eigenvalues, eigenvectors, latent, noise_variance=None):
     """The most likely decoder W (d, k) of x = W z + noise, and its noise variance; without one, the most likely too.
 
     `eigenvalues` (d,) of the data's covariance in falling order, `eigenvectors` (d, d) as columns, k = `latent` codes
-    (Tipping, Bishop 1999). Column j is the j-th eigenvector, times sqrt(eigenvalue - noise variance), and 0 where that is negative. ValueError
-    for more codes than eigenvalues, or as many without a noise variance: it is the mean of the eigenvalues left over,
-    and with none left every value up to the smallest eigenvalue gives the same likelihood.
+    (Tipping, Bishop 1999). Column j is the j-th eigenvector, times sqrt(eigenvalue - noise variance), and 0 where that is
+    negative. ValueError for more codes than eigenvalues, or as many without a noise variance: it is the mean of the
+    eigenvalues left over, and with none left every value up to the smallest eigenvalue gives the same likelihood.
     """
     falling(eigenvalues=eigenvalues)
     same_rows(eigenvalues=eigenvalues, eigenvectors=eigenvectors)
@@ -288,6 +290,7 @@ def ppca(eigenvalues, eigenvectors, latent, noise_variance=None):
 def linear_log_likelihood(cov, decoder, noise_variance):
     """E log q(x) of x = W z + noise for centered data with covariance `cov`: a Gaussian with W W' + noise_variance I."""
     same_rows(cov=cov, decoder=decoder)
+    semidefinite(cov=cov)
     positive(noise_variance=noise_variance)
     model = decoder @ decoder.T + noise_variance * torch.eye(len(cov), dtype=cov.dtype)
     return -(len(cov) * LOG_2PI + torch.logdet(model) + torch.trace(torch.linalg.solve(model, cov))) / 2
@@ -310,6 +313,7 @@ def ppca_log_likelihood(eigenvalues, latent, noise_variance):
 
 def rates(eigenvalues, noise_variance):
     """Nats per dimension that the optimal linear VAE sends: (1/2) log of eigenvalue / noise variance, at least 0. (3.9)"""
+    positive(noise_variance=noise_variance)
     return (eigenvalues / noise_variance).log().clamp_min(0) / 2
 
 
@@ -327,6 +331,7 @@ def linear_terms(cov, encoder, encoder_variance, decoder):
     same_rows(encoder=encoder, encoder_variance=encoder_variance)
     vectors(encoder_variance=encoder_variance)
     same_rows(cov=cov, decoder=decoder)
+    semidefinite(cov=cov)
     residual = torch.eye(len(cov), dtype=cov.dtype) - decoder @ encoder
     distortion = torch.trace(residual @ cov @ residual.T) + (encoder_variance * (decoder**2).sum(0)).sum()
     moment = torch.diagonal(encoder @ cov @ encoder.T)
@@ -335,6 +340,7 @@ def linear_terms(cov, encoder, encoder_variance, decoder):
 
 def linear_elbo(cov, encoder, encoder_variance, decoder, noise_variance):
     """E ELBO(x) of the linear VAE for centered data, exactly: no sampling, no likelihood, only the two terms of (3.1)."""
+    positive(noise_variance=noise_variance)
     distortion, rate = linear_terms(cov, encoder, encoder_variance, decoder)
     log_variance = torch.as_tensor(noise_variance, dtype=cov.dtype).log()
     return -(len(cov) * (LOG_2PI + log_variance) + distortion / noise_variance) / 2 - rate
@@ -347,6 +353,8 @@ def axis_angle(decoder, axes):
     every axis must be met: two columns on one axis give pi/2.
     """
     same_shape(decoder=decoder, axes=axes)
+    if not all((given.norm(dim=0) > 0).all() for given in (decoder, axes)):
+        raise ValueError("a column of zeros, as that of a collapsed dimension, has no direction: leave it out of both")
     cosines = (decoder / decoder.norm(dim=0)).T @ (axes / axes.norm(dim=0))
     nearest = torch.minimum(cosines.abs().amax(0).min(), cosines.abs().amax(1).min())
     return nearest.clamp(max=1).acos()

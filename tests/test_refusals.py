@@ -479,6 +479,21 @@ VALUES = {  # of which nothing follows, or something false
     "linear_log_likelihood, noise variance -1": lambda: vae.linear_log_likelihood(EYE, EYE, -3.0),
     "class means, label -1": lambda: conditional_vae.elbo_terms(CLASS_MEANS, X, Y - 1, NOISE),
     "class means, label 3": lambda: conditional_vae.decode(CLASS_MEANS, NOISE, Y + 1),
+    "linear_log_likelihood, cov that is not square": lambda: vae.linear_log_likelihood(normal(4, 3), normal(4, 2), 1.0),
+    "linear_log_likelihood, negative cov": lambda: vae.linear_log_likelihood(-covariances(D), normal(D, K), 1.0),
+    "linear_terms, negative cov": lambda: vae.linear_terms(-covariances(D), normal(K, D), table(K), normal(D, K)),
+    "linear_elbo, noise variance -1": lambda: vae.linear_elbo(
+        covariances(D), normal(K, D), table(K), normal(D, K), -1.0
+    ),
+    "rates, noise variance 0": lambda: vae.rates(FALLING, 0.0),
+    "rates, noise variance -1": lambda: vae.rates(FALLING, -1.0),
+    "expected_importance_bound, samples 0": lambda: vae.expected_importance_bound(W.p_z_given_x, W.q_xz, 0),
+    "axis_angle of a collapsed column": lambda: vae.axis_angle(EYE * FALLING[:, None].sub(0.5), EYE),
+    "axis_angle to a column of zeros": lambda: vae.axis_angle(EYE, EYE * FALLING.sub(0.5)),
+    "spectrum of no rows": lambda: vae.spectrum(X[:0]),
+    "linear_log_likelihood, one column of centers": lambda: conditional_vae.linear_log_likelihood(
+        X, Y, normal(D, K), normal(3, 1), 1.0
+    ),
     "linear_log_likelihood, label -1": lambda: conditional_vae.linear_log_likelihood(
         X, Y - 1, normal(D, K), normal(3, D), 1.0
     ),
@@ -695,6 +710,9 @@ VALUES = {  # of which nothing follows, or something false
     "joint_log_weights, a share -0.5": lambda: conditional_vae.joint_log_weights(
         CLASS_MEANS, X, torch.tensor([1.0, 0.5, -0.5]), normal(3, N, K)
     ),
+    "joint_log_weights, shares with sum 3": lambda: conditional_vae.joint_log_weights(
+        CLASS_MEANS, X, torch.ones(3).double(), normal(3, N, K)
+    ),
     "joint_log_weights, two shares of three classes": lambda: conditional_vae.joint_log_weights(
         CLASS_MEANS, X, table(2), normal(2, N, K)
     ),
@@ -710,6 +728,16 @@ VALUES = {  # of which nothing follows, or something false
     "k_means of no means": lambda: em.k_means(X, X[:0], 1),
     "bound of no points": lambda: em.bound(X[:0], X[:0]),
     "M-step of no points": lambda: em.gaussian_m_step(X[:0], X[:0]),
+    "class_averages of single numbers": lambda: conditional_vae.class_averages(normal(N), Y, 3),
+    "label_entropy of no labels": lambda: conditional_vae.label_entropy(Y[:0], 3),
+    "correlation of one row": lambda: conditional_vae.correlation(X[:1], X[:1]),
+    "correlation with a column that stays the same": lambda: conditional_vae.correlation(
+        X, X * torch.tensor([1, 0, 1])
+    ),
+    "aae networks, classes -1": lambda: aae.networks(0, D, (5,), 2, classes=-1),
+    "split_kl_term of point codes": lambda: aae.split_kl_term(
+        CODE, torch.full_like(CODE, -math.inf), NOISE, aae.log_normal_prior
+    ),
     "correlation of no rows": lambda: conditional_vae.correlation(X[:0], X[:0]),
     "density term of no rows": lambda: ali.density_term(ALI["players"]["encoder"], NOISE[:0], NOISE[:0]),
     "forces of no codes": lambda: regularized_gan.forces(WGAN, NOISE[:0], NOISE[:0], 1.0),
