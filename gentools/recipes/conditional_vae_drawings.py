@@ -108,23 +108,24 @@ def draw_grids(results, config):
 
 
 def draw_cheap(results, config):
-    """What a reader finds and how often the class is obeyed, (models, weights, 2), against the weight; the latter over training.
+    """What a reader finds and how often the class is obeyed, (models, weights, 2), against the weight.
 
-    Curves (models, weights, moments); of them the first weight and the last are shown.
+    Below, the latter over training, curves (models, weights, moments), for the first weight and the last.
     """
-    fig, axes = drawing.panels(1, 3, (8.4, 3.3))
+    fig, axes = drawing.panels(2, 2, (8.4, 5.4), sharey=True)
+    axes = axes.flat
     names = [name for name in LOOKS if name != "VAE"]
     for i, r in enumerate(results):
         for name, both, curves in zip(names, r["arrays"]["found"], r["arrays"]["curves"], strict=True):
             look = LOOKS[name]
-            for ax, values in zip(axes, both.T, strict=False):
+            for ax, values in zip(axes[:2], both.T, strict=True):
                 ax.semilogx(config.weights, values, **look.as_both(lw=1.2, mfc="none", label=None if i else name))
-            for curve, style in ((curves[0], ":"), (curves[-1], "-")):
-                label = None if i else f"{name}, weight {config.weights[0 if style == ':' else -1]:g}"
-                axes[2].plot(r["arrays"]["step"] / 1000, curve, color=look.rgb, ls=style, lw=1.1, label=label)
+            for ax, k in ((axes[2], 0), (axes[3], -1)):
+                ax.plot(r["arrays"]["step"] / 1000, curves[k], **look.as_both(lw=1.2, mfc="none", ms=4, label=None))
+                ax.set(title=f"class asked for, weight {config.weights[k]:g}", xlabel="thousand steps")
     axes[0].axhline(0.1135, color="0.4", ls=":", lw=1.2)
     axes[0].set(title="label read from the offset", ylabel="accuracy", xlabel="weight of the KL term", ylim=(0, 1.05))
-    axes[1].set(title="class asked for", xlabel="weight of the KL term", ylim=(0, 1.05))
-    axes[2].set(title="class asked for", xlabel="thousand steps", ylim=(0, 1.05))
-    drawing.legend_below(fig, axes[2], columns=2)
+    axes[1].set(title="class asked for", xlabel="weight of the KL term")
+    axes[2].set(ylabel="accuracy")
+    drawing.legend_below(fig, axes[0], columns=2)
     return fig
