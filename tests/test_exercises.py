@@ -323,7 +323,7 @@ def test_an_answer_that_leaves_python_is_reported(capsys):
 
 def test_the_models_joint_may_be_written_as_it_is_drawn(capsys):
     letters = exercises.module("start").solve_letters()
-    for joint in ("q(z) q(x|z)", "q(x|z) * q(z)", "$q(z)q(x|z)$", "$q(x,z)$"):
+    for joint in ("q(z) q(x|z)", "q(x|z) * q(z)", "$q(z)q(x|z)$", "$q(x,z)$", "q(z, x)"):
         assert "passed" in verdict("0.E3", letters | {"p_theta(x,z)": joint}, capsys)
     for joint in ("p(x) p(z|x)", "q(z) q(x)", "q(x) q(z|x)"):
         assert "not yet" in verdict("0.E3", letters | {"p_theta(x,z)": joint}, capsys)

@@ -29,7 +29,7 @@ QUESTIONS = {
         "c",
         {
             "a": "That makes KL(p(z) || q(z)) zero. The average of the divergences is larger, see (8.2).",
-            "b": "If the code says nothing of the image, the reconstruction is as bad as it can be.",
+            "b": "If the code says nothing of the image, no decoder rebuilds it better than without a code.",
             "c": "An average of divergences is 0 only if each of them is, and then the code is the same for all images.",
         },
     ),

@@ -153,7 +153,10 @@ LETTERS = {
 ALSO = {  # other columns of the table, and the joint as the model draws from it
     "Q": "q(x,z)",
     "Q(x,z)": "q(x,z)",
+    "Q(z,x)": "q(x,z)",
+    "q(z,x)": "q(x,z)",
     "q_xz": "q(x,z)",
+    "q_zx": "q(x,z)",
     "q(z)q(x|z)": "q(x,z)",
     "q(x|z)q(z)": "q(x,z)",
     "q_x": "q(x)",

@@ -43,7 +43,7 @@ QUESTIONS = {
     "3.Q4": Question(
         "b",
         {
-            "a": "It does for small sigma. At sigma = 3 the sine oscillates under the Gaussian: its slope is large everywhere "
+            "a": "It does for small sigma. At sigma = 3 the sine oscillates under the Gaussian: its slope is not small "
             "and points both ways, while f / sigma is small.",
             "b": "The score estimate is at most of the size 1/sigma times the noise. The slope of the sine keeps its size for "
             "every sigma. So no estimator wins always.",
