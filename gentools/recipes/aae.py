@@ -576,9 +576,9 @@ RECIPES = aae_exact.RECIPES | {
     "8.3": Recipe(
         title="Do the codes take the prior's shape?",
         caption="A prior of ten petals; MNIST averaged to 14x14 pixels. Above, draws of the prior and the codes of held-out digits, "
-        "first seed, colored by class. Below, energy distance of the codes to the prior, and reconstruction, over training: a "
-        "line per seed. Dotted, two draws of the prior; dashed, a normal law of the prior's mean square. The weight is "
-        "that of -log D against -log q(x|z).",
+        "first seed, colored by class (legend at the foot). Below, energy distance of the codes to the prior, and reconstruction, "
+        "over training: a line per seed, in both panels colored by model (legend at the right). Dotted, two draws of the prior; "
+        "dashed, a normal law of the prior's mean square. The weight is that of -log D against -log q(x|z).",
         alt="Above, four scatter plots: a flower of ten petals, two clouds without petals and, for the AAE of weight 10, one gathered "
         "along a horizontal and two vertical lines. Below left, distances over the steps: every curve ends above the dashed line of the "
         "round cloud, two of the AAE of weight 1 nearest to it. Below right, reconstructions fall over the steps: those of the AAE of "
@@ -589,8 +589,9 @@ RECIPES = aae_exact.RECIPES | {
     "8.4": Recipe(
         title="VAE and AAE, measured",
         caption="Normal prior, two code dimensions, held-out MNIST images of 14x14 pixels. Left: reconstruction. Middle: nats that "
-        "a code tells of which of the held-out images it came from; at most log n. Right: energy distance of the codes to the "
-        "prior; dotted, that of two draws of the prior. Above, every seed at the end; below, every seed over training.",
+        "a code tells of which of the held-out images it came from; at most log n. A point code names its image, and would lie at "
+        "log n; it has no density to measure and is not drawn there. Right: energy distance of the codes to the prior; dotted, that "
+        "of two draws of the prior. Above, every seed at the end; below, every seed over training.",
         alt="Six panels. In reconstruction the AAEs lie one to two nats below the VAE; in information at log n, the VAE at half of it; in "
         "energy distance the models overlap, all above the dotted line. Below, over training: reconstructions that fall and flatten, and "
         "distances that wander along level lines.",

@@ -177,8 +177,9 @@ def verdict_bag(summary):
 RECIPES = {
     "0.1": Recipe(
         title="The map",
-        caption="Chapters and what they need, from left to right; evaluation "
-        "and the one map belong to all of them.",
+        caption="Chapters and what their derivations need, from left to right. For comparisons, chapter 13 also uses the Fréchet "
+        "distance of chapter 6, chapter 14 the WGAN-GP of chapter 12, chapter 16 the scores of chapter 5, and chapters 14 and 16 "
+        "the scores of chapter 11; evaluation and the one map belong to all of them.",
         alt="A graph of boxes with chapter numbers. From the KL of two joints arrows lead to EM, VAE, GAN and autoregressive "
         "models; from the VAE to the conditional VAE, diffusion, autoregressive models and AAE; from the GAN to AAE, ALI, "
         "DCGAN, conditional GAN, the regularized GAN and WGAN-GP; from the AAE to AGE and alpha-GAN, and from AGE to alpha-GAN.",
