@@ -37,9 +37,10 @@ def best_discriminator(p_x, q_x):
 
 
 def best_logit(p_x, q_x):
-    """The logit of D*: log p(x)/q(x). NaN where neither side ever has x: no average over p or q meets it there."""
+    """The logit of D*: log p(x)/q(x); 0 where neither side ever has x, as D* is 1/2 there. (5.3)"""
     same_shape(p_x=p_x, q_x=q_x)
-    return p_x.log() - q_x.log()
+    nobody = (p_x == 0) & (q_x == 0)
+    return p_x.masked_fill(nobody, 1).log() - q_x.masked_fill(nobody, 1).log()  # NaN stays NaN
 
 
 def label_kl(p_x, q_x, d):

@@ -461,7 +461,11 @@ def test_tables_with_zeros():
     """Where q is 0 a loss at an infinite logit adds nothing, and (5.2) holds with a value that nobody produces."""
     p, q, d = (torch.tensor(v).double() for v in ([0.5, 0.5, 0], [1, 0, 0], [0.5, 0.5, 1]))
     logit = gan.best_logit(p, q)
-    assert logit[1] == torch.inf and logit[2].isnan()
+    assert logit[1:].tolist() == [torch.inf, 0]
+    np.testing.assert_allclose(torch.sigmoid(logit), gan.best_discriminator(p, q))
+    start = p.clone().requires_grad_()
+    assert torch.autograd.grad(gan.best_logit(start, q)[[0, 2]].sum(), start)[0].tolist() == [2, 0, 0]
+    assert gan.best_logit(p * math.nan, 0 * q).isnan().all()
     assert gan.expected(gan.kl_loss, q, logit) == pytest.approx(float(kl(q, p)))
     assert gan.expected(gan.saturating_loss, q, logit) == pytest.approx(math.log(2 / 3))
     assert gan.label_kl(p, q, d) == pytest.approx(float(gan.joint_kl(p, q, d) - kl((p + q) / 2, p)))
