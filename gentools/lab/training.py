@@ -36,7 +36,7 @@ def train(step, nets, opts, stream, steps, seed, *, schedule=None, ema=None, aut
     device = _check(nets, opts, stream, steps, save_every, log_every, autocast)
     if trial.active:  # a few steps, to tell what all would cost
         return trial.active.run(train, step, nets, opts, stream, steps=steps, seed=seed, schedule=schedule, ema=ema,
-                                autocast=autocast, log_every=log_every, watch=watch)  # fmt: skip
+                                autocast=autocast, log_every=log_every, watch=watch, folder=folder)  # fmt: skip
     for group in groups(opts):
         group.setdefault("initial_lr", group["lr"])
     with lock(folder):

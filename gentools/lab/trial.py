@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 import torch
 
+from gentools.lab import checkpoint
+
 active = None  # the Trial under way; `train` asks here
 
 
@@ -19,24 +21,23 @@ class Enough(Exception):
 class Trial:
     """What `trying` yields. steps: of each training; moments: how often its `watch` is called (None: as often as asked).
 
-    limit: seconds after which the next training ends the trial (Enough). resuming: whether steps that checkpoints hold
-    are counted apart; kept: their number in the next training. trainings: one (steps asked for, seconds that they would
-    take, calls of `watch` included) each; resumed: the steps kept of all trainings, and saved: their part of the seconds;
-    spent: the seconds that these trainings took in the trial; cut: whether the limit ended it.
+    limit: seconds after which the next training ends the trial (Enough). trainings: one (steps asked for, seconds that
+    they would take, calls of `watch` included) each; resumed: how many of the steps lie in checkpoints, and saved: their
+    part of the seconds; spent: the seconds that these trainings took in the trial; cut: whether the limit ended it.
     """
 
-    def __init__(self, steps=5, moments=1, limit=None, resuming=False):
+    def __init__(self, steps=5, moments=1, limit=None):
         self.steps, self.moments, self.limit = steps, moments, limit
-        self.resuming, self.kept, self.resumed, self.saved = resuming, 0, 0, 0.0
+        self.resumed, self.saved = 0, 0.0
         self.trainings, self.spent, self.cut, self.start = [], 0.0, False, time.perf_counter()
 
-    def run(self, train, *inputs, steps, log_every=100, watch=None, **options):
-        """Stand in for train(*inputs, steps=steps, ...) without its folder."""
+    def run(self, train, *inputs, steps, log_every=100, watch=None, folder=None, **options):
+        """Stand in for train(*inputs, steps=steps, ...); of its folder it only asks how many steps lie there."""
         begun = time.perf_counter()
         if self.limit is not None and begun - self.start > self.limit:
             self.cut = True
             raise Enough
-        few, kept, self.kept = min(steps, self.steps), min(steps, self.kept), 0
+        few, kept = min(steps, self.steps), min(steps, checkpoint.steps(folder)) if folder else 0
         with _alone():
             train(*inputs, steps=min(few, 1), log_every=1, **options)  # what a device does once is not counted
             first = time.perf_counter()

@@ -127,7 +127,7 @@ def measured(recipe, config, seed, device, steps=5, limit=60):
     limit: seconds after which the trial is cut short. What the recipe computes outside of its trainings counts in full.
     """
     start = time.perf_counter()
-    with recording.threads_kept(), trial.trying(steps=steps, limit=limit, resuming=True) as tried:
+    with recording.threads_kept(), trial.trying(steps=steps, limit=limit) as tried:
         torch.set_num_threads(1)  # as every seed runs
         try:
             recipe.run(config, seed, device)

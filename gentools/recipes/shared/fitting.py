@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from gentools import recipes
-from gentools.lab import checkpoint, closure, trial
+from gentools.lab import closure
 from gentools.lab.identity import identity_of
 from gentools.lab.optim import adam
 from gentools.lab.stream import Stream, unit
@@ -61,29 +61,19 @@ class Laps:
 
 
 def run_folder(step, nets, opts, stream, steps, seed, how):
-    """Where a run keeps its checkpoints: named after all that decides it. None for a short run, and in a trial.
+    """Where a run keeps its checkpoints: named after all that decides it. None for a short run.
 
     What decides it: the data, the start of the networks, all settings, and the code of gentools that step and watch reach.
-    It lies in the folder that GENTOOLS_CHECKPOINTS names, or in build/runs. A trial that asks for it is told how many
-    steps the checkpoints there hold.
+    It lies in the folder that GENTOOLS_CHECKPOINTS names, or in build/runs.
     """
-    asked = trial.active is None or (getattr(trial.active, "resuming", False) and _place().is_dir())
-    if steps < LONG or not asked:
+    if steps < LONG:
         return None
     parts = (how.get(name) for name in ("schedule", "ema", "autocast", "config"))
     identity = identity_of(step, nets, opts, stream, seed, *parts)
     rates = [group["lr"] for opt in opts.values() for group in getattr(opt, "param_groups", ())]
     settings = (identity, rates, steps, how.get("log_every"), str(stream.device))
-    folder = _place() / closure.digest(_functions(how.get("watch")), settings)
-    if trial.active:
-        trial.active.kept = checkpoint.steps(folder)
-        return None
-    return folder
-
-
-def _place():
-    chosen = os.environ.get("GENTOOLS_CHECKPOINTS")
-    return Path(chosen) if chosen else recipes.ROOT / "build" / "runs"
+    place = Path(os.environ.get("GENTOOLS_CHECKPOINTS") or recipes.ROOT / "build" / "runs")
+    return place / closure.digest(_functions(how.get("watch")), settings)
 
 
 def _functions(value):
