@@ -43,6 +43,13 @@ def test_at_quick_scale_only_the_bill_and_the_command_are_printed(capsys, monkey
         ({"steps": 1e4}, "steps is a whole number above 0"),
         ({"learning_rate": "1e-3"}, "learning_rate is a number of at least 0"),
         ({"betas": ()}, "betas is a tuple with something in it"),
+        ({"betas": (0.5,)}, r"betas is a tuple of 2 parts, such as \(0\.5, 0\.9\), and not \(0\.5,\)"),
+        ({"betas": (0.5, 0.9, 0.9)}, "betas is a tuple of 2 parts"),
+        (
+            {"rates": (("GAN", 0.003),)},
+            "rates is a tuple with a row for each of GAN, WGAN-GP, AGE, alpha-GAN, in this order",
+        ),
+        ({"rates": (("GAN", 0.003, 0.01),)}, "rates is a tuple of rows of 2 parts each"),
         ({"data": 5}, "data is a text"),
         ({"betas": ("a", 0.9)}, r"betas\[0\] is a number of at least 0"),
         ({"minutes": "5"}, "minutes is a number of at least 0, or None"),
@@ -52,6 +59,31 @@ def test_at_quick_scale_only_the_bill_and_the_command_are_printed(capsys, monkey
 def test_a_value_of_another_kind_is_refused_before_anything_runs(value, wish):
     with pytest.raises(ValueError, match=wish):
         reproduce("14.6", **value)
+
+
+@pytest.mark.parametrize("id", [id for chapter in CHAPTERS for id in recipes.recipes(chapter.name)])
+def test_lists_may_have_any_length_and_betas_may_not(id):
+    """Every tuple of every figure but those of fixed form, once with its last part left out and once with it twice."""
+    config = recipes.find(id).config("quick")
+    for name, value in tuples(config).items():
+        for new in (value[:-1] or value, (*value, value[-1])):
+            fixed = name in reproducing.FIXED or (name.endswith("rates") and isinstance(value[0], tuple))
+            if fixed and len(new) != len(value):
+                with pytest.raises(ValueError, match=f"{name} is a tuple "):
+                    reproducing.override(config, **{name: new})
+            else:
+                assert tuples(reproducing.override(config, **{name: new}))[name] == new
+
+
+def tuples(config):
+    """The tuples {name: value} that are set in a configuration and in those that it holds."""
+    found = {}
+    for name, value in vars(config).items():
+        if isinstance(value, tuple) and value and not hasattr(value, "_fields"):
+            found[name] = value
+        elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+            found |= tuples(value)
+    return found
 
 
 def test_another_kind_of_points_is_asked_for_by_its_kind():
@@ -189,6 +221,7 @@ def test_a_trial_counts_every_step_and_every_look_and_not_what_is_done_once(monk
 
 def test_steps_that_checkpoints_hold_are_counted_apart(monkeypatch, tmp_path):
     clock = [0.0]
+    checkpoint.save(tmp_path / "begun", {"nets": {}}, 600, {})
 
     def train(*inputs, steps, **options):
         clock[0] += 0.01 * steps
@@ -220,7 +253,6 @@ def test_a_run_that_was_stopped_is_billed_for_what_is_left(saved, begun, full, m
         calls.append(1)
         raise KeyboardInterrupt
 
-    checkpoint.save(tmp_path / "begun", {"nets": {}}, 600, {})
     monkeypatch.setattr(recording, "compute", compute)
     with pytest.raises(KeyboardInterrupt) if begun else contextlib.nullcontext():
         assert reproduce("5.7", device="cpu") is None
@@ -340,6 +372,7 @@ def test_no_recipe_is_pinned_to_the_cpu(id, monkeypatch):
     devices = Devices()
     monkeypatch.setattr(trial, "active", devices)
     monkeypatch.setattr("gentools.lab.stream.find_device", torch.device)
+    monkeypatch.setattr(fitting, "LONG", 10**9)  # a folder is named after the data, which such a device has none of
     recipe = recipes.find(id)
     config = reproducing.override(recipe.config("quick"), **tiny(id))
     reproducing._forget()
@@ -372,4 +405,3 @@ def test_the_bill_speaks_of_the_recorded_settings_where_others_are_asked_for(see
     record = {"scale": "cpu", "seeds": list(range(seeds)), "seconds": 480.0 * seeds, "device": "cpu"}
     assert reproducing.bill("9.9", record, "cpu", [0, 1], changes) == said
     assert "nobody knows" in reproducing.bill("9.9", record, "full", [0, 1], changes)
-    monkeypatch.setattr(fitting, "LONG", 10**9)  # a folder is named after the data, which such a device has none of

@@ -176,7 +176,7 @@ def _number(value):
 
 
 def _same_kind(name, old, new):
-    """Raise ValueError unless `new` may stand for `old`: a whole number for one, a number, a text, a tuple of such."""
+    """Raise ValueError unless `new` may stand for `old`: a whole number for one, a number, a text, a tuple of such in the same form."""
     if hasattr(old, "_fields"):  # a tuple with a name and named parts, such as one kind of points
         if not isinstance(new, type(old)):
             kind = f"{type(old).__name__} of {type(old).__module__}"
@@ -195,11 +195,40 @@ def _same_kind(name, old, new):
     else:
         filled = isinstance(new, (tuple, list)) and len(new) > 0
         wish = "a tuple with something in it" if isinstance(old, tuple) and old and not filled else None
-    if isinstance(old, tuple) and old and not wish:
+    if isinstance(old, tuple) and old and not wish and not (wish := _form(name, old, new)):
         for i, part in enumerate(new):
             _same_kind(f"{name}[{i}]", old[min(i, len(old) - 1)], part)
     if wish:
         raise ValueError(f"{name} is {wish}, such as {old!r}, and not {new!r}")
+
+
+FIXED = (
+    "betas",
+    "classic_betas",
+    "gan_betas",
+    "start",
+    "judge_steps",
+    "data",
+    "correlations",
+    "generator_learning_rates",
+)
+
+
+def _form(name, old, new):
+    """In words, how many parts a tuple must have, of which kind its rows, or None if it will do.
+
+    Most tuples list things of which there may be any number, such as weights, counts or the widths of layers. Of fixed
+    length are those of FIXED, the rows of a table whose rows are equally long, and a table with a rate for each arm.
+    """
+    if name in FIXED and len(new) != len(old):
+        return f"a tuple of {len(old)} parts"
+    widths = {len(row) for row in old if isinstance(row, tuple)}
+    if len(widths) == 1 and any(isinstance(row, (tuple, list)) and len(row) not in widths for row in new):
+        return f"a tuple of rows of {widths.pop()} parts each"
+    arms, given = ([row[0] for row in rows if isinstance(row, (tuple, list)) and row] for rows in (old, new))
+    if name.endswith("rates") and arms and given != arms:
+        return f"a tuple with a row for each of {', '.join(arms)}, in this order"
+    return None
 
 
 def bill(id, record, scale, seeds, changes=None):
