@@ -37,11 +37,13 @@ def four_terms(p_joint, q_joint, p_old, q_old):
     """Su's (40) as a vector: E_P[-log D], E_Q[-log D], KL(Q || Q_o), E_Q[log P_o/P]; D is exact for the old pair. (9.3)
 
     The prior and the data stay, so the third is E_q(z) KL(q(x|z) || q_o(x|z)), and the last is E_Q log p_o(z|x)/p(z|x).
+    A pair that never occurs adds nothing to a mean; one that does and has a 0 in the logarithm makes it infinite.
     """
     same_shape(p_joint=p_joint, q_joint=q_joint, p_old=p_old, q_old=q_old)
     minus_log_d = softplus(-best_logit(p_old, q_old))
-    sums = [p_joint * minus_log_d, q_joint * minus_log_d, q_joint * (q_joint / q_old).log()]
-    return torch.stack([term.sum() for term in [*sums, q_joint * (p_old / p_joint).log()]])
+    means = [(p_joint, minus_log_d), (q_joint, minus_log_d)]
+    means += [(q_joint, best_logit(q_joint, q_old)), (q_joint, best_logit(p_old, p_joint))]
+    return torch.stack([(joint[joint != 0] * of[joint != 0]).sum() for joint, of in means])
 
 
 def encoder_gradient(functional, p_x, p_z_given_x):

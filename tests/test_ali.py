@@ -96,6 +96,21 @@ def test_the_rates_on_digits_are_the_best_that_were_tried():
     assert not chosen
 
 
+def test_four_terms_of_pairs_that_never_occur():
+    """They add nothing, and (9.3) holds; what P or Q leaves out and the other or the old one has makes its term infinite."""
+    p = torch.tensor([[0.5, 0.0, 0.0], [0.25, 0.25, 0.0]]).double()
+    q = torch.tensor([[0.4, 0.0, 0.0], [0.6, 0.0, 0.0]]).double()
+    p_old, q_old = (torch.tensor([[0.3, 0.2, 0.0], [0.1, 0.4, 0.0]]).double() for _ in range(2))
+    terms = ali.four_terms(p, q, p_old, q_old)
+    label = gan.joint_kl(p.flatten(), q.flatten(), gan.best_discriminator(p_old, q_old).flatten())
+    assert terms.isfinite().all() and float(terms.sum()) == pytest.approx(float(2 * label + 2 * math.log(2)))
+    assert float(terms[2]) == pytest.approx(float(kl(q, q_old)))
+    wide = torch.full((2, 3), 1 / 6).double()
+    never, inf = ali.four_terms(p, wide, p_old, q_old), torch.inf
+    assert never[2:].tolist() == [inf, inf] and never[:2].isfinite().all()  # neither Q_o nor P has what Q has
+    assert ali.four_terms(p, q, p_old, wide)[:2].isfinite().all()
+
+
 DIVERGENCES = {  # what each player descends: of the encoder, of the generator
     "joint KL": (ali.divergence, ali.divergence),
     "truncated": (lambda p, q: -2 * js(p, q), ali.divergence),
