@@ -37,8 +37,12 @@ def value(p_z, q_bar, q_z):
 
 
 def moment_kl(mean, variance):
-    """Delta = sum of (v + m^2 - 1 - log v)/2 over the last axis: KL(N(m, diag v) || N(0, I)). (13.4)"""
+    """Delta = sum of (v + m^2 - 1 - log v)/2 over the last axis: KL(N(m, diag v) || N(0, I)). (13.4)
+
+    Raises ValueError for moments that are not finite, and for variances that are not above 0.
+    """
     positive(variance=variance)
+    finite("a law without moments has no fitted Gaussian", mean=mean, variance=variance)
     return diagonal_gaussian_kl(mean, variance.log())
 
 
@@ -61,6 +65,7 @@ def published_kl(mean, variance):
     """What the published program computes: it takes the variance for a standard deviation. (13.13)"""
     same_shape(mean=mean, variance=variance)
     positive(variance=variance)
+    finite("a law without moments has no fitted Gaussian", mean=mean, variance=variance)
     return ((variance**2 + mean**2) / 2 - variance.log() - 1 / 2).sum(-1)
 
 
@@ -76,8 +81,12 @@ def batch_floor(n):
 
 
 def bend(ratio):
-    """f(r) = (r - 1 - log r)/2, the KL of N(0, r) from N(0, 1); 0 at r = 1 alone. Any shape."""
+    """f(r) = (r - 1 - log r)/2, the KL of N(0, r) from N(0, 1); 0 at r = 1 alone. Any shape.
+
+    Raises ValueError unless 0 < r < infinity.
+    """
     positive(ratio=ratio)
+    finite("towards infinity, as towards 0, the KL grows without bound", ratio=ratio)
     return (ratio - 1 - ratio.log()) / 2
 
 

@@ -252,6 +252,13 @@ def test_bad_input_is_refused():
         age.sphere_floor(0)
     with pytest.raises(ValueError, match="positive"):
         age.moment_kl(torch.zeros(2), torch.tensor([1.0, 0.0]))
+    for bad in (math.inf, math.nan):
+        for mean, variance in ((0.0, bad), (bad, 1.0)):
+            for divergence in (age.moment_kl, age.published_kl):
+                with pytest.raises(ValueError, match=r"NaN or infinite|positive"):
+                    divergence(torch.tensor([0.0, mean]), torch.tensor([1.0, variance]))
+        with pytest.raises(ValueError, match=r"NaN or infinite|positive"):
+            age.bend(torch.tensor([1.0, bad]))
 
 
 @pytest.mark.parametrize("n", [2.5, math.inf, math.nan])
