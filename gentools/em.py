@@ -14,6 +14,7 @@ from gentools.lab.divergences import kl
 from gentools.lab.shapes import (
     filled,
     floating,
+    occupied,
     only_bits,
     positive_definite,
     same_columns,
@@ -98,8 +99,7 @@ def gaussian_m_step(x, resp, floor=0.0):
     same_rows(x=x, resp=resp)
     filled(x=x)
     count = resp.sum(0)  # (K,)
-    if not (count > 0).all():
-        raise ValueError(f"every component needs a point that belongs to it, and their shares sum to {count.tolist()}")
+    occupied(count=count)
     if not 0 <= floor < math.inf:
         raise ValueError(f"floor must be a fraction of the data's variance, 0 or more, not {floor!r}")
     means = resp.T @ x / count[:, None]  # (K, d)
@@ -182,6 +182,5 @@ def bernoulli_m_step(x, resp, floor=1e-3):
     if not 0 <= floor < 0.5:
         raise ValueError(f"floor must lie between 0 and 0.5, not {floor!r}")
     count = resp.sum(0)  # (K,)
-    if not (count > 0).all():
-        raise ValueError(f"every component needs a point that belongs to it, and their shares sum to {count.tolist()}")
+    occupied(count=count)
     return count / len(x), (resp.T @ x / count[:, None]).clamp(floor, 1 - floor)

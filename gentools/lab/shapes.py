@@ -152,6 +152,13 @@ def filled(**given):
             raise ValueError(f"{name} holds no rows, and nothing follows from none")
 
 
+def occupied(**shares):
+    """Refuse sums of responsibilities (k,) of which one is not above 0: nothing belongs to that component. ValueError."""
+    for name, sums in shares.items():
+        if not (sums > 0).all():
+            raise ValueError(f"every component needs a point that belongs to it, and {name} is {sums.tolist()}")
+
+
 def finite(advice, **given):
     """Refuse tensors that hold NaN or infinity, with advice. Raises ValueError."""
     for name, x in given.items():
