@@ -449,6 +449,7 @@ VALUES = {  # of which nothing follows, or something false
     "gaussian_cells, falling grid": lambda: joint_kl.gaussian_cells(torch.linspace(1, -1, 5), 0.0, 1.0),
     "gaussian_cells, uneven grid": lambda: joint_kl.gaussian_cells(torch.tensor([0.0, 1.0, 3.0]), 0.0, 1.0),
     "fit_forward of counts": lambda: joint_kl.fit_forward(torch.arange(3).double(), torch.ones(3).double()),
+    "fit_forward of a grid that leaves out 0.0005": lambda: joint_kl.fit_forward(LINE["x"], 0.9995 * P),
     "fit_reverse, std 0": lambda: joint_kl.fit_reverse(torch.linspace(-1, 1, 5).double(), P, 0.0, 0.0),
     "fit_reverse, p 0 somewhere": lambda: joint_kl.fit_reverse(
         torch.linspace(-1, 1, 3).double(), torch.tensor([0.5, 0.5, 0.0]).double(), 0.0, 1.0, steps=1
