@@ -16,8 +16,9 @@ from gentools.lab.shapes import (
     filled,
     finite,
     graphless,
+    modes_kept,
+    one_score_per_row,
     positive,
-    row_by_row,
     same_columns,
     same_rows,
     same_shape,
@@ -439,15 +440,16 @@ def critic_bound(critic, optimizer, batches, real, fake, logits=apart):
         return float(math.log(2) - loss(real, fake) / 2)
 
 
+@one_score_per_row
 def slope_penalty(critic, real, fake, mix):
     """E (|gradient of the critic| - 1)^2 between paired rows (Gulrajani et al. 2017); mix (n,) says where between them.
 
-    Raises ValueError for other shapes, and for a critic with BatchNorm in training mode.
+    Raises ValueError for other shapes, for a critic that gives more than one score per row, and for one with BatchNorm in
+    training mode.
     """
     same_shape(real=real, fake=fake)
     same_rows(real=real, mix=mix)
     filled(real=real)
-    row_by_row(critic)
     mix = mix.reshape(-1, *[1] * (real.ndim - 1))  # (n, 1, ...)
     between = (mix * real + (1 - mix) * fake).detach().requires_grad_()
     (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)

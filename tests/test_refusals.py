@@ -538,6 +538,8 @@ VALUES = {  # of which nothing follows, or something false
     "parzen, the bandwidth's square is 0": lambda: evaluation.parzen(X, X, 1e-165),
     "SSIM without channels": lambda: similarity.ssim(torch.zeros(2, 0, 16, 16), torch.zeros(2, 0, 16, 16)),
     "critic_gap, two scores": lambda: evaluation.critic_gap(nn.Linear(D, 2).double(), X, X),
+    "slope_penalty, two scores": lambda: evaluation.slope_penalty(nn.Linear(D, 2).double(), X, X, X[:, 0]),
+    "slope_penalty, one score for all": lambda: evaluation.slope_penalty(lambda x: x.sum(), X, X, X[:, 0]),
     "critic_bound, two logits": lambda: evaluation.critic_bound(nn.Linear(D, 2).double(), None, [], X, X),
     "slope_penalty of no rows": lambda: evaluation.slope_penalty(nn.Linear(D, 1).double(), X[:0], X[:0], X[:0, 0]),
     "collapsed, quality NaN": lambda: regularized_gan.collapsed([5, 5], [1.0, float("nan")], 1),

@@ -36,6 +36,28 @@ def modes_kept(function):
     return keeping
 
 
+def one_score_per_row(function):
+    """Decorates function(critic, ...), which takes the slope of a row's one score in that row.
+
+    It refuses a critic that gives another number of scores than one per row: the slope would be that of their sum. And a
+    network in training mode that ties the rows of a batch together by BatchNorm. Raises ValueError.
+    """
+
+    @functools.wraps(function)
+    def checking(critic, *args, **how):
+        _row_by_row(critic)
+
+        def scores(x):
+            given = critic(x)
+            if given.numel() != len(x):
+                raise ValueError(f"a critic gives one score per row, not {tuple(given.shape[1:])}")
+            return given
+
+        return function(scores, *args, **how)
+
+    return checking
+
+
 def rates_kept(function):
     """Decorates function(step, nets, opts, ...): every learning rate is afterwards as before, also after an exception.
 
@@ -383,8 +405,7 @@ def semidefinite(**covariances):
             raise ValueError(f"{name} is no covariance: along one direction it has the variance {least:.3g}")
 
 
-def row_by_row(network):
-    """Refuse a network in training mode that ties the rows of a batch together by BatchNorm. Raises ValueError."""
+def _row_by_row(network):
     layers = network.modules() if isinstance(network, torch.nn.Module) else ()
     if any(isinstance(layer, torch.nn.modules.batchnorm._BatchNorm) and layer.training for layer in layers):
         raise ValueError(
