@@ -474,13 +474,14 @@ def critic_step(nets, opts, x, z, penalty_weight=10.0):
 
 
 @torch.no_grad()
+@modes_kept
 def critic_gap(critic, real, fake, at_once=1000):
     """E f(real) - E f(fake) of a critic f on rows that it was not trained on, (n, ...) and (m, ...), as a float.
 
     A critic of slope at most 1 gains at most the Wasserstein distance W1 (Kantorovich, Rubinstein); a penalty keeps the
     slope near 1 only, so compare gaps of critics trained alike, beside that of real rows (Danihelka et al. 2017). The
-    critic is left in eval mode. Raises TypeError for a critic that is no network, ValueError without rows and for scores
-    that are not finite.
+    critic is read in eval mode, and is afterwards as before. Raises TypeError for a critic that is no network, ValueError
+    without rows and for scores that are not finite.
     """
     whole(at_once=at_once)
     if not isinstance(critic, torch.nn.Module):

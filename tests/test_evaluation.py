@@ -399,6 +399,16 @@ def test_an_independent_critic_finds_the_distance_of_shifted_points():
     assert evaluation.critic_gap(nets["critic"], real, real) == 0
 
 
+def test_a_critic_is_read_in_eval_mode_and_goes_on_in_its_own():
+    critic = torch.nn.Sequential(
+        torch.nn.Linear(2, 4), torch.nn.Dropout(0.5).eval(), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 1)
+    )
+    modes = [layer.training for layer in critic.modules()]
+    found = evaluation.critic_gap(critic, GOOD, 2 * GOOD)
+    assert [layer.training for layer in critic.modules()] == modes and critic[2].num_batches_tracked == 0
+    assert evaluation.critic_gap(critic.eval(), GOOD, 2 * GOOD) == found and not critic.training
+
+
 NAN_ROW = torch.tensor([[0.0, 1.0], [math.nan, 0.0], [2.0, 2.0]])
 GOOD = torch.tensor([[0.0, 1.0], [1.0, 0.0], [2.0, 2.0]])
 EYE = torch.eye(2).double()

@@ -26,6 +26,8 @@ def modes_kept(function):
 
     @functools.wraps(function)
     def keeping(nets, *args, **how):
+        if not isinstance(nets, torch.nn.Module):
+            return function(nets, *args, **how)  # which says what is wrong
         before = [(layer, _modes(layer)) for layer in nets.modules()]
         try:
             return function(nets, *args, **how)
