@@ -110,20 +110,22 @@ def uses_device(run):
 
 def reading(config, found):
     """A copy of a configuration that adds to the set `found` the names of its fields, inner ones too, that are read."""
-    kind, fields, own = type(config), [f.name for f in dataclasses.fields(config)], set()
+    kind, values = type(config), vars(config)
 
-    def read(self, name):
-        if name in fields and id(self) in own:  # and not of a copy that a run makes with other values
-            found.add(name)
-        return object.__getattribute__(self, name)
+    class Read(kind):
+        def __new__(cls, **values):  # what a run makes with other values is a plain one
+            return kind(**values)
 
-    names = {"__getattribute__": read, "__module__": kind.__module__, "__qualname__": kind.__qualname__}
-    copy = object.__new__(type(kind.__name__, (kind,), names))
-    for name in fields:  # in their order, which digests see
-        value = getattr(config, name)
+        def __getattribute__(self, name):
+            if name in values:
+                found.add(name)
+            return super().__getattribute__(name)
+
+    Read.__module__, Read.__name__, Read.__qualname__ = kind.__module__, kind.__name__, kind.__qualname__
+    copy = object.__new__(Read)
+    for name, value in values.items():  # in their order, which digests see
         inner = dataclasses.is_dataclass(value) and not isinstance(value, type)
-        object.__setattr__(copy, name, reading(value, found) if inner else value)
-    own.add(id(copy))
+        vars(copy)[name] = reading(value, found) if inner else value
     return copy
 
 
