@@ -56,6 +56,12 @@ def test_text_is_dark_and_backgrounds_are_opaque():
     plt.close(fig)
 
 
+@pytest.mark.parametrize("turn", ["first", "second"])
+def test_no_figure_is_left_open_by_the_test_before(turn):
+    assert not plt.get_fignums()
+    plt.figure()
+
+
 def test_show_needs_alternative_text():
     with pytest.raises(ValueError, match="alt is empty"):
         plots.show_png(b"", " ")
