@@ -150,6 +150,19 @@ def test_limits(capsys):
         )
 
 
+def test_an_offset_from_a_small_limit_is_seen():
+    sides = dict(
+        left=lambda w, h: 0.3 * w.p_x[0] + h, right=lambda w: 0.3 * w.p_x[0], wrong=lambda w: 0.3 * w.p_x[0] + 1,
+        slip="adding 1", relation="->",
+    )  # fmt: skip
+    verify("9.3", **sides)
+    with pytest.raises(EquationError, match=r"fails|does not converge"):
+        verify("9.3", **(sides | dict(right=lambda w: 0.3 * w.p_x[0] + 6e-5)))
+    slow = sides | dict(left=lambda w, h: 0.3 * w.p_x[0] + 6e-5 + h**0.5 * 1e-3)
+    with pytest.raises(EquationError, match=r"fails|does not converge"):
+        verify("9.3", **slow)
+
+
 def test_symbols(capsys):
     import sympy
 
