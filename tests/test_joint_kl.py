@@ -166,7 +166,7 @@ def test_no_f_divergence_grows_when_z_is_forgotten(seed):
 
 def test_the_forward_fit_of_two_bumps_peaks_where_data_are_rare():
     """Its peak lies between the bumps, and yet less than half of its mass lies where there are next to no data."""
-    x = torch.linspace(-15, 15, 30001).double()
+    x = torch.linspace(-15, 15, 30001, dtype=torch.float64)
     p = 0.4 * joint_kl.gaussian_cells(x, -3.0, 0.7) + 0.6 * joint_kl.gaussian_cells(x, 3.0, 0.7)
     q = joint_kl.gaussian_cells(x, *joint_kl.fit_forward(x, p))
     assert p[q.argmax()] < 0.01 * p.max()
