@@ -32,6 +32,7 @@ def shortened(config, short):
     return dataclasses.replace(config, **changes)
 
 
+@pytest.mark.filterwarnings("error:__array:DeprecationWarning")  # imshow, pcolormesh and bar take arrays, no tensors
 @pytest.mark.parametrize("id", [id for id in ALL if id not in LEFT_OUT])
 def test_one_seed_is_drawn_and_one_that_failed_beside_it(id):
     recipe = ALL[id]

@@ -191,7 +191,7 @@ def draw_linear(results, config):
         at = place + 0.2 * (i - 1.5)
         for each in rates:
             axes[0].plot(at, each, **kind.look.as_points(ms=5, mfc="none"))
-        axes[0].bar(at, predicted[0], 0.18, fc="none", ec=kind.look.rgb, ls="-", lw=1.2)
+        axes[0].bar(at.numpy(), predicted[0].numpy(), 0.18, fc="none", ec=kind.look.rgb, ls="-", lw=1.2)
         drawing.seed_curves(axes[1], step, [each.clamp_min(1e-7) for each in distances], kind.look, lw=1)
         if name in ("class means", TOLD):
             drawing.seed_curves(axes[2], step, means, kind.look, lw=1.2)

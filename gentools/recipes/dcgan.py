@@ -103,7 +103,7 @@ def draw_overlap(results, config):
     fig, axes = drawing.panels(1, len(config.kernels), (8.0, 3.1))
     for ax, (name, count) in zip(axes, results[0]["arrays"].items(), strict=True):
         count = count[:6, :6]
-        ax.imshow(count, cmap="Greys", vmin=-1, vmax=12)
+        ax.imshow(count.numpy(), cmap="Greys", vmin=-1, vmax=12)
         for i, row in enumerate(count.tolist()):
             for j, value in enumerate(row):
                 ax.text(j, i, f"{value:.0f}", ha="center", va="center", color="white" if value > 6 else "black")

@@ -86,7 +86,9 @@ def draw_tour(results, config):
         "deterministic": "deterministic",
     }
     for ax, (name, title) in zip(axes, titles.items(), strict=True):
-        ax.imshow(density, extent=(0, 1, -3, 3), origin="lower", aspect="auto", cmap="Greys", vmax=1.2, alpha=0.7)
+        ax.imshow(
+            density.numpy(), extent=(0, 1, -3, 3), origin="lower", aspect="auto", cmap="Greys", vmax=1.2, alpha=0.7
+        )
         at = a["at"].flip(0) if name == "encoder" else a["at"]
         for line in a[name]:
             ax.plot(at, line, lw=0.8, ls="-", color=COLORS["blue" if name == "encoder" else "vermillion"])

@@ -235,7 +235,7 @@ def draw_digits(results, config):
     for ax in axes.flat:
         ax.axis("off")
     for ax, k in zip(axes.flat, order, strict=False):
-        ax.imshow(a["means"][k].reshape(8, 8), cmap="gray", vmin=0, vmax=1)
+        ax.imshow(a["means"][k].reshape(8, 8).numpy(), cmap="gray", vmin=0, vmax=1)
         ax.set_title(f"“{int(a['majority'][k])}”  {100 * a['weights'][k]:.0f} %", fontsize=10)
     return fig
 

@@ -64,9 +64,9 @@ def draw_two_joints(results, config):
     top = max(float(a[key].max()) for key in SIDES)
     peak = 1.08 * max(float(a[key].sum(1).max()) for key in SIDES)
     for (above, below), (key, look) in zip(axes.T, SIDES.items(), strict=True):
-        above.bar(a["x"], a[key].sum(1), width=float(a["x"][1] - a["x"][0]), color=look.rgb)
+        above.bar(a["x"].numpy(), a[key].sum(1).numpy(), width=float(a["x"][1] - a["x"][0]), color=look.rgb)
         above.set(title=look.label, ylim=(0, peak), yticks=[])
-        below.pcolormesh(a["x"], a["z"], a[key].T, vmin=0, vmax=top, cmap="viridis")
+        below.pcolormesh(a["x"].numpy(), a["z"].numpy(), a[key].T.numpy(), vmin=0, vmax=top, cmap="viridis")
         below.set(xlabel="x")
     axes[0, 0].set_ylabel("marginal")
     axes[1, 0].set_ylabel("z")

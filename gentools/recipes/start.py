@@ -153,7 +153,7 @@ def draw_bag(results, config):
     left.set(xlabel="step", ylabel="nats", title="One start", ylim=(1e-10, 3))
     left.legend(loc="lower left")
     x = torch.arange(TOSSES + 1)
-    right.bar(x, a["p_x"], width=0.8, color="0.82", label="reports")
+    right.bar(x.numpy(), a["p_x"].numpy(), width=0.8, color="0.82", label="reports")
     right.plot(x, a["before"], MARKERS[1], color=COLORS["orange"], label="model, first step")
     right.plot(x, a["after"], MARKERS[0], color=COLORS["blue"], label="model, last step")
     right.set(xlabel="heads in three tosses", ylabel="probability", xticks=range(TOSSES + 1), ylim=(0, 0.62))
