@@ -524,11 +524,29 @@ def test_both_arms_of_the_figure_of_bits_have_the_same_layers_and_start():
     assert torch.allclose(other["denoiser"](x, t), read, atol=1e-5)
 
 
+def test_white_is_1_in_training_and_in_what_is_scored():
+    bytes_of = torch.tensor([[255, 0, 255]], dtype=torch.uint8)
+    assert bits.signed_bits(bytes_of, generator(0, "bits")).tolist() == [[1.0, -1.0, 1.0]]
+    images, x, seen = bits.rows_of(bits.Bits("digits", stride=3), "cpu")
+    gray = 2 * images.double().mean() / 255 - 1  # what the bits are on average
+    drawn = bits.signed_bits(images, generator(0, "bits"))
+    assert (
+        all(abs(float(rows.double().mean() - gray)) < 0.03 for rows in (x, seen, drawn)) and len(x) == len(seen) == 99
+    )
+
+
+def test_nats_of_bits_are_those_of_a_log_likelihood():
+    """A net that tells nothing knows each pixel's own noisy value alone: log 2 nats a pixel, with the sign of a likelihood."""
+    nothing = diffusion.BitDenoiser(lambda x, t, y: torch.zeros_like(x), diffusion.even)
+    x = 2.0 * (uniform(400, 5) < 0.5).float() - 1
+    assert float(bits.nats_of(nothing, x, 200)) == pytest.approx(-5 * math.log(2), abs=0.1)
+
+
 def test_independent_pixels_are_counted_as_by_hand():
     train = torch.tensor([[1.0, -1.0], [1.0, 1.0], [1.0, -1.0]])
     white = np.array([3.5, 1.5]) / 4
-    by_hand = (np.log(white[0]) + np.log(1 - white[1]) + np.log(1 - white[0]) + np.log(white[1])) / 2
-    found = bits.independent_pixels(train, torch.tensor([[1.0, -1.0], [-1.0, 1.0]]))
+    by_hand = (2 * np.log(white[0]) + np.log(1 - white[1]) + np.log(white[1])) / 2
+    found = bits.independent_pixels(train, torch.tensor([[1.0, -1.0], [1.0, 1.0]]))
     assert float(found) == pytest.approx(by_hand, rel=1e-12)
 
 

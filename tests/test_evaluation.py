@@ -441,6 +441,9 @@ REFUSALS = {
     "moments, shapes": (lambda: evaluation.frechet_of_moments(EYE[0], EYE, EYE[0, :1], EYE), "need one shape"),
     "score, half": (lambda: evaluation.classifier_score(torch.full((9, 3), 0.333)), "run from 0.9990 to"),
     "moments, -I": (lambda: evaluation.frechet_of_moments(EYE[0], -EYE, EYE[0], EYE), "cov_x is no covariance"),
+    "moments, one direction of -1": (
+        lambda: evaluation.frechet_of_moments(EYE[0], EYE, EYE[0], 3 * torch.ones_like(EYE) - EYE), "cov_y is no covariance"
+    ),
     "moments, a factor": (lambda: evaluation.frechet_of_moments(EYE[0], EYE, EYE[0], EYE + GOOD[0]), "cov_y is no covariance"),
     "moments, other d": (lambda: evaluation.frechet_of_moments(EYE[0, :1], EYE, EYE[0, :1], EYE), "go together"),
     "moments, indefinite": (

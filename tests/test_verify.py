@@ -163,6 +163,17 @@ def test_an_offset_from_a_small_limit_is_seen():
         verify("9.3", **slow)
 
 
+def test_a_side_that_comes_closer_too_slowly_is_no_limit():
+    """h^(1/4) falls to a third from one h to the next; a side whose distance is proportional to h falls to a hundredth."""
+    sides = dict(
+        left=lambda w, h: 1 + w.p_x[0] + 0.005 * h, right=lambda w: 1 + w.p_x[0], wrong=lambda w: w.p_x[0],
+        slip="leaving out the 1", relation="->",
+    )  # fmt: skip
+    verify("9.3", **sides)
+    with pytest.raises(EquationError, match="does not converge"):
+        verify("9.3", **(sides | dict(left=lambda w, h: 1 + w.p_x[0] + 0.005 * h**0.25)))
+
+
 def test_symbols(capsys):
     import sympy
 
