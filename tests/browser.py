@@ -44,6 +44,10 @@ def wait(done, seconds=20):
     return value
 
 
+class Navigated(Exception):
+    """The page left for another one before it answered."""
+
+
 class Page:
     """One tab. `said` collects errors of scripts and of the console."""
 
@@ -62,6 +66,8 @@ class Page:
         while True:
             answer = json.loads(self.socket.recv())
             if answer.get("id") == self.number:
+                if answer.get("error", {}).get("message") == "Inspected target navigated or closed":
+                    raise Navigated(method)
                 assert "error" not in answer, (method, answer)
                 return answer["result"]
             self._hear(answer)
@@ -93,8 +99,12 @@ class Page:
             )
 
     def run(self, code):
-        """The value of an expression of JavaScript; a promise is waited for."""
-        result = self.ask("Runtime.evaluate", expression=code, returnByValue=True, awaitPromise=True)
+        """The value of an expression of JavaScript; a promise is waited for. Where the page leaves, the next one is asked."""
+        how = {"expression": code, "returnByValue": True, "awaitPromise": True}
+        try:
+            result = self.ask("Runtime.evaluate", **how)
+        except Navigated:
+            result = self.ask("Runtime.evaluate", **how)
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
 
