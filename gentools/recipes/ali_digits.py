@@ -203,7 +203,7 @@ def draw_digits(results, config):
         drawing.seed_curves(axes["d"], at, 100 * curves[..., 0], LOOKS[name])
         drawing.seed_curves(axes["e"], at, curves[..., 1], LOOKS[name])
     axes["d"].set(title="the same while training, %", xlabel="step")
-    another = results[0]["numbers"]["error of another test image"]
+    another = float(results[0]["numbers"]["error of another test image"])
     drawing.level(axes["e"], another, "another image", ha="left")
     axes["e"].set(title="reconstruction error", xlabel="step", ylim=(0, 1.15 * another))
     axes["e"].legend(loc="center right", bbox_to_anchor=(1, 0.45))
