@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import zipfile
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ import torch
 
 from gentools.lab import checkpoint
 from gentools.lab.checkpoint import CheckpointError, NonFinite
-from gentools.lab.lock import FolderInUse, lock
+from gentools.lab.lock import FolderInUse, lock, patient
 
 RUN = {"config": {"width": 8, "rates": [0.1, 0.2]}, "seed": 0}
 
@@ -547,6 +548,25 @@ def test_a_folder_belongs_to_one_process_and_a_killed_one_frees_it(tmp_path):
     with lock(tmp_path / "run"):
         assert (tmp_path / "run" / ".lock").read_text() == f"process {os.getpid()}\n"
     assert names(tmp_path / "run") == []
+
+
+def test_a_patient_run_waits_for_another_process_and_not_for_its_own(tmp_path, capsys):
+    other = holder(tmp_path / "run")
+    killer = threading.Timer(1.0, os.kill, (other.pid, signal.SIGKILL))
+    killer.start()
+    try:
+        with patient(), lock(tmp_path / "run"):
+            assert not killer.is_alive()  # the other one has ended
+            with pytest.raises(FolderInUse, match="is training in"), lock(tmp_path / "run"):
+                pytest.fail("it waits for itself")
+    finally:
+        killer.cancel()
+        other.kill()
+        other.wait()
+        other.stdout.close()
+    assert capsys.readouterr().out == f"  waiting for process {other.pid}, which is training in {tmp_path / 'run'}\n"
+    with lock(tmp_path / "run"), pytest.raises(FolderInUse), lock(tmp_path / "run"):
+        pytest.fail("both hold the folder")
 
 
 def test_a_run_that_fails_frees_its_folder(tmp_path):

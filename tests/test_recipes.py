@@ -21,9 +21,9 @@ from gentools.lab.networks import mlp
 from gentools.lab.randomness import generator
 from gentools.lab.stream import Stream
 from gentools.lab.training import train
-from gentools.recipes import dcgan, em, joint_kl, recording, seedstore
+from gentools.recipes import alpha_gan, dcgan, em, joint_kl, recording, seedstore
 from gentools.recipes.longer import doubled
-from gentools.recipes.shared.fitting import adams
+from gentools.recipes.shared.fitting import LONG, adams
 
 
 @pytest.fixture
@@ -119,6 +119,12 @@ def test_side_by_side_processes_give_the_same_numbers(sandbox):
         path.unlink()
     together = recording.compute("1.3", "quick", [0, 1], jobs=2)
     assert [r["numbers"] for r in together] == [r["numbers"] for r in alone]
+
+
+def test_two_seeds_side_by_side_train_a_judge_that_both_need_once(tmp_path):
+    config = alpha_gan.Comparison(alpha_gan.Training(**alpha_gan.QUICK | {"judge_steps": LONG}), alpha_gan.FEW)
+    found = recording.compute("14.7", "quick", [0, 1], jobs=2, config=config, folder=tmp_path)
+    assert len(found) == 2 and all(r["numbers"] for r in found)
 
 
 def test_a_record_names_the_machines_of_its_seeds_not_that_of_its_drawing(sandbox):

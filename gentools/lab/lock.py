@@ -2,7 +2,9 @@
 
 import errno
 import os
+import time
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 try:
@@ -11,18 +13,45 @@ except ImportError:  # Windows
     fcntl = None
 
 
+WAIT = 0.5  # seconds between two looks at a folder that another process holds
+
+
 class FolderInUse(RuntimeError):
-    """Another process, or another run of this one, keeps its checkpoints in this folder just now."""
+    """Another process, or another run of this one, keeps its checkpoints in this folder just now.
+
+    holder: the process, as the lock file names it.
+    """
+
+    def __init__(self, holder, folder):
+        super().__init__(
+            f"{holder} is training in {folder} just now; wait for it or stop it, or give this run another folder"
+        )
+        self.holder = holder
+
+
+PATIENT = ContextVar("patient", default=False)
+
+
+@contextmanager
+def patient():
+    """Inside, a run waits for a folder that another process holds: two seeds of a figure train the same judge, once."""
+    before = PATIENT.set(True)
+    try:
+        yield
+    finally:
+        PATIENT.reset(before)
 
 
 @contextmanager
 def lock(folder):
     """Hold `folder` for one run; FolderInUse if another run holds it. Nothing is locked for None.
 
+    Inside `patient` it waits for another process; a run of this one would wait for itself, and raises there too.
+
     The operating system frees the lock when its process dies, however it dies, so that a run which was killed never
     stands in the way. The lock file names the process that holds it. A folder that cannot be written is not locked.
     """
-    file = None if folder is None else _hold(Path(folder))
+    file = None if folder is None else _hold_or_wait(Path(folder))
     try:
         yield
     finally:
@@ -30,6 +59,21 @@ def lock(folder):
             if os.name != "nt":  # Windows removes no open file; there it stays, unlocked
                 Path(file.name).unlink(missing_ok=True)
             file.close()
+
+
+def _hold_or_wait(folder):
+    """The open lock file of the folder, as `_hold` gives it; inside `patient` as soon as no other process holds it."""
+    told = False
+    while True:
+        try:
+            return _hold(folder)
+        except FolderInUse as busy:
+            if not PATIENT.get() or busy.holder == _me():
+                raise
+            if not told:
+                print(f"  waiting for {busy.holder}, which is training in {folder}", flush=True)
+            told = True
+            time.sleep(WAIT)
 
 
 def _hold(folder):
@@ -46,15 +90,18 @@ def _hold(folder):
             file.seek(0)
             holder = file.read().strip() or "another process"
             file.close()
-            raise FolderInUse(
-                f"{holder} is training in {folder} just now; wait for it or stop it, or give this run another folder"
-            )
+            raise FolderInUse(holder, folder)
         if _is_at(file, path):
             file.truncate(0)
-            file.write(f"process {os.getpid()}\n")
+            file.write(f"{_me()}\n")
             file.flush()
             return file
         file.close()  # its holder ended and removed it between our opening and our locking: once more
+
+
+def _me():
+    """How a lock file names this process."""
+    return f"process {os.getpid()}"
 
 
 def _is_at(file, path):

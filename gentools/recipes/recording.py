@@ -24,6 +24,7 @@ import torch
 from gentools.lab import checkpoint, closure, records
 from gentools.lab.chapters import CHAPTERS
 from gentools.lab.chapters import chapter as chapter_of
+from gentools.lab.lock import patient
 from gentools.lab.pictures import located
 from gentools.lab.seeds import run_seeds
 from gentools.lab.stream import find_device
@@ -137,7 +138,7 @@ def _run_seed(identity, device, store, seed, config=None, read=None):
     # What one thread would take on a machine with nothing else to do. An accelerator's time is no time of this process.
     clock = time.process_time if used == "cpu" else time.perf_counter
     start = clock()
-    with checkpoint.bill() as earlier:  # what a run that was stopped had taken by its last checkpoint
+    with patient(), checkpoint.bill() as earlier:  # what a run that was stopped had taken by its last checkpoint
         config = config or recipe.config(identity["scale"])
         result = recipe.run(config if read is None else reading(config, read), seed, device)
         seconds = clock() - start + earlier()
