@@ -12,6 +12,7 @@ import torch
 
 from gentools.lab.divergences import kl
 from gentools.lab.shapes import (
+    distributions,
     filled,
     floating,
     occupied,
@@ -84,6 +85,7 @@ def gaussian_log_joint(x, weights, means, covariances):
     same_rows(weights=weights, means=means, covariances=covariances)
     same_columns(x=x, means=means)
     positive_definite(covariances=covariances)
+    distributions(weights=weights)
     offset = x[:, None] - means  # (n, K, d)
     square = torch.einsum("nki,kij,nkj->nk", offset, torch.linalg.inv(covariances), offset)  # (n, K)
     return weights.log() - (torch.logdet(2 * torch.pi * covariances) + square) / 2
@@ -169,6 +171,7 @@ def bernoulli_log_joint(x, weights, means):
     same_columns(x=x, means=means)
     only_bits(x=x)
     within_unit(means=means)
+    distributions(weights=weights)
     x = x[:, None]  # (n, 1, d)
     return weights.log() + (torch.xlogy(x, means) + torch.special.xlog1py(1 - x, -means)).sum(2)
 

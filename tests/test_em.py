@@ -107,6 +107,14 @@ def test_gaussian_log_joint_against_scipy(seed):
         assert np.allclose(ours[:, k], theirs, atol=1e-10)
 
 
+def test_weights_that_are_counts_are_refused():
+    x, (weights, means, covariances) = problem(0, d=3)
+    with pytest.raises(ValueError, match="weights must sum to 1"):
+        em.gaussian_log_joint(x, 10 * weights, means, covariances)
+    with pytest.raises(ValueError, match="weights must sum to 1"):
+        em.bernoulli_log_joint((x > 0).double(), 10 * weights, means.sigmoid())
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_gaussian_m_step_is_weighted_mean_and_covariance(seed):
     x, start = problem(seed)
