@@ -17,7 +17,9 @@ agree to 1e-3 of their size or of 1; otherwise the script stops with status 1.
 What the goal means. It was set on the rows of 784. There an update needs 4.3 GFLOP of matrix products and the loop computes
 7.5, a factor of 1.7; at the speed that one such product alone reaches they take about two thirds of our time. The rest of
 the factor has to come from elsewhere: the samples for all steps of the critic in one product of each layer, which is faster
-than five small ones, one fused Adam, one pass where the loop takes three, no graph of the critic.
+than five small ones, one fused Adam, one pass where the loop takes three, no graph of the critic. That brings the
+ratio near the goal, not to it: when the products are left out, Adam, activations, BatchNorm and the calls
+themselves take more of our time than the goal leaves for them.
 On the points an update needs .23 GFLOP and the loop computes .31, a factor of 1.3, and the products are about a quarter of
 our time. Most of it goes into passes over activations and into nearly 800 small calls, and the generator's step is the
 same on both sides. So 2.1 is not reached there. A busy machine, whose caches are shared, lowers both ratios.

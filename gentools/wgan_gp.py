@@ -196,21 +196,23 @@ def piecewise_gradient(critic, real, fake, mix, penalty_weight):
     same_rows(real=real, mix=mix)
     filled(real=real)
     linears, bends = _layers(critic)
-    n, taken = len(real), [torch.cat([real, fake])]  # (2 n, d)
-    out = linears[0](taken[0])
-    out = torch.cat([out, interpolate(*out.chunk(2), mix)])  # (3 n, width)
+    n, taken = len(real), [torch.cat([real, fake, real])]  # (3 n, d); the last n rows are room for `up`
+    out = linears[0](taken[0][: 2 * n])
+    out = torch.cat([out, out[n:].lerp(out[:n], mix[:, None])])  # (3 n, width): fake + mix (real - fake)
     for linear, bend in zip(linears[1:], bends, strict=True):
         taken.append(bend(out))
         out = linear(taken[-1])
     loss = critic_loss(*out[: 2 * n].chunk(2))
 
-    down = [out.new_tensor([-1 / n, 1 / n, 1]).repeat_interleave(n)[:, None]]  # (3 n, 1), of the last layer
+    down = [out.new_tensor([[-1 / n], [1 / n], [1]]).expand(3, n).reshape(-1, 1)]  # (3 n, 1), of the last layer
     for linear, bend, after in zip(linears[:0:-1], bends[::-1], taken[:0:-1], strict=True):
         down.insert(0, _through(bend, down[0] @ linear.weight, after))  # (3 n, width)
     slope = down[0][2 * n :] @ linears[0].weight  # (n, d), of the score between data and samples
-    up = 2 * penalty_weight / n * (slope - nn.functional.normalize(slope))  # (n, d), of the penalty in that slope
+    length = slope.norm(dim=1, keepdim=True).clamp_min(1e-12)  # (n, 1)
+    up = 2 * penalty_weight / n * (1 - 1 / length) * slope  # (n, d), of the penalty in that slope
     for i, (linear, rows, back) in enumerate(zip(linears, taken, down, strict=True)):
-        linear.weight.grad = back.T @ torch.cat([rows[: 2 * n], up])
+        rows[2 * n :] = up
+        linear.weight.grad = back.T @ rows
         if linear.bias is not None:
             linear.bias.grad = back[: 2 * n].sum(0)  # the penalty does not depend on a bias
         if i < len(bends):
@@ -220,20 +222,21 @@ def piecewise_gradient(critic, real, fake, mix, penalty_weight):
 
 def _layers(critic):
     """The linear layers of a critic and the activations between them: two lists, the first longer by one."""
-    for i, layer in enumerate(critic):
+    layers = list(critic)  # a slice of an nn.Sequential would be built anew, which takes longer than the checks
+    for i, layer in enumerate(layers):
         if type(layer) not in ((nn.ReLU, nn.LeakyReLU) if i % 2 else (nn.Linear,)):
             raise ValueError(
                 "the closed form is for Linear layers with ReLU or LeakyReLU between them: layer "
                 f"{i} of this critic is {type(layer).__name__}"
             )
-    if len(critic) % 2 == 0:
+    if len(layers) % 2 == 0:
         raise ValueError("the closed form is for critics that end in a Linear layer")
-    weights = [layer.weight for layer in critic[::2]]
+    weights = [layer.weight for layer in layers[::2]]
     if len({id(weight) for weight in weights}) < len(weights) or not all(isinstance(w, nn.Parameter) for w in weights):
         raise ValueError(
             "the closed form is for layers that each own their weight: use `step` for shared or normed ones"
         )
-    return [*critic[::2]], [*critic[1::2]]
+    return layers[::2], layers[1::2]
 
 
 def _through(bend, rows, after):
