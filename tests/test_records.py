@@ -23,6 +23,7 @@ from gentools.lab.chapters import CHAPTERS, chapter
 from gentools.press import notebooks
 from gentools.recipes import recording
 from gentools.recipes.longer import doubled
+from gentools.recipes.shared import scores
 
 ALL = [id for each in CHAPTERS for id in recipes.recipes(each.name)]
 
@@ -37,16 +38,25 @@ def test_summary_is_students_interval():
     assert records.summarize([math.nan])["mean"] is None
 
 
+RINGS = "7.2", "12.8", "13.5", "17.4"  # of eight modes; all others are grids of 25
+
+
 @pytest.mark.parametrize("id", ALL)
 def test_intervals_hold_what_their_numbers_can_be(id):
     """A number that was never negative and whose interval is must be one that may be negative: a difference, a gain, an unbiased
-    estimate of a distance."""
-    for name, values in ((records.load(id) or {}).get("numbers") or {}).items():
-        s = recording.summary_of(name, values)
+    estimate of a distance. Every interval holds its mean, and counts end where there are no more modes or classes."""
+    record = records.load(id) or {}
+    for name, values in (record.get("numbers") or {}).items():
+        s, ends = record["summary"][name], scores.possible(name, id)
+        mend = f"give {name!r} its ends in shared/scores.py"
         if s["low"] is not None and s["low"] < 0 <= s["min"] and s["max"] > s["min"]:
-            assert re.search("minus|gain|lost|gap|length|correlation|critic|energy distance|V over|change", name), (
-                f"give {name!r} its ends in shared/scores.py"
-            )
+            assert re.search("minus|gain|lost|gap|length|correlation|critic|energy distance|V over|change", name), mend
+        assert s["low"] is None or s["low"] - 1e-9 <= s["mean"] <= s["high"] + 1e-9, mend
+        if ends != scores.YES_OR_NO:
+            assert all(ends[0] - 1e-6 <= v <= ends[1] + 1e-6 for v in values if math.isfinite(v)), mend
+        if re.search("modes$|classes$", name) and " minus " not in name:
+            most = 10 if name.endswith("classes") else 8 if id in RINGS else 25
+            assert s["high"] is None or s["high"] <= most, mend
 
 
 FIELDS = {
@@ -73,7 +83,7 @@ def wrongs(id, record, png):
         yield "summary: its names"
     else:
         for name, values in record["numbers"].items():
-            if record["summary"][name] != pytest.approx(recording.summary_of(name, values), nan_ok=True):
+            if record["summary"][name] != pytest.approx(recording.summary_of(name, values, id), nan_ok=True):
                 yield f"summary: {name}"
     yield from (field for field, form in FORMS.items() if not re.fullmatch(form, str(record[field])))
     if not isinstance(record["seconds"], float) or not 0 < record["seconds"] < 30 * 24 * 3600:

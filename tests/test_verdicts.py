@@ -16,7 +16,7 @@ JUDGED = [id for id, recipe in ALL.items() if recipe.verdict]
 def said(id, chosen):
     """The verdict of recipe `id` where `chosen` tells which numbers its seeds had, from those that are recorded."""
     numbers = records.load(id)["numbers"]
-    return ALL[id].verdict({name: recording.summary_of(name, chosen(values)) for name, values in numbers.items()})
+    return ALL[id].verdict({name: recording.summary_of(name, chosen(values), id) for name, values in numbers.items()})
 
 
 def assert_sentence(text):

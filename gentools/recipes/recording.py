@@ -213,16 +213,16 @@ def device_name(device):
     return torch.cuda.get_device_name() if str(device).startswith("cuda") else str(device)
 
 
-def summary_of(name, values):
-    """The summary of one number over the seeds, with an interval of values that the number can have."""
-    ends = scores.possible(name)
+def summary_of(name, values, id=""):
+    """The summary of one number of figure `id` over the seeds, with an interval of values that the number can have."""
+    ends = scores.possible(name, id)
     return records.summarize_events(values) if ends == scores.YES_OR_NO else records.summarize(values, *ends)
 
 
 def record_of(id, scale, seeds, results):
     """The record of figure `id` as a dict: what made it, every number of every seed, their summary, the verdict."""
     recipe, names = find(id), results[0]["numbers"]
-    summary = {k: summary_of(k, [r["numbers"][k] for r in results]) for k in names}
+    summary = {k: summary_of(k, [r["numbers"][k] for r in results], id) for k in names}
     data = data_digest(recipe.config(scale))
     model = _model(id, results)
     return {
