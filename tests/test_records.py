@@ -253,6 +253,8 @@ def test_what_twice_the_steps_moved_is_said():
         "c": [1.0, 2.0, 3.0],
         "true digits: sure": [0.716] * 3,
         "a, change over the last quarter": [0.1] * 3,
+        "a, a quarter of the steps": [0.1, 0.2, 0.3],
+        "share halfway": [0.1, 0.2, 0.3],
     }
     longer = {
         "true digits: sure": [0.714],
@@ -260,6 +262,8 @@ def test_what_twice_the_steps_moved_is_said():
         "b": [5.0 + 1e-12],
         "c": [math.nan],
         "a, change over the last quarter": [4.0],
+        "a, a quarter of the steps": [4.0],  # of another step
+        "share halfway": [4.0],
     }
     record = {"seeds": [0, 1, 2], "numbers": numbers, "twice": {"seeds": [0], "numbers": longer}}
     found = records.moved(record)
