@@ -142,7 +142,7 @@ def solve_forward(logit):
 
 def check_moment(answer):
     """9.E3, answer(v) -> second moment, math.inf where there is none."""
-    for v in (0.3, 0.9, 1.5, 1.95):
+    for v in (0.3, 0.9, 1.5, 1.95, 1.999):
         got, truth = float(answer(v)), 1 / math.sqrt(v * (2 - v))
         if wrong := off(got, truth):
             raise Wrong(f"With v = {v} the second moment is {wrong.right}, but yours is {wrong.given}.")

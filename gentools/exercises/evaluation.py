@@ -240,16 +240,18 @@ class SquaredLength(nn.Module):
 
 
 def check_fair(answer):
-    """11.E5, answer(critic, real, fake (n, d), between (n, d)) -> gap (): three critics."""
+    """11.E5, answer(critic, real, fake (n, d), between (n, d)) -> gap (): four critics, of which one has a gap below 0."""
     rng = generator(0, "11.E5")
     real, fake = torch.randn(2, 50, 3, generator=rng, dtype=torch.float64)
     real, between = real + 1, torch.rand(50, 1, generator=rng, dtype=torch.float64)
     between = between * real + (1 - between) * fake
-    plane, steep = (mlp([3, 1], generator=generator(0, "11.E5 plane")).double() for _ in range(2))
+    plane, steep, turned = (mlp([3, 1], generator=generator(0, "11.E5 plane")).double() for _ in range(3))
     with torch.no_grad():
-        for parameter in steep.parameters():
-            parameter *= 100
+        for critic, factor in ((steep, 100), (turned, -1)):
+            for parameter in critic.parameters():
+                parameter *= factor
     cases = {"a linear critic": plane, "a hundred times the same critic": steep, "a squared length": SquaredLength()}
+    cases["a linear critic that takes samples for real"] = turned
     for name, critic in cases.items():
         at = between.clone().requires_grad_()
         (slope,) = torch.autograd.grad(critic(at).sum(), at)

@@ -62,6 +62,7 @@ WRONG = {
     "9.E3": [
         lambda v: 1 / (v * (2 - v)) if v < 2 else math.inf,  # no root
         lambda v: 1 / math.sqrt(v),
+        lambda v: 1 / math.sqrt(v * (2 - v)) if v < 1.96 else math.inf,
         lambda v: (v * (2 - v)) ** -0.5 if v != 2 else math.inf,  # complex beyond 2
         lambda v: v,
     ],

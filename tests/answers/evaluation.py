@@ -83,6 +83,9 @@ WRONG = {
             gap(critic, real, fake) / slopes(critic, between).norm()
         ),  # of all rows at once
         lambda critic, real, fake, between: gap(critic, real, fake) / slopes(critic, real).norm(dim=1).max(),
+        lambda critic, real, fake, between: (
+            gap(critic, real, fake).abs() / slopes(critic, between).norm(dim=1).max()
+        ),  # no sign
     ],
 }
 

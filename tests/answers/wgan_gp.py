@@ -98,6 +98,7 @@ WRONG = {
         lambda p, n: round(p * n) / n + 1 / n,
         lambda p, n: 0.5,
         lambda p, n: (n * p // 1 + 1) / n,
+        lambda p, n: math.ceil(n * p - 0.5) / n,  # the share nearest to p
     ],
 }
 
