@@ -588,6 +588,7 @@ def test_the_edge_of_the_rates_is_named_where_a_loss_chose_it():
 
     assert said(0.5, 0.4, 0.3) == "Best rate by mean joint mismatch: minimax 0.003 (an end of those tried)."
     assert said(0.5, 0.3, 0.4) == "Best rate by mean joint mismatch: minimax 0.001."
+    assert said(0.69313, 0.69312, 0.69314) == "Best rate by mean joint mismatch: minimax none (all alike)."
 
 
 def test_names_of_lines_cover_no_run():

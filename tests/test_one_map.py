@@ -333,6 +333,7 @@ def test_rulings_that_were_read_by_hand():
     rulings = {row.figure: row.ruling for row in claims.ledger() if row.claim}
     assert rulings["9.5"] == rulings["9.2"] == rulings["1.3"] == rulings["15.4"] == rulings["10.5"] == "refuted"
     assert rulings["9.7"] == rulings["10.8"] == rulings["10.9"] == rulings["10.10"] == rulings["4.8"] == "not shown"
+    assert rulings["13.5"] == "not shown"
     assert rulings["12.4"] == rulings["6.8"] == rulings["7.3"] == rulings["12.5"] == rulings["16.9"] == "holds"
 
 
@@ -340,10 +341,11 @@ def test_rulings_that_were_read_by_hand():
     ("8.3", "AAE, weight 10: energy distance", (-1, 0), (2, 3)),
     ("10.5", "no BN, 1 steps: ratio at the first", (0.1, 1), (0, 0)),
     ("12.5", "1000 pictures: lead of training", (0.1, 1), (-1, -0.1)),
+    ("10.8", "1:2: collapsed", (0.6, 1), (0, 0.1)),
 ])  # fmt: skip
 def test_these_rules_can_give_every_ruling(figure, name, holds, refuted):
     rule = next(claim.rule for claim in claims.CLAIMS if claim.figure == figure)
-    others = {"two draws of the prior: energy distance": summary(-1, 1)}
+    others = {"two draws of the prior: energy distance": summary(-1, 1), "1:2, penalty 5: collapsed": summary(0.2, 0.5)}
     between = (0, 2) if figure == "8.3" else (0, 1) if figure == "10.5" else (-1, 1)
     assert [rule(others | {name: summary(*ends)}) for ends in (holds, refuted, between)] == [True, False, None]
 

@@ -125,7 +125,7 @@ def verdict_acting(summary):
     ]
     return (
         f"At the first inner step the penalty's gradient is {'exactly 0 in every run' if nothing else 'not always 0'}. "
-        f"Penalty over adversarial gradient, mean over seeds: {'; '.join(parts)}."
+        f"Penalty over adversarial gradient in the second half of {Acting().steps:,} steps, mean over seeds: {'; '.join(parts)}."
     )
 
 

@@ -185,13 +185,18 @@ def _across(arms, groups):
     return "; ".join(said)
 
 
-def best_rates(trials, score, least_first=False):
+def best_rates(trials, score, least_first=False, alike=0.0):
     """The learning rate of the best mean for each arm as text, and whether it is an end of those that were tried.
 
-    trials: {arm: {rate: summary}}, from `arms.trials`. score: what the best rate is best by.
+    trials: {arm: {rate: summary}}, from `arms.trials`. score: what the best rate is best by. alike: no rate is best where all
+    means lie within so much of each other.
     """
     said = []
     for arm, of_rate in trials.items():
+        means = [s["mean"] for s in of_rate.values()]
+        if None not in means and max(means) - min(means) < alike:
+            said.append(f"{arm} none (all alike)")
+            continue
         rate = best(of_rate, least_first, none=None)
         chosen = "none, for no run finished" if rate is None else f"{rate:g}"
         inner = rate is None or min(of_rate) < rate < max(of_rate)
