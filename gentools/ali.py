@@ -22,7 +22,16 @@ from gentools.gan import best_logit, descend, discriminator_loss, non_saturating
 from gentools.lab import randomness
 from gentools.lab.divergences import kl
 from gentools.lab.networks import frozen, mlp
-from gentools.lab.shapes import filled, finite, modes_kept, positive, same_rows, same_shape
+from gentools.lab.shapes import (
+    distributions,
+    filled,
+    finite,
+    modes_kept,
+    positive,
+    same_rows,
+    same_shape,
+    without_batchnorm,
+)
 
 # The joints, exactly
 
@@ -40,6 +49,7 @@ def four_terms(p_joint, q_joint, p_old, q_old):
     A pair that never occurs adds nothing to a mean; one that does and has a 0 in the logarithm makes it infinite.
     """
     same_shape(p_joint=p_joint, q_joint=q_joint, p_old=p_old, q_old=q_old)
+    distributions(p_joint=p_joint, q_joint=q_joint, p_old=p_old, q_old=q_old)
     minus_log_d = softplus(-best_logit(p_old, q_old))
     means = [(p_joint, minus_log_d), (q_joint, minus_log_d)]
     means += [(q_joint, best_logit(q_joint, q_old)), (q_joint, best_logit(p_old, p_joint))]
@@ -70,6 +80,7 @@ def values(loss, logit):
 def fisher_product(p_joint, f, g):
     """E_p(x) Cov_p(z|x)(f, g): product of two encoder gradients in the Fisher metric, by their derivatives. (9.6)"""
     same_shape(p_joint=p_joint, f=f, g=g)
+    distributions(p_joint=p_joint)
     positive(p_x=p_joint.sum(1))
     p_x = p_joint.sum(1, keepdim=True)
     weight = p_joint / p_x
@@ -326,8 +337,9 @@ def step(nets, opts, x, noise, losses=LOSSES["swapped"], last_term=None):
 
     losses: the encoder's and the generator's, such as LOSSES["minimax"] or (tamed, non_saturating_loss). last_term:
     what the encoder's loss adds, such as `density_term`. Both kinds of pairs pass the discriminator together, so it
-    must hold no BatchNorm. Returns all three losses.
+    must hold no BatchNorm: raises ValueError otherwise. Returns all three losses.
     """
+    without_batchnorm(discriminator=nets["discriminator"])
     real, fake = pairs(nets, x, noise)
     discriminator, joined = nets["discriminator"], [torch.cat(parts) for parts in zip(real, fake, strict=True)]
     d_loss = discriminator_loss(*discriminator(*(part.detach() for part in joined)).chunk(2))

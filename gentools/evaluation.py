@@ -17,6 +17,7 @@ from gentools.lab.shapes import (
     finite,
     graphless,
     modes_kept,
+    number_per_row,
     one_score_per_row,
     positive,
     same_columns,
@@ -221,11 +222,14 @@ def frechet_bias(cov_x, cov_y, n, m=math.inf):
     """By how much `frechet` exceeds its limit on average, for n and m rows of Gaussian features. Equation (11.6).
 
     tr S / n + tr T / m + (1/n + 1/m) (sum_ij r_i r_j / (r_i + r_j) + sum_i r_i / 2) / 2, with r_i the eigenvalues of
-    (S T)^(1/2); to first order in 1/n and 1/m. m = math.inf: against exact moments. cov_x, cov_y: S and T, (d, d).
+    (S T)^(1/2); to first order in 1/n and 1/m, so for n and m well above d. m = math.inf: against exact moments. cov_x,
+    cov_y: S and T, (d, d). Raises ValueError for fewer than 2 rows, which have no covariance.
     """
     tensors(cov_x=cov_x, cov_y=cov_y)
     same_shape(cov_x=cov_x, cov_y=cov_y)
     positive(n=n, m=m)
+    if min(n, m) < 2:
+        raise ValueError(f"a covariance needs at least 2 rows, not n = {n} and m = {m}")
     s, t = _covariance(cov_x=cov_x), _covariance(cov_y=cov_y)
     semidefinite(cov_x=s, cov_y=t)
     values, vectors = torch.linalg.eigh(s)
@@ -448,7 +452,7 @@ def slope_penalty(critic, real, fake, mix):
     training mode.
     """
     same_shape(real=real, fake=fake)
-    same_rows(real=real, mix=mix)
+    number_per_row(real, mix=mix)
     filled(real=real)
     mix = mix.reshape(-1, *[1] * (real.ndim - 1))  # (n, 1, ...)
     between = (mix * real + (1 - mix) * fake).detach().requires_grad_()

@@ -15,7 +15,7 @@ from gentools import gan
 from gentools.lab import randomness
 from gentools.lab.divergences import kl
 from gentools.lab.networks import frozen, mlp
-from gentools.lab.shapes import filled, finite, positive, same_shape, whole
+from gentools.lab.shapes import distributions, filled, finite, positive, same_shape, whole
 
 # The exact game
 
@@ -71,12 +71,14 @@ def local_factor(proximal_weight):
 def halving_factor(inverse_ratio, p_x):
     """C = E_p[1/(1 + s)] with s = p/q, at most 1/2: a round with proximal weight 1 is s' = C (s + 1). (10.6)"""
     same_shape(inverse_ratio=inverse_ratio, p_x=p_x)
+    distributions(p_x=p_x)
     return (p_x / (1 + inverse_ratio)).sum()
 
 
 def closed_form(p_x, q_x, steps):
     """(A, B) with 1/q_k = A/q_0 + B/p after k = `steps` rounds of proximal weight 1. (10.7)"""
     same_shape(p_x=p_x, q_x=q_x)
+    distributions(p_x=p_x, q_x=q_x)
     whole(0, steps=steps)
     inverse_ratio, a, b = p_x / q_x, 1.0, 0.0
     for _ in range(steps):

@@ -15,7 +15,18 @@ from gentools.evaluation import slope_penalty as gradient_penalty  # E (|gradien
 from gentools.gan import descend
 from gentools.lab import randomness
 from gentools.lab.networks import frozen, mlp
-from gentools.lab.shapes import filled, finite, positive, rising, same_mass, same_rows, same_shape, split_evenly
+from gentools.lab.shapes import (
+    distances,
+    filled,
+    finite,
+    number_per_row,
+    positive,
+    rising,
+    same_mass,
+    same_rows,
+    same_shape,
+    split_evenly,
+)
 
 # Losses, networks, one step
 
@@ -32,6 +43,8 @@ def generator_loss(fake_score):
 
 def interpolate(real, fake, mix):
     """mix real + (1 - mix) fake, one number per row, (n, ...); no gradient passes."""
+    same_shape(real=real, fake=fake)
+    number_per_row(real, mix=mix)
     mix = mix.reshape(-1, *[1] * (real.ndim - 1))  # (n, 1, ...): one number per row, not per coordinate
     return (mix * real + (1 - mix) * fake).detach()
 
@@ -276,14 +289,15 @@ def best_critic(p_x, q_x, cost):
     """The critic f (n,), with f_i - f_j <= cost_ij, of the largest gain E_p f - E_q f: right side of (12.3).
 
     p_x, q_x (n,) on the same points; cost (n, n), their distances. A linear program on the CPU, through which no gradient
-    passes; f is fixed by f_0 = 0. Raises ValueError if shapes do not fit or the two sums differ, and for costs that are not
-    finite.
+    passes; f is fixed by f_0 = 0. Raises ValueError if shapes do not fit or the two sums differ, and for costs that are no
+    finite distances: without the triangle inequality the two sides of (12.3) differ.
     """
     same_shape(p_x=p_x, q_x=q_x)
     same_mass(p_x=p_x, q_x=q_x)
     if cost.shape != (len(p_x), len(p_x)):
         raise ValueError(f"cost needs a row and a column for each of {len(p_x)} points, not {tuple(cost.shape)}")
     finite("a cost is the length of a way", cost=cost)
+    distances(cost=cost)
     n, eye = len(p_x), torch.eye(len(p_x), dtype=torch.float64)
     first, second = (~eye.bool()).nonzero().T  # all pairs of different points
     bounds = [(0, 0)] + [(None, None)] * (n - 1)

@@ -675,6 +675,27 @@ VALUES = {  # of which nothing follows, or something false
     "rising, NaN": lambda: shapes.rising(x=torch.stack([ZERO[0], NAN])),
     "rising, a table of points": lambda: shapes.rising(x=torch.arange(6).view(2, 3)),
     "same_mass, twice as much": lambda: shapes.same_mass(p_x=P, q_x=2 * P),
+    "same_mass, below 0": lambda: shapes.same_mass(p_x=P, q_x=P + torch.tensor([-1.0, 1, 0, 0, 0]).double()),
+    "best_critic, squared distances": lambda: wgan_gp.best_critic(P, Q, (LINE["x"][:, None] - LINE["x"]).square()),
+    "best_critic, a longer way back": lambda: wgan_gp.best_critic(P, Q, (2 * (LINE["x"][:, None] - LINE["x"])).relu()),
+    "best_critic, a way to itself": lambda: wgan_gp.best_critic(P, Q, torch.ones(5, 5)),
+    "line_distance, below 0": lambda: wgan_gp.line_distance(
+        torch.arange(3.0), torch.tensor([1.5, -0.5, 0]), torch.tensor([0.5, 0.5, 0])
+    ),
+    "four_terms of counts": lambda: ali.four_terms(10 * W.p_xz, W.q_xz, W.p_xz, W.q_xz),
+    "fisher_product of counts": lambda: ali.fisher_product(10 * W.p_xz, W.p_xz, W.q_xz),
+    "halving factor of counts": lambda: regularized_gan.halving_factor(P / Q, 10 * P),
+    "closed form of counts": lambda: regularized_gan.closed_form(10 * P, Q, 3),
+    "closed form of a model of counts": lambda: regularized_gan.closed_form(P, 10 * Q, 3),
+    "interpolate, one u per pixel": lambda: wgan_gp.interpolate(normal(1, 4), normal(1, 4), normal(1, 4)),
+    "interpolate, one u for all rows": lambda: wgan_gp.interpolate(normal(4, 2), normal(4, 2), normal(1)),
+    "interpolate, one sample for all rows": lambda: wgan_gp.interpolate(normal(4, 2), normal(1, 2), normal(4)),
+    "slope_penalty, one u per pixel": lambda: evaluation.slope_penalty(nn.Linear(D, 1).double(), X[:1], X[:1], X[:1]),
+    "ALI, a discriminator with BatchNorm": lambda: ali.step(
+        {"discriminator": nn.Sequential(nn.Linear(4, 1), nn.BatchNorm1d(1))}, {}, normal(8, 2), normal(8, 3, 2)
+    ),
+    "frechet_bias of one row": lambda: evaluation.frechet_bias(EYE, EYE, 1),
+    "frechet_bias against half a row": lambda: evaluation.frechet_bias(EYE, EYE, 9, 0.5),
     "same_mass, NaN": lambda: shapes.same_mass(p_x=P, q_x=P * NAN),
     "same_mass, infinity": lambda: shapes.same_mass(p_x=P, q_x=P / 0),
     "best_critic, twice as much": lambda: wgan_gp.best_critic(P, 2 * Q, (LINE["x"][:, None] - LINE["x"]).abs()),

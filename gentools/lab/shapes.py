@@ -119,6 +119,14 @@ def same_rows(**given):
     _refuse(given, lambda shape: shape[:1], "these need equally many rows, one per example or class of each")
 
 
+def number_per_row(x, **numbers):
+    """Refuse what is not one number for each row of x (n, ...): neither one for all nor one per entry. Raises ValueError."""
+    same_rows(x=x, **numbers)
+    for name, value in numbers.items():
+        if value.numel() != len(x):
+            raise ValueError(f"{name} must hold one number per row, ({len(x)},), not {tuple(value.shape)}")
+
+
 def same_columns(**given):
     """Refuse tensors whose last axes must stand for the same things and differ in length. Raises ValueError."""
     _refuse(given, lambda shape: shape[-1:], "the last axes of these stand for the same and need one length")
@@ -277,13 +285,33 @@ def passing_down(**times):
 
 
 def same_mass(**tables):
-    """Refuse tables of probabilities (n,) whose sums differ by more than rounding, NaN and infinity. Raises ValueError."""
+    """Refuse tables of probabilities (n,) whose sums differ by more than rounding, numbers below 0, NaN and infinity.
+
+    Raises ValueError.
+    """
+    for name, table in tables.items():
+        if (table.detach() < 0).any():
+            raise ValueError(f"{name} holds a probability below 0: {float(table.detach().min()):.6g}")
     sums = {name: float(table.detach().double().sum()) for name, table in tables.items()}
     if not all(
         math.isclose(each, next(iter(sums.values())), rel_tol=1e-5) and math.isfinite(each) for each in sums.values()
     ):
         found = ", ".join(f"{name} {each:.6g}" for name, each in sums.items())
         raise ValueError(f"nothing can carry one of these to the other, because their sums differ: {found}")
+
+
+def distances(**tables):
+    """Refuse tables (n, n) that are no distances of points: not 0 from a point to itself, not symmetric, or a detour is shorter.
+
+    Raises ValueError.
+    """
+    for name, ways in tables.items():
+        ways = ways.detach().double()
+        slack = 1e-6 * float(ways.abs().max()) if ways.numel() else 0.0
+        if (ways.diagonal().abs() > slack).any() or ((ways - ways.T).abs() > slack).any():
+            raise ValueError(f"{name} must hold distances: 0 from a point to itself, and as far back as forth")
+        if any((ways > ways[:, [stop]] + ways[stop] + slack).any() for stop in range(len(ways))):
+            raise ValueError(f"{name} must hold distances, and some way is longer than a detour over another point")
 
 
 def distributions(dim=None, **tables):
@@ -407,9 +435,24 @@ def semidefinite(**covariances):
             raise ValueError(f"{name} is no covariance: along one direction it has the variance {least:.3g}")
 
 
-def _row_by_row(network):
+def without_batchnorm(**networks):
+    """Refuse networks in training mode that hold BatchNorm, where rows of several kinds pass in one batch. ValueError."""
+    for name, network in networks.items():
+        if _tied(network):
+            raise ValueError(
+                f"the {name} must hold no BatchNorm: its statistics would be those of all kinds of rows together; use "
+                "LayerNorm, GroupNorm or no norm"
+            )
+
+
+def _tied(network):
+    """Whether BatchNorm in training mode makes what a network gives for a row depend on the others."""
     layers = network.modules() if isinstance(network, torch.nn.Module) else ()
-    if any(isinstance(layer, torch.nn.modules.batchnorm._BatchNorm) and layer.training for layer in layers):
+    return any(isinstance(layer, torch.nn.modules.batchnorm._BatchNorm) and layer.training for layer in layers)
+
+
+def _row_by_row(network):
+    if _tied(network):
         raise ValueError(
             "the slope of a score in its own row has no meaning under BatchNorm, which makes every score depend on all "
             "rows; use LayerNorm, GroupNorm or no norm, or call eval() on the network"
