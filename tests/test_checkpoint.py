@@ -427,8 +427,10 @@ def test_a_failed_save_raises_and_leaves_the_older_ones(tmp_path, monkeypatch, p
             )
         else:
             patch.setattr(checkpoint.os, place, fail)
-        with pytest.raises(type(error)):
+        with pytest.raises(type(error)) as caught:
             checkpoint.save(tmp_path, state(2), 2, RUN)
+    if isinstance(error, OSError) and error.errno:
+        assert "make room there" in str(caught.value) and str(tmp_path / "step-000000002-") in str(caught.value)
     assert names(tmp_path) == [good.name]
     assert checkpoint.newest(tmp_path, RUN).step == 1
 

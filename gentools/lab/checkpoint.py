@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch.torch_version import TorchVersion
 
+from gentools.lab.files import naming
 from gentools.lab.processes import alive
 
 FORMAT = "gentools checkpoint 3"
@@ -92,12 +93,13 @@ def save(folder, state, step, identity):
     path = folder / f"step-{step:09d}-{_mark(data)}.pt"
     part = folder / f".{path.name}.{os.getpid()}.part"
     try:
-        with open(part, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)  # on one file system this happens or does not: no reader sees half a file
-        _sync(folder)
+        with naming(path, f"make room there, or make it writable, and the same run goes on from what {folder} holds"):
+            with open(part, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, path)  # on one file system this happens or does not: no reader sees half a file
+            _sync(folder)
     except BaseException:  # Ctrl-C too
         part.unlink(missing_ok=True)
         raise

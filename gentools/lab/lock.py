@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
+from gentools.lab.files import naming
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -92,9 +94,14 @@ def _hold(folder):
             file.close()
             raise FolderInUse(holder, folder)
         if _is_at(file, path):
-            file.truncate(0)
-            file.write(f"{_me()}\n")
-            file.flush()
+            try:
+                with naming(path):
+                    file.truncate(0)
+                    file.write(f"{_me()}\n")
+                    file.flush()
+            except OSError:
+                file.close()
+                raise
             return file
         file.close()  # its holder ended and removed it between our opening and our locking: once more
 

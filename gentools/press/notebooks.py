@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gentools.lab.chapters import CHAPTERS
+from gentools.lab.files import write_whole
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -205,9 +206,7 @@ def write(path, nb):
     path, data = Path(path), dump(nb)
     if path.exists() and path.read_bytes() == data:
         return False
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_bytes(data)
-    os.replace(part, path)
+    write_whole(path, data)
     return True
 
 

@@ -24,6 +24,7 @@ import torch
 from gentools.lab import checkpoint, closure, records
 from gentools.lab.chapters import CHAPTERS
 from gentools.lab.chapters import chapter as chapter_of
+from gentools.lab.files import write_whole
 from gentools.lab.lock import patient
 from gentools.lab.pictures import located
 from gentools.lab.seeds import run_seeds
@@ -164,6 +165,8 @@ def compute(id, scale, seeds=None, device="cpu", jobs=1, config=None, folder=Non
     find_device(device)
     identity = _identity(id, scale, config)  # its digests read code and pictures: once for all seeds
     store, todo = _store(identity, folder), _missing(identity, seeds, folder)
+    if todo:
+        seedstore.ready(store)
     task = functools.partial(_run_seed, identity, device, str(store), config=config, read=read)
     with checkpoints_in(folder), threads_kept():
         if jobs == 1 or len(todo) < 2:
@@ -313,7 +316,7 @@ def _where(results):
 
 
 def _dump(path, record):
-    path.write_text(json.dumps(record, indent=1, allow_nan=True) + "\n")
+    write_whole(path, (json.dumps(record, indent=1, allow_nan=True) + "\n").encode())
 
 
 def _model(id, results):
@@ -340,10 +343,10 @@ def write(id, scale, seeds, results, record=False):
     target.mkdir(parents=True, exist_ok=True)
     with plt.ioff():
         fig = recipe.draw(results, recipe.config(scale))
-    (target / f"{id}.png").write_bytes(plots.png(fig, Title=f"Figure {id}", Source=entry["fingerprint"]))
+    write_whole(target / f"{id}.png", plots.png(fig, Title=f"Figure {id}", Source=entry["fingerprint"]))
     plt.close(fig)
     if model := _model(id, results):
-        (target / f"{id}.safetensors").write_bytes(model)
+        write_whole(target / f"{id}.safetensors", model)
     _dump(target / f"{id}.json", entry)
     return target / f"{id}.png"
 

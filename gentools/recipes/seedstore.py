@@ -7,13 +7,15 @@ computed again.
 
 import hashlib
 import io
-import os
 import pickle
 import re
+import tempfile
 import zipfile
 from pathlib import Path
 
 import torch
+
+from gentools.lab.files import write_whole
 
 _NAME = re.compile(r"seed-(\d{5,})-([0-9a-f]{16})\.pt")
 
@@ -24,11 +26,16 @@ def save(folder, identity, result):
     torch.save({"identity": identity, **result}, buffer)
     data = buffer.getvalue()
     path = Path(folder) / f"seed-{identity['seed']:05d}-{hashlib.sha256(data).hexdigest()[:16]}.pt"
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.parent.mkdir(parents=True, exist_ok=True)
-    part.write_bytes(data)
-    os.replace(part, path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, data)
     return path
+
+
+def ready(folder):
+    """Make `folder`, or raise the OSError that a result would meet there: now, and not after hours of work."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
 
 
 def load(folder, identity):
