@@ -148,6 +148,25 @@ def test_record_is_repeatable_and_scrubs(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_what_was_saved_while_a_notebook_ran_is_not_written_over(tmp_path):
+    """Somebody types in Jupyter and saves, while `record` runs the chapter in a terminal."""
+    root = make(tmp_path)
+    place = root / "notebooks" / "01_toy.ipynb"
+    typing = f"from pathlib import Path\np = Path({str(place)!r})\np.write_text(p.read_text().replace('# T' + 'oy', '# Tom'))"
+    path = save(root, "01_toy", notebook([markdown("# Toy", "title"), code(typing, "a")]))
+    with pytest.raises(ValueError, match=r"01_toy\.ipynb was saved while it ran"):
+        notebooks.record(path)
+    assert json.loads(path.read_text())["cells"][0]["source"] == "# Tom" and list(path.parent.iterdir()) == [path]
+
+
+def test_a_project_file_that_cannot_be_read_is_named(tmp_path):
+    root = make(tmp_path)
+    with (root / "pyproject.toml").open("a") as file:
+        file.write('\n[project]\nname = "twice"\n')
+    with pytest.raises(ValueError, match=r"pyproject\.toml is not valid TOML: "):
+        notebooks.published(root)
+
+
 def test_a_failing_notebook_is_not_stored(tmp_path, monkeypatch, capsys):
     root = make(tmp_path, n01_toy=[code("print(1)", "a"), code("1 / 0", "b")])
     path = root / "notebooks" / "01_toy.ipynb"

@@ -91,7 +91,11 @@ def left_out(root):
 
 def published(root=ROOT):
     """("OWNER/REPO", "v0.1.0"): where the course is published, from pyproject.toml, the one place that says so."""
-    project = tomllib.loads((checkout(root) / "pyproject.toml").read_text())["project"]
+    path = checkout(root) / "pyproject.toml"
+    try:
+        project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path} is not valid TOML: {error}") from error
     return project["urls"]["Repository"].removeprefix("https://github.com/"), f"v{project['version']}"
 
 
@@ -297,17 +301,21 @@ class Execution:
 def record(path, folder=None):
     """Execute a notebook in quick mode and store its outputs in place. Returns whether the file changed.
 
-    folder: where its cells run (default: a scratch folder). Raises CellFailure, and then writes nothing.
+    folder: where its cells run (default: a scratch folder). Raises CellFailure, and ValueError if somebody saved the
+    notebook while it ran; then writes nothing.
     """
     import tempfile
 
-    before = load(path)
+    path = Path(path)
+    saved, before = path.read_bytes(), load(path)
     fill_ids(before)
     with tempfile.TemporaryDirectory() as scratch:
         run = Execution(before, folder or scratch)
         run.run()
     scrub(run.nb)
     keep_pictures(run.nb, before)
+    if path.read_bytes() != saved:
+        raise ValueError(f"{path.name} was saved while it ran, and what is new in it has not run; record it again")
     return write(path, run.nb)
 
 
