@@ -686,7 +686,7 @@ def test_mixed_sizes_need_a_size(store):
     with pytest.raises(DataError, match=r"b\.jpg is 16x12, a\.png is 8x8; give size="):
         data.images(path)
     assert data.images(path, size=4).shape == (2, 3, 4, 4)
-    for size in (0, -3, 2.5, "64"):
+    for size in (0, -3, 2.5, "64", True):
         with pytest.raises(ValueError, match="size must be"):
             data.images(path, size=size)
 

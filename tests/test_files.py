@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gentools import recipes
-from gentools.lab import files
+from gentools.lab import data, files
 from gentools.lab.lock import lock
 from gentools.press import notebooks
 from gentools.recipes import recording, seedstore
@@ -85,3 +85,24 @@ def test_a_lock_on_a_full_disk_names_it_and_does_not_stay(tmp_path, monkeypatch)
     (tmp_path / ".lock").unlink()
     with lock(tmp_path):
         assert (tmp_path / ".lock").read_text() == f"process {os.getpid()}\n"
+
+
+@pytest.mark.parametrize("path", ["", "~/runs", Path("~/runs")])
+def test_a_path_that_only_a_shell_understands_is_refused(tmp_path, monkeypatch, path):
+    """Otherwise the run lands in a folder called ~ below the one where Python runs, and is never found again."""
+    monkeypatch.chdir(tmp_path)
+    for use in (
+        lambda: lock(path).__enter__(),
+        lambda: recording.compute("1.3", "quick", [0], folder=path),
+        lambda: data.images(path),
+    ):
+        with pytest.raises(ValueError, match=r"is empty|write '.*runs'"):
+            use()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_called_so_may_be_used(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "~runs").mkdir()
+    with lock("~runs"), lock("."), lock(None):
+        assert (tmp_path / "~runs" / ".lock").exists()

@@ -19,6 +19,7 @@ IGNORED = {
     ("gentools.lab.checkpoint", "*"),
     ("gentools.lab.closure", "*"),
     ("gentools.lab.download", "*"),
+    ("gentools.lab.files", "*"),
     ("gentools.lab.identity", "*"),
     ("gentools.lab.lock", "*"),
     ("gentools.lab.plots", "*"),

@@ -5,6 +5,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
+def spelled_out(**paths):
+    """Refuse a path that is empty, which means the folder where Python runs, or that begins with ~. Raises ValueError.
+
+    A shell puts the home folder in the place of ~; Python would make a folder of that name. None is no path.
+    """
+    for name, path in paths.items():
+        if path == "":
+            raise ValueError(f'{name} is empty; the folder in which this runs is "."')
+        if isinstance(path, (str, Path)) and str(path).startswith("~") and not Path(path).exists():
+            raise ValueError(f"{name} is {str(path)!r}, and Python does not know ~; write {os.path.expanduser(path)!r}")
+
+
 def write_whole(path, data):
     """Put bytes at `path`, where they appear whole or not at all: what stood there stays if that fails, and no part is left.
 

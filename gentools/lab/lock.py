@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
-from gentools.lab.files import naming
+from gentools.lab.files import naming, spelled_out
 
 try:
     import fcntl
@@ -53,6 +53,7 @@ def lock(folder):
     The operating system frees the lock when its process dies, however it dies, so that a run which was killed never
     stands in the way. The lock file names the process that holds it. A folder that cannot be written is not locked.
     """
+    spelled_out(folder=folder)
     file = None if folder is None else _hold_or_wait(Path(folder))
     try:
         yield

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from gentools.lab.download import DataError, data_folder
+from gentools.lab.files import spelled_out
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 UNREAD = (".heic", ".heif", ".avif", ".jxl", ".jp2", ".svg", ".psd", ".dng", ".cr2", ".nef", ".arw")  # counted and said
@@ -49,8 +50,9 @@ def images(path, size=None, key=None):
     Raises FileNotFoundError, ValueError for an argument that makes no sense, and DataError for contents that are
     damaged, mixed in size, too large, or not pictures.
     """
-    if size is not None and not (isinstance(size, int) and 1 <= size <= MAX_PIXELS**0.5):
+    if size is not None and not (isinstance(size, int) and not isinstance(size, bool) and 1 <= size <= MAX_PIXELS**0.5):
         raise ValueError(f"size must be a whole number of pixels such as 64, not {size!r}")
+    spelled_out(path=path)
     path = located(Path(path))
     kind = path.suffix.lower()
     if key is not None and kind != ".npz":

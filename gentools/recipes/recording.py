@@ -24,7 +24,7 @@ import torch
 from gentools.lab import checkpoint, closure, records
 from gentools.lab.chapters import CHAPTERS
 from gentools.lab.chapters import chapter as chapter_of
-from gentools.lab.files import write_whole
+from gentools.lab.files import spelled_out, write_whole
 from gentools.lab.lock import patient
 from gentools.lab.pictures import located
 from gentools.lab.seeds import run_seeds
@@ -83,6 +83,7 @@ def _identity(id, scale, config=None):
 
 def _store(identity, folder=None):
     """The folder of one figure's seeds: another configuration, other code or other pictures have another."""
+    spelled_out(folder=folder)
     marks = [identity[key] for key in ("figure", "scale", "fingerprint", "data") if identity[key]]
     return (ROOT / "build" / "records" if folder is None else Path(folder)) / "-".join(marks)
 
