@@ -22,6 +22,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from gentools import conditional_vae, vae
 from gentools.lab import checkpoint, plots
 from gentools.lab.checkpoint import CheckpointError, NonFinite
 from gentools.lab.history import History
@@ -704,9 +705,12 @@ BAD = {
     "no optimizer": (TypeError, "dict of optimizers", {"opts": {}}),
     "two precisions": (
         ValueError,
-        "networks are torch.float32 and the data torch.float64; convert",
+        r"networks are torch.float32 and the data torch.float64; convert the networks, nets.to\(torch.float64\)",
         {"stream": Stream(points().double(), 16, 2)},
     ),
+    "true steps": (ValueError, "steps must be a whole number", {"steps": True}),
+    "data in place of a stream": (TypeError, "stream is a lab.stream.Stream.* not a Tensor", {"stream": points()}),
+    "nothing to train": (ValueError, "nets has no parameters", {"nets": nn.ModuleDict()}),
     "optimizers of other networks": (ValueError, r"opts\['generator'\] updates nothing in nets", {"opts": gan()[1]}),
     "two devices": (ValueError, "networks are on meta and the data on cpu", {"nets": gan()[0].to("meta")}),
 }
@@ -725,6 +729,50 @@ def test_refuses(case):
     } | change
     with pytest.raises(error, match=words):
         train(gan_step, **arguments)
+
+
+def test_an_optimizer_must_move_the_network_whose_name_it_has():
+    """Exchanged, each player would descend on the other's loss, and nothing would look wrong."""
+    nets, opts = gan()
+    with pytest.raises(ValueError, match=r"opts\['generator'\] updates nothing in nets\['generator'\]"):
+        train(gan_step, nets, dict(zip(opts, reversed(opts.values()))), Stream(points(), 16, 2), 3, 0)
+    train(gan_step, nets, {**opts, "spare": opts["generator"]}, Stream(points(), 16, 2), 3, 0)
+
+
+PICTURES = torch.rand(20, 1, 4, 4)
+
+
+@pytest.mark.parametrize(
+    "step, nets, opts, stream, error, said",
+    [
+        (vae.step, vae.networks(0, 16, (5,), 2), "vae", ((PICTURES, torch.arange(20)), 5, 2), AttributeError, "labels (5,) torch.int64"),
+        (vae.step, vae.networks(0, 16, (5,), 2), "model", (PICTURES, 5, 2), KeyError, "and the optimizers model."),
+        (vae.step, vae.networks(0, 16, (5,), 2), "vae", (PICTURES, 5, 3), RuntimeError, "z (5, 3) torch.float32"),
+        (conditional_vae.step, vae.networks(0, 16, (5,), 2), "vae", (PICTURES, 5, 2), ValueError, "x (5, 1, 4, 4) torch.float32 without labels"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_step_that_fails_at_once_says_what_it_was_given(step, nets, opts, stream, error, said, kept, tmp_path):
+    folder = tmp_path if kept else None
+    with pytest.raises(error) as caught:
+        train(step, nets, {opts: adam(nets.parameters(), 1e-3)}, Stream(*stream), 3, 0, folder=folder)
+    (note,) = caught.value.__notes__
+    assert said in note and "the networks encoder, decoder" in note
+
+
+def test_other_failures_have_no_such_note(tmp_path):
+    nets, opts = gan()
+    for error, how in ((ZeroDivisionError, {"watch": lambda done: 1 / 0}), (CheckpointError, {"config": {"a": 2}})):
+        with pytest.raises(error) as caught:
+            train(gan_step, nets, opts, Stream(points(), 16, 2), 3, 0, folder=tmp_path, **{"config": {"a": 1}, **how})
+        assert not getattr(caught.value, "__notes__", ())
+
+
+@pytest.mark.parametrize("seen", [None, 3.0, [("loss", 1.0)]])
+def test_a_watch_that_gives_no_numbers_by_name_is_named(seen):
+    nets, opts = gan()
+    with pytest.raises(TypeError, match="watch returns numbers by name"):
+        train(gan_step, nets, opts, Stream(points(), 16, 2), 3, 0, watch=lambda done: seen)
 
 
 def test_the_bar_shows_on_a_terminal_only(capsys, monkeypatch):

@@ -8,10 +8,11 @@ import functools
 import math
 import numbers as numbers_of_python
 import warnings
+from collections.abc import Mapping
 
 import torch
 
-from gentools.lab.optim import groups
+from gentools.lab.optim import groups, strangers
 
 # Decorates a function that takes tensors with a graph of gradients and gives results without one.
 graphless = torch.no_grad()
@@ -81,6 +82,77 @@ def rates_kept(function):
                 group.update({key: rate for key, rate in rates.items() if rate is not None})
 
     return keeping
+
+
+def explained(function):
+    """Decorates train(step, ...): if the step fails in its first call, a note at the error says what it was given.
+
+    And a `watch` that returns no dict is named as such. Raises TypeError for that.
+    """
+
+    def watched(watch, done):
+        seen = watch(done)
+        if not isinstance(seen, Mapping):
+            raise TypeError(f"watch returns numbers by name, such as {{'distance': 0.1}}, or {{}}, and not {seen!r}")
+        return seen
+
+    @functools.wraps(function)
+    def explaining(step, nets, opts, *args, **how):
+        if callable(how.get("watch")):
+            how["watch"] = functools.partial(watched, how["watch"])
+        try:
+            return function(step, nets, opts, *args, **how)
+        except Exception as error:
+            trace = error.__traceback__
+            while trace.tb_frame.f_code is not function.__code__ and trace.tb_next:
+                trace = trace.tb_next
+            run = trace.tb_frame.f_locals
+            if trace.tb_next and "x" in run and "metrics" not in run and not getattr(error, "__notes__", ()):
+                x, *labels = run["x"] if isinstance(run["x"], tuple) else (run["x"],)
+                told = f", labels {', '.join(map(_form, labels))}" if labels else " without labels"
+                error.add_note(
+                    f"The step was given x {_form(x)}{told}, z {_form(run['z'])}, the networks {', '.join(_parts(nets))} "
+                    f"and the optimizers {', '.join(opts)}. A Stream of (rows, labels) gives labels, its z_shape is that of z."
+                )
+            raise
+
+    return explaining
+
+
+def _form(value):
+    return f"{tuple(value.shape)} {value.dtype}" if isinstance(value, torch.Tensor) else f"{value!r}"
+
+
+def _parts(nets):
+    return dict(nets.named_children())
+
+
+def trainable(nets, opts, stream):
+    """Refuse what `train` could make nothing of. Raises TypeError or ValueError.
+
+    That is a stream that is none, networks without parameters, on another device than the data or of another precision,
+    and an optimizer that updates none of the networks, or not the one whose name it has.
+    """
+    if not all(callable(getattr(stream, name, None)) for name in ("batch", "noise")):
+        raise TypeError(
+            f"stream is a lab.stream.Stream, as Stream(data, batch=64, z_shape=2), not a {type(stream).__name__}"
+        )
+    if not list(nets.parameters()):
+        raise ValueError("nets has no parameters, so there is nothing to train")
+    device = next(nets.parameters()).device
+    if device.type != stream.device.type:
+        raise ValueError(f"the networks are on {device} and the data on {stream.device}; move one with .to()")
+    kind, given = next(nets.parameters()).dtype, getattr(stream, "dtype", None)
+    if given is not None and kind != given:
+        raise ValueError(
+            f"the networks are {kind} and the data {given}; convert the networks, nets.to({given}), or, of vectors, the "
+            f"data, data.to({kind}): pictures come in torch's default precision"
+        )
+    for name in strangers(nets, opts):
+        raise ValueError(f"opts[{name!r}] updates nothing in nets; make the optimizers anew after the networks")
+    for name, part in _parts(nets).items():
+        if strangers(part, {name: opts[name]} if name in opts else {}):
+            raise ValueError(f"opts[{name!r}] updates nothing in nets[{name!r}], whose name it has")
 
 
 RATES = "lr", "initial_lr"  # as set, and from which a schedule starts

@@ -8,12 +8,13 @@ from gentools.lab import checkpoint, session, trial
 from gentools.lab.history import History
 from gentools.lab.identity import identity_of
 from gentools.lab.lock import lock
-from gentools.lab.optim import groups, strangers
+from gentools.lab.optim import groups
 from gentools.lab.randomness import generator
-from gentools.lab.shapes import rates_kept
+from gentools.lab.shapes import explained, rates_kept, trainable
 
 
 @rates_kept
+@explained
 def train(step, nets, opts, stream, steps, seed, *, schedule=None, ema=None, autocast=None, folder=None, config=None,
           save_every=1000, log_every=100, watch=None):  # fmt: skip
     """Run steps 0, 1, ..., steps - 1 and return their History: history["loss"] has shape (steps,).
@@ -105,16 +106,9 @@ def _check(nets, opts, stream, steps, save_every, log_every, autocast):
     if not isinstance(nets, torch.nn.Module) or not isinstance(opts, dict) or not opts:
         raise TypeError("nets is one nn.Module, such as nn.ModuleDict, and opts a dict of optimizers by name")
     for name, value, least in (("steps", steps, 0), ("save_every", save_every, 1), ("log_every", log_every, 1)):
-        if not isinstance(value, int) or value < least:
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise ValueError(f"{name} must be a whole number, at least {least}, not {value!r}")
-    device = next(nets.parameters()).device
-    if device.type != stream.device.type:
-        raise ValueError(f"the networks are on {device} and the data on {stream.device}; move one with .to()")
-    kind, given = next(nets.parameters()).dtype, getattr(stream, "dtype", None)
-    if given is not None and kind != given:
-        raise ValueError(f"the networks are {kind} and the data {given}; convert one, for example with data.to({kind})")
+    trainable(nets, opts, stream)
     if getattr(autocast, "_cache_enabled", False):
         raise ValueError("this autocast caches cast weights, which an update makes stale; use optim.mixed(device)")
-    for name in strangers(nets, opts):
-        raise ValueError(f"opts[{name!r}] updates nothing in nets; make the optimizers anew after the networks")
-    return device
+    return next(nets.parameters()).device
