@@ -580,6 +580,19 @@ def test_a_run_that_fails_frees_its_folder(tmp_path):
         pass
 
 
+def test_two_threads_that_train_are_warned_and_runs_inside_of_runs_are_not(recwarn):
+    """Both set torch's one generator and draw from it, so that what a step draws depends on the other's pace."""
+    with lock(None), lock(None):
+        pass
+    with lock(None), ThreadPoolExecutor() as threads:
+        assert not recwarn.list
+        with pytest.warns(UserWarning, match="another thread trains in this process"):
+            threads.submit(lambda: lock(None).__enter__()).result()
+    with lock(None):
+        assert not recwarn.list
+
+
+@pytest.mark.filterwarnings("ignore:another thread trains")
 def test_threads_that_take_turns_are_never_two(tmp_path):
     """A lock file is removed and made again a thousand times, and never do two hold it."""
     inside, most, turns = [], [], []

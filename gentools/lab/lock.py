@@ -2,7 +2,9 @@
 
 import errno
 import os
+import threading
 import time
+import warnings
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -16,6 +18,7 @@ except ImportError:  # Windows
 
 
 WAIT = 0.5  # seconds between two looks at a folder that another process holds
+_running = set()  # threads of this process in which a run is under way
 
 
 class FolderInUse(RuntimeError):
@@ -52,12 +55,24 @@ def lock(folder):
 
     The operating system frees the lock when its process dies, however it dies, so that a run which was killed never
     stands in the way. The lock file names the process that holds it. A folder that cannot be written is not locked.
+    Warns if another thread of this process is in a run: torch has one generator for all threads.
     """
     spelled_out(folder=folder)
     file = None if folder is None else _hold_or_wait(Path(folder))
+    here = threading.get_ident()
+    inner, others = here in _running, _running - {here}
+    _running.add(here)
     try:
+        if others:
+            warnings.warn(
+                "another thread trains in this process, and steps that draw random numbers take them from one generator: "
+                "neither run depends on its seed alone. lab.seeds.run_seeds gives each a process",
+                stacklevel=6,  # where `train` is called
+            )
         yield
     finally:
+        if not inner:
+            _running.discard(here)
         if file is not None:
             if os.name != "nt":  # Windows removes no open file; there it stays, unlocked
                 Path(file.name).unlink(missing_ok=True)
