@@ -12,6 +12,7 @@ from gentools.lab.lock import lock
 from gentools.press import notebooks
 from gentools.recipes import recording, seedstore
 
+resource = pytest.importorskip("resource")
 pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 
 
@@ -78,11 +79,15 @@ def test_a_result_that_meets_a_full_disk_leaves_no_part(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_lock_on_a_full_disk_names_it_and_does_not_stay(tmp_path, monkeypatch):
-    (tmp_path / ".lock").symlink_to("/dev/full")
-    with pytest.raises(OSError, match=r"\.lock"), lock(tmp_path):
-        pass
-    (tmp_path / ".lock").unlink()
+def test_a_lock_that_cannot_be_written_names_it_and_does_not_stay(tmp_path):
+    """No file of this process may grow for a moment, as on a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+        with pytest.raises(OSError, match=r"\.lock"), lock(tmp_path):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     with lock(tmp_path):
         assert (tmp_path / ".lock").read_text() == f"process {os.getpid()}\n"
 

@@ -5,7 +5,7 @@ import os
 import threading
 import time
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -52,7 +52,6 @@ def lock(folder):
     """Hold `folder` for one run; FolderInUse if another run holds it. Nothing is locked for None.
 
     Inside `patient` it waits for another process; a run of this one would wait for itself, and raises there too.
-
     The operating system frees the lock when its process dies, however it dies, so that a run which was killed never
     stands in the way. The lock file names the process that holds it. A folder that cannot be written is not locked.
     Warns if another thread of this process is in a run: torch has one generator for all threads.
@@ -116,7 +115,8 @@ def _hold(folder):
                     file.write(f"{_me()}\n")
                     file.flush()
             except OSError:
-                file.close()
+                with suppress(OSError):  # closing tries to write once more
+                    file.close()
                 raise
             return file
         file.close()  # its holder ended and removed it between our opening and our locking: once more
