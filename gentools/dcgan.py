@@ -50,7 +50,9 @@ def sides(size):
         size //= 2
         found.insert(0, size)
     if len(found) < 2 or found[0] > 7:
-        raise ValueError(f"images must have a side of 4, 5, 6 or 7 times a power of two (8, 28, 32, 64), not {size!r}")
+        raise ValueError(
+            f"images must have a side of 4, 5, 6 or 7 times a power of two (8, 28, 32, 64), not {found[-1]!r}"
+        )
     return found
 
 

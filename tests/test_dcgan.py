@@ -61,6 +61,14 @@ def test_sides():
     for size in (0, 4, 7, 9, 30, 36, -8, 28.0, "28", None):
         with pytest.raises(ValueError, match="side of 4, 5, 6 or 7"):
             dcgan.sides(size)
+    with pytest.raises(ValueError, match=r"not 100$"):  # the size that was asked for, not the 25 that it halves to
+        dcgan.sides(100)
+
+
+def test_moments_that_a_run_does_not_have_are_refused_before_it_runs():
+    config = experiments.Samples(experiments.Training(moments=2))
+    with pytest.raises(ValueError, match=r"shown=\(1, 3, 5, 10\) asks for later ones than the 2 moments"):
+        experiments.run_samples(config, 0, "cpu")
 
 
 @pytest.mark.parametrize("size", SIZES)

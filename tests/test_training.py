@@ -332,6 +332,19 @@ def poisoned(bad_step, name, bad):
     return step
 
 
+def test_the_refusal_says_how_to_go_on_with_other_settings(tmp_path):
+    """A rate that was too high: the networks go on in another folder, as the message has it."""
+    nets, opts = gan()
+    train(gan_step, nets, opts, Stream(points(), 16, 2), 5, 0, folder=tmp_path / "a")
+    other, _ = gan()
+    slower = {name: adam(net.parameters(), 1e-4) for name, net in other.items()}
+    with pytest.raises(CheckpointError, match=r"nets.load_state_dict\(torch.load\(FILE\)\['state'\]\['nets'\]\)"):
+        train(gan_step, other, slower, Stream(points(), 16, 2), 5, 0, folder=tmp_path / "a")
+    other.load_state_dict(torch.load(checkpoint.paths(tmp_path / "a")[0])["state"]["nets"])
+    assert digest(other) == digest(nets)
+    train(gan_step, other, slower, Stream(points(), 16, 2), 5, 0, folder=tmp_path / "b")
+
+
 def test_the_first_bad_step_is_named_whatever_it_is(tmp_path):
     """A NaN or infinity put into a random metric at a random step: 40 of 40 are named; no bad checkpoint is written."""
     rng = random.Random(0)

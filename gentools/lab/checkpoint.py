@@ -128,7 +128,8 @@ def newest(folder, identity):
         reasons = "\n".join(f"  {name}: {why}" for name, why in refused)
         raise CheckpointError(
             f"no checkpoint in {folder} can be used:\n{reasons}\n"
-            "Use another folder, or delete this one to start from the beginning."
+            "Use another folder, or delete this one to start from the beginning. To go on from these networks with other "
+            "settings, nets.load_state_dict(torch.load(FILE)['state']['nets']) and train in another folder."
         )
     _enter(folder, 0.0)
     return None

@@ -125,6 +125,8 @@ class Samples:
 def run_samples(config, seed, device):
     """Pictures of the same z at several moments of one run, and real ones unless they are the reader's own."""
     t = config.training
+    if max(config.shown) > t.moments:
+        raise ValueError(f"shown={config.shown} asks for later ones than the {t.moments} moments; change both together")
     _, _, history = train_dcgan(t, seed, device)
     seen = [history.watched[i - 1] for i in config.shown]
     arrays = {"steps": torch.tensor([w["step"] for w in seen])}
