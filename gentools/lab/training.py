@@ -108,7 +108,7 @@ def _check(nets, opts, stream, steps, save_every, log_every, autocast):
     for name, value, least in (("steps", steps, 0), ("save_every", save_every, 1), ("log_every", log_every, 1)):
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise ValueError(f"{name} must be a whole number, at least {least}, not {value!r}")
-    trainable(nets, opts, stream)
     if getattr(autocast, "_cache_enabled", False):
         raise ValueError("this autocast caches cast weights, which an update makes stale; use optim.mixed(device)")
+    trainable(nets, opts, stream)
     return next(nets.parameters()).device
