@@ -107,6 +107,14 @@ def test_gaussian_log_joint_against_scipy(seed):
         assert np.allclose(ours[:, k], theirs, atol=1e-10)
 
 
+def test_a_covariance_that_has_a_cholesky_factor_and_no_inverse_is_refused_in_words():
+    a, b, c = map(float.fromhex, ("0x1.25204cfd0ef6ap+0", "0x1.2313bc41b4467p+0", "0x1.210ad64365b31p+0"))
+    thin = torch.tensor([[a, b], [b, c]], dtype=torch.float64)  # singular, but for rounding
+    x, weights, means = torch.zeros(3, 2).double(), torch.ones(1).double(), torch.zeros(1, 2).double()
+    with pytest.raises(ValueError, match="covariances is no covariance"):  # not LAPACK's LinAlgError
+        em.gaussian_log_joint(x, weights, means, thin[None])
+
+
 def test_weights_that_are_counts_are_refused():
     x, (weights, means, covariances) = problem(0, d=3)
     with pytest.raises(ValueError, match="weights must sum to 1"):

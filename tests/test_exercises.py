@@ -371,6 +371,12 @@ def test_a_start_from_which_em_breaks_off_is_told_from_one_that_comes_to_rest(ca
     assert "From your first start EM breaks off" in (reply := verdict("2.E4", [far, far], capsys)), reply
 
 
+def test_a_start_from_which_nearly_all_eruptions_end_in_one_component_is_stuck(capsys):
+    starts = [[[3.9072407, 32.6296955], [3.607579, 42.9743334]], [[3.9072407, 32.6296955], [3.607579, 43.4743334]]]
+    reply = verdict("2.E4", starts, capsys)  # the first ends at -4.6915, above all other places to rest but one
+    assert "From your first start" not in reply, reply
+
+
 def test_a_start_that_differs_by_half_passes_whatever_rounding_makes_of_it(capsys):
     start = [[1.7, 70.0], [1.7, 70.0]]  # 2.2 - 1.7 is more than 0.5 in floating point
     assert "passed" in (reply := verdict("2.E4", [start, [[1.7, 70.0], [2.2, 70.0]]], capsys)), reply

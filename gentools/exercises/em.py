@@ -212,7 +212,7 @@ def check_stuck(answer):
                 f"From your {'first' if stuck else 'mended'} start EM breaks off: a component loses all eruptions or shrinks onto "
                 "one. That is another fault than coming to rest. Put both means among the eruptions."
             ) from error
-        if (stairs[-1] > -4.7) == stuck:
+        if (stairs[-1] > -4.5) == stuck:  # the groups give -4.155; EM also rests at -4.69, with nearly all in one
             raise Wrong(
                 f"From your {'first' if stuck else 'mended'} start the log-likelihood after 300 steps is {stairs[-1]:.3f}, "
                 f"and the means are {(ends[0] - ends[1]).norm():.1f} apart: it "

@@ -536,8 +536,8 @@ def positive_definite(**covariances):
     for name, cov in covariances.items():
         wish = "symmetric, finite and positive definite"
         _symmetric(name, cov, wish)
-        if torch.linalg.cholesky_ex(cov.detach()).info.any():
-            raise ValueError(f"{name} is no covariance: it must be {wish}")
+        if torch.linalg.cholesky_ex(cov.detach()).info.any() or torch.linalg.inv_ex(cov.detach()).info.any():
+            raise ValueError(f"{name} is no covariance: it must be {wish}")  # rounding may hide from one what both see
 
 
 def _symmetric(name, cov, wish):
