@@ -193,7 +193,7 @@ CLAIMS = (
           where(lambda s: always_below(s["100 times, no penalty: modes"], 5))),
     Claim("Real and fake pictures belong into batches of their own under BatchNorm", "Chintala et al. 2016", "6.5",
           every("two batches: distance", "one batch: distance", -1)),
-    Claim("Means of three codes can be added like words, and pixels cannot", "Radford et al. 2015", "6.8",
+    Claim("Arithmetic with means of three codes works better than arithmetic with pixels", "Radford et al. 2015", "6.8",
           more("three exemplars", "three, in pixels", ": right class and bright")),
     Claim("A label in both players makes the class asked for", "Mirza, Osindero 2014", "7.3",
           where(lambda s: always_above(s["asked class comes out"], 0.5))),
