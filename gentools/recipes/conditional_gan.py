@@ -470,7 +470,7 @@ RECIPES = conditional_points.RECIPES | {
         "sees in the samples; it was trained on all twenty. Adam with betas 0.5 and 0.999.",
         alt="Top: four sheets of digits in three rows. The two rows of seen combinations show the digits; the row of the "
         "unseen one shows noise (negative) or broken strokes (turned) with a vector per pair, and other digits in the asked style with class + "
-        "style. Bottom: points; seen combinations near 0.9, unseen ones near 0, the style alone between one third and 1.",
+        "style. Bottom: points; seen combinations between 0.8 and 1, unseen ones near 0, the style alone between one third and 1.",
         run=run_unseen, draw=draw_unseen, quick=Unseen(QUICK), cpu=Unseen(Digits(steps=3000, width=24)),
         full=Unseen(T4), seeds=tuple(range(5)), verdict=verdict_unseen, record="cpu",
     ),
