@@ -17,7 +17,7 @@ from gentools.gan import descend, discriminator_loss, non_saturating_loss
 from gentools.lab import randomness
 from gentools.lab.divergences import entropy, expected_kl, kl
 from gentools.lab.networks import frozen, mlp
-from gentools.lab.shapes import modes_kept, same_columns, same_shape, tensors
+from gentools.lab.shapes import distributions, modes_kept, row_by_row, same_columns, same_shape, tensors
 
 # The joints, exactly
 
@@ -37,6 +37,7 @@ def label_kl(p_xc, q_xc, d):
 def within_classes(p_xc, q_xc):
     """Sum over c of m(c) KL(m(x|c) || p(x|c)), where m = (p + q)/2 is a joint. Second term of (7.2)."""
     same_shape(p_xc=p_xc, q_xc=q_xc)
+    distributions(p_xc=p_xc, q_xc=q_xc)
     m_xc = (p_xc + q_xc) / 2
     return expected_kl(m_xc.sum(0), _divided(m_xc, m_xc.sum(0)).T, _divided(p_xc, p_xc.sum(0)).T)
 
@@ -59,6 +60,7 @@ def blind_generator(p_xc):
 
     q(x) is proportional to p(x) exp(-KL(p(c) || p(c|x))), the geometric mean of the classes weighted with p(c).
     """
+    distributions(p_xc=p_xc)
     log_q = (p_xc.sum(0) * p_xc.log()).sum(1)
     if not log_q.isfinite().any():
         raise ValueError(
@@ -73,6 +75,7 @@ def logit_parts(p_xc, q_xc):
     Raises ValueError where a part has no value: at an x that a side never has, at a pair that neither side has.
     """
     same_shape(p_xc=p_xc, q_xc=q_xc)
+    distributions(p_xc=p_xc, q_xc=q_xc)
     p_x, q_x = p_xc.sum(1, keepdim=True), q_xc.sum(1, keepdim=True)
     if not ((p_x > 0) & (q_x > 0) & (p_xc + q_xc > 0)).all():
         raise ValueError(
@@ -84,6 +87,7 @@ def logit_parts(p_xc, q_xc):
 def conditional_gradient(functional, q_c, q_x_given_c):
     """Gradient of functional(q(x,c)) in the logits of every q(x|c), with q(c) held; shape (n, k), as q_x_given_c."""
     same_columns(q_c=q_c, q_x_given_c=q_x_given_c)
+    distributions(q_c=q_c)
     logits = q_x_given_c.log().requires_grad_()
     return torch.autograd.grad(functional(logits.softmax(0) * q_c), logits)[0]
 
@@ -256,6 +260,7 @@ def penalized_step(nets, opts, x, z, penalty_weight, generator_loss=non_saturati
     """
     generator, discriminator = nets["generator"], nets["discriminator"]
     x, c = labeled(x)
+    row_by_row(discriminator)
     fake = generator(z, c)
     real_logit, penalty = gan.r1(lambda points: discriminator(points, c), x)
     d_loss = discriminator_loss(real_logit, discriminator(fake.detach(), c))

@@ -22,17 +22,19 @@ from gentools.lab.stream import unit
 
 def conv_size(n, kernel, stride, padding):
     """Side of a convolution's output for an input of side n. Equation (6.1)."""
-    whole(n=n, kernel=kernel)
-    if n + 2 * padding < kernel or stride < 1:
-        raise ValueError(
-            f"a kernel of side {kernel} must fit into {n} + 2 x {padding} pixels, and the stride {stride} be 1 or more"
-        )
+    whole(n=n, kernel=kernel, stride=stride)
+    if padding % 1:
+        raise ValueError(f"padding is a whole number of pixels, not {padding}")
+    if n + 2 * padding < kernel:
+        raise ValueError(f"a kernel of side {kernel} must fit into {n} + 2 x {padding} pixels")
     return (n + 2 * padding - kernel) // stride + 1
 
 
 def transposed_size(n, kernel, stride, padding):
     """Side of a transposed convolution's output for an input of side n. Equation (6.1)."""
     whole(n=n, kernel=kernel, stride=stride)
+    if padding % 1:
+        raise ValueError(f"padding is a whole number of pixels, not {padding}")
     if (n - 1) * stride - 2 * padding + kernel < 1:
         raise ValueError(
             f"a padding of {padding} leaves nothing of the {(n - 1) * stride + kernel} pixels it is cut from"
@@ -300,7 +302,8 @@ def linear_walk(a, b, t):
 def great_circle(a, b, t):
     """The walk from a to b, (..., latent), that turns at a constant rate (White 2016, arXiv 1609.04468).
 
-    Between vectors of one length it keeps the length. Parallel vectors are joined by a straight line.
+    Between vectors of one length it keeps the length. Parallel vectors are joined by a straight line; if they
+    point apart, no great circle is singled out, and the line passes through 0.
     """
     cosine = (a * b).sum(-1, keepdim=True) / (a.norm(dim=-1, keepdim=True) * b.norm(dim=-1, keepdim=True))
     angle = cosine.clamp(-1, 1).acos()

@@ -74,7 +74,8 @@ def bound(resp, log_joint):
     """
     same_shape(resp=resp, log_joint=log_joint)
     filled(resp=resp)
-    return torch.where(resp == 0, 0.0, resp * (log_joint - resp.log())).sum(1).mean()  # NaN for resp < 0 or NaN
+    distributions(1, resp=resp)
+    return torch.where(resp == 0, 0.0, resp * (log_joint - resp.log())).sum(1).mean()
 
 
 # Mixtures of Gaussians: weights (K,), means (K, d), covariances (K, d, d)
@@ -100,6 +101,7 @@ def gaussian_m_step(x, resp, floor=0.0):
     """
     same_rows(x=x, resp=resp)
     filled(x=x)
+    distributions(1, resp=resp)
     count = resp.sum(0)  # (K,)
     occupied(count=count)
     if not 0 <= floor < math.inf:
@@ -182,6 +184,8 @@ def bernoulli_m_step(x, resp, floor=1e-3):
     The means are kept in [floor, 1 - floor].
     """
     same_rows(x=x, resp=resp)
+    only_bits(x=x)
+    distributions(1, resp=resp)
     if not 0 <= floor < 0.5:
         raise ValueError(f"floor must lie between 0 and 0.5, not {floor!r}")
     count = resp.sum(0)  # (K,)

@@ -13,7 +13,7 @@ from torch.nn.functional import softplus
 from gentools.lab import randomness
 from gentools.lab.divergences import expected_kl, kl
 from gentools.lab.networks import frozen, mlp
-from gentools.lab.shapes import finite, modes_kept, same_shape, vectors
+from gentools.lab.shapes import distributions, finite, modes_kept, no_negative, one_score_per_row, same_shape, vectors
 
 # The joints, exactly
 
@@ -32,6 +32,7 @@ def joint_kl(p_x, q_x, d):
 def best_discriminator(p_x, q_x):
     """D*(x) = p(x) / (p(x) + q(x)): Bayes' rule for "did the data produce this x?"; 1/2 where nobody did. (5.3)"""
     same_shape(p_x=p_x, q_x=q_x)
+    no_negative(p_x=p_x, q_x=q_x)
     both = p_x + q_x
     return torch.where(both == 0, 0.5, p_x / both)  # NaN stays NaN
 
@@ -39,6 +40,7 @@ def best_discriminator(p_x, q_x):
 def best_logit(p_x, q_x):
     """The logit of D*: log p(x)/q(x); 0 where neither side ever has x, as D* is 1/2 there. (5.3)"""
     same_shape(p_x=p_x, q_x=q_x)
+    no_negative(p_x=p_x, q_x=q_x)
     nobody = (p_x == 0) & (q_x == 0)
     return p_x.masked_fill(nobody, 1).log() - q_x.masked_fill(nobody, 1).log()  # NaN stays NaN
 
@@ -46,6 +48,7 @@ def best_logit(p_x, q_x):
 def label_kl(p_x, q_x, d):
     """What D adds: E_m KL(q(y|x) || p(y|x)) with m = (p + q)/2, in nats. Second term of (5.2)."""
     same_shape(p_x=p_x, q_x=q_x, d=d)
+    distributions(p_x=p_x, q_x=q_x)
     truth = best_discriminator(p_x, q_x)
     return expected_kl((p_x + q_x) / 2, torch.stack([1 - truth, truth], 1), torch.stack([1 - d, d], 1))
 
@@ -53,6 +56,7 @@ def label_kl(p_x, q_x, d):
 def expected(loss, q_x, logit):
     """E_q of a loss on a table: `loss` at the logit of each x, weighted with q(x). Where q is 0 the loss may be infinite."""
     vectors(q_x=q_x, logit=logit)
+    distributions(q_x=q_x)
     return sum(q * loss(at_x) for q, at_x in zip(q_x, logit, strict=True) if q != 0)
 
 
@@ -164,6 +168,7 @@ def penalized_step(nets, opts, x, z, penalty_weight, generator_loss=non_saturati
     return {"discriminator": d_loss.detach(), "generator": g_loss.detach()}
 
 
+@one_score_per_row
 def r1(discriminator, x):
     """Logits at the data x, and the penalty E_p |gradient of the logit in x|^2 / 2 (Mescheder et al. 2018)."""
     x = x.detach().requires_grad_()

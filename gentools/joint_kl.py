@@ -13,6 +13,7 @@ from gentools.lab.divergences import expected_kl
 from gentools.lab.shapes import (
     distributions,
     evenly_rising,
+    one_matrix,
     positive,
     positive_definite,
     same_columns,
@@ -39,6 +40,7 @@ def given_x(joint):
 
 def gap(p_joint, q_joint):
     """What the joint KL adds to the marginal KL: E_p(x) KL(p(z|x) || q(z|x)), in nats. Equation (1.3)."""
+    distributions(p_joint=p_joint, q_joint=q_joint)
     return expected_kl(p_joint.sum(1), given_x(p_joint), given_x(q_joint))
 
 
@@ -49,6 +51,7 @@ def js_gap(p_joint, q_joint):
     pi(x) = p(x) / (p(x) + q(x)) that x came from the data, and m(z|x) = pi p(z|x) + (1 - pi) q(z|x). Equation (1.12).
     """
     same_shape(p_joint=p_joint, q_joint=q_joint)
+    distributions(p_joint=p_joint, q_joint=q_joint)
     p_x, q_x = p_joint.sum(1), q_joint.sum(1)
     mixed = given_x(p_joint + q_joint)  # m(z|x)
     return (expected_kl(p_x, given_x(p_joint), mixed) + expected_kl(q_x, given_x(q_joint), mixed)) / 2
@@ -57,6 +60,8 @@ def js_gap(p_joint, q_joint):
 def elbo(p_z_given_x, q_joint):
     """Evidence lower bound of every x: sum_z p(z|x) log q(x,z)/p(z|x), shape (n,), in nats. Equation (1.8)."""
     same_shape(p_z_given_x=p_z_given_x, q_joint=q_joint)
+    distributions(1, p_z_given_x=p_z_given_x)
+    distributions(q_joint=q_joint)
     return (torch.xlogy(p_z_given_x, q_joint) - torch.xlogy(p_z_given_x, p_z_given_x)).sum(1)
 
 
@@ -81,7 +86,7 @@ def fit_reverse(x, p, mean, std, steps=1000, learning_rate=0.02):
 
     Works on the grid `x` (m,) in float64, with numbers mean and std; where it ends depends on where it starts. Returns
     mean and standard deviation, 0-d tensors. `p` must be positive on the whole grid, and the grid reach far enough that
-    all Gaussians on the way have their mass on it.
+    all Gaussians on the way have their mass on it. Raises ValueError if the last one has not.
     """
     same_shape(x=x, p=p)
     positive(std=std)
@@ -96,6 +101,11 @@ def fit_reverse(x, p, mean, std, steps=1000, learning_rate=0.02):
         loss = (torch.xlogy(q, q) - q * p.log()).sum()
         loss.backward()
         optimizer.step()
+    if not abs(gaussian_cells(x, m, log_s.exp()).detach().sum() - 1) < 0.01:
+        raise ValueError(
+            f"the Gaussian has left the grid, or fits between two of its places, with mean {m:.3g} and standard deviation "
+            f"{log_s.exp():.3g}; take a wider or finer grid, or start on it"
+        )
     return m.detach(), log_s.detach().exp()
 
 
@@ -125,11 +135,15 @@ def smoothed_kl(points, h, log_q=standard_normal):
 def posterior_precision(decoder, noise_variance):
     """Precision of z given x when z ~ N(0, I) and x = decoder z + noise: I + W'W / noise_variance, shape (k, k)."""
     positive(noise_variance=noise_variance)
+    one_matrix(decoder=decoder)
+    if torch.as_tensor(noise_variance).ndim:
+        raise ValueError(f"noise_variance is one number for all of x, not of shape {tuple(noise_variance.shape)}")
     return torch.eye(decoder.shape[1], dtype=decoder.dtype) + decoder.T @ decoder / noise_variance
 
 
 def mean_field(precision):
     """Covariance of the independent Gaussian closest to N(., precision^-1) in KL(independent || exact): 1 / diagonal."""
+    one_matrix(precision=precision)
     positive_definite(precision=precision)
     return torch.diag(1 / torch.diagonal(precision))
 
@@ -139,5 +153,6 @@ def mean_field_gap(precision):
 
     Equation (1.10). Zero exactly if the precision is diagonal (Hadamard's inequality).
     """
+    one_matrix(precision=precision)
     positive_definite(precision=precision)
     return (torch.diagonal(precision).log().sum() - torch.logdet(precision)) / 2

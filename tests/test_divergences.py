@@ -54,6 +54,16 @@ def test_counts_are_no_distributions(divergence):
     assert torch.equal(divergence(conditional, conditional, dim=1), torch.zeros(2).double())
 
 
+@pytest.mark.parametrize("divergence", [dv.kl, dv.js])
+def test_a_negative_number_is_no_probability(divergence):
+    odd, p = torch.tensor([1.5, -0.5]).double(), torch.tensor([1.0, 0.0]).double()
+    with pytest.raises(ValueError, match=r"holds -0\.5, and probabilities are 0 or more"):
+        divergence(p, odd)
+    for dim in None, 0:
+        with pytest.raises(ValueError, match=r"p holds -0\.5"):
+            divergence(odd, p, dim)
+
+
 def test_many_tables_at_once_by_vmap():
     p, q = torch.tensor([[0.5, 0.5], [0.2, 0.8]]).double(), torch.tensor([[0.5, 0.5], [0.5, 0.5]]).double()
     assert torch.allclose(torch.vmap(dv.kl)(p, q), dv.kl(p, q, dim=1))

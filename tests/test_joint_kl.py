@@ -30,8 +30,8 @@ def test_values_of_x_without_mass_count_for_nothing():
     none = torch.zeros(1, w.p_xz.shape[1]).double()
     p, q = torch.cat([w.p_xz, none, none]), torch.cat([w.q_xz, none, w.q_xz[:1]])  # nobody's x, and one of the model's
     assert joint_kl.given_x(p)[-2:].eq(0).all()
-    assert torch.isclose(joint_kl.gap(p, q), joint_kl.gap(w.p_xz, w.q_xz), atol=1e-12)
     q = q / q.sum()
+    assert torch.isclose(joint_kl.gap(p, q), joint_kl.gap(w.p_xz, w.q_xz), atol=1e-12)
     assert torch.isclose(joint_kl.js_gap(p, q), js(p, q) - js(p.sum(1), q.sum(1)), atol=1e-12)
 
 

@@ -111,7 +111,7 @@ CASES = {
     "joint_kl.elbo": case(joint_kl.elbo, {"p_z_given_x": W.p_z_given_x, "q_joint": W.q_xz}),
     "joint_kl.fit_forward": case(joint_kl.fit_forward, {"x": torch.linspace(-1, 1, 5).double(), "p": P}),
     "joint_kl.fit_reverse": case(
-        joint_kl.fit_reverse, {"x": torch.linspace(-1, 1, 5).double(), "p": P}, mean=0.0, std=1.0, steps=1
+        joint_kl.fit_reverse, {"x": torch.linspace(-9, 9, 5).double(), "p": P}, mean=0.0, std=2.5, steps=1
     ),
     "em.joint_kl": case(em.joint_kl, {"p_x": W.p_x, "p_z_given_x": W.p_z_given_x, "q_joint": W.q_xz}),
     "em.bound": case(em.bound, {"resp": W.p_z_given_x, "log_joint": W.q_xz.log()}),
@@ -135,7 +135,7 @@ CASES = {
         {"x": X.round(), "weights": table(2), "means": normal(2, D).sigmoid()},
         ["weights", "means"],
     ),
-    "em.bernoulli_m_step": case(em.bernoulli_m_step, {"x": X, "resp": normal(N, 2).softmax(1)}),
+    "em.bernoulli_m_step": case(em.bernoulli_m_step, {"x": X.round(), "resp": normal(N, 2).softmax(1)}),
     "vae.sample": case(vae.sample, {"mean": CODE, "log_variance": CODE, "noise": NOISE}, ["noise"]),
     "vae.pathwise": case(vae.pathwise, {"z": normal(5), "noise": normal(5)}, slope=torch.sin),
     "vae.score": case(vae.score, {"z": normal(5), "noise": normal(5)}, f=torch.sin, std=1.0),
@@ -450,6 +450,22 @@ VALUES = {  # of which nothing follows, or something false
     "gaussian_cells, uneven grid": lambda: joint_kl.gaussian_cells(torch.tensor([0.0, 1.0, 3.0]), 0.0, 1.0),
     "fit_forward of counts": lambda: joint_kl.fit_forward(torch.arange(3).double(), torch.ones(3).double()),
     "fit_forward of a grid that leaves out 0.0005": lambda: joint_kl.fit_forward(LINE["x"], 0.9995 * P),
+    "fit_forward of a negative probability": lambda: joint_kl.fit_forward(
+        torch.arange(3).double(), torch.tensor([1.5, -0.7, 0.2]).double()
+    ),
+    "gap of counts": lambda: joint_kl.gap(100 * W.p_xz, W.q_xz),
+    "gap of counts of the model": lambda: joint_kl.gap(W.p_xz, 100 * W.q_xz),
+    "js_gap of counts": lambda: joint_kl.js_gap(100 * W.p_xz, 100 * W.q_xz),
+    "elbo of a joint as the encoder": lambda: joint_kl.elbo(W.p_xz, W.q_xz),
+    "mean_field of a stack": lambda: joint_kl.mean_field(EYE.expand(3, 2, 2)),
+    "mean_field_gap of a stack": lambda: joint_kl.mean_field_gap(EYE.expand(3, 2, 2)),
+    "posterior_precision, a variance per pixel": lambda: joint_kl.posterior_precision(normal(2, 2), FALLING),
+    "fit_reverse that starts off the grid": lambda: joint_kl.fit_reverse(
+        torch.linspace(-5, 5, 101).double(), table(101), 30.0, 1.0, steps=2
+    ),
+    "fit_reverse that leaves the grid": lambda: joint_kl.fit_reverse(
+        torch.linspace(-5, 5, 101).double(), table(101), 0.0, 20.0, steps=2
+    ),
     "fit_reverse, std 0": lambda: joint_kl.fit_reverse(torch.linspace(-1, 1, 5).double(), P, 0.0, 0.0),
     "fit_reverse, p 0 somewhere": lambda: joint_kl.fit_reverse(
         torch.linspace(-1, 1, 3).double(), torch.tensor([0.5, 0.5, 0.0]).double(), 0.0, 1.0, steps=1
@@ -459,9 +475,13 @@ VALUES = {  # of which nothing follows, or something false
     "gaussian_log_joint, covariance 0": lambda: em.gaussian_log_joint(X[:, :2], table(1), ZERO[None], 0 * EYE[None]),
     "e_step of a point that no component makes": lambda: em.e_step(torch.tensor([[0.0, 0.0], [-math.inf, -math.inf]])),
     "gaussian_m_step, an empty component": lambda: em.gaussian_m_step(X, torch.eye(2).double()[[0] * N]),
-    "gaussian_m_step, floor -1": lambda: em.gaussian_m_step(X, table(N, 2), floor=-1.0),
+    "gaussian_m_step, floor -1": lambda: em.gaussian_m_step(X, normal(N, 2).softmax(1), floor=-1.0),
+    "gaussian_m_step of counts": lambda: em.gaussian_m_step(X, torch.ones(N, 2).double()),
+    "bernoulli_m_step of counts": lambda: em.bernoulli_m_step(X.round(), torch.ones(N, 2).double()),
+    "bernoulli_m_step of gray values": lambda: em.bernoulli_m_step(X, normal(N, 2).softmax(1)),
+    "bound of counts": lambda: em.bound(10 * W.p_z_given_x, W.q_xz.log()),
     "bernoulli_m_step, an empty component": lambda: em.bernoulli_m_step(X.round(), torch.eye(2).double()[[0] * N]),
-    "bernoulli_m_step, floor 0.7": lambda: em.bernoulli_m_step(X.round(), table(N, 2), floor=0.7),
+    "bernoulli_m_step, floor 0.7": lambda: em.bernoulli_m_step(X.round(), normal(N, 2).softmax(1), floor=0.7),
     "bernoulli_log_joint of gray values": lambda: em.bernoulli_log_joint(
         X.round() / 2, table(2), normal(2, D).sigmoid()
     ),
@@ -566,6 +586,29 @@ VALUES = {  # of which nothing follows, or something false
     "binarize, whole numbers": lambda: stream.binarize(torch.tensor([0, 255]), torch.Generator()),
     "transposed convolution, nothing left": lambda: dcgan.transposed_size(1, 2, 2, 5),
     "transposed convolution, half a pixel": lambda: dcgan.transposed_size(4.5, 4, 2, 1),
+    "transposed convolution, a padding of half a pixel": lambda: dcgan.transposed_size(5, 3, 2, 0.5),
+    "convolution, a padding of half a pixel": lambda: dcgan.conv_size(5, 3, 2, 0.5),
+    "convolution, a stride of a pixel and a half": lambda: dcgan.conv_size(5, 3, 1.5, 1),
+    "R1 of three scores": lambda: gan.r1(nn.Linear(2, 3), torch.ones(4, 2)),
+    "R1 under BatchNorm": lambda: gan.r1(dcgan.discriminator(0), torch.zeros(4, 1, 32, 32)),
+    "R1 of a pair under BatchNorm": lambda: conditional_gan.penalized_step(
+        {"generator": CONDITIONAL["generator"], "discriminator": nn.Sequential(nn.BatchNorm1d(D))},
+        {},
+        (X, Y),
+        NOISE,
+        1.0,
+    ),
+    "best D against a negative density": lambda: gan.best_discriminator(torch.tensor([-0.5, 1.5]), torch.ones(2) / 2),
+    "best logit against a negative density": lambda: gan.best_logit(torch.ones(2) / 2, torch.tensor([-0.5, 1.5])),
+    "label_kl of counts": lambda: gan.label_kl(30 * P, 30 * Q, OLD),
+    "expected of counts": lambda: gan.expected(gan.kl_loss, 30 * P, normal(5)),
+    "label_kl of counts of pairs": lambda: conditional_gan.label_kl(30 * JOINTS[0], 30 * JOINTS[1], JOINTS[2]),
+    "within_classes of counts": lambda: conditional_gan.within_classes(100 * JOINTS[0], JOINTS[1]),
+    "blind generator of counts": lambda: conditional_gan.blind_generator(100 * JOINTS[0]),
+    "parts of the logit of counts": lambda: conditional_gan.logit_parts(100 * JOINTS[0], JOINTS[1]),
+    "gradient with counts of classes": lambda: conditional_gan.conditional_gradient(
+        torch.sum, 100 * table(4), JOINTS[0]
+    ),
     "convolution, half a pixel": lambda: dcgan.conv_size(4.5, 4, 2, 1),
     "parts of the logit, an x of one side": lambda: conditional_gan.logit_parts(
         torch.eye(2).double() / 2, torch.tensor([[0.5, 0.5], [0.0, 0.0]]).double()
@@ -834,7 +877,8 @@ def test_bound_does_not_hide_what_is_no_probability():
     for bad in (NAN, torch.tensor(-0.1).double()):
         resp = W.p_z_given_x.clone()
         resp[0, 0] = bad
-        assert em.bound(resp, log_joint).isnan()
+        with pytest.raises(ValueError, match="resp must sum to 1"):
+            em.bound(resp, log_joint)
     resp = W.p_z_given_x.clone()
     resp[0] = torch.eye(len(resp[0]), dtype=resp.dtype)[0]
     assert em.bound(resp, log_joint).isfinite()

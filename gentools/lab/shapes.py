@@ -48,7 +48,7 @@ def one_score_per_row(function):
 
     @functools.wraps(function)
     def checking(critic, *args, **how):
-        _row_by_row(critic)
+        row_by_row(critic)
 
         def scores(x):
             given = critic(x)
@@ -387,7 +387,8 @@ def distances(**tables):
 
 
 def distributions(dim=None, **tables):
-    """Refuse tables that do not sum to 1 over `dim`, or over all entries where it is None, such as counts.
+    """Refuse tables that do not sum to 1 over `dim`, or over all entries where it is None, such as counts, or hold less
+    than 0.
 
     With a dim a distribution may also be 0 throughout: a conditional whose condition has no mass. Raises ValueError, on
     the CPU alone, for a GPU would wait, and not inside of torch.vmap, where there are no numbers to look at yet.
@@ -399,6 +400,15 @@ def distributions(dim=None, **tables):
             over = "over all entries (dim names the axes to sum over instead)" if dim is None else f"over dim={dim}"
             found = f"{float(sums.min()):.6g}" if dim is None else f"{float(sums.min()):.6g} to {float(sums.max()):.6g}"
             raise ValueError(f"{name} must sum to 1 {over}, and sums to {found}; counts divided by their sum do")
+        if table.device.type == "cpu" and not _known(table.detach() >= -1e-6):
+            raise ValueError(f"{name} holds {float(table.min()):.3g}, and probabilities are 0 or more")
+
+
+def no_negative(**tables):
+    """Refuse probabilities and densities below 0; NaN passes. Raises ValueError, where `distributions` does."""
+    for name, table in tables.items():
+        if table.device.type == "cpu" and not _known(~(table.detach() < 0)):
+            raise ValueError(f"{name} holds {float(table.min()):.3g}, and probabilities and densities are 0 or more")
 
 
 def _known(fits):
@@ -496,8 +506,7 @@ def semidefinite(**covariances):
     """Refuse matrices (d, d) that are no covariances: not symmetric, not finite, or with a negative variance along some
     direction, beyond rounding. Raises ValueError."""
     for name, cov in covariances.items():
-        if cov.ndim != 2:
-            raise ValueError(f"{name} is one matrix (d, d), not of shape {tuple(cov.shape)}")
+        one_matrix(**{name: cov})
         _symmetric(name, cov, "symmetric and finite")
         cov, slack = cov.double(), 1e-4 * float(cov.abs().max())
         lifted = cov + slack * torch.eye(len(cov), dtype=cov.dtype, device=cov.device)
@@ -505,6 +514,13 @@ def semidefinite(**covariances):
             continue
         if (least := float(torch.linalg.eigvalsh(cov).min())) < -slack:
             raise ValueError(f"{name} is no covariance: along one direction it has the variance {least:.3g}")
+
+
+def one_matrix(**matrices):
+    """Refuse what is not one matrix, such as a stack of them. Raises ValueError."""
+    for name, matrix in matrices.items():
+        if matrix.ndim != 2:
+            raise ValueError(f"{name} is one matrix (d, d), not of shape {tuple(matrix.shape)}")
 
 
 def without_batchnorm(**networks):
@@ -517,18 +533,19 @@ def without_batchnorm(**networks):
             )
 
 
-def _tied(network):
-    """Whether BatchNorm in training mode makes what a network gives for a row depend on the others."""
-    layers = network.modules() if isinstance(network, torch.nn.Module) else ()
-    return any(isinstance(layer, torch.nn.modules.batchnorm._BatchNorm) and layer.training for layer in layers)
-
-
-def _row_by_row(network):
+def row_by_row(network):
+    """Refuse a network in training mode that ties the rows of a batch together by BatchNorm. Raises ValueError."""
     if _tied(network):
         raise ValueError(
             "the slope of a score in its own row has no meaning under BatchNorm, which makes every score depend on all "
             "rows; use LayerNorm, GroupNorm or no norm, or call eval() on the network"
         )
+
+
+def _tied(network):
+    """Whether BatchNorm in training mode makes what a network gives for a row depend on the others."""
+    layers = network.modules() if isinstance(network, torch.nn.Module) else ()
+    return any(isinstance(layer, torch.nn.modules.batchnorm._BatchNorm) and layer.training for layer in layers)
 
 
 def positive_definite(**covariances):
