@@ -57,22 +57,32 @@ def constant_bounds(ax, horizontal, vertical, gap):
 
 
 def draw_plane(results, config):
-    """A row per model: codes (shown, 2) with the square that is decoded, and the sheet (side^2, h, w)."""
-    a = results[0]["arrays"]
-    fig, axes = drawing.panels(2, 2, (7.2, 7.0))
+    """A row per model: codes (shown, 2) with the square that is decoded, and the sheet (side^2, h, w).
+
+    Below, the held-out bounds (moments,) of both.
+    """
+    a, names = results[0]["arrays"], [name for name, _ in config.learning_rates]
+    fig, axes = drawing.mosaic("ab;cd;ee", (7.2, 9.0), height_ratios=(1, 1, 0.42))
     edge = float(torch.special.ndtri(torch.tensor(0.95)))
-    for row, name in zip(axes, [name for name in LOOKS if f"{name}: codes" in a], strict=True):
-        means = a[f"{name}: means"]  # (classes, 2)
-        drawing.by_class(row[0], a[f"{name}: codes"], a["labels"], size=3, most=120)
+    for (left, right), name in zip((("a", "b"), ("c", "d")), names, strict=True):
+        means, look, ax = a[f"{name}: means"], LOOKS[name], axes[left]  # means: (classes, 2)
+        drawing.by_class(ax, a[f"{name}: codes"], a["labels"], size=3, most=120)
         for digit, color in enumerate(drawing.CLASS_COLORS if name == "class means" else ()):
             circle = dict(boxstyle="circle,pad=0.15", fc="white", ec=color, alpha=0.9)
-            row[0].text(*means[digit], str(digit), fontsize=10, weight="bold", ha="center", va="center", bbox=circle)
+            ax.text(*means[digit], str(digit), fontsize=10, weight="bold", ha="center", va="center", bbox=circle)
         square = torch.tensor([[-1, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]]) * edge + means[config.digit]
-        row[0].plot(*square.T, color="black", lw=1.4, ls="--")
-        row[0].set(title=f"{name}: codes of held-out images", xlabel="$z_1$", ylabel="$z_2$")
-        row[0].set_aspect("equal", adjustable="datalim")
-        drawing.sheet(row[1], a[f"{name}: pages"], f"{name}: a {config.digit} from the square", config.side, most=1)
-    axes[1, 0].legend(loc="upper left", bbox_to_anchor=(1.0, 1.02), markerscale=4, handletextpad=0, borderpad=0)
+        ax.plot(*square.T, color="black", lw=1.4, ls="--")
+        ax.set(title=f"{name}: codes of held-out images", xlabel="$z_1$", ylabel="$z_2$")
+        ax.set_aspect("equal", adjustable="datalim")
+        drawing.sheet(
+            axes[right], a[f"{name}: pages"], f"{name}: a {config.digit} from the square", config.side, most=1
+        )
+        axes["e"].plot(a["step"] / 1000, a[f"{name}: bound given the label"], **look.as_both(ms=4))
+    axes["c"].legend(loc="upper left", bbox_to_anchor=(1.0, 1.02), markerscale=4, handletextpad=0, borderpad=0)
+    axes["e"].set(
+        xlabel="thousand steps", ylabel="nats", title="held-out images, bound given the label", xlim=(0, None)
+    )
+    axes["e"].legend(loc="center right", ncols=2)
     return fig
 
 
