@@ -107,7 +107,7 @@ def test_old_faithful_works_from_inside_an_archive(tmp_path):
     with zipfile.ZipFile(tmp_path / "gentools.zip", "w") as archive:
         for name in ["gentools/__init__.py", "gentools/lab/old_faithful.csv"]:
             archive.write(root / name, name)
-        for module in ("data", "download", "pictures", "processes", "randomness"):
+        for module in ("data", "download", "files", "pictures", "processes", "randomness"):
             archive.write(root / f"gentools/lab/{module}.py", f"gentools/lab/{module}.py")
         archive.writestr("gentools/lab/__init__.py", "")
     code = "from gentools.lab import data; print(data.__file__, tuple(data.old_faithful().shape))"
