@@ -259,7 +259,7 @@ def test_the_parts_are_judged_on_the_images_of_the_comparison_and_their_recall_o
 
 
 def test_every_system_has_the_best_of_its_rates_over_all_steps():
-    """Figure 14.5 chose among trials of an eighth of the steps; a smaller rate may be better for all of them."""
+    """Figure 14.5 chose among trials of a sixteenth of the steps; a smaller rate may be better for all of them."""
     config = recipes.RECIPES["14.6"].cpu
     short = records.load("14.5")["summary"]
     for (name, rate), (same, *tried) in zip(config.rates, config.trials, strict=True):
