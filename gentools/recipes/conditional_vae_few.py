@@ -132,10 +132,28 @@ def run_few(config, seed, device):
     return {"numbers": numbers, "arrays": arrays}
 
 
+def draw_trials(ax, config):
+    """The tuning trials: shares of right answers against the CVAE's steps, a line of means for each number of images."""
+    steps, *shares = torch.tensor(
+        config.tuning, dtype=torch.float64
+    ).T  # (trials,), and one (trials,) per seed and number
+    numbers = Few.per_class  # of the trials, whatever is drawn beside them
+    for i, n in enumerate(numbers):
+        seeds = torch.stack(shares[i :: len(numbers)])  # (seeds, trials)
+        ax.plot(steps, seeds.mean(0), color="0.35", linestyle=drawing.LINES[i], label=f"{n} a class")
+        ax.plot(steps, seeds.T, ".", color="0.35")
+    ax.set(title="trials with CVAE samples", xlabel="steps of the CVAE", xscale="log")
+    ax.axvline(config.steps, color="0.7", zorder=0)
+    ax.legend(loc="lower left")
+
+
 def draw_few(results, config):
-    """Shares of right answers of every seed against the labeled images; below, samples (20, 1, h, w) of the CVAE."""
+    """Shares of right answers of every seed against the labeled images, beside those of the trials; below, samples
+    (20, 1, h, w) of the CVAE."""
     keys = "bcdefgh"[: len(config.per_class)]
-    fig, axes = drawing.mosaic(f"{'a' * len(keys)};{keys}", (8.4, 5.6), height_ratios=(2.4, 1))
+    top, below = "a" * 2 * len(keys) + "t" * len(keys), "".join(3 * key for key in keys)
+    fig, axes = drawing.mosaic(f"{top};{below}", (8.4, 5.6), height_ratios=(2.4, 1))
+    draw_trials(axes["t"], config)
     names = {what: {n: arms.name(few(what, n), SHARE) for n in config.per_class} for what in ARMS}
     drawing.rate_columns(axes["a"], results, names, LOOKS, beside=1.04)
     axes["a"].set(xlabel="labeled images of each class", ylabel=SHARE)
@@ -166,9 +184,10 @@ RECIPES = {
         caption="A classifier trained on few labeled MNIST digits; on these and samples of a CVAE that was trained on the same "
         "digits, briefly (the tuned number of steps) or longer; and on these and shifted copies. Every point is one seed, with "
         "digits of its own; lines go through the means. Where something is added, half of what the classifier sees are the "
-        "labeled digits themselves. Below: samples of the brief CVAE (two rows) and of the longer one (two rows), seed 0.",
+        "labeled digits themselves. Right: the trials that chose the steps, on two other seeds and held-out training images; the "
+        "chosen number is marked. Below: samples of the brief CVAE (two rows) and of the longer one (two rows), seed 0.",
         alt="Four rising lines with points, the share of right answers against the number of labeled images, and three "
-        "small sheets of generated digits.",
+        "small sheets of generated digits. Beside them, shares that stay level up to 100 steps of the CVAE and fall from there on.",
         run=run_few, draw=draw_few, verdict=verdict_few,
         quick=Few("digits", (5, 20), (50,), 5, 50, steps=30, long_steps=200, made=40, shift=1, judge_steps=200), full=Few(),
         seeds=tuple(range(5)),
