@@ -115,6 +115,8 @@ def test_intervals_are_possible_values():
     assert overlap["low"] == 0 and overlap["high"] == share["high"]
     gain = recording.summary_of("KL minus saturating: overlap", [0.0, 0.01, 0.0, 0.1])
     assert gain == share, "a difference may be negative"
+    late = recording.summary_of("VAE: distance, change over the last quarter", [0.0, 0.01, 0.0, 0.1])
+    assert late == share, "a distance ends at 0, its change does not"
 
 
 @pytest.mark.parametrize("happened, n", [(0, 5), (5, 5), (3, 10)])

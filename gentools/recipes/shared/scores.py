@@ -58,6 +58,6 @@ BEGINNINGS = (
 def possible(name, id=""):
     """The least and the largest value that the number of that recorded name can have in figure `id`, or YES_OR_NO."""
     what, here = name.rpartition(": ")[2], OTHERWISE.get(id, {})
-    if " minus " in name:
+    if " minus " in name or ", change over " in name:
         return ANY
     return here.get(what) or POSSIBLE.get(what) or (POSITIVE if what.startswith(BEGINNINGS) else ANY)
