@@ -169,13 +169,13 @@ def test_cycle_just_below_a_quarter_has_the_predicted_size():
     assert torch.sign(log_q[0, 0] - half[0]) == -torch.sign(log_q[1, 0] - half[0])
 
 
-@given(seeds, st.floats(0.5, 5))
-def test_contraction_bounds_the_slope_everywhere_between(seed, weight):
-    w = worlds.table(seed)
-    u = w.ratio.log()
-    inside = torch.linspace(float(u.min()), float(u.max()), 50, dtype=torch.float64)
-    slopes = (1 - torch.sigmoid(inside) / weight).abs()
-    assert slopes.max() <= regularized_gan.contraction(u, weight) + 1e-12
+@given(seeds, st.floats(0.2, 5))
+def test_contraction_is_the_largest_slope_between(seed, weight):
+    """Of u - log(1 + e^u) / weight, a round before it is normalized, by autograd on a grid that holds both ends."""
+    u = worlds.table(seed).ratio.log()
+    inside = torch.linspace(float(u.min()), float(u.max()), 50, dtype=torch.float64).requires_grad_()
+    (slopes,) = torch.autograd.grad((inside - torch.log1p(inside.exp()) / weight).sum(), inside)
+    assert torch.isclose(regularized_gan.contraction(u, weight), slopes.abs().max(), atol=1e-12)
 
 
 def test_zero_stays_zero():
@@ -272,6 +272,25 @@ def test_forces():
     once, same = regularized_gan.forces(nets, z, fake + 0.1, 5.0)
     twice, _ = regularized_gan.forces(nets, z, fake + 0.1, 10.0)
     assert torch.isclose(twice, 2 * once, rtol=1e-4) and -1.0001 <= same <= 1.0001
+
+
+def test_forces_on_a_line_by_hand():
+    """G(z) = a z + b and the logit c x + e: both slopes in (a, b) are means of a number times (z, 1)."""
+    nets = torch.nn.ModuleDict({"generator": torch.nn.Linear(1, 1), "discriminator": torch.nn.Linear(1, 1)}).double()
+    numbers = dict(zip("abce", (0.7, -0.4, 1.3, 0.2), strict=True))
+    with torch.no_grad():
+        for parameter, number in zip(nets.parameters(), numbers.values(), strict=True):
+            parameter.fill_(number)
+    a, b, c, e = numbers.values()
+    z, old = np.array([-1.2, 0.3, 0.8, 2.0]), np.array([0.5, -0.9, 0.1, 1.4])
+    x, sides = a * z + b, np.stack([z, np.ones(4)])  # (2, 4)
+    pull = (-c / (1 + np.exp(c * x + e)) * sides).mean(1)
+    tie = (5 * 2 * (x - old) * sides).mean(1)
+    found = regularized_gan.forces(nets, *(torch.from_numpy(part)[:, None] for part in (z, old)), 5.0)
+    lengths = [math.hypot(*part) for part in (tie, pull)]
+    assert [float(part) for part in found] == pytest.approx(
+        [lengths[0] / lengths[1], float(tie @ pull) / math.prod(lengths)]
+    )
 
 
 def test_normed_networks_have_batchnorm_and_no_idle_biases():
