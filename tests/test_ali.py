@@ -341,6 +341,8 @@ def test_noise_of_the_generator_has_the_stated_width():
     generator = ali.toy_networks(0, noise_std=0.3)["players"]["generator"]
     x, noise = batch()
     assert torch.allclose(generator(x, noise[:, 2]) - generator(x), 0.3 * noise[:, 2], atol=1e-6)
+    usual = ali.toy_networks(0)["players"]["generator"]  # as wide as a mode of the grid
+    assert torch.allclose(usual(x, noise[:, 2]) - usual(x), data.GRID_STD * noise[:, 2], atol=1e-6)
     silent = ali.implicit_networks(0)["players"]["generator"]
     assert torch.equal(silent(x, noise[:, 2]), silent(x))
 
@@ -425,6 +427,18 @@ def test_draw_leaves_every_mode_as_it_was():
     nets["players"].eval()
     ali.draw(nets, x, noise)
     assert not any(layer.training for layer in nets["players"].modules()) and nets["discriminator"].training
+
+
+@pytest.mark.parametrize("build", [ali.ali_networks, functools.partial(ali.image_networks, pixels=64, width=128)])
+def test_networks_of_the_papers_start_small_and_leak_by_a_fifth(build):
+    nets = build(0)
+    large = {name: p.detach() for name, p in nets.named_parameters() if p.ndim > 1 and p.numel() > 5000}
+    assert len(large) >= 6
+    for name, weight in large.items():
+        assert float(weight.std()) == pytest.approx(0.02, rel=0.05), name
+    assert not any(p.any() for name, p in nets.named_parameters() if name.endswith("bias"))
+    leaks = [layer for layer in nets.modules() if isinstance(layer, torch.nn.LeakyReLU)]
+    assert [layer.negative_slope for layer in leaks] == [0.2] * (2 if build is not ali.ali_networks else 0)
 
 
 def test_digit_networks_and_autoencoder():

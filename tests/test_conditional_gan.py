@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import optimize
+from scipy import optimize, signal
 
 from gentools import conditional_gan as cgan
 from gentools import gan, recipes
@@ -221,6 +221,38 @@ def test_projection_is_an_unconditional_logit_plus_an_inner_product():
     assert torch.allclose((d.of_class.weight.T @ features).T, logits - logits[:, :1], atol=1e-4)
     blind = cgan.ProjectionDiscriminator(cgan.blind(3), side=14, width=4)
     assert torch.equal(blind(x, torch.zeros(5).long()), blind(x, torch.full((5,), 2)))
+
+
+def test_the_projection_discriminator_by_hand():
+    """Correlations by scipy of a picture in -1..1, every second place kept, slope .2 below 0, and two inner products."""
+    d = cgan.ProjectionDiscriminator(cgan.one_hot(3), side=14, width=2).double()
+    x = torch.rand(1, 1, 14, 14, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+    def bent(layer, maps):
+        weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
+        wide = [np.pad(m, 1) for m in maps]
+        rows = (sum(signal.correlate2d(m, w, "valid") for m, w in zip(wide, row, strict=True)) for row in weight)
+        maps = [row[::2, ::2] + b for row, b in zip(rows, bias, strict=True)]
+        return [np.where(m > 0, m, 0.2 * m) for m in maps]
+
+    f = np.concatenate([m.ravel() for m in bent(d.second, bent(d.first, [2 * x[0, 0].numpy() - 1]))])
+    plain = float(d.origin.weight.detach().numpy()[0] @ f) + d.origin.bias.item()
+    for c, v in enumerate(d.of_class.weight.detach().numpy().T):
+        assert d(x, torch.tensor([c])).item() == pytest.approx(plain + v @ f)
+
+
+def test_the_image_networks_start_as_those_of_dcgan():
+    nets = cgan.image_networks(0, 8, cgan.one_hot(10), cgan.one_hot(10))
+    large = {name: p.detach() for name, p in nets.named_parameters() if p.ndim > 1 and p.numel() > 5000}
+    assert len(large) == 4
+    for name, weight in large.items():
+        assert float(weight.std()) == pytest.approx(0.02, rel=0.05), name
+    assert not any(p.any() for name, p in nets.named_parameters() if name.endswith("bias"))
+
+
+def test_the_discriminator_of_vectors_leaks_as_that_of_dcgan():
+    layers = make()[0]["discriminator"].net
+    assert [layer.negative_slope for layer in layers if isinstance(layer, torch.nn.LeakyReLU)] == [0.2]
 
 
 def test_samples_depend_on_the_class_only_where_it_is_seen():

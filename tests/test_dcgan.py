@@ -89,6 +89,8 @@ def test_the_shapes_of_the_paper():
     made = [shape for _, shape in dcgan.shapes(net, torch.zeros(1, 100, device="meta")) if len(shape) == 3]
     assert made == [(1024, 4, 4), (512, 8, 8), (256, 16, 16), (128, 32, 32), (3, 64, 64)]
     assert net.training and not any(layer._forward_hooks for layer in net.modules())
+    leaks = [layer for layer in dcgan.discriminator(0, 16, 1, 4).modules() if isinstance(layer, nn.LeakyReLU)]
+    assert [layer.negative_slope for layer in leaks] == [0.2, 0.2]
 
 
 def test_the_first_layer_is_a_transposed_convolution_of_a_single_pixel():
@@ -112,6 +114,7 @@ def test_the_start_is_fixed_by_the_seed_and_has_the_documented_size():
             assert not value.any()
     norm = nets["generator"].layers[1]
     assert float(norm.weight.detach().mean()) == pytest.approx(1, abs=0.01)
+    assert float(norm.weight.detach().std()) == pytest.approx(0.02, rel=0.25)  # of 128 factors
     assert norm.running_var.eq(1).all() and norm.running_mean.eq(0).all() and norm.num_batches_tracked == 0
 
 
