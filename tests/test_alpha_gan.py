@@ -168,8 +168,9 @@ def test_figure_14_4_draws_the_least_value_also_where_the_noise_is_large(on_samp
         assert abs(grid[values.argmin() // len(grid)] - square.sqrt()) < 0.01
 
 
+@pytest.mark.parametrize("weights", [(), (0.4, 1.3)])
 @pytest.mark.parametrize("noise", [0.05, 0.7, 3.0])
-def test_the_linear_objective_is_a_likelihood_and_three_divergences(noise):
+def test_the_linear_objective_is_a_likelihood_and_three_divergences(noise, weights):
     """Where decoder and noise stand in each term: Gaussian densities by torch, at the two points that give E x^2."""
     decoder, encoder, variance, noise = (torch.tensor(v, dtype=torch.float64) for v in (0.8, -0.6, 1.7, noise))
     x = torch.stack([variance.sqrt(), -variance.sqrt()])
@@ -180,9 +181,11 @@ def test_the_linear_objective_is_a_likelihood_and_three_divergences(noise):
 
     lost = -normal(decoder * encoder * x, noise.sqrt()).log_prob(x).mean()
     code = encoder**2 * variance
-    whole = lost + 0.4 * from_data(decoder**2 + noise) + 1.3 * from_data(decoder**2 * code + noise)
+    on_samples, on_reconstructions = weights or (1.0, 1.0)
+    whole = lost + on_samples * from_data(decoder**2 + noise)
+    whole = whole + on_reconstructions * from_data(decoder**2 * code + noise)
     whole = whole + from_data(code, torch.ones_like(code))
-    found = alpha_gan.linear_objective(decoder, encoder, variance, noise, 0.4, 1.3)
+    found = alpha_gan.linear_objective(decoder, encoder, variance, noise, *weights)
     assert found == pytest.approx(whole.item(), abs=1e-12)
 
 
