@@ -778,6 +778,27 @@ def test_a_unit_by_hand():
         assert np.allclose(found[i], wanted, atol=1e-9)
 
 
+def test_what_the_unet_tells_its_units_by_hand():
+    """The waves of the time through a line, plus the label's column and bias; then SiLU, line, SiLU; the same to all units."""
+    net, told = diffusion.UNet(0, 8, 1, 3, width=8).double(), []
+    units = [*net.down, net.middle, *net.up]
+    for unit in units:
+        unit.register_forward_pre_hook(lambda _, given: told.append(given[1][0].detach().numpy()))
+    t, y = 0.3, 2
+    net(normal(1, 64), torch.tensor([t]).double(), torch.tensor([y]))
+
+    def line(layer, v):
+        return layer.weight.detach().numpy() @ v + layer.bias.detach().numpy()
+
+    def silu(v):
+        return v / (1 + np.exp(-v))
+
+    angles = [math.pi * t * 2**k for k in range(8)]
+    both = line(net.time, [*map(math.sin, angles), *map(math.cos, angles)]) + line(net.label, np.eye(4)[y])
+    wanted = silu(line(net.mix[1], silu(both)))
+    assert len(told) == len(units) and all(np.allclose(each, wanted, rtol=1e-4) for each in told)
+
+
 def test_the_unet_sees_beyond_a_convolution():
     """The middle of the output depends on pixels eight away: by way of the small maps."""
     net, x = diffusion.UNet(0, 16, 1, 2, width=8), normal(1, 256).float().requires_grad_()

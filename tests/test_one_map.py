@@ -113,6 +113,16 @@ def test_first_order_by_automatic_differentiation():
     assert float(one_map.first_order(w)[2]) == pytest.approx(float(torch.autograd.grad(term, h)[0]))
 
 
+def test_dropped_terms_grow_as_their_derivatives_say_and_gans_with_the_square():
+    """Short steps against the derivatives by hand; half the chi-square of both models is how GAN's term begins."""
+    w, h = one_map.world(11), 1e-6
+    found = one_map.dropped_slopes(w, h)
+    assert torch.allclose(found[1:], one_map.first_order(w)[1:], rtol=1e-3)
+    assert found[1:].abs().min() > 1e-2
+    squares = ((w.q_old - w.q_x) ** 2 / w.q_x).sum() / 2
+    assert float(one_map.dropped_slopes(w, 1e-5)[0]) == pytest.approx(1e-5 * float(squares), rel=1e-3)
+
+
 # What the view cannot say
 
 
