@@ -1,5 +1,6 @@
 """Chapter 13: the encoder-generator game against scipy, quadrature, optimizers and simulation."""
 
+import cmath
 import itertools
 import math
 import subprocess
@@ -139,6 +140,15 @@ def test_the_line_game_follows_its_gradients_and_settles_where_the_laws_agree():
         state = age.line_simultaneous(*state, v, 0.05)
     assert torch.allclose(torch.stack(state), torch.stack([v**-0.5, v**0.5]), atol=1e-8)
     assert float(age.growth(v, 0.05)) < 1 < float(age.growth(v, 0.5))
+
+
+@pytest.mark.parametrize("v", [0.3, 1.7])
+@pytest.mark.parametrize("step_size", [0.05, 0.5])
+def test_growth_by_the_roots_of_a_quadratic(v, step_size):
+    """At rest the step's slopes are ((1, 2 s), (-2 s, 1 - 2 s/v)): the roots are 1 - s/v and s sqrt(1/v^2 - 4) around it."""
+    half = step_size * cmath.sqrt(1 / v**2 - 4)  # two real roots for small v, a rotation for large
+    largest = max(abs(1 - step_size / v + sign * half) for sign in (1, -1))
+    assert float(age.growth(torch.tensor(v, dtype=torch.float64), step_size)) == pytest.approx(largest, rel=1e-9)
 
 
 def test_an_event_is_seen_by_its_first_two_moments():
