@@ -47,6 +47,19 @@ def test_joint_by_loops(seed):
 
 
 @given(seeds)
+def test_the_joint_kl_is_classes_points_within_them_and_labels(seed):
+    """(7.2): the middle part, written out, is what the chain rule leaves; all three give the joint."""
+    p, q, d = tables(seed)
+    m = (p + q) / 2
+    m_c, p_c = m.sum(0), p.sum(0)
+    within = sum(float(m[i, c] * ((m[i, c] / m_c[c]) / (p[i, c] / p_c[c])).log()) for i, c in np.ndindex(*p.shape))
+    assert float(cgan.within_classes(p, q)) == pytest.approx(within, abs=1e-12)
+    assert float(kl(m, p) - kl(m_c, p_c)) == pytest.approx(within, abs=1e-12)
+    whole = kl(m_c, p_c) + within + cgan.label_kl(p, q, d)
+    assert torch.isclose(cgan.joint_kl(p, q, d), whole, atol=1e-12)
+
+
+@given(seeds)
 def test_information_a_blind_discriminator_misses_by_loops(seed):
     p, q, _ = tables(seed)
     total = 0.0
