@@ -582,6 +582,28 @@ def test_the_bound_adds_up_over_pixels():
     assert float(nats) == pytest.approx(-3 * float(shares.log()[drawn].mean()), abs=0.06)
 
 
+def test_both_ends_of_the_bound_by_quadrature():
+    """With the true noise for an estimate, what is left is the level read at the least noise and the KL at the most."""
+    levels, reach = torch.tensor([-1.0, 0.2, 1.0]).double(), 2.0  # noise as wide as the levels are apart
+    x = levels.repeat(5000)[:, None]
+
+    def truth(noisy, t):
+        mix = diffusion.even(t)
+        return x, (noisy - mix.alpha * x) / mix.sigma
+
+    found = diffusion.bound(truth, x, levels, diffusion.even, 1, generator(0, "ends"), reach)
+    large, small = (
+        math.sqrt(1 / (1 + math.exp(side * reach))) for side in (-1, 1)
+    )  # alpha and sigma; at the top swapped
+    node, share = np.polynomial.hermite_e.hermegauss(80)
+    read, top = [], []
+    for level in levels.tolist():
+        density = sum(stats.norm.pdf(large * (level - other) / small + node) for other in levels.tolist())
+        read.append((share * np.log(density / stats.norm.pdf(node))).sum() / share.sum())
+        top.append(((small * level) ** 2 + large**2 - 1 - math.log(large**2)) / 2)
+    assert min(read) > 0.1 and float(found.mean()) == pytest.approx(np.mean(read) + np.mean(top), abs=0.02)
+
+
 def test_the_caption_says_how_often_heun_asks():
     counts, asked = digits.Digits().counts, []
     for calls in counts:
