@@ -21,7 +21,14 @@ def test_tables_are_consistent(world, seed):
     assert torch.allclose(w.q_x_given_z * w.q_z, w.q_xz)
     assert torch.allclose(w.q_x[:, None] * w.q_z_given_x, w.q_xz)
     assert torch.allclose(w.p_z * w.p_x_given_z, w.p_xz)
-    assert torch.allclose(w.mix, (w.p_x + w.q_x) / 2) and torch.allclose(w.ratio * w.p_x, w.q_x)
+
+
+@pytest.mark.parametrize("world", [*TABLES, worlds.line])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_middle_and_the_ratios_of_data_and_model(world, seed):
+    w = world(seed)
+    assert torch.allclose(w.mix - w.p_x, w.q_x - w.mix)
+    assert torch.allclose(w.ratio * w.p_x, w.q_x) and torch.allclose(w.inverse_ratio * w.q_x, w.p_x)
 
 
 def test_special_tables():
