@@ -334,6 +334,13 @@ def test_average_gain_by_simulation(decay, angle):
     )
 
 
+@pytest.mark.parametrize("angle", [1e-3, 0.1, 3.0, math.pi - 1e-3])
+def test_great_circle_turns_by_its_share_of_a_small_and_of_a_large_angle(angle):
+    a, b = (torch.tensor([math.cos(s), math.sin(s)], dtype=torch.float64) for s in (0, angle))
+    turned = [math.cos(0.3 * angle), math.sin(0.3 * angle)]
+    assert dcgan.great_circle(a, b, 0.3).tolist() == pytest.approx(turned, abs=1e-9)
+
+
 @settings(deadline=None)
 @given(st.integers(2, 6), st.floats(0, 1), st.integers(0, 1000))
 def test_great_circle_is_scipys(k, t, seed):
