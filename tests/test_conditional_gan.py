@@ -114,9 +114,9 @@ def test_gradient_by_finite_differences(seed):
     assert torch.isclose(got, slope, atol=1e-7, rtol=1e-6)
 
 
-def test_judge_by_simulation():
-    rng = np.random.default_rng(0)
-    n, accuracy, judge, k = 400_000, 0.7, 0.9, 5
+@pytest.mark.parametrize("accuracy, judge, k", [(0.7, 0.9, 5), (0.2, 0.4, 3)])
+def test_judge_by_simulation(accuracy, judge, k):
+    rng, n = np.random.default_rng(0), 400_000
     true = np.where(rng.random(n) < accuracy, 0, rng.integers(1, k, n))  # asked for class 0
     named = np.where(rng.random(n) < judge, true, (true + rng.integers(1, k, n)) % k)
     assert (named == 0).mean() == pytest.approx(cgan.measured_accuracy(accuracy, judge, k), abs=5e-3)
