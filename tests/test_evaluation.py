@@ -126,6 +126,7 @@ def test_centers_that_are_not_finite_are_refused():
 def test_expected_modes_of_nothing_and_of_nonsense():
     p = torch.tensor([0.25, 0.5])
     assert evaluation.expected_modes(p, 0) == 0 and evaluation.expected_modes(p, 1) == 0.75
+    assert str(evaluation.expected_modes(0 * p, 5)) == "0.0"  # and not -0.0
     for probabilities, n in ((p, -5), (p, math.nan), (p, math.inf), (p - 1, 3), (p + 0.75, 3), (p * math.nan, 3)):
         with pytest.raises(ValueError, match="n >= 0 samples"):
             evaluation.expected_modes(probabilities, n)
