@@ -607,8 +607,8 @@ RECIPES = conditional_vae_exact.RECIPES | conditional_vae_few.RECIPES | {
     ),
     "4.4": Recipe(
         title="A plane of codes, with labels",
-        caption="Two code dimensions on MNIST. Left: encoder means of held-out images, colored by class; circled digits mark the "
-        "learned class means; that of 4 lies behind that of 9, and those of 2, 3, 5 and 8 overlap. Right: the decoder asked for a "
+        caption="Two code dimensions on MNIST. Left: encoder means of held-out images, colored by class; crosses mark the "
+        "learned class means, circled digits stand on them or, where these would overlap, beside. Right: the decoder asked for a "
         "9, at normal quantiles around the prior mean of that class. Below: the bound over training, at the rate of figure 3.6.",
         alt="Above, clouds of 0, 1 and 7 apart from the rest, 4 and 9 in one place, 2, 3, 5, 6 and 8 close together; right, a sheet "
         "of nines with sevens, fours and eights at its edges. Below these, ten colors mixed in one cloud around the origin; right, "

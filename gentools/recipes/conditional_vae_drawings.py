@@ -41,7 +41,7 @@ def draw_bounds(results, config):
         curves = [r["arrays"][f"{name}: curves"][shown, 0] for r in results]
         drawing.seed_curves(axes[2], moments[shown] / 1000, curves, look, marker=look.marker, ms=4, mfc="none")
     axes[2].axvline(0.75 * float(moments[-1]) / 1000, color="0.4", ls=":", lw=1.2, zorder=0)
-    axes[2].set(xlabel="thousand steps", ylabel="bound, nats", title="held-out images, bound given the label")
+    axes[2].set(xlabel="thousand steps", ylabel="bound, nats", title="the bound on held-out images")
     axes[2].grid(axis="y", color="0.9", lw=0.8)
     return fig
 
@@ -67,9 +67,12 @@ def draw_plane(results, config):
     for (left, right), name in zip((("a", "b"), ("c", "d")), names, strict=True):
         means, look, ax = a[f"{name}: means"], LOOKS[name], axes[left]  # means: (classes, 2)
         drawing.by_class(ax, a[f"{name}: codes"], a["labels"], size=3, most=120)
+        places = drawing.apart(means, 1.35)
+        if name == "class means":
+            ax.plot(*means.T, "x", color="black", ms=6, mew=1.8)
         for digit, color in enumerate(drawing.CLASS_COLORS if name == "class means" else ()):
             circle = dict(boxstyle="circle,pad=0.15", fc="white", ec=color, alpha=0.9)
-            ax.text(*means[digit], str(digit), fontsize=10, weight="bold", ha="center", va="center", bbox=circle)
+            ax.text(*places[digit], str(digit), fontsize=9, weight="bold", ha="center", va="center", bbox=circle)
         square = torch.tensor([[-1, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]]) * edge + means[config.digit]
         ax.plot(*square.T, color="black", lw=1.4, ls="--")
         ax.set(title=f"{name}: codes of held-out images", xlabel="$z_1$", ylabel="$z_2$")
