@@ -11,6 +11,7 @@ from torch.nn.functional import avg_pool2d
 
 from gentools import aae, vae
 from gentools.lab.optim import cosine
+from gentools.lab.plots import LINES
 from gentools.lab.randomness import generator
 from gentools.lab.stream import binarize
 from gentools.recipes import Recipe, aae_exact
@@ -237,17 +238,19 @@ def draw_shapes(results, config):
     fig, axes = drawing.mosaic("abcd;eeff", (8.4, 5.4), height_ratios=(1, 1.1))
     drawing.dots(axes["a"], a["prior"], "black", size=2)
     axes["a"].set(xlim=(-4, 4), ylim=(-4, 4), xticks=(-2, 0, 2), yticks=(-2, 0, 2), aspect="equal", title="the prior")
-    for key, (name, arm) in zip("bcd", SHAPES.items(), strict=True):
+    for key, (name, arm), line in zip("bcd", SHAPES.items(), LINES, strict=False):
         show_codes(axes[key], a[f"{name}: codes"], a["labels"], name)
         for panel, what in (("e", DISTANCE), ("f", RECONSTRUCTION)):
             curves = [r["arrays"][arms.name(name, what)] for r in results]
-            drawing.seed_curves(axes[panel], scored_at(config.steps, config.moments), curves, arm.look)
+            how = {"ls": line, "marker": arm.look.marker, "ms": 4}
+            drawing.seed_curves(axes[panel], scored_at(config.steps, config.moments), curves, arm.look, **how)
     marks = []
     for text, ls in ((ROUND, "--"), (TWO, ":")):
         level = drawing.over_seeds(results, arms.name(text, DISTANCE))
         marks.append(axes["e"].axhline(sum(level) / len(level), color="0.3", lw=1.4, ls=ls, label=text))
-    axes["e"].legend(handles=marks)
-    axes["e"].set(title="energy distance to the prior", xlabel="step")
+    axes["e"].legend(handles=marks, loc="upper left")
+    top = 1.25 * axes["e"].get_ylim()[1]  # above the curves is room for the legend
+    axes["e"].set(title="energy distance to the prior", xlabel="step", ylim=(None, top))
     axes["f"].set(title="reconstruction", xlabel="step", ylabel="nats")
     axes["f"].legend()
     drawing.class_legend(fig)
@@ -310,13 +313,12 @@ def draw_measured(results, config):
     most, chance = math.log(config.held_out), max(drawing.over_seeds(results, arms.name(TWO, DISTANCE)))
     levels = {TOLD: (most, "log n"), DISTANCE: (chance, "two draws of the prior")}
     for (above, below), what, unit in zip(axes.T, (RECONSTRUCTION, TOLD, DISTANCE), ("nats", "nats", ""), strict=True):
-        for i, (name, arm) in enumerate(ARMS.items()):
+        for i, ((name, arm), line) in enumerate(zip(ARMS.items(), LINES, strict=False)):
             if (recorded := arms.name(name, what)) in results[0]["numbers"]:
                 values = drawing.over_seeds(results, recorded)
                 above.plot([i] * len(values), values, **arm.look.as_points(ms=6, alpha=0.7))
-                drawing.seed_curves(
-                    below, scored_at(config.steps, config.moments), [r["arrays"][recorded] for r in results], arm.look
-                )
+                at, curves = scored_at(config.steps, config.moments), [r["arrays"][recorded] for r in results]
+                drawing.seed_curves(below, at, curves, arm.look, ls=line, marker=arm.look.marker, ms=4)
         for ax in (above, below):
             ax.set_ylabel(unit)
             if what in levels:
@@ -534,7 +536,7 @@ def draw_few(results, config):
             values = torch.tensor(values).T  # (seeds, counts)
             for row in values:
                 ax.semilogx(config.counts, row, **look.as_points(ms=4, alpha=0.6, label=None))
-            ax.semilogx(config.counts, values.mean(0), **look.as_line(ls="-"))
+            ax.semilogx(config.counts, values.mean(0), **look.as_both(ms=4))
         ax.set(xlabel="training images", ylabel=unit, title=what)
         ax.set_xticks(config.counts, [str(n) for n in config.counts])
         ax.minorticks_off()
