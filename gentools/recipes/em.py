@@ -6,7 +6,7 @@ import torch
 
 from gentools import em
 from gentools.lab import data
-from gentools.lab.plots import COLORS
+from gentools.lab.plots import COLORS, LINES, MARKERS
 from gentools.lab.randomness import generator
 from gentools.recipes import Recipe
 from gentools.recipes.shared import arms, drawing, verdicts
@@ -106,9 +106,9 @@ def draw_fits(results, config):
     fig, axes = drawing.panels(1, len(config.shown), (8.4, 2.9), sharex=True, sharey=True)
     for ax, step in zip(axes, config.shown, strict=True):
         ax.scatter(*a["x"].T, c=a[f"resp {step}"][:, 1], cmap="cividis", vmin=0, vmax=1, s=7)
-        for k, color in enumerate(KINDS):
-            ellipse(ax, a[f"means {step}"][k], a[f"covariances {step}"][k], color=color, lw=1.8, ls="-")
-            ax.plot(*a[f"means {step}"][k], "o", color=color, mec="white", ms=7)
+        for k, (color, line, marker) in enumerate(zip(KINDS, LINES, MARKERS, strict=False)):
+            ellipse(ax, a[f"means {step}"][k], a[f"covariances {step}"][k], color=color, lw=1.8, ls=line)
+            ax.plot(*a[f"means {step}"][k], marker, color=color, mec="white", ms=7)
         ax.set(title=f"after {step} steps", xlabel="length, min")
     axes[0].set_ylabel("waiting time, min")
     return fig

@@ -347,11 +347,13 @@ def draw_particles(results, config):
         axes[1].plot(*track.T, **thin)
         axes[1].plot(*track[-1], **Look("", "vermillion", marker=".").as_points(ms=4, label=None))
     axes[1].set(title="particles in the plane", aspect="equal", xlim=reach, ylim=reach, xticks=(), yticks=())
-    for name, color in (("line", "blue"), ("plane", "green")):
-        fall, look = -a[f"{name} F"].diff() / config.step, Look(f"{name}: fall of F", color)
+    for name, *how in (("line", "blue", "-", "o"), ("plane", "green", "--", "s")):
+        fall, look = -a[f"{name} F"].diff() / config.step, Look(f"{name}: fall of F", *how)
         t = torch.arange(len(fall)) * config.step
         axes[2].semilogy(t, fall, **look.as_line(lw=1.2))
-        axes[2].semilogy(t[::100], a[f"{name} fall"][::100], **look.as_points(ms=4, mfc="none", label="predicted"))
+        axes[2].semilogy(
+            t[::100], a[f"{name} fall"][::100], **look.as_points(ms=5, mfc="none", label=f"{name}: predicted")
+        )
     axes[2].set(title="fall of 2 KL(m‖$\\tilde p$) per unit time", xlabel="time")
     axes[2].legend(loc="best", fontsize=9)
     return fig
