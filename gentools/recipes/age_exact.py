@@ -98,7 +98,7 @@ def draw_line(results, config):
     drawing.level(left, math.log(2) / 2, "½ log 2", at=0.98, ha="right")
     left.set(title="V against the encoder", xlabel="$e^2$", ylabel="V, nats", ylim=(-1.05, 1.6))
     left.legend(loc="upper left")
-    for size, color, line in zip(config.step_sizes, ORBITS, ("-", "-", ":"), strict=True):
+    for size, color, line in zip(config.step_sizes, ORBITS, ("-", "--", ":"), strict=True):
         look = Look(f"step size {size:g}", color, line)
         orbit = a[f"orbit {size:g}"]
         right.plot(*orbit.T, **look.as_line(lw=1.1, marker=".", ms=3))

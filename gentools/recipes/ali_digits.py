@@ -200,12 +200,12 @@ def draw_digits(results, config):
     for name, steps in (("BiGAN", config.steps), ("autoencoder", config.autoencoder_steps)):
         curves = torch.stack([r["arrays"][f"{name} curve"] for r in results])  # (seeds, looks, 2)
         at = steps // config.looks * torch.arange(1, curves.shape[1] + 1)
-        drawing.seed_curves(axes["d"], at, 100 * curves[..., 0], LOOKS[name])
-        drawing.seed_curves(axes["e"], at, curves[..., 1], LOOKS[name])
-    axes["d"].set(title="the same while training, %", xlabel="step")
+        drawing.seed_curves(axes["d"], at / 1000, 100 * curves[..., 0], LOOKS[name])
+        drawing.seed_curves(axes["e"], at / 1000, curves[..., 1], LOOKS[name])
+    axes["d"].set(title="the same while training, %", xlabel="thousand steps")
     another = float(results[0]["numbers"]["error of another test image"])
     drawing.level(axes["e"], another, "another image", ha="left")
-    axes["e"].set(title="reconstruction error", xlabel="step", ylim=(0, 1.15 * another))
+    axes["e"].set(title="reconstruction error", xlabel="thousand steps", ylim=(0, 1.15 * another))
     axes["e"].legend(loc="center right", bbox_to_anchor=(1, 0.45))
     return fig
 

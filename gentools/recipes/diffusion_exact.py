@@ -75,11 +75,11 @@ def draw_tour(results, config):
     """The density of x_t as shades, and paths (shown, steps + 1) on it."""
     a = results[0]["arrays"]
     fig, axes = drawing.panels(1, 3, (8.4, 3.0), sharey=True)
-    t, x = torch.linspace(0.001, 1, 200, dtype=torch.float64), torch.linspace(-3, 3, 240, dtype=torch.float64)
+    t, x = torch.linspace(0.001, 1, 200, dtype=torch.float64), torch.linspace(-4, 4, 320, dtype=torch.float64)
     mix, (centers, weights) = diffusion.cosine(t), mixture(config.centers, config.weights)
     spread = mix.alpha**2 * config.std**2 + mix.sigma**2
     each = (-((x[:, None, None] - mix.alpha * centers) ** 2) / (2 * spread)).exp() / spread.sqrt()
-    density = (weights[:, None] * each).sum(1)  # (240, 200)
+    density = (weights[:, None] * each).sum(1)  # (320, 200)
     titles = {
         "encoder": "encoder: data to noise",
         "ancestral": "ancestral: noise to data",
@@ -87,12 +87,12 @@ def draw_tour(results, config):
     }
     for ax, (name, title) in zip(axes, titles.items(), strict=True):
         ax.imshow(
-            density.numpy(), extent=(0, 1, -3, 3), origin="lower", aspect="auto", cmap="Greys", vmax=1.2, alpha=0.7
+            density.numpy(), extent=(0, 1, -4, 4), origin="lower", aspect="auto", cmap="Greys", vmax=1.2, alpha=0.7
         )
         at = a["at"].flip(0) if name == "encoder" else a["at"]
         for line in a[name]:
             ax.plot(at, line, lw=0.8, ls="-", color=COLORS["blue" if name == "encoder" else "vermillion"])
-        ax.set(title=title, xlabel="t", ylim=(-3, 3))
+        ax.set(title=title, xlabel="t", ylim=(-3, 4))
         if name != "encoder":
             ax.invert_xaxis()
     axes[0].set_ylabel("x at time t")
@@ -146,7 +146,8 @@ def draw_costs(results, config):
         ax.axhline(LIMIT, color="0.4", lw=1, ls=":")
         ax.set(title=f"data variance {v:g}", xlabel="steps T", ylim=(1e-5, 8))
     axes[0].set_ylabel("nats per dimension")
-    axes[0].annotate(".442", (axes[0].get_xlim()[0] * 1.3, LIMIT), (0, 3), textcoords="offset points", color="0.3")
+    last = axes[-1]  # where beta-tilde comes from above, so that below the line is room
+    last.annotate("0.442", (last.get_xlim()[0] * 1.3, LIMIT), (0, -12), textcoords="offset points", color="0.3")
     if 1.0 in chosen:
         at = axes[chosen.index(1.0)]
         at.annotate("$\\beta$ costs 0 here", (0.3, 0.12), xycoords="axes fraction", color="0.3")

@@ -57,7 +57,7 @@ EDGES = (  # from, to, what changes on the way, and where on it the words stand;
     ("GAN", "DCGAN", "convolutions", 0.5),
     ("GAN", "WGAN-GP", "a critic:\nleave the KL", 0.55),
     ("GAN", "AGE", "moments of\ncodes for D", 0.62),
-    ("VAE", "GAN", "a label of origin,\nmodel first", 0.5),
+    ("VAE", "GAN", "a label of origin,\nmodel first", 0.4),
     ("VAE", "wake-sleep", "the encoder by\nthe other direction", 0.42),
 )
 WIDTH, HEIGHT = 2.2, 0.85  # of a box
@@ -81,7 +81,7 @@ def draw_map():
         shape = "round,pad=0.02,rounding_size=0.12"
         corner = (x - WIDTH / 2, y - HEIGHT / 2)
         ax.add_patch(FancyBboxPatch(corner, WIDTH, HEIGHT, fc=color + "2b", ec=color, lw=1.5, boxstyle=shape))
-        ax.text(x, y + 0.14, row.name, ha="center", va="center", fontsize=8.5, weight="bold")
+        ax.text(x, y + 0.14, row.name, ha="center", va="center", fontsize=8.2, weight="bold")
         below = f"({row.equation})" if row.equation else f"chapter {row.chapter}"
         ax.text(x, y - 0.2, f"{SHORT.get(row.direction, row.direction)}  {below}", ha="center", va="center", fontsize=7)
     for one, other, text, at in EDGES:
