@@ -18,7 +18,17 @@ from gentools.gan import descend, discriminator_loss, non_saturating_loss
 from gentools.lab.divergences import cross_entropy, kl
 from gentools.lab.networks import frozen, mlp
 from gentools.lab.randomness import generator
-from gentools.lab.shapes import finite, floating, labels_within, of_width, same_columns, same_shape, told_apart, whole
+from gentools.lab.shapes import (
+    finite,
+    floating,
+    labels_within,
+    loss_weights,
+    of_width,
+    same_columns,
+    same_shape,
+    told_apart,
+    whole,
+)
 
 CLASSES = 10
 NOISE = 3  # standard normal numbers that a prior turns into one point of the plane
@@ -124,7 +134,9 @@ class Discriminator(nn.Module):
         self.net, self.classes = net, classes
 
     def forward(self, z, c=None):
-        """z (n, k), classes (n,) if they are seen -> logit (n, 1)."""
+        """z (n, k), classes (n,) if they are seen -> logit (n, 1). Raises ValueError for classes that are not seen."""
+        if c is not None and not self.classes:
+            raise ValueError("the discriminator sees no classes: networks(..., classes=10) makes one that does")
         return self.net(z if not self.classes else torch.cat([z, look_up(one_hot(self.classes).to(z), c, len(z))], 1))
 
 
@@ -147,8 +159,10 @@ def step(nets, opts, x, z, prior=normal, weight=1.0):
     """One step: the discriminator tells draws of the prior from codes; then the autoencoder rebuilds x and passes for it.
 
     x: images, or images and classes if the discriminator sees classes. z: noise (n, k + 3), for codes and prior.
-    weight: of the discriminator's verdict against -log q(x|z) in nats; 1 is the joint KL's own.
+    weight: of the discriminator's verdict against -log q(x|z) in nats; 1 is the joint KL's own. Raises ValueError for a
+    weight below 0, NaN or infinite.
     """
+    loss_weights(weight=weight)
     x, *c = x if isinstance(x, (tuple, list)) else (x,)
     noise, draw = z[:, :-NOISE], prior(z[:, -NOISE:], *c)
     code = vae.sample(*nets["encoder"](x), noise)
@@ -191,6 +205,8 @@ def energy_distance(a, b):
     same_columns(a=a, b=b)
     if min(len(a), len(b)) < 2:
         raise ValueError(f"a distance within a sample needs two points at least; there are {len(a)} and {len(b)}")
+    if a.dtype != b.dtype:
+        raise ValueError(f"a and b must be of one precision, not {a.dtype} and {b.dtype}; .double() makes them so")
     told_apart(a=(a, a.var(0).sum()), b=(b, b.var(0).sum()))
 
     def inside(x):
@@ -205,13 +221,17 @@ def split_kl_term(mean, log_variance, noise, log_prior, chunk=1000):
 
     mean, log_variance, noise (n, k): one sampled code per image. The two add up to E KL(p(z|x) || q(z)), estimated at
     the same codes; I is at most about log n, whatever the encoder, so read it with the n that it was measured on.
-    Raises ValueError for the codes of a `PointEncoder`, for which I is log n and the other term infinite.
+    Raises ValueError for the codes of a `PointEncoder`, for which I is log n and the other term infinite, for no images, and
+    where densities of sharp codes overflow.
     """
     same_shape(mean=mean, log_variance=log_variance, noise=noise)
+    if not len(mean):
+        raise ValueError("there must be at least one image")
     finite("for point codes I(x; z) is log n, and KL(p(z) || q(z)) is infinite", log_variance=log_variance)
     z = vae.sample(mean, log_variance, noise)
     own = vae.log_normal(z, mean, log_variance)
     mixed = torch.cat([vae.log_normal(rows[:, None], mean, log_variance).logsumexp(1) for rows in z.split(chunk)])
+    finite("the codes are sharper than their precision can tell: use .double()", own=own, mixed=mixed)
     mixed = mixed - math.log(len(mean))
     return (own - mixed).mean(), (mixed - log_prior(z)).mean()
 

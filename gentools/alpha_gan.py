@@ -7,6 +7,8 @@ Tables are float64 with x along dim 0 and z along dim 1. Shapes: p_joint, q_join
 (k,), p_x, q_x and rho_x (n,), data x (n, ...), noise z (n, 2, k). Divergences are in nats, 0-d.
 """
 
+import math
+
 import torch
 from torch import nn
 
@@ -16,7 +18,7 @@ from gentools.gan import descend, discriminator_loss, kl_loss
 from gentools.lab.divergences import cross_entropy, js, kl
 from gentools.lab.networks import frozen, mlp
 from gentools.lab.randomness import generator
-from gentools.lab.shapes import positive, same_rows, same_shape, vectors
+from gentools.lab.shapes import loss_weights, positive, same_rows, same_shape, vectors
 
 # The joints, exactly
 
@@ -31,7 +33,8 @@ def laws(p_joint, q_x_given_z, q_z):
 def synthetic(p_joint, q_joint):
     """E_P log q(x|z)/p(x) in nats: the likelihood term as a ratio, which a discriminator of pairs would estimate. (14.2)"""
     same_shape(p_joint=p_joint, q_joint=q_joint)
-    ratio = q_joint / q_joint.sum(0) / p_joint.sum(1, keepdim=True)
+    q_z = q_joint.sum(0)
+    ratio = q_joint / q_z.where(q_z > 0, 1.0) / p_joint.sum(1, keepdim=True)  # a code that Q never draws explains no x
     return (p_joint * ratio.where(p_joint > 0, 1.0).log()).sum()  # what p never draws costs nothing
 
 
@@ -71,14 +74,12 @@ def squared_error_scale(correlation, strength):
 
     strength: 2 * weight * variance of the data / number of ratio terms, >= 0. The positive root of
     g^2 (strength + 1) - strength * correlation * g - 1 = 0: 1 without reconstruction, and toward the correlation as the
-    strength grows. Raises ValueError for a strength above 1e100, where its square is no number.
+    strength grows. Raises ValueError for a strength below 0 or infinite and a correlation outside [0, 1].
     """
-    if not (0 <= strength <= 1e100 and 0 <= correlation <= 1):
-        raise ValueError(
-            f"expected a strength from 0 to 1e100 and a correlation in [0, 1]: {strength} and {correlation}"
-        )
-    slope = strength * correlation
-    return (slope + (slope**2 + 4 * (strength + 1)) ** 0.5) / (2 * (strength + 1))
+    if not (0 <= strength < math.inf and 0 <= correlation <= 1):
+        raise ValueError(f"expected a strength of at least 0 and a correlation in [0, 1]: {strength} and {correlation}")
+    pull = strength * correlation / (strength + 1)  # no square of the strength, which may overflow
+    return (pull + (pull**2 + 4 / (strength + 1)) ** 0.5) / 2
 
 
 def linear_objective(decoder, encoder, variance, noise_variance, on_samples=1.0, on_reconstructions=1.0):
@@ -146,6 +147,7 @@ def step(nets, opts, x, z, reconstruction_weight=1.0):
     x: data (n, d). z: noise (n, 2, k), for the codes and for draws of the prior. opts: one for each of `players`. The
     error is absolute, summed over d.
     """
+    loss_weights(reconstruction_weight=reconstruction_weight)
     discriminator, code_discriminator = nets["discriminator"], nets["code discriminator"]
     code, draw, fakes = attempt(nets, x, z)
     d_loss = discriminator_loss(discriminator(x), discriminator(fakes.detach()))
@@ -178,6 +180,7 @@ def separate_networks(seed, pixels=784, hidden=(256, 256), latent=32):
 
 def separate_step(nets, opts, x, z, reconstruction_weight=1.0):
     """`step` with a discriminator for samples and another one for reconstructions; x (n, d), z (n, 2, k). (14.5)"""
+    loss_weights(reconstruction_weight=reconstruction_weight)
     code, draw, fakes = attempt(nets, x, z)
     back, made = fakes.chunk(2)  # (n, d) each
     tried = {
@@ -202,4 +205,8 @@ def separate_step(nets, opts, x, z, reconstruction_weight=1.0):
 def rebuilt(nets, x, noise):
     """Reconstructions (n, d) of x (n, d) from one code each; noise (n, k)."""
     same_rows(x=x, noise=noise)
+    if x.ndim != 2:
+        raise ValueError(
+            f"x must be rows (n, d), which is what the generator gives, not {tuple(x.shape)}: x.flatten(1)"
+        )
     return nets["generator"](vae.sample(*nets["encoder"](x), noise))

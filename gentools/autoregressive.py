@@ -18,6 +18,7 @@ from gentools.lab.divergences import expected_kl
 from gentools.lab.networks import fan_in, mlp
 from gentools.lab.randomness import generator
 from gentools.lab.shapes import (
+    distributions,
     only_bits,
     permutations,
     same_columns,
@@ -33,6 +34,7 @@ from gentools.lab.shapes import (
 
 def conditionals(p, order):
     """The factors of a table (2, ..., 2) in that order: for i = 0..d-1 a pair p(prefix) (2^i,), p(x_i | prefix) (2^i, 2)."""
+    distributions(p=p)
     table, factors = p.permute(*order), []
     for i in range(p.ndim):
         joint = table.reshape(2**i, 2, -1).sum(2)  # (2^i, 2)
@@ -53,6 +55,7 @@ def prefix_joints(p, q):
     The latent is the longest prefix, which holds all shorter ones; rows are x, columns z.
     """
     same_shape(p=p, q=q)
+    distributions(p=p, q=q)
     x = torch.arange(p.numel(), device=p.device)
     deleted = torch.zeros(p.numel(), p.numel() // 2, dtype=p.dtype, device=p.device)
     deleted[x, x // 2] = 1  # p(z|x) = q(z|x): both bits of the last coordinate have one prefix
@@ -66,6 +69,7 @@ def logit_average(p, orders):
     """
     if not orders or any(sorted(order) != [*range(p.ndim)] for order in orders):
         raise ValueError(f"each order must hold the {p.ndim} coordinates once; they are {orders}")
+    distributions(p=p)
     logits = torch.stack([torch.stack(_logits(p, order)) for order in orders]).mean(0)  # (d, 2, ..., 2)
     bits = torch.stack(torch.meshgrid(*[torch.arange(2, device=p.device)] * p.ndim, indexing="ij"))  # (d, 2, ..., 2)
     return torch.where(bits == 1, logits.sigmoid(), (-logits).sigmoid()).prod(0)
@@ -89,6 +93,7 @@ def in_parallel(p, blocks):
     """
     if sorted(i for block in blocks for i in block) != list(range(p.ndim)):
         raise ValueError(f"the blocks must hold each of the {p.ndim} coordinates once; they are {blocks}")
+    distributions(p=p)
     q, drawn = torch.ones_like(p), []
     for block in blocks:
         for i in block:
@@ -107,6 +112,7 @@ def _marginal(p, kept):
 
 def marginal_entropy(p, kept):
     """Entropy in nats of the coordinates `kept` of a table (2, ..., 2), numbers from 0; 0 for none."""
+    distributions(p=p)
     margin = _marginal(p, kept)
     return -torch.xlogy(margin, margin).sum()
 
@@ -118,6 +124,7 @@ def scheduled_optimum(p, rate):
     """
     if not 0 <= rate <= 1:
         raise ValueError(f"the rate is a probability, not {rate}")
+    distributions(p=p)
     return (1 - rate) * p / p.sum(1, keepdim=True) + rate * p.sum(0)
 
 
@@ -145,8 +152,8 @@ def step(nets, opts, x, z):
 
 def average_orders(log_q):
     """log of the mean likelihood over k orders, from log_q (k, n); (n,). A mixture of models is a model. (15.5)"""
-    if log_q.ndim != 2:
-        raise ValueError(f"log_q is (k, n), a row for each of k orders, not of shape {tuple(log_q.shape)}")
+    if log_q.ndim != 2 or not len(log_q):
+        raise ValueError(f"log_q is (k, n), a row for each of k >= 1 orders, not of shape {tuple(log_q.shape)}")
     return log_q.logsumexp(0) - math.log(len(log_q))
 
 
@@ -183,6 +190,8 @@ class MADE(nn.Module):
         whole(hidden=hidden)
         order = torch.arange(d) if order is None else order
         tensors(order=order)
+        if order.is_floating_point() or order.dtype == torch.bool:
+            raise TypeError(f"an order holds whole numbers (int64), not {order.dtype}; use order.long()")
         if d < 2 or not torch.equal(order.sort().values, torch.arange(d)):
             raise ValueError(f"the order must be a permutation of the {d} pixels, at least 2")
         place, units = order.argsort(), torch.arange(hidden) * (d - 1) // hidden  # (d,), (hidden,): equal shares
@@ -306,8 +315,12 @@ def sees(net, x):
     """Which logit depends on which pixel: |slope| of every logit in every pixel at a row of numbers x (d,); (d, d).
 
     Entry (i, j) is the slope of logit i in pixel j. An autoregressive model in raster order has zeros on and above the
-    diagonal. Masks make exact zeros.
+    diagonal. Masks make exact zeros. Raises ValueError for pictures and batches: (i, j) would have no place in the result.
     """
+    if x.ndim != 1:
+        raise ValueError(
+            f"x must be one row of numbers (d,), not of shape {tuple(x.shape)}; x.flatten() makes a picture one"
+        )
     return torch.autograd.functional.jacobian(lambda row: net(row[None])[0], x).abs()
 
 
@@ -357,11 +370,17 @@ def sample(net, uniform):
 def cached_sample(made, uniform):
     """`sample` for a MADE, with the hidden units kept: a new pixel adds one column of weights to them.
 
-    All d pixels together then cost as much as one pass of the network. The pictures are the same.
+    All d pixels together then cost as much as one pass of the network. The pictures are the same. Raises TypeError for
+    other networks, also for a MADE whose `forward` was changed: the cache goes its own way through the weights.
     """
     if not isinstance(made, MADE):
         raise TypeError(
             f"only a MADE keeps hidden units, and this is a {type(made).__name__}: sample(net, uniform) draws from it"
+        )
+    if getattr(made.forward, "__func__", None) is not MADE.forward:
+        raise TypeError(
+            f"this {type(made).__name__} has a forward of its own, which the cache does not know: sample(net, uniform) "
+            "draws from it"
         )
     same_columns(uniform=uniform, order=made.order)
     within_unit(uniform=uniform)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from gentools import alpha_gan, gan, vae
+from gentools import aae, alpha_gan, gan, vae
 from gentools.lab import records, worlds
 from gentools.lab.divergences import entropy, js, kl, mutual_information
 from gentools.lab.randomness import generator
@@ -42,6 +42,14 @@ def test_the_synthetic_likelihood_holds_what_a_marginal_ratio_lacks(seed):
 def test_the_synthetic_likelihood_where_every_x_has_a_code_of_its_own():
     joint = torch.diag(torch.full((3,), 1 / 3, dtype=torch.float64))
     assert alpha_gan.synthetic(joint, joint) == pytest.approx(math.log(3))  # q(x|z)/p(x) is 3 at each pair
+
+
+def test_the_synthetic_likelihood_of_a_code_that_the_model_never_draws():
+    """q(x|z) is no law there, and no x is explained by it: the likelihood is 0, as in chapter 8's reconstruction term."""
+    p, q = torch.tensor([[0.5, 0.0], [0.5, 0.0]]).double(), torch.tensor([[0.0, 0.5], [0.0, 0.5]]).double()
+    assert float(alpha_gan.synthetic(p, q)) == -math.inf and float(aae.reconstruction(p, q)) == math.inf
+    both = torch.tensor([[0.5, 0.0], [0.5, 0.0]]).double()  # a code that neither draws adds nothing
+    assert float(alpha_gan.synthetic(p, both)) == pytest.approx(0.0, abs=1e-12)
 
 
 @pytest.mark.parametrize("seed", TABLES)
@@ -92,6 +100,13 @@ def test_squared_error_narrows_the_model(correlation, strength):
         a, b = low + 0.382 * (high - low), low + 0.618 * (high - low)
         low, high = (low, b) if loss(a) < loss(b) else (a, high)
     assert alpha_gan.squared_error_scale(correlation, strength) == pytest.approx(low, abs=1e-6)
+
+
+@pytest.mark.parametrize("strength", [1e20, 1e38, torch.tensor(1e20), torch.tensor(1e200, dtype=torch.float64), 1e300])
+def test_a_strong_squared_error_leaves_the_correlation(strength):
+    """Also where the square of the strength is no number of its precision; without correlation, its root."""
+    assert float(alpha_gan.squared_error_scale(0.5, strength)) == pytest.approx(0.5)
+    assert float(alpha_gan.squared_error_scale(0.0, strength)) == pytest.approx(float(strength) ** -0.5, rel=1e-6)
 
 
 def optimum(variance, noise_variance, on_samples, on_reconstructions):

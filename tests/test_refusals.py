@@ -420,6 +420,21 @@ SEMI = torch.diag(torch.tensor([1.0, -1.0])).double()
 EYE = torch.eye(2, dtype=torch.float64)
 ZERO = torch.zeros(2, dtype=torch.float64)
 FALLING = torch.tensor([2.0, 0.5], dtype=torch.float64)  # eigenvalues
+
+
+class Linked(autoregressive.MADE):
+    """A MADE that exercise 15.E5 leads to: a link past the masks, which the cache would leave out."""
+
+    def forward(self, x):
+        return super().forward(x) + 8 * nn.functional.pad(x.flatten(1), (1, 0))[:, :-1]
+
+
+def replaced(net):
+    """The same network with another forward set on it."""
+    net.forward = lambda x: 0 * x
+    return net
+
+
 LABELED_AAE = aae.networks(0, D, (5,), 2, classes=10)
 BETAS = torch.full((3,), 0.1, dtype=torch.float64)
 DENOISER = nn.ModuleDict({"denoiser": diffusion.LabeledDenoiser(0, D, 3, width=4, blocks=1)})
@@ -651,7 +666,12 @@ VALUES = {  # of which nothing follows, or something false
     "entropy of coordinate -1": lambda: autoregressive.marginal_entropy(table(2, 2, 2), [-1]),
     "entropy of coordinate 7": lambda: autoregressive.marginal_entropy(table(2, 2, 2), [7]),
     "squared error, strength infinite": lambda: alpha_gan.squared_error_scale(0.5, math.inf),
-    "squared error, strength 1e200": lambda: alpha_gan.squared_error_scale(0.5, 1e200),
+    "squared error, strength NaN": lambda: alpha_gan.squared_error_scale(0.5, math.nan),
+    "alpha-GAN, weight NaN": lambda: alpha_gan.step(ALPHA, {}, X, normal(N, 2, K), math.nan),
+    "alpha-GAN with two discriminators, weight -1": lambda: alpha_gan.separate_step(
+        ALPHA, {}, X, normal(N, 2, K), -1.0
+    ),
+    "alpha-GAN, pictures rebuilt": lambda: alpha_gan.rebuilt(ALPHA, X.view(N, 1, 1, D), NOISE),
     "chain of data with variance -20": lambda: diffusion.exact_chain(ZERO[0], -20.0, BETAS),
     "joint terms, three betas and a chain of two": lambda: diffusion.joint_terms(
         ZERO[0], 1.0, BETAS, diffusion.exact_chain(ZERO[0], 1.0, BETAS[:2])
@@ -695,6 +715,23 @@ VALUES = {  # of which nothing follows, or something false
     "MADE, order as a list": lambda: autoregressive.MADE(D, 4, [0, 1, 2]),
     "logit average, an order without a coordinate": lambda: autoregressive.logit_average(table(2, 2, 2), [(0, 1)]),
     "logit average over no orders": lambda: autoregressive.logit_average(table(2, 2), []),
+    "average_orders of no orders": lambda: autoregressive.average_orders(normal(0, 5)),
+    "MADE, order of floats": lambda: autoregressive.MADE(D, 4, torch.arange(3.0)),
+    "sees of a picture": lambda: autoregressive.sees(MADE["model"], normal(2, 2)),
+    "sees of a row in a batch": lambda: autoregressive.sees(MADE["model"], normal(1, 4)),
+    "factors of counts": lambda: autoregressive.conditionals(8 * table(2, 2), (0, 1)),
+    "prefix_kl of counts": lambda: autoregressive.prefix_kl(table(2, 2), 8 * table(2, 2), (0, 1)),
+    "prefix_joints of counts": lambda: autoregressive.prefix_joints(8 * table(2, 2), table(2, 2)),
+    "logit average of counts": lambda: autoregressive.logit_average(8 * table(2, 2), [(0, 1)]),
+    "drawn in parallel from counts": lambda: autoregressive.in_parallel(8 * table(2, 2), [[0], [1]]),
+    "entropy of counts": lambda: autoregressive.marginal_entropy(torch.tensor([[3.0, 1], [2, 2]]), [0]),
+    "scheduled sampling of counts": lambda: autoregressive.scheduled_optimum(8 * table(2, 2), 0.5),
+    "cached sample of a MADE with a forward of its own": lambda: autoregressive.cached_sample(
+        Linked(4, 5).double(), X[:, :1].repeat(1, 4)
+    ),
+    "cached sample of a MADE whose forward was replaced": lambda: autoregressive.cached_sample(
+        replaced(autoregressive.MADE(4, 5).double()), X[:, :1].repeat(1, 4)
+    ),
     "cached sample of a PixelCNN": lambda: autoregressive.cached_sample(
         autoregressive.PlainPixelCNN(2), X[:, :1].repeat(1, 4)
     ),
@@ -790,6 +827,7 @@ VALUES = {  # of which nothing follows, or something false
     "energy_distance in half precision": lambda: aae.energy_distance(normal(9, 2).half(), normal(9, 2).half()),
     "energy_distance of other columns": lambda: aae.energy_distance(normal(5, 1), normal(5, 2)),
     "energy_distance of one axis": lambda: aae.energy_distance(normal(5), normal(5)),
+    "energy_distance of two precisions": lambda: aae.energy_distance(normal(5, 2), normal(5, 2).float()),
     "energy_distance of whole numbers": lambda: aae.energy_distance(torch.ones(5, 2).long(), torch.ones(5, 2).long()),
     "nearest of whole numbers": lambda: em.nearest(torch.ones(4, D).long(), torch.ones(2, D).long()),
     "k_means of no means": lambda: em.k_means(X, X[:0], 1),
@@ -805,6 +843,15 @@ VALUES = {  # of which nothing follows, or something false
     "split_kl_term of point codes": lambda: aae.split_kl_term(
         CODE, torch.full_like(CODE, -math.inf), NOISE, aae.log_normal_prior
     ),
+    "split_kl_term of no images": lambda: aae.split_kl_term(CODE[:0], CODE[:0], NOISE[:0], aae.log_normal_prior),
+    "split_kl_term of codes too sharp for floats": lambda: aae.split_kl_term(
+        *(t.float() for t in (CODE, torch.full_like(CODE, -90.0), NOISE)), aae.log_normal_prior
+    ),
+    "AAE, weight NaN": lambda: aae.step(aae.networks(0, D, (5,), 2).double(), {}, X, normal(N, 5), weight=math.nan),
+    "AAE, weight -1": lambda: aae.step(aae.networks(0, D, (5,), 2).double(), {}, X, normal(N, 5), weight=-1.0),
+    "AAE, classes for a discriminator that sees none": lambda: aae.step(
+        aae.networks(0, D, (5,), 2).double(), {}, (X.round(), Y), normal(N, 5), aae.petals
+    ),
     "correlation of no rows": lambda: conditional_vae.correlation(X[:0], X[:0]),
     "density term of no rows": lambda: ali.density_term(ALI["players"]["encoder"], NOISE[:0], NOISE[:0]),
     "forces of no codes": lambda: regularized_gan.forces(WGAN, NOISE[:0], NOISE[:0], 1.0),
@@ -819,6 +866,10 @@ VALUES = {  # of which nothing follows, or something false
     "transport at a cost of NaN": lambda: wgan_gp.transport(P, Q, NAN * torch.ones(5, 5)),
     "energy_distance from one point": lambda: aae.energy_distance(normal(1, 2), normal(5, 2)),
     "petals_log_density in space": lambda: aae.petals_log_density(normal(4, 3)),
+    "petals_log_density of three axes": lambda: aae.petals_log_density(normal(4, 5, 2)),
+    "normal prior of three axes": lambda: aae.normal(normal(2, 5, 3)),
+    "petals of three axes": lambda: aae.petals(normal(2, 5, 3)),
+    "swiss_roll of three axes": lambda: aae.swiss_roll(normal(2, 5, 3)),
     "normal prior of one number": lambda: aae.normal(normal(4, 1)),
     "petals of two numbers, told the class": lambda: aae.petals(normal(4, 2), Y),
     "swiss_roll of two numbers, told the class": lambda: aae.swiss_roll(normal(4, 2), Y),

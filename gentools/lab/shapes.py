@@ -216,7 +216,7 @@ def vectors(**given):
 def of_width(width, **rows):
     """Refuse what is not rows of `width` numbers each. Raises ValueError."""
     for name, x in rows.items():
-        if x.ndim < 2 or x.shape[-1] != width:
+        if x.ndim != 2 or x.shape[-1] != width:
             raise ValueError(
                 f"{name} must be rows of {width} numbers each, (n, {width}), not of shape {tuple(x.shape)}"
             )
@@ -227,6 +227,13 @@ def positive(**numbers):
     for name, number in numbers.items():
         if not torch.as_tensor(number > 0).all():
             raise ValueError(f"{name} must be positive, not {number}")
+
+
+def loss_weights(**weights):
+    """Refuse weights of terms of a loss that are below 0, NaN or infinite. Raises ValueError."""
+    for name, weight in weights.items():
+        if not 0 <= weight < math.inf:
+            raise ValueError(f"{name} must be a number from 0 up, not {weight}")
 
 
 def tensors(**given):
