@@ -1,17 +1,20 @@
 """Chapter 14 against plain sums, numerical optima, the closed forms of chapters 3 and 8, and autograd at the best D."""
 
 import math
+import re
 
 import pytest
 import torch
 
 from gentools import aae, alpha_gan, gan, vae
+from gentools.exercises.alpha_gan import QUESTIONS
 from gentools.lab import records, worlds
 from gentools.lab.divergences import entropy, js, kl, mutual_information
 from gentools.lab.randomness import generator
 from gentools.recipes import alpha_gan as recipes
 from gentools.recipes import alpha_gan_digits
 from gentools.recipes import alpha_gan_exact as recipe
+from gentools.recipes.shared import arms, verdicts
 
 TABLES = range(50)
 
@@ -287,3 +290,29 @@ def test_every_system_has_the_best_of_its_rates_over_all_steps():
         assert first == max(rates) and min(rates) < rate, (
             "the best of the short trials, and a smaller one than that taken"
         )
+
+
+def test_the_answers_about_the_comparison_say_what_the_record_says():
+    """14.Q5: each reply is a claim about figure 14.6, which is recorded anew from time to time."""
+    summary = records.load("14.6")["summary"]
+    systems = ("GAN", "WGAN-GP", "AGE", "alpha-GAN")
+
+    def groups(score, **how):
+        return [set(group) for group in verdicts.order(arms.scores(summary, systems, score), **how)]
+
+    rest = {"GAN", "AGE", "alpha-GAN"}
+    for distance in ("Fréchet", "KID"):
+        assert groups(distance, least_first=True) == [{"WGAN-GP"}, rest]
+        each = arms.scores(summary, systems, distance)
+        assert all(verdicts.separated(each["WGAN-GP"], each[name]) for name in rest)
+    assert groups("precision") == [{"GAN", "WGAN-GP", "AGE"}, {"alpha-GAN"}]
+    late = summary["WGAN-GP: Fréchet, at the end minus after three quarters"]
+    assert "falling" in verdicts.settling(summary["WGAN-GP: Fréchet"], late)
+    replies = QUESTIONS["14.Q5"].feedback
+    assert (
+        replies["a"]
+        == "It is behind WGAN-GP, and their intervals do not meet. AGE and the GAN are not separated from it."
+    )
+    assert replies["c"].endswith("By precision they are before alpha-GAN.")
+    assert replies["d"] == "The interval of WGAN-GP meets no other, by this distance as by KID."
+    assert not re.search(r"\d", "".join(replies.values())), "no number of steps, which changes"

@@ -53,10 +53,10 @@ QUESTIONS = {
     "14.Q5": Question(
         "b",
         {
-            "a": "It is second by this distance, and its interval does not meet that of the first.",
+            "a": "It is behind WGAN-GP, and their intervals do not meet. AGE and the GAN are not separated from it.",
             "b": "WGAN-GP has the least mean, and its interval meets no other. Its distance is still falling at the end.",
-            "c": "Both are behind the first two, by this distance. By precision they are before them.",
-            "d": "The intervals of the best two do not meet after 12,000 steps. By KID they do.",
+            "c": "Both are behind WGAN-GP, and not separated from alpha-GAN. By precision they are before alpha-GAN.",
+            "d": "The interval of WGAN-GP meets no other, by this distance as by KID.",
         },
     ),
     "14.Q6": Question(
