@@ -113,8 +113,9 @@ def bits(seed, n, d):
 
 
 def check_mixture(answer):
-    """15.E1, answer(log_q (k, n), weights (k,)) -> (n,): also where likelihoods underflow."""
-    for seed, shift in ((0, 0.0), (1, -1000.0), (2, -90.0)):
+    """15.E1, answer(log_q (k, n), weights (k,)) -> (n,): also where likelihoods underflow, in some columns or in all."""
+    levels = ((0.0,) * 3, (-1000.0,) * 3, (-90.0,) * 3, (0.0, -90.0, -2000.0))
+    for seed, shift in enumerate(torch.tensor(levels, dtype=torch.float64)):
         rng = generator(seed, "mixture")
         log_q = shift + 5 * torch.randn(4, 3, generator=rng, dtype=torch.float64)
         weights = simplex(rng, 4)
@@ -122,8 +123,10 @@ def check_mixture(answer):
         if got.shape != (3,):
             raise Wrong(f"There should be one number per picture, shape (3,), not {tuple(got.shape)}.")
         if wrong := off(got, truth):
+            around = ", ".join(f"{level:.0f}" for level in shift)
             raise Wrong(
-                f"For log-likelihoods around {shift:.0f} entry {wrong.place} should be {wrong.right}, not {wrong.given}."
+                f"For three pictures with log-likelihoods around {around} entry {wrong.place} should be {wrong.right}, not "
+                f"{wrong.given}."
             )
 
 

@@ -56,6 +56,10 @@ WRONG = {
         lambda log_q, weights: (log_q.exp() * weights[:, None]).sum(0).log(),  # underflows
         lambda log_q, weights: log_q.logsumexp(0) - math.log(len(log_q)),  # equal weights
         lambda log_q, weights: (log_q + weights[:, None]).logsumexp(0),  # weights for their logarithms
+        lambda log_q, weights: (
+            ((log_q - log_q.max()).exp() * weights[:, None]).sum(0).log() + log_q.max()
+        ),  # one number
+        lambda log_q, weights: ((log_q - log_q.mean()).exp() * weights[:, None]).sum(0).log() + log_q.mean(),
     ],
     "15.E2": [
         lambda place, first, second: masks(place, first, second, outward=torch.ge),  # sees itself
