@@ -15,6 +15,7 @@ from gentools.lab.shapes import (
     distributions,
     filled,
     labels_within,
+    no_negative,
     same_columns,
     same_rows,
     same_shape,
@@ -246,6 +247,8 @@ def log_responsibilities(mean, means, shares):
     a mean, this is log q(y|z) of the mixture prior.
     """
     same_rows(means=means, shares=shares)
+    vectors(shares=shares)
+    distributions(shares=shares)
     distance = torch.cdist(mean, means, compute_mode="donot_use_mm_for_euclid_dist")  # digits far from 0 stay
     return torch.log_softmax(shares.log() - distance.square() / 2, 1)
 
@@ -271,6 +274,9 @@ def linear_log_likelihood(x, y, decoder, centers, noise_variance):
 
 def ink_and_slant(images):
     """Mean brightness and slant of images (n, h, w), (n, 2). The slant is cov(row, column) / var(row), ink as weight."""
+    if images.ndim != 3 or images.shape[1] < 2:
+        raise ValueError(f"images are (n, h, w) with two lines or more, which a slant needs, not {tuple(images.shape)}")
+    no_negative(images=images)
     h, w = images.shape[1:]
     images = images.double() + 1e-9
     mass = images / images.sum((1, 2), keepdim=True)

@@ -521,8 +521,19 @@ VALUES = {  # of which nothing follows, or something false
     "linear_elbo, noise variance -1": lambda: vae.linear_elbo(
         covariances(D), normal(K, D), table(K), normal(D, K), -1.0
     ),
+    "linear_log_likelihood, one code as a vector": lambda: vae.linear_log_likelihood(EYE, FALLING, 1.0),
+    "linear_terms, one code as a vector": lambda: vae.linear_terms(EYE, normal(1, 2), table(1), FALLING),
+    "linear_terms, an encoder that is a vector": lambda: vae.linear_terms(EYE, FALLING, table(2), normal(2, 1)),
+    "linear_elbo, one code as a vector": lambda: vae.linear_elbo(EYE, normal(1, 2), table(1), FALLING, 1.0),
+    "rates, a negative eigenvalue": lambda: vae.rates(FALLING - 1, 1.0),
     "rates, noise variance 0": lambda: vae.rates(FALLING, 0.0),
     "rates, noise variance -1": lambda: vae.rates(FALLING, -1.0),
+    "expected_importance_bound, an encoder with sum 3": lambda: vae.expected_importance_bound(
+        3 * W.p_z_given_x, W.q_xz, 2
+    ),
+    "expected_importance_bound, a joint with sum 2": lambda: vae.expected_importance_bound(
+        W.p_z_given_x, 2 * W.q_xz, 2
+    ),
     "expected_importance_bound, samples 0": lambda: vae.expected_importance_bound(W.p_z_given_x, W.q_xz, 0),
     "axis_angle of a collapsed column": lambda: vae.axis_angle(EYE * FALLING[:, None].sub(0.5), EYE),
     "axis_angle to a column of zeros": lambda: vae.axis_angle(EYE, EYE * FALLING.sub(0.5)),
@@ -803,6 +814,9 @@ VALUES = {  # of which nothing follows, or something false
     "ppca, noise variance NaN": lambda: vae.ppca(FALLING, EYE, 1, NAN),
     "ppca, rising eigenvalues": lambda: vae.ppca(FALLING.flip(0), EYE, 1, 0.1),
     "ppca, too few rows of eigenvectors": lambda: vae.ppca(FALLING, EYE[:1], 1, 0.1),
+    "ppca, five eigenvectors of two numbers": lambda: vae.ppca(FALLING, normal(2, 5), 1, 0.1),
+    "ppca, a negative eigenvalue": lambda: vae.ppca(FALLING - 1, EYE, 1, 0.1),
+    "ppca_log_likelihood, a negative eigenvalue": lambda: vae.ppca_log_likelihood(FALLING - 1, 1, 1.0),
     "ppca_log_likelihood, more codes than dimensions": lambda: vae.ppca_log_likelihood(FALLING, 9, 0.1),
     "ppca_log_likelihood, -1 codes": lambda: vae.ppca_log_likelihood(FALLING, -1, 0.1),
     "ppca_log_likelihood, rising eigenvalues": lambda: vae.ppca_log_likelihood(FALLING.flip(0), 1, 0.1),
@@ -833,6 +847,14 @@ VALUES = {  # of which nothing follows, or something false
     "k_means of no means": lambda: em.k_means(X, X[:0], 1),
     "bound of no points": lambda: em.bound(X[:0], X[:0]),
     "M-step of no points": lambda: em.gaussian_m_step(X[:0], X[:0]),
+    "log_responsibilities, a share -1": lambda: conditional_vae.log_responsibilities(
+        NOISE, normal(3, K), torch.tensor([1.0, 1.0, -1.0]).double()
+    ),
+    "log_responsibilities, no shares": lambda: conditional_vae.log_responsibilities(
+        NOISE, normal(3, K), torch.zeros(3).double()
+    ),
+    "ink_and_slant, negative ink": lambda: conditional_vae.ink_and_slant(normal(N, 5, 5)),
+    "ink_and_slant of one line": lambda: conditional_vae.ink_and_slant(torch.rand(N, 1, 5)),
     "class_averages of single numbers": lambda: conditional_vae.class_averages(normal(N), Y, 3),
     "label_entropy of no labels": lambda: conditional_vae.label_entropy(Y[:0], 3),
     "correlation of one row": lambda: conditional_vae.correlation(X[:1], X[:1]),

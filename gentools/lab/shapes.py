@@ -412,10 +412,10 @@ def distributions(dim=None, **tables):
 
 
 def no_negative(**tables):
-    """Refuse probabilities and densities below 0; NaN passes. Raises ValueError, where `distributions` does."""
+    """Refuse probabilities, variances and the like below 0; NaN passes. Raises ValueError, where `distributions` does."""
     for name, table in tables.items():
         if table.device.type == "cpu" and not _known(~(table.detach() < 0)):
-            raise ValueError(f"{name} holds {float(table.min()):.3g}, and probabilities and densities are 0 or more")
+            raise ValueError(f"{name} holds {float(table.min()):.3g}, and must be 0 or more everywhere")
 
 
 def _known(fits):
