@@ -567,12 +567,13 @@ RECIPES = {
     ),
     "3.5": Recipe(
         title="The two terms over training",
-        caption="The 784-400-20 network on dynamically binarized MNIST, ten epochs, all seeds. At first the codes tell the "
-        "decoder nothing and the KL term falls. Then they start to carry something: it rises, and the reconstruction term falls "
-        "by more.",
+        caption="The 784-400-20 network on dynamically binarized MNIST, ten epochs, all seeds. A point is the mean of 25 "
+        "steps. Inside the first point the KL term shoots up from near 0 and comes back. Up to some fifty steps the "
+        "reconstruction is no better than without a code. Then the codes start to carry something: the KL term rises, and the "
+        "reconstruction term falls by more.",
         alt="Three curves over the training step on a logarithmic axis. The reconstruction term falls throughout, soon below "
-        "the dotted line of the best decoder without a code; the KL term dips and then rises; the mean sigma falls. Below, "
-        "twelve binary digits, and the same digits rebuilt, smooth and recognizable.",
+        "the dotted line of the best decoder without a code; the KL term, a mean over blocks of steps, falls from its first "
+        "point and then rises; the mean sigma falls. Below, twelve binary digits, and the same digits rebuilt, smooth and recognizable.",
         run=run_curves,
         model=curves_model, draw=draw_curves, quick=Curves(data="digits", hidden=(100,), latent=8, batch=100, epochs=60),
         full=Curves(), seeds=tuple(range(5)),
@@ -584,7 +585,8 @@ RECIPES = {
         "Below: the ELBO of the held-out images as training goes on, a line for each of five seeds; the learning rate falls to 0 "
         "along half a cosine, from its first value at cos 0 = 1 to 0 at cos 180 degrees = -1.",
         alt="Left, ten colored clouds in the plane, some overlapping, spread around the origin. Right, a sheet of digits that "
-        "change smoothly into one another from tile to tile. Below, five curves that rise fast, then slowly, and end flat.",
+        "change smoothly into one another from tile to tile. Below, five curves that rise fast, then slowly, and slower still at the "
+        "end.",
         run=run_plane,
         model=plane_model, draw=draw_plane, quick=Plane(data="digits", hidden=(100,), epochs=150), full=Plane(),
         seeds=tuple(range(5)),
@@ -592,7 +594,7 @@ RECIPES = {
     "3.7": Recipe(
         title="More code dimensions",
         caption="The bound against training images seen, for 3 to 20 code dimensions (one hidden layer of 500 tanh units, "
-        "Adagrad, a forerunner of Adam, at the rate 0.02, batches of 100, dynamic binarization). After Kingma and Welling, "
+        "Adagrad, a forerunner of Adam, at the rate 0.02, not tuned, batches of 100, dynamic binarization). After Kingma and Welling, "
         "figure 2, to 600,000 images. With 3 dimensions the first points lie below the lower edge.",
         alt="Four panels with rising curves of the bound, training and held-out images nearly on top of each other. More "
         "dimensions end higher.",

@@ -409,9 +409,9 @@ RECIPES = {
     "3.9": Recipe(
         title="One curve, and sigma picks the point",
         caption="Rate (the KL term) against distortion (squared error) on 8x8 digits. The line is the optimum for Gaussian data "
-        "with the same eigenvalues; squares are linear VAEs, dots are networks, at the same five fixed values of sigma^2. Right: "
-        "ELBO of the networks minus that of the linear VAE, on held-out digits, over training, a curve per seed. The "
-        "learning rate falls to 0 along half a cosine.",
+        "with the same eigenvalues; squares are linear VAEs with as many codes as they can use (37 at the smallest sigma^2), dots "
+        "are networks with 32 codes, at the same five fixed values of sigma^2. Right: ELBO of the networks minus that of the "
+        "linear VAE, on held-out digits, over training, a curve per seed. The learning rate falls to 0 along half a cosine.",
         alt="Left, a falling convex curve of rate against distortion. Squares lie on it, in order of sigma squared; dots for the "
         "networks lie below the line, and at the largest sigma squared on it. Right, five bundles of curves that rise fast, then "
         "slowly, and end the higher the smaller sigma squared, the lowest at the dotted line of no difference.",
@@ -421,7 +421,8 @@ RECIPES = {
     "3.12": Recipe(
         title="Blur with an exact posterior",
         caption="Data: one of two scans, plus noise. PPCA with one Gaussian code has an exact posterior and rebuilds the data, yet "
-        "its samples are overlays of both scans. A two-valued code with the same decoder noise is sharp.",
+        "its samples are overlays of both scans. A two-valued code, not fitted but set to the two scans and the data's noise, close "
+        "to where EM would end, is sharp.",
         alt="Four rows of small digits: data, sharp reconstructions, samples that blend a 0 and a 1, sharp samples. Right, a "
         "histogram with two narrow data peaks and one broad bump of the Gaussian code between and around them.",
         run=run_blur, draw=draw_blur, quick=Blur(points=1000), full=Blur(),
