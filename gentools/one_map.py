@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import torch
 
-from gentools import aae, age, ali, alpha_gan, autoregressive, conditional_gan, gan, joint_kl, vae
+from gentools import aae, age, ali, alpha_gan, autoregressive, conditional_gan, dcgan, gan, joint_kl, vae
 from gentools.gan import descend, non_saturating_loss
 from gentools.lab import worlds
 from gentools.lab.chapters import chapter
@@ -50,12 +50,12 @@ MODELS = (
           "H(x|y), constant", "yes", "sample, infer, bound", "4.1", "4.5"),
     Model("GAN", 5, "q(x,y), p(x,y), y the origin", "KL(Q‖P)", "D, then G", "ratio", "KL(q‖q_o), second order",
           "for one step", "sample", "5.9", "5.6"),
-    Model("DCGAN", 6, "as GAN", "KL(Q‖P)", "D, then G", "ratio by a restricted D", "KL(q‖q_o) and what D cannot see",
-          "for one step", "sample", "6.3", "6.4"),
+    Model("DCGAN", 6, "as GAN", "KL(Q‖P)", "D, then G", "ratio by a restricted D",
+          "KL(q‖q_o), second order; what D cannot see, first order", "no", "sample", "6.3", "6.4"),
     Model("conditional GAN", 7, "q(x,c,y), p(x,c,y)", "KL(Q‖P)", "D, then G", "ratio", "KL(q‖q_o), second order",
           "for one step", "sample", "7.1", "7.3"),
-    Model("AAE", 8, "p̃(x)p(z|x), q(z)q(x|z)", "KL(P‖Q)", "D, then E and G", "ratio on z", "I(x;z), first order", "no",
-          "sample, infer", "8.2", "8.3"),
+    Model("AAE", 8, "p̃(x)p(z|x), q(z)q(x|z)", "KL(P‖Q)", "D, then E and G", "ratio on z",
+          "I(x;z), first order; 2 JS(p(z),q(z))", "no", "sample, infer", "8.3", "8.3"),
     Model("ALI, truncated", 9, "q(x,z,y), p(x,z,y)", "KL(Q‖P)", "D, then E and G", "ratio on (x,z)",
           "E_Q log p_o(z|x)/p(z|x), first order", "no", "nothing", "9.4", "9.5"),
     Model("ALI, minimax", 9, "P, Q and their mean M", "2 JS(P,Q)", "D, then E and G", "ratio on (x,z)", "2 log 2, constant", "yes",
@@ -68,15 +68,15 @@ MODELS = (
     Model("WGAN-GP", 12, "a plan over data and samples", "W₁(p̃,q), and more by the penalty", "critic, then G", "penalized critic",
           "the KL itself", "another distance", "sample", "12.5", "12.8"),
     Model("AGE", 13, "p̃(x)p(z|x), q(x)p(z|x)", "KL(Q‖P)", "E against G", "two moments of codes",
-          "all of x given z, and all other moments", "no", "sample, infer", "13.1", "13.4"),
+          "what codes do not tell of x; a term of codes off the prior; all other moments", "no", "sample, infer", "13.2", "13.4"),
     Model("alpha-GAN", 14, "p̃(x)p(z|x), q(z)q(x|z)", "KL(P‖Q)", "D and C, then E and G", "two ratios",
-          "I(x;z), first order; two KLs of x added", "no", "sample, infer", "14.5", "14.6"),
+          "I(x;z), first order; 2 KL(q̄‖p̃) added", "no", "sample, infer", "14.6", "14.6"),
     Model("autoregressive", 15, "p̃(x), q(x), prefixes as codes", "KL(P‖Q)", "model", "exact", "H(p̃), constant", "yes",
           "sample, score", "15.2", "15.2"),
     Model("diffusion", 16, "p̃(x₀)∏p(x_t|x_t−1), q(x_T)∏q(x_t−1|x_t)", "KL(P‖Q)", "model", "regression",
           "KL(p(x_T)‖q(x_T)), constant", "yes", "sample, infer, bound", "16.2", "16.3"),
     Model("flow matching", 16, "as diffusion", "KL(P‖Q), reweighted", "velocity", "regression", "the weights of time",
-          "if the network is exact", "sample, infer", "16.12", "16.6"),
+          "if the network is exact", "sample", "16.12", "16.6"),
     Model("wake-sleep", 17, "p̃(x)p(z|x), q(z)q(x|z)", "KL(P‖Q), then KL(Q‖P)", "model, then encoder", "draws alone",
           "for you to find", "for you to find", "sample, infer", "", "17.4"),
 )  # fmt: skip
@@ -198,9 +198,9 @@ def last_law(chain):
     return chain.p0 @ chain.p1 @ chain.p2
 
 
-def codes_alone(w):
-    """KL(q_bar(z) || p(z)): all that a criterion of codes can see of the model, through the data's encoder. (13.1)"""
-    return kl(age.pushed(w.q_x, w.p_z_given_x), w.p_z)
+def off_prior(w):
+    """sum over z of (q_bar - p) log(p/q): what V adds to KL(q_bar(z) || p(z)) while codes of data miss the prior. (13.2)"""
+    return ((age.pushed(w.q_x, w.p_z_given_x) - w.p_z) * (w.p_z / w.q_z).log()).sum()
 
 
 def behind_codes(w):
@@ -248,6 +248,12 @@ ACCOUNTS = {
         lambda w: kl(w.q_x, w.q_old) + label_constant(w.p_x, w.q_old),
         lambda w: label_constant(w.p_x, w.q_old),
     ),
+    "DCGAN": Account(
+        lambda w: 2 * gan.joint_kl(w.p_x, w.q_x, restricted_logit(w).sigmoid()),
+        lambda w: gan.expected(non_saturating_loss, w.q_x, restricted_logit(w)),
+        lambda w: kl(w.q_x, w.q_old) + unseen(w) + restricted_constant(w),
+        lambda w: kl(w.q_x, w.q_old) + restricted_constant(w),
+    ),
     "conditional GAN": Account(
         lambda w: 2 * conditional_gan.joint_kl(w.p_c, w.q_c, gan.best_discriminator(w.p_c, w.q_c_old)),
         lambda w: minus_log_d(w.p_c.flatten(), w.q_c.flatten(), w.q_c_old.flatten()),
@@ -256,9 +262,9 @@ ACCOUNTS = {
     ),
     "AAE": Account(
         lambda w: kl(w.p_xz, w.q_xz),
-        lambda w: aae.objective(w.p_xz, w.q_xz),
+        lambda w: aae.usual_objective(w.p_xz, w.q_xz),
+        lambda w: mutual_information(w.p_xz) + 2 * js(w.p_z, w.q_z) - entropy(w.p_x),
         lambda w: mutual_information(w.p_xz) - entropy(w.p_x),
-        lambda w: -entropy(w.p_x),
     ),
     "ALI, truncated": Account(
         lambda w: 2 * kl(*gan.joints(w.p_xz.flatten(), w.q_xz.flatten(), at_old_pair(w))),
@@ -291,15 +297,15 @@ ACCOUNTS = {
     ),
     "AGE": Account(
         lambda w: kl(w.q_x, w.p_x),
-        codes_alone,
+        lambda w: age.value(w.p_z, age.pushed(w.q_x, w.p_z_given_x), w.q_z),
+        lambda w: behind_codes(w) - off_prior(w),
         behind_codes,
-        lambda w: joint_kl.gap(w.q_x[:, None] * w.p_z_given_x, w.p_xz),
     ),
     "alpha-GAN": Account(
         lambda w: kl(w.p_xz, w.q_xz),
-        lambda w: alpha_gan.objective(w.p_xz, w.q_x_given_z, w.q_x_given_z, w.q_z),
+        lambda w: alpha_gan.shared_objective(w.p_xz, w.q_x_given_z, w.q_x_given_z, w.q_z),
         lambda w: mutual_information(w.p_xz) - entropy(w.p_x) - added_by_d(w),
-        lambda w: mutual_information(w.p_xz) - entropy(w.p_x),
+        lambda w: mutual_information(w.p_xz) - entropy(w.p_x) - added_by_two(w),
     ),
     "autoregressive": Account(
         lambda w: kl(w.p_bits, w.q_bits),
@@ -327,9 +333,31 @@ def at_old_pair(w):
 
 
 def added_by_d(w):
-    """KL(rho || p) + KL(q || p): what alpha-GAN's discriminator of x adds to the joint KL."""
+    """2 KL((q + rho)/2 || p): what alpha-GAN's one discriminator of samples and reconstructions adds to the joint KL."""
+    q_x, rho_x = alpha_gan.laws(w.p_xz, w.q_x_given_z, w.q_z)
+    return 2 * kl((q_x + rho_x) / 2, w.p_x)
+
+
+def added_by_two(w):
+    """KL(rho || p) + KL(q || p): what two discriminators would add, one for samples and one for reconstructions. (14.5)"""
     q_x, rho_x = alpha_gan.laws(w.p_xz, w.q_x_given_z, w.q_z)
     return kl(rho_x, w.p_x) + kl(q_x, w.p_x)
+
+
+def restricted_logit(w):
+    """The best logit (n,) for the older model of a D that sees neighboring values of x as one, in pairs."""
+    part = torch.arange(len(w.p_x)) // 2
+    return gan.best_logit(dcgan.merged(w.p_x, part), dcgan.merged(w.q_old, part))[part]
+
+
+def restricted_constant(w):
+    """`label_constant` with the best of those D."""
+    return gan.expected(non_saturating_loss, w.p_x, restricted_logit(w)) - 2 * math.log(2)
+
+
+def unseen(w):
+    """E_q of such a D's logit less the best logit of all: a term with a slope, 0 where the family holds the best D."""
+    return (w.q_x * (restricted_logit(w) - gan.best_logit(w.p_x, w.q_old))).sum()
 
 
 def column(part, w):
