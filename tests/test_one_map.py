@@ -1,6 +1,8 @@
 """Chapter 17: the map balances row by row, the ledger of claims follows the records, and the last models are right."""
 
 import dataclasses
+import functools
+import inspect
 import itertools
 import math
 import statistics
@@ -562,6 +564,21 @@ def test_every_arm_has_settings_and_optimizers_that_its_step_takes(module):
         assert not torch.equal(moved, now), settings.model
         drawn = arm.draw(nets, 5, 0)
         assert drawn.shape == (5, 2 if module is one_map_points else 784) and drawn.isfinite().all()
+
+
+@pytest.mark.parametrize("id,module", [("17.2", one_map_points), ("17.3", one_map_pictures)])
+def test_the_caption_says_every_weight_that_an_arm_is_trained_with(id, module):
+    found = {}
+    for name, arm in module.ARMS.items():
+        step = arm.step if isinstance(arm.step, functools.partial) else functools.partial(arm.step)
+        taken = {key: p.default for key, p in inspect.signature(step).parameters.items() if key.endswith("weight")}
+        taken = {key: value for key, value in taken.items() if value not in (1, inspect.Parameter.empty)}
+        if taken:
+            found[name] = [f"{value:,g}" for value in taken.values()]
+    said = {name: f"{name} {numbers[0]}" for name, numbers in found.items()}
+    said["AGE"] = "AGE {} for data and {} for codes".format(*found["AGE"])
+    assert all(f"{words}" in find(id).caption for words in said.values()) and len(said) == 4
+    assert "others 1." in find(id).caption
 
 
 @pytest.mark.parametrize("id,sign", [("17.2", 1), ("17.3", -1)])
