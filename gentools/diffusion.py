@@ -102,7 +102,15 @@ class Chain(NamedTuple):
 
 
 def betas_of(path, steps):
-    """The noise variances beta_1..beta_T of a path with alpha^2 + sigma^2 = 1 at T equal steps, float64 (steps,)."""
+    """The noise variances beta_1..beta_T of a path with alpha^2 + sigma^2 = 1 at T equal steps, float64 (steps,).
+
+    Raises ValueError for another path, such as the straight one, and for less than one step.
+    """
+    whole(steps=steps)
+    if not (sum(part**2 for part in path(torch.arange(steps + 1) / steps)[:2]) - 1).abs().max() < 1e-5:
+        raise ValueError(
+            "a chain keeps the variance 1 of a standard normal, and this path has another alpha^2 + sigma^2 on its way"
+        )
     kept = path(torch.arange(steps + 1, dtype=torch.float64) / steps).alpha ** 2
     return 1 - kept[1:] / kept[:-1]
 
@@ -163,6 +171,7 @@ def encoder_joint(mean, variance, betas):
 
 def chain_joint(chain):
     """Means (steps + 1,) and covariance (steps + 1, steps + 1) of q(x_0, ..., x_T), from the top down."""
+    same_shape(**chain._asdict())
     steps = len(chain.slope)
     means = chain.slope.new_zeros(steps + 1)
     covariance = torch.diag(chain.slope.new_ones(steps + 1))
@@ -182,7 +191,8 @@ def step_kl(square, exact, used):
 
 def joint_terms(mean, variance, betas, chain):
     """KL(p(x_T)||q(x_T)), then E KL(p(x_{t-1}|x_t)||q(x_{t-1}|x_t)) for t = 1..T; nats, (steps + 1,). Right side of (16.2)."""
-    same_shape(betas=betas, slope=chain.slope)
+    same_shape(betas=betas, **chain._asdict())
+    positive(variance=chain.variance)
     means, variances = moments(mean, variance, betas)
     exact = exact_chain(mean, variance, betas)
     slope, offset = exact.slope - chain.slope, exact.offset - chain.offset
@@ -193,7 +203,8 @@ def joint_terms(mean, variance, betas, chain):
 
 def bound_terms(mean, variance, betas, chain):
     """The terms of minus the ELBO: L_T, then for t = 1..T E[-log q(x_0|x_1)] and L_{t-1}; nats, (steps + 1,). (16.3)"""
-    same_shape(betas=betas, slope=chain.slope)
+    same_shape(betas=betas, **chain._asdict())
+    positive(variance=chain.variance)
     means, variances = moments(mean, variance, betas)
     kept = kept_share(betas)
     to_data, to_noisy, narrow = posterior(betas)
@@ -266,6 +277,7 @@ def velocity_target(mix):
 
 def parts(named, noisy, mix, target):
     """The data and the noise (n, d) that a prediction means: noisy = alpha x + sigma z and named = a x + b z, solved. (16.10)"""
+    same_shape(named=named, noisy=noisy)  # or one column would be spread over all
     a, b = target(mix)
     determinant = b * mix.alpha - a * mix.sigma
     away_from_zero(
@@ -417,6 +429,7 @@ def step(nets, opts, x, z, path, target):
     mix = path(t[:, None])
     a, b = target(mix)
     named = nets["denoiser"](mix.alpha * x + mix.sigma * z, t)
+    same_shape(named=named, x=x)
     loss = (named - a * x - b * z).square().mean()
     descend(opts["denoiser"], loss)
     return {"loss": loss.detach()}
@@ -435,6 +448,7 @@ def labeled_step(nets, opts, x, z, path, target, dropped):
     mix = path(t[:, None])
     a, b = target(mix)
     named = net(mix.alpha * x + mix.sigma * z, t, y)
+    same_shape(named=named, x=x)
     loss = (named - a * x - b * z).square().mean()
     descend(opts["denoiser"], loss)
     return {"loss": loss.detach()}
@@ -563,11 +577,14 @@ def bound(estimate, x, levels, path, draws, rng, reach=8.0):
 
     The log-SNR goes from reach to -reach, `draws` random values in equal parts. The terms: E|noise - estimate|^2 / 2
     integrated over the log-SNR, the top KL, and the level of each pixel read at the least noise. rng: a torch.Generator on
-    the device of x. Raises ValueError for pixels between the levels, for less than one draw, and for a reach of 0 or less.
+    the device of x. Raises ValueError for pixels between the levels, for a level given twice, for less than one draw, and
+    for a reach of 0 or less.
     """
     whole(draws=draws)
     positive(reach=reach)
     among(levels, x=x)
+    if levels.unique().numel() < levels.numel():
+        raise ValueError(f"each level stands once among the levels, or it would share its odds with itself: {levels}")
 
     def noisy(t):
         mix, noise = path(t.to(x.dtype)), torch.randn(x.shape, generator=rng, dtype=x.dtype, device=x.device)
@@ -595,8 +612,10 @@ def guided_ode(mean, std, weight):
     """Mean and variance of what the deterministic sampler ends with in the limit of small steps, from x_T ~ N(0, 1).
 
     Raises ValueError unless std is from 0.15 to 1 and weight from 0 to 10: there sixty nodes give the integral to a
-    millionth. For a narrower class it is a peak between them.
+    millionth. For a narrower class it is a peak between them. And for more than one std or weight.
     """
+    if torch.as_tensor(std).numel() != 1 or torch.as_tensor(weight).numel() != 1:
+        raise ValueError("this takes one std and one weight: several would be paired with the nodes of the integral")
     if not (
         torch.as_tensor((std >= 0.15) & (std <= 1)).all() and torch.as_tensor((weight >= 0) & (weight <= 10)).all()
     ):
@@ -616,10 +635,12 @@ def _legendre(n=60):
 def guided_sde(mean, std, weight):
     """Mean and variance of what the ancestral sampler ends with in the limit of small steps.
 
-    Raises ValueError for the weight 1/2 and unless 0 < std < 1, where the formula is 0/0.
+    Raises ValueError for the weight 1/2 and unless 0 < std < 1, where the formula is 0/0, and for weights that are not finite.
     """
     if not torch.as_tensor((std > 0) & (std < 1)).all() or not torch.as_tensor(weight != 0.5).all():
         raise ValueError(f"this takes a std between 0 and 1 and a weight other than 1/2, not {std} and {weight}")
+    if not torch.as_tensor(weight).isfinite().all():
+        raise ValueError(f"weight must be finite, not {weight}")
     shrunk = 1 - std**2
     variance = (std**2 - std ** (4 * weight)) / ((2 * weight - 1) * shrunk)
     return mean * (1 - std ** (2 * weight)) / shrunk, variance

@@ -179,6 +179,11 @@ def test_the_chain_against_the_joint_of_three():
     assert torch.from_numpy(p.sum((0, 1))).allclose(one_map.last_law(c))
 
 
+def test_a_prefix_that_never_occurs_costs_nothing():
+    p, q = torch.tensor([[0.5, 0.5], [0.0, 0.0]]).double(), torch.full((2, 2), 0.25).double()
+    assert float(one_map.prefix_loss(p, q)) == pytest.approx(math.log(4))
+
+
 def test_every_model_of_the_course_is_on_the_map_and_its_ids_exist():
     chapters = {row.chapter for row in one_map.MODELS}
     assert chapters == set(range(1, 18)) - {11}, "chapter 11 holds no model"

@@ -440,10 +440,23 @@ BETAS = torch.full((3,), 0.1, dtype=torch.float64)
 DENOISER = nn.ModuleDict({"denoiser": diffusion.LabeledDenoiser(0, D, 3, width=4, blocks=1)})
 
 
-def bits_bound(x, draws, reach=8.0):
+class OneOutput(nn.Module):
+    """One number for each row, whatever its width."""
+
+    classes = 10
+
+    def forward(self, x, t, y=None):
+        return x[:, :1]
+
+
+ONE_OUTPUT = nn.ModuleDict({"denoiser": OneOutput()})
+CHAIN = diffusion.exact_chain(ZERO[0], 1.0, BETAS)
+
+
+def bits_bound(x, draws, reach=8.0, levels=(0.0, 1.0)):
     estimate = diffusion.mixture_estimate(normal(2, D), 0.1, table(2), diffusion.cosine)
     rng = torch.Generator().manual_seed(0)
-    return diffusion.bound(estimate, x, torch.tensor([0.0, 1.0]), diffusion.cosine, draws, rng, reach)
+    return diffusion.bound(estimate, x, torch.tensor(levels), diffusion.cosine, draws, rng, reach)
 
 
 VALUES = {  # of which nothing follows, or something false
@@ -690,6 +703,19 @@ VALUES = {  # of which nothing follows, or something false
     "bound terms, three betas and a chain of one": lambda: diffusion.bound_terms(
         ZERO[0], 1.0, BETAS, diffusion.exact_chain(ZERO[0], 1.0, BETAS[:1])
     ),
+    "joint terms, a chain of one variance": lambda: diffusion.joint_terms(
+        ZERO[0], 1.0, BETAS, CHAIN._replace(variance=BETAS[:1])
+    ),
+    "bound terms, a chain of two slopes and one variance": lambda: diffusion.bound_terms(
+        ZERO[0], 1.0, BETAS[:2], diffusion.exact_chain(ZERO[0], 1.0, BETAS[:2])._replace(variance=BETAS[:1])
+    ),
+    "bound terms, a first variance of 0": lambda: diffusion.bound_terms(
+        ZERO[0], 1.0, BETAS, CHAIN._replace(variance=BETAS * torch.tensor([0.0, 1.0, 1.0]))
+    ),
+    "joint of a chain of one variance": lambda: diffusion.chain_joint(CHAIN._replace(variance=BETAS[:1])),
+    "betas of the straight path": lambda: diffusion.betas_of(diffusion.straight, 4),
+    "betas of no step": lambda: diffusion.betas_of(diffusion.cosine, 0),
+    "betas of -1 steps": lambda: diffusion.betas_of(diffusion.cosine, -1),
     "smaller variance of one step": lambda: diffusion.smaller_variance(BETAS[:1]),
     "labeled step, one row of noise": lambda: diffusion.labeled_step(
         DENOISER, {}, (X.float(), Y), X[:1].float(), diffusion.straight, diffusion.noise_target, 0.1
@@ -711,6 +737,10 @@ VALUES = {  # of which nothing follows, or something false
     "guided ODE of a class too narrow": lambda: diffusion.guided_ode(1.0, 0.02, 1.0),
     "guided ODE of a class too wide": lambda: diffusion.guided_ode(1.0, 1.2, 1.0),
     "guided ODE, weight 50": lambda: diffusion.guided_ode(1.0, 0.3, 50.0),
+    "guided ODE of sixty classes": lambda: diffusion.guided_ode(1.0, torch.linspace(0.2, 0.9, 60).double(), 2.0),
+    "guided ODE, two weights": lambda: diffusion.guided_ode(1.0, 0.5, FALLING),
+    "guided SDE, weight NaN": lambda: diffusion.guided_sde(1.0, 0.5, float("nan")),
+    "guided SDE, weight infinite": lambda: diffusion.guided_sde(1.0, 0.5, math.inf),
     "guided SDE, weight 1/2": lambda: diffusion.guided_sde(1.0, 0.5, 0.5),
     "guided SDE, std 1": lambda: diffusion.guided_sde(ZERO[0], EYE[0, 0], 2.0),
     "product of a class that is a point": lambda: diffusion.product(EYE[0, 0], ZERO[0], 1.0),
@@ -755,6 +785,16 @@ VALUES = {  # of which nothing follows, or something false
     "WGAN-GP on five rows in two parts": lambda: wgan_gp.step(WGAN, {}, normal(5, 2), normal(5, 2, 2), 2, 1.0),
     "WGAN-GP on no rows": lambda: wgan_gp.step(WGAN, {}, normal(0, 2), normal(0, 2, 2), 2, 1.0),
     "WGAN-GP in no parts": lambda: wgan_gp.step(WGAN, {}, normal(4, 2), normal(4, 2, 2), 0, 1.0),
+    "a step of a denoiser that names one number for two coordinates": lambda: diffusion.step(
+        ONE_OUTPUT, {}, NOISE.float(), NOISE.float(), diffusion.straight, diffusion.velocity_target
+    ),
+    "a labeled step of a denoiser that names one number": lambda: diffusion.labeled_step(
+        ONE_OUTPUT, {}, (NOISE.float(), Y), NOISE.float(), diffusion.straight, diffusion.velocity_target, 0.1
+    ),
+    "an estimate by a network that names one number": lambda: diffusion.estimates(
+        ONE_OUTPUT["denoiser"], diffusion.straight, diffusion.velocity_target
+    )(NOISE.float(), 0.5),
+    "a bound with a level twice": lambda: bits_bound(X.round(), 2, levels=(0.0, 1.0, 1.0)),
     "point denoiser, octaves -1": lambda: diffusion.PointDenoiser(0, octaves=-1),
     "noise named where no data are left": lambda: diffusion.estimates(
         lambda noisy, t: noisy, diffusion.straight, diffusion.noise_target

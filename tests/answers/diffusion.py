@@ -43,9 +43,16 @@ def searched(squares, variances, weights):
     return shared[cost.argmin(), 0]
 
 
+def by_roots(noisy, noise, now, then):
+    """With torch's roots, which take no Python float."""
+    clean = ((noisy - torch.sqrt(1 - now) * noise) / torch.sqrt(now)).clamp(-1, 1)
+    return torch.sqrt(then) * clean + torch.sqrt(1 - then) * (noisy - torch.sqrt(now) * clean) / torch.sqrt(1 - now)
+
+
 def rising(steps, variance, nats):
     """Noise that grows from step to step, with as much in all as leaves three quarters of the nats allowed."""
     low, high = 0.0, 40.0
+    assert torch.log(variance) < 99 and torch.sqrt(nats) < 1  # tensors, as torch's functions ask for them
     for _ in range(80):
         power = (low + high) / 2
         betas = 1 - (1 - torch.linspace(0.3, 0.9, steps, dtype=torch.float64)) ** power
@@ -106,10 +113,11 @@ ALTERNATIVE = {
     "16.E2": lambda betas, variance: (
         0.5
         * (
-            (variance * (1 - betas).prod() + 1 - (1 - betas).prod()).log() - (1 - (1 - betas).prod()).log()
+            (torch.exp(torch.log(variance)) * (1 - betas).prod() + 1 - (1 - betas).prod()).log()
+            - (1 - (1 - betas).prod()).log()
         )  # two entropies
     ),
-    "16.E3": clipped,
+    "16.E3": by_roots,
     "16.E4": searched,
     "16.E5": step,
     "16.E6": rising,
