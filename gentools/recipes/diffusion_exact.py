@@ -480,7 +480,7 @@ RECIPES = {
         title="From data to noise and back",
         caption="A mixture of two Gaussians on a line under the cosine path. Gray: the density of x at each time. Left: paths of "
         "the encoder, which adds noise. Middle and right: paths of the two samplers, with the exact denoiser, from the same "
-        "twelve starting points; the time axis runs backward.",
+        "twelve starting points; the time axis runs backward. Some paths leave the panel for a while.",
         alt="Three panels with a gray density that goes from two peaks to one broad hump. Left, blue paths jitter from the peaks "
         "into the hump. Middle, red jittering paths go from the hump to the peaks. Right, smooth red paths do.",
         run=run_tour, draw=draw_tour, full=Tour(),
@@ -490,7 +490,7 @@ RECIPES = {
         caption="Gaussian data, exact reverse means, the linear path in T steps: nats per dimension that the joint KL keeps with "
         "each of the two fixed variances, for four variances of the data. Dotted: the limit (16.8). Learned variances keep "
         "nothing of this.",
-        alt="Four panels on logarithmic axes over the number of steps. The cost of beta falls in proportion to 1/T, and for data "
+        alt="Four panels on logarithmic axes over the number of steps. The cost of beta ends by falling in proportion to 1/T, and for data "
         "of variance 1 is zero; the cost of beta-tilde ends at a dotted line at .442 in every panel but the first, where it "
         "is still on its way.",
         run=run_costs, draw=draw_costs, full=Costs(), quick=Costs(steps=(10, 100, 1000)),
@@ -499,7 +499,7 @@ RECIPES = {
         title="A trained chain lands on the exact one",
         caption="Data N(0.5, 0.25), twenty steps, a line and a variance for each learned from samples. Left and middle: every seed "
         "on the exact values. Right: what the joint KL keeps above L_T over training, and what the two fixed variances keep "
-        "even with the exact mean.",
+        "even with the exact mean (beta-tilde at step 1 with that of step 2, as in (16.8), also in the middle).",
         alt="Left, green dots on a black curve of slopes. Middle, green dots on a black curve of variance ratios below a line at 1 "
         "for beta, and a curve of beta-tilde below. Right, green curves fall far below two horizontal lines.",
         run=run_linear, draw=draw_linear, quick=Linear(steps=300, points=2000), full=Linear(), seeds=tuple(range(5)),
@@ -507,7 +507,7 @@ RECIPES = {
     ),
     "16.4": Recipe(
         title="Which weighting the losses are",
-        caption="How much a squared error of the noise counts in each loss. Left: at each of the 1,000 steps of Ho and others, in the "
+        caption="How much a squared error of the noise counts in each loss. Left: at the steps 2 to 1,000 of Ho and others, in the "
         "bound (black) and in the simple loss (orange), which counts all steps alike; only the shape matters, so the orange line is drawn "
         "at the mean of the black one. Right: the weight w of (16.12) per unit of log-SNR, for the bound and for three losses that "
         "draw t uniformly, each divided by its value at log-SNR 0. The dash-dotted and the dotted line lie on each other.",
