@@ -205,6 +205,42 @@ def test_a_check_is_not_misled_by_what_an_answer_does_to_its_inputs(id, exercise
         assert "passed" in (reply := verdict(id, worked_in_place(exercise), capsys)), reply
 
 
+def choosy(exercise, call):
+    """The solution by a reader who puts every number through `call`, which takes some kinds of numbers alone."""
+
+    def answer(*inputs):
+        if not any(isinstance(value, (torch.nn.Module, dict)) for value in inputs):
+            for value in inputs:
+                if isinstance(value, (int, float)) or (isinstance(value, torch.Tensor) and value.shape == ()):
+                    call(value)
+        return exercise.solution(*inputs)
+
+    return answer
+
+
+CALLS = {
+    "torch": torch.sqrt,  # of tensors alone
+    "math": math.atan,
+    "numpy": lambda value: np.ones(2) ** value,  # of no tensor
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("id,exercise,answers", CASES, ids=[c[0] for c in CASES])
+def test_numbers_may_go_into_functions_of_torch_math_and_numpy(id, exercise, answers, call, capsys):
+    theta_is_a_tensor = id in ("5.E7", "12.E4") and call == "numpy"  # and is meant to be one
+    if inspect.signature(exercise.solution).parameters and not theta_is_a_tensor:
+        assert "passed" in (reply := verdict(id, choosy(exercise, CALLS[call]), capsys)), reply
+
+
+def test_an_answer_that_stops_on_numbers_and_on_tensors_is_told_of_the_first_and_a_step_is_made_once(capsys):
+    reply = verdict("12.E2", lambda gain, weight: torch.sqrt(weight) + torch.log("x"), capsys)
+    assert "stopped with TypeError: sqrt()" in reply, reply
+    calls = []
+    reply = verdict("10.E4", lambda nets, opts, x, z, weight, decay: calls.append(weight) or torch.sqrt(weight), capsys)
+    assert "stopped with TypeError: sqrt()" in reply and calls == [3.0], reply
+
+
 @pytest.mark.parametrize(
     "given, right, expected",
     [

@@ -42,6 +42,7 @@ def outcome(id, letter):
 def check(id, answer):
     """Check your answer to exercise `id`; None means not attempted. Nothing raises: the reply says what failed.
 
+    Your function gets Python numbers, and tensors of shape () instead if it stops on those, as torch.sqrt does.
     Numbers may come as Python numbers (Fraction, Decimal and those of sympy too), numpy arrays, tensors of any real type,
     or lists of these. What is not finite is never right, except where the exercise asks for math.inf.
     """

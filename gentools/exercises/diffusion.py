@@ -98,11 +98,6 @@ def betas_for(seed, steps=8):
     return 0.02 + 0.5 * torch.rand(steps, generator=generator(seed, "exercise"), dtype=torch.float64)
 
 
-def number(value):
-    """A tensor () in float64, of which both torch.sqrt and math.sqrt know the root."""
-    return torch.tensor(value, dtype=torch.float64)
-
-
 def check_strided(answer):
     """16.E1, answer(betas (T,), times) -> betas of the longer steps: four choices of stops."""
     for seed, times in ((0, [2, 4, 8]), (1, [1, 5, 6]), (2, [8]), (3, [1, 2, 3, 4])):
@@ -129,7 +124,7 @@ def check_information(answer):
         betas, variance = betas_for(seed), 0.2 + seed
         _, cov = diffusion.encoder_joint(torch.zeros(()).double(), torch.tensor(variance).double(), betas)
         truth = -0.5 * math.log(1 - float(cov[0, -1] ** 2 / (cov[0, 0] * cov[-1, -1])))
-        got = answer(betas, number(variance))
+        got = answer(betas, variance)
         if wrong := off(got, truth):
             raise Wrong(f"With variance {variance} and {len(betas)} steps it is {wrong.right} nats, not {wrong.given}.")
 
@@ -150,7 +145,7 @@ def check_clipped(answer):
             truth = math.sqrt(then) * clean + math.sqrt(1 - then) * (noisy - math.sqrt(now) * clean) / math.sqrt(
                 1 - now
             )
-            got = answer(noisy, noise, number(now), number(then))
+            got = answer(noisy, noise, now, then)
             if got.shape != truth.shape:
                 raise Wrong(
                     f"Return one number for each of x_t, of shape {tuple(truth.shape)}, not {tuple(got.shape)}."
@@ -229,7 +224,7 @@ def solve_step(net, optimizer, x, z, t, kept):
 def check_mended(answer):
     """16.E6, answer(steps, variance, nats) -> betas (steps,): the KL at the top and the spread of the samples."""
     for steps, variance, nats in ((8, 9.0, 1e-3), (20, 0.5, 1e-4), (5, 100.0, 0.01)):
-        betas = answer(steps, number(variance), number(nats))
+        betas = answer(steps, variance, nats)
         if betas.shape != (steps,) or not ((betas > 0) & (betas < 1)).all():
             raise Wrong(f"Return {steps} numbers between 0 and 1.")
         mean = torch.zeros((), dtype=torch.float64)

@@ -146,7 +146,7 @@ def guarded(exercise, answer):
     @functools.wraps(answer, updated=())
     def wrapped(*inputs):
         try:
-            found = answer(*map(_own, inputs))
+            found = _returned(answer, inputs)
         except (Exception, SystemExit) as error:
             wrapped.failed = error  # in the reader's code, not in what the check makes of the answer
             raise
@@ -154,6 +154,36 @@ def guarded(exercise, answer):
 
     wrapped.failed = None
     return wrapped
+
+
+def _returned(answer, inputs):
+    """What the answer makes of the inputs. Python numbers are handed on as they are, and as tensors () if it stops on them.
+
+    numpy's arrays cannot be multiplied by a tensor, and torch.sqrt takes nothing else: a right answer may use either. A
+    step that trains networks is not tried again, for it may have moved some of them.
+    """
+    import torch
+
+    try:
+        return answer(*map(_own, inputs))
+    except (TypeError, AttributeError):  # torch.sqrt(0.5), or (0.5).sqrt()
+        numbers = any(isinstance(value, (int, float)) for value in inputs)
+        if not numbers or any(isinstance(value, (torch.nn.Module, dict)) for value in inputs):
+            raise
+        try:
+            return answer(*map(_as_tensor, inputs))
+        except Exception:
+            pass  # then the first error is the one to report
+        raise
+
+
+def _as_tensor(value):
+    """A Python number as a tensor (), in float64 or in int64, which still counts and indexes; other inputs as `_own`."""
+    import torch
+
+    if isinstance(value, (int, float)):
+        return torch.tensor(value, dtype=torch.float64 if isinstance(value, float) else torch.int64)
+    return _own(value)
 
 
 def _own(value):

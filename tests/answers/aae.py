@@ -97,7 +97,7 @@ WRONG = {
 
 ALTERNATIVE = {
     "8.E1": lambda p_xz, q_z: entropy(p_xz) - entropy(p_xz.sum(0)) + kl(p_xz.sum(0), q_z),
-    "8.E2": lambda p_z, q_z, share: (share * q_z / (share * q_z + (1 - share) * p_z)).logit(),
+    "8.E2": lambda p_z, q_z, share: torch.log(q_z) - torch.log(p_z) + torch.logit(share),
     "8.E3": lambda weight, pixels: 0.5 / (4 / (weight * pixels)),
     "8.E4": (SWAPPED, SWAPPED),
     "8.E5": pair_step(),

@@ -100,8 +100,8 @@ WRONG = {
 ALTERNATIVE = {
     "9.E1": lambda logit: torch.exp(-logit - torch.nn.functional.softplus(logit)),
     "9.E2": lambda logit: logit + 3.0,
-    "9.E3": lambda v: math.inf if v >= 2 else (2 * v - v * v) ** -0.5,
-    "9.E4": lambda rho, step_size: -math.log(2) / math.log1p(-step_size * (1 - rho) / 2),
+    "9.E3": lambda v: math.inf if v >= 2 else 1 / torch.sqrt(v * (2 - v)),
+    "9.E4": lambda rho, step_size: -math.log(2) / torch.log1p(-step_size * (1 - rho) / 2),
     "9.E6": together(),
     "9.E7": (2.2, 2.0),  # by 10 %, up to rounding
     "9.E5": lambda p, q: (q.repeat(len(p), 1), p[:, None].repeat(1, len(q))),

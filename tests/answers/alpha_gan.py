@@ -94,7 +94,7 @@ WRONG = {
 ALTERNATIVE = {
     "14.E1": lambda q, r, share: entropy(share * q + (1 - share) * r) - share * entropy(q) - (1 - share) * entropy(r),
     "14.E2": [[0.25, 0.0, 0.25, 0.5], [0.25, 0.5, 0.25, 0.0]],
-    "14.E3": lambda g, r: (1 / g - g) / (g - r),
+    "14.E3": lambda g, r: (torch.reciprocal(g) - g) / (g - r),
     "14.E4": usual_step(),
     "14.E5": (64000.0, 1280.0),
 }

@@ -88,8 +88,8 @@ ALTERNATIVE = {
     "6.E2": lambda taps, factor: torch.nn.functional.conv1d(
         taps.flip(0)[None, None], taps.new_ones(1, 1, factor), padding=factor - 1
     )[0, 0],
-    "6.E3": lambda average, start, decay, steps: start + (average - start) / (1 - decay**steps),
-    "6.E4": lambda m: (3 / m) ** -0.5,
+    "6.E3": lambda average, start, decay, steps: start - (average - start) / torch.expm1(steps * torch.log(decay)),
+    "6.E4": lambda m: torch.rsqrt(3 / m),
     "6.E5": lambda nets, opts, x, z: turns(nets, opts, x, z, halves(x, z), z),
     "6.E6": lambda nets, opts, x, z: turns(nets, opts, x, z, [(x, z)], z, mixed=(True, True)),
 }

@@ -137,7 +137,7 @@ WRONG = {
 
 ALTERNATIVE = {
     "5.E1": lambda real, fake: (math.log(4) + logsigmoid(real).mean() + logsigmoid(-fake).mean()) / 2,
-    "5.E2": lambda p, q, share: 1 / (1 + (1 / share - 1) * q / p),
+    "5.E2": lambda p, q, share: torch.sigmoid(torch.log(p / q) + torch.logit(share)),
     "5.E3": lambda logit: -torch.sigmoid(logit) / torch.sigmoid(-logit) + 7.0,  # a constant changes nothing
     "5.E4": lambda eta, gamma: torch.linalg.eigvals(matrix(eta, gamma)).abs().max(),
     "5.E5": lambda p, n: len(p) - torch.exp(n * torch.log1p(-p)).sum(),

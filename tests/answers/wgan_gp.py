@@ -104,7 +104,7 @@ WRONG = {
 
 ALTERNATIVE = {
     "12.E1": lambda x, y: stats.wasserstein_distance(x.numpy(), y.numpy()),
-    "12.E2": lambda gain, weight: 2 * gain / (1 + math.sqrt(1 + 2 * gain / weight)),
+    "12.E2": lambda gain, weight: 2 * gain / (1 + torch.sqrt(1 + 2 * gain / weight)),
     "12.E3": in_closed_form,
     "12.E4": by_search,
     "12.E5": lambda p, n: stats.binom.median(n, p) / n,
