@@ -33,12 +33,15 @@ from gentools.lab.shapes import (
 
 
 def conditionals(p, order):
-    """The factors of a table (2, ..., 2) in that order: for i = 0..d-1 a pair p(prefix) (2^i,), p(x_i | prefix) (2^i, 2)."""
+    """The factors of a table (2, ..., 2) in that order: for i = 0..d-1 a pair p(prefix) (2^i,), p(x_i | prefix) (2^i, 2).
+
+    Given a prefix that never occurs the row is 0 throughout.
+    """
     distributions(p=p)
     table, factors = p.permute(*order), []
     for i in range(p.ndim):
         joint = table.reshape(2**i, 2, -1).sum(2)  # (2^i, 2)
-        factors.append((joint.sum(1), joint / joint.sum(1, keepdim=True)))
+        factors.append((joint.sum(1), (joint / joint.sum(1, keepdim=True)).nan_to_num(0.0)))
     return factors
 
 

@@ -41,6 +41,15 @@ def test_the_chain_rule_holds_in_every_order(d):
         assert parts[0].item() == pytest.approx(kl(p.sum(others), q.sum(others)).item(), abs=1e-13)
 
 
+def test_a_prefix_that_never_occurs_costs_nothing_and_one_that_the_model_never_begins_costs_infinity():
+    p = torch.tensor([[[0.5, 0.5], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]]).double()
+    q = torch.full((2, 2, 2), 0.125).double()
+    for order in itertools.permutations(range(3)):
+        assert ar.prefix_kl(p, q, order).sum().item() == pytest.approx(math.log(4))
+        assert ar.prefix_kl(q, p, order).sum() == math.inf == kl(q, p)
+        assert all(rows[weights == 0].eq(0).all() for weights, rows in ar.conditionals(p, order))
+
+
 def test_conditionals_by_counting():
     p = bits_table(3)
     weights, rows = ar.conditionals(p, (2, 0, 1))[1]  # p(x2), p(x0 | x2)

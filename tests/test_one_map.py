@@ -182,6 +182,7 @@ def test_the_chain_against_the_joint_of_three():
 def test_a_prefix_that_never_occurs_costs_nothing():
     p, q = torch.tensor([[0.5, 0.5], [0.0, 0.0]]).double(), torch.full((2, 2), 0.25).double()
     assert float(one_map.prefix_loss(p, q)) == pytest.approx(math.log(4))
+    assert one_map.prefix_loss(q, p) == math.inf
 
 
 def test_every_model_of_the_course_is_on_the_map_and_its_ids_exist():
