@@ -214,10 +214,7 @@ def prefix_loss(p, q):
     """The cross-entropy of every coordinate given those before it, tables (2, 2, 2): an autoregressive model's loss."""
     same_shape(p=p, q=q)
     pairs = zip(*(autoregressive.conditionals(table, range(table.ndim)) for table in (p, q)), strict=True)
-    kept = (
-        (weight > 0, weight, rows, others) for (weight, rows), (_, others) in pairs
-    )  # what never begins costs nothing
-    return sum((weight[on] * cross_entropy(rows[on], others[on], 1)).sum() for on, weight, rows, others in kept)
+    return sum((weight * cross_entropy(rows, others, 1)).sum() for (weight, rows), (_, others) in pairs)
 
 
 ACCOUNTS = {
