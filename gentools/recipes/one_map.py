@@ -45,7 +45,7 @@ EDGES = (  # from, to, what changes on the way, and where on it the words stand;
     ("EM", "VAE", "one network for\nall x, and draws", 0.5),
     ("VAE", "conditional VAE", "a label y", 0.5),
     ("VAE", "diffusion", "encoder\nfixed,\nmany steps", -0.5),
-    ("diffusion", "flow matching", "other weights\nof time", 0.5),
+    ("diffusion", "flow matching", "other\nweights\nof time", 0.5),
     ("VAE", "AAE", "drop I(x;z):\nratio on z", 0.5),
     ("AAE", "alpha-GAN", "a ratio on x\nbeside it", 0.5),
     ("AAE", "ALI, minimax", "one ratio\non (x,z)", 0.5),
@@ -60,7 +60,7 @@ EDGES = (  # from, to, what changes on the way, and where on it the words stand;
     ("VAE", "GAN", "a label of origin,\nmodel first", 0.4),
     ("VAE", "wake-sleep", "the encoder by\nthe other direction", 0.42),
 )
-WIDTH, HEIGHT = 2.2, 0.85  # of a box
+WIDTH, HEIGHT = 2.26, 0.85  # of a box
 
 
 def border(a, b):
@@ -81,7 +81,7 @@ def draw_map():
         shape = "round,pad=0.02,rounding_size=0.12"
         corner = (x - WIDTH / 2, y - HEIGHT / 2)
         ax.add_patch(FancyBboxPatch(corner, WIDTH, HEIGHT, fc=color + "2b", ec=color, lw=1.5, boxstyle=shape))
-        ax.text(x, y + 0.14, row.name, ha="center", va="center", fontsize=8.2, weight="bold")
+        ax.text(x, y + 0.14, row.name, ha="center", va="center", fontsize=7.8, weight="bold")
         below = f"({row.equation})" if row.equation else f"chapter {row.chapter}"
         ax.text(x, y - 0.2, f"{SHORT.get(row.direction, row.direction)}  {below}", ha="center", va="center", fontsize=7)
     for one, other, text, at in EDGES:
@@ -93,7 +93,8 @@ def draw_map():
         how = dict(boxstyle="round,pad=0.1", fc="white", ec="none", alpha=0 if flat else 0.9)
         side = (1 if at > 0 else -1) * flat
         va = {1: "bottom", 0: "center", -1: "top"}[side]
-        ax.text(x, y + 0.08 * side, text, ha="center", va=va, fontsize=7, color="0.2", bbox=how)
+        rise = abs((end[1] - start[1]) / (end[0] - start[0])) if flat else 0  # lifts the words off a leaning arrow
+        ax.text(x, y + (0.08 + 0.35 * rise) * side, text, ha="center", va=va, fontsize=7, color="0.2", bbox=how)
     return fig
 
 

@@ -89,19 +89,19 @@ def inner_forces(nets, opts, z, inner, penalty_weight):
 def draw_acting(results, config):
     """Ratio (inner,) above and cosine (inner,) below at every inner step, a line per seed, with and without BatchNorm."""
     fig, axes = drawing.panels(2, 2, (8.4, 5.6), sharex=True, sharey="row")
-    labels = {inner: f"{inner} per refresh" for inner in config.inner}
-    looks = drawing.looks(labels, ("black", "orange", "green", "blue"))
+    style = zip(("black", "orange", "green", "blue"), ("-", "-", "--", "-"), MARKERS, (-0.18, -0.06, 0.06, 0.18), strict=True)
+    looks = {inner: (Look(f"{inner} per refresh", *each), aside) for inner, (*each, aside) in zip(config.inner, style)}
     for column, (normed, word) in zip(axes.T, WORDS.items(), strict=True):
-        for inner, look in looks.items():
-            at = torch.arange(1, inner + 1)
+        for inner, (look, aside) in looks.items():
+            at = torch.arange(1, inner + 1) + aside
             for r in results:
                 ratio, cosine = (r["arrays"][f"{word}, {inner} steps {what}"] for what in ("ratio", "cosine"))
-                line = look.as_both(ms=4, lw=1, ls="-", alpha=0.8)
+                line = look.as_both(ms=4, lw=1, alpha=0.8)
                 column[0].plot(at, ratio, **line | {"label": look.label if r is results[0] else None})
                 if inner > 1:
                     column[1].plot(at[1:], cosine[1:], **line)
         column[0].set(title=TITLES[normed])
-        column[0].set_yscale("symlog", linthresh=1e-3)
+        column[0].set_yscale("symlog", linthresh=0.1, linscale=0.3)
         column[1].set(xlabel="inner step", ylim=(-1.05, 1.05), xticks=range(1, 11))
         column[1].axhline(0, color="0.6", lw=1)
     axes[0, 0].set_ylabel("|penalty| / |adversarial|")
