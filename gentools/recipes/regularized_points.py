@@ -89,8 +89,10 @@ def inner_forces(nets, opts, z, inner, penalty_weight):
 def draw_acting(results, config):
     """Ratio (inner,) above and cosine (inner,) below at every inner step, a line per seed, with and without BatchNorm."""
     fig, axes = drawing.panels(2, 2, (8.4, 5.6), sharex=True, sharey="row")
-    style = zip(("black", "orange", "green", "blue"), ("-", "-", "--", "-"), MARKERS, (-0.18, -0.06, 0.06, 0.18), strict=True)
-    looks = {inner: (Look(f"{inner} per refresh", *each), aside) for inner, (*each, aside) in zip(config.inner, style)}
+    colors, lines = ("black", "orange", "green", "blue"), ("-", ":", "--", "-")
+    places = (-0.18, -0.06, 0.06, 0.18)  # beside the whole number, so that the arms do not lie on each other
+    each = zip(config.inner, colors, lines, MARKERS, places, strict=False)
+    looks = {inner: (Look(f"{inner} per refresh", *look), aside) for inner, *look, aside in each}
     for column, (normed, word) in zip(axes.T, WORDS.items(), strict=True):
         for inner, (look, aside) in looks.items():
             at = torch.arange(1, inner + 1) + aside
@@ -318,8 +320,8 @@ RECIPES = {
     "10.5": Recipe(
         title="When the penalty acts",
         caption="Gradient of the penalty (weight 5) over that of the adversarial loss, and the cosine between them, at each "
-        "generator step, against the discriminator as the last refresh left it. 25-Gaussian grid, every seed.",
-        alt="Two panels of ratios against the inner step, with and without BatchNorm: exactly 0 at step 1, from about a half to nearly ten from then on. "
+        "generator step, against the discriminator as the last refresh left it. 25-Gaussian grid, every seed; what belongs to one step stands side by side.",
+        alt="Two panels of ratios against the inner step, with and without BatchNorm: exactly 0 at step 1, from about a half to about eight from then on. "
         "Below, the cosines: on both sides of 0 with BatchNorm, close to -1 after six steps without.",
         run=run_acting, draw=draw_acting, quick=Acting(steps=100, points=5000, moments=4), full=Acting(),
         seeds=tuple(range(5)), verdict=verdict_acting,
