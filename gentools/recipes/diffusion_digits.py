@@ -182,22 +182,31 @@ def run_guidance(config, seed, device):
 def draw_guidance(results, config):
     """A sheet (80, 1, 8, 8) for each weight, first seed; below, three scores against the weight, and over training at w = 1
     (moments,), every seed."""
-    fig, axes = drawing.mosaic("aaabbbcccddd;xxxxyyyyzzzz;uuuuvvvvwwww", (8.4, 8.6), height_ratios=(1.5, 1, 0.8))
-    for key, weight in zip("abcd", config.weights, strict=True):
-        drawing.sheet(axes[key], results[0]["arrays"][f"w = {weight:g}"], f"w = {weight:g}", config.shown)
+    import matplotlib.pyplot as plt
+
+    fig, look = plt.figure(figsize=(8.4, 7.6), layout="constrained"), Look("samples", "blue")
+    above, below = fig.subfigures(2, 1, height_ratios=(2.9, 4.7))
+    for ax, weight in zip(above.subplots(1, 4), config.weights, strict=True):
+        drawing.sheet(ax, results[0]["arrays"][f"w = {weight:g}"], f"w = {weight:g}", config.shown)
     titles = {"asked class": "judged as the class asked for", "coverage": "coverage", "spread": "spread within a class"}
-    for key, (what, title) in zip("xyz", titles.items(), strict=True):
-        look = Look("samples", "blue")
-        for r in results:
-            values = [r["numbers"][arms.name(f"w = {w:g}", what)] for w in config.weights]
-            axes[key].plot(config.weights, values, **look.as_both(lw=1.0, ms=4, label=None))
+    for (ax, under), (what, title) in zip(below.subplots(2, 3).T, titles.items(), strict=True):
         real = drawing.over_seeds(results, arms.name("training digits", what))
-        drawing.level(axes[key], sum(real) / len(real), "training digits", at=0.98, ha="right", above=4)
-        axes[key].set(title=title, xlabel="guidance weight w", xticks=config.weights, ylim=(0, 1.2))
-    for key, what in zip("uvw", titles, strict=True):
+        rows = [[r["numbers"][arms.name(f"w = {w:g}", what)] for w in config.weights] for r in results]
+        drawing.seed_curves(ax, config.weights, rows, look, marker="o", ms=4)
+        ax.set(title=title, xlabel="guidance weight w", xticks=config.weights)
         curves = [r["arrays"][what] for r in results]
-        drawing.seed_curves(axes[key], results[0]["arrays"]["step"], curves, Look("samples", "blue"), marker="o", ms=3)
-        axes[key].set(title=f"{what}, w = 1", xlabel="training step", ylim=(0, 1.2))
+        drawing.seed_curves(under, results[0]["arrays"]["step"], curves, look, marker="o", ms=3)
+        under.set(title=f"{what}, w = 1", xlabel="training step")
+        if what == "asked class":  # from w = 1 on its differences are hundredths
+            close = ax.inset_axes((0.44, 0.2, 0.54, 0.55))
+            drawing.seed_curves(close, config.weights[1:], [row[1:] for row in rows], look, marker="o", ms=4)
+            accuracy = drawing.over_seeds(results, arms.name("judge", "accuracy on held-out images"))
+            drawing.level(close, sum(accuracy) / len(accuracy), "held out", at=0.97, ls="--", ha="right")
+            close.set(xticks=config.weights[1:], xlim=(0.8, 4.2))
+            close.tick_params(labelsize=8.5)
+        for panel in (ax, close, under) if what == "asked class" else (ax, under):
+            text = "training digits" if panel is ax and what != "asked class" else ""
+            drawing.level(panel, sum(real) / len(real), text, at=0.98, ha="right")
     return fig
 
 
@@ -277,15 +286,19 @@ def run_steps(config, seed, device):
 
 def draw_steps(results, config):
     """Three scores (counts, 3) against the number of network calls, a line per seed and sampler."""
-    fig, axes = drawing.panels(1, 3, (8.4, 3.3))
+    fig, axes = drawing.panels(1, 3, (8.4, 3.6))
     titles = {"asked class": "judged as the class asked for", "coverage": "coverage", "spread": "spread within a class"}
     for column, (ax, (what, title)) in enumerate(zip(axes, titles.items(), strict=True)):
         for name, look in SAMPLERS.items():
             curves = [r["arrays"][name][:, column] for r in results]
-            drawing.seed_curves(ax, config.counts, curves, look, marker=look.marker, ms=3)
+            drawing.seed_curves(ax, config.counts, curves, look, lw=0.6, alpha=0.7, label=None)
+            mean = torch.stack(curves).mean(0)  # (counts,)
+            ax.plot(config.counts, mean, **look.as_both(lw=2, ms=6))
         real = drawing.over_seeds(results, arms.name("training digits", what))
-        drawing.level(ax, sum(real) / len(real), "training digits", at=0.98, ha="right", above=9)
-        ax.set(xscale="log", title=title, xlabel="calls of the network", ylim=(0, 1.2))
+        drawing.level(ax, sum(real) / len(real), "training digits" if what == "spread" else "", at=0.98, ha="right")
+        ax.set(xscale="log", title=title, xlabel="calls of the network")
+        if what != "spread":
+            ax.set_ylim(min(0.92, ax.get_ylim()[0]), 1.005)
         ax.set_xticks(config.counts, [str(n) for n in config.counts])
         ax.minorticks_off()
     drawing.legend_below(fig, axes[0])
@@ -317,11 +330,11 @@ RECIPES = {
         "model). Above: samples of the first seed, a row for each class from 0 to 9, a column for each starting noise; at w = 0 the class is "
         "not told, so all rows are alike. Below: how often a judge sees the class asked for; the share of the held-out digits that have a "
         "sample near them in the judge's features; and the mean distance of two samples of a class, over that of two held-out digits. At "
-        "the bottom the same scores over training, at w = 1, by one sample for each held-out digit. A line per seed. Gray: training digits in the place of samples.",
+        "the bottom the same scores over training, at w = 1, by one sample for each held-out digit. A line per seed. Dotted: training digits in the place of samples. Inset: from w = 1 on, with held-out digits dashed. Most axes do not begin at 0.",
         alt="Four sheets of eighty small digits. In the first all rows show the same eight digits; in the others row by row a digit from 0 to 9, "
         "with less variety and more contrast from sheet to sheet. Below, three panels over the weight: the asked class rises from a tenth at 0 "
         "to nearly 1 from weight 1 on, coverage falls beyond weight 1, the spread lies above the gray line at 0 and below it from 1 on. At the "
-        "bottom three curves over the training step, level from the middle on.",
+        "bottom the same scores over the training step: the first two rise by hundredths and slow down, the spread stays level.",
         run=run_guidance, draw=draw_guidance, full=Digits(), quick=QUICK, seeds=tuple(range(5)), verdict=verdict_guidance,
         model=denoiser,
     ),
@@ -329,8 +342,8 @@ RECIPES = {
         title="Steps and nats on digits",
         caption="The networks of figure 16.9 at w = 1, under three samplers, by the same three scores against the number of times the network "
         "is asked. Heun asks twice per step and once in the last, so it takes half as many steps: its points at 4, 10, 20, 50 and 100 "
-        "stand for 3, 9, 19, 49 and 99 calls. A line per seed. Gray: training digits.",
-        alt="Three panels over calls of the network on a logarithmic axis, with lines for ancestral sampling, DDIM and Heun and a gray line.",
+        "stand for 3, 9, 19, 49 and 99 calls. Thin: a line per seed, thick: their mean, dotted: training digits. No axis begins at 0.",
+        alt="Three panels over calls of the network on a logarithmic axis, with lines for ancestral sampling, DDIM and Heun and a dotted line. In two of them all means lie between 0.96 and 1; in the third those of ancestral sampling and DDIM rise to that of Heun, which is level.",
         run=run_steps, draw=draw_steps, full=Digits(), quick=QUICK, seeds=tuple(range(5)), verdict=verdict_steps,
     ),
 }  # fmt: skip
