@@ -1,5 +1,6 @@
 """Experiments of chapter 14 on handwritten digits (14.5 to 14.8); alpha_gan_exact holds those with formulas."""
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 
@@ -180,14 +181,14 @@ def draw_comparison(results, config):
             if (key := f"{name}: {what}") in results[0]["arrays"]:
                 drawing.seed_curves(ax, results[0]["arrays"]["step"], [r["arrays"][key] for r in results], system.look)
     real = drawing.over_seeds(results, arms.name(REAL, DISTANCE))
-    drawing.level(axes["a"], sum(real) / len(real), REAL, at=0.98, ha="right")
+    drawing.level(axes["a"], sum(real) / len(real), REAL)
     for name, line in LINES.items():
         at, above = drawing.over_seeds(results, arms.name(name, ERROR))[0], -12 if name == "principal components" else 3
         drawing.level(axes["b"], at, name, at=0.98, ls=line, ha="right", above=above)
     axes["a"].set(title="Fréchet distance of samples", xlabel="step of the generator", yscale="log")
     axes["b"].set(title="error of test reconstructions, per pixel", xlabel="step of the generator")
     axes["b"].set_ylim(0, 1.1 * axes["b"].get_ylim()[1])
-    axes["a"].legend(loc="best", fontsize=9)
+    drawing.legend_below(fig, axes["a"], columns=4)
     return fig
 
 
@@ -300,7 +301,7 @@ def run_ablation(config, seed, device):
 
 def draw_ablation(results, config):
     """Four scores, a column for each variant and a point per seed; below, three of them (moments,) over the steps."""
-    fig, axes = drawing.mosaic("aaabbb;cccddd;xxyyzz", (8.4, 7.4))
+    fig, axes = drawing.mosaic("aaabbb;cccddd;xxyyzz", (8.4, 7.9))
     looks = {name: system.look for name, system in VARIANTS.items()}
     for key, (what, title) in zip("abcd", PARTS.items(), strict=True):
         drawing.seed_columns(axes[key], results, {name: arms.name(name, what) for name in VARIANTS}, looks)
@@ -308,12 +309,13 @@ def draw_ablation(results, config):
         axes[key].tick_params(axis="x", labelsize=8.5)
     for key, what in zip("xyz", (DISTANCE, RECALL, ERROR), strict=True):
         for name, look in looks.items():
-            curves = [r["arrays"][f"{name}: {what}"] for r in results]
-            drawing.seed_curves(axes[key], results[0]["arrays"]["step"], curves, look)
-        axes[key].set(title=PARTS[what], xlabel="step")
+            curves, look = [r["arrays"][f"{name}: {what}"] for r in results], dataclasses.replace(look, label=name)
+            drawing.seed_curves(axes[key], results[0]["arrays"]["step"], curves, look, marker=look.marker, ms=3.5)
+        axes[key].set(title=PARTS[what], xlabel="step", xticks=(0, 10_000, 20_000))
     axes["x"].set_yscale("log")
     axes["x"].set_yticks((40, 80, 160), ("40", "80", "160"))
     axes["x"].minorticks_off()
+    drawing.legend_below(fig, axes["x"], columns=4)
     return fig
 
 
