@@ -79,13 +79,13 @@ def real_scores(steps, draws=20):
     return numbers
 
 
-def true_digits(ax, results, what, at=0.02, ha="left"):
+def true_digits(ax, results, what, text="true digits", at=0.02, ha="left"):
     """A line at the mean score of true digits, in a band of two standard deviations of a draw to either side."""
     numbers = results[0]["numbers"]
     mean = numbers[arms.name("true digits", what)]
     spread = numbers[arms.name("true digits", f"{what}, standard deviation of a draw")]
     ax.axhspan(mean - 2 * spread, mean + 2 * spread, color="0.85", lw=0, zorder=0)
-    drawing.level(ax, mean, "true digits", at=at, ha=ha, above=-12)
+    drawing.level(ax, mean, text, at=at, ha=ha, above=-12)
 
 
 # 15.5 Any order
@@ -399,17 +399,20 @@ def draw_families(results, config):
             key = f"{name}: {what} over training"
             curves = [r["arrays"][key] for r in results if key in r["arrays"]]
             if curves:
-                drawing.seed_curves(ax, torch.arange(1, len(curves[0]) + 1) / len(curves[0]), curves, look)
+                share = torch.arange(1, len(curves[0]) + 1) / len(curves[0])
+                drawing.seed_curves(ax, share, curves, look, marker=look.marker, ms=3.5)
         ax.set(xlabel="share of the steps")
         ax.set_title(f"{TITLES[what]}, over training", fontsize=10)
     second.set_yscale("log")
+    second.set_yticks((6, 10, 20), ("6", "10", "20"))
+    second.minorticks_off()
     first.legend(*second.get_legend_handles_labels(), loc="lower right", fontsize=9)
     for ax, what in zip(axes, TITLES, strict=True):
         for place, (name, look) in enumerate(FAMILIES.items()):
             if arms.name(name, what) in results[0]["numbers"]:
                 drawing.seed_points(ax, place, drawing.over_seeds(results, arms.name(name, what)), look, size=5)
         if arms.name("true digits", what) in results[0]["numbers"]:
-            true_digits(ax, results, what)
+            true_digits(ax, results, what, "true digits" if what == "sure" else "")  # elsewhere it would lie on points
         ax.set_title(what, fontsize=10)
         ax.set_xticks(range(len(FAMILIES)), ["VAE", "GAN", "MADE", "gated\nPixelCNN"], rotation=60, fontsize=9)
         ax.set_xlim(-0.5, len(FAMILIES) - 0.5)
