@@ -178,6 +178,8 @@ def draw_estimates(results, config):
     kid.axhline(0, color="black", lw=0.8)
     kid.set(title="KID of equal distributions", xscale="log", xlabel="samples n of each side")
     kid.set_yscale("symlog", linthresh=0.05)
+    reach = 1.25 * float(a["KID"].abs().max())
+    kid.set_ylim(-reach, reach)
     kid.set_yticks((-0.3, -0.1, 0, 0.1, 0.3), ("−0.3", "−0.1", "0", "0.1", "0.3"))
     limit, line = math.log(config.classes), torch.logspace(math.log10(n[0]), math.log10(n[-1]), 50)
     score.plot(n, a["score"].mean(1), **Look("mean of the draws", "blue", LINES[0], "o").as_points())
@@ -187,7 +189,7 @@ def draw_estimates(results, config):
     for name, how in SHARES.items():
         near.plot(a["d"], a[name].mean(1), **Look(name, *how).as_both())
     exact = neighbors.expected_coverage(config.at, config.at, config.k)
-    drawing.level(near, exact, "coverage by (11.8)", at=0.02, above=-12)
+    drawing.level(near, exact, "coverage by (11.8)", at=0.98, ha="right", above=-13)
     near.set(title=f"equal distributions, n = {config.at}", xscale="log", xlabel="dimensions", ylim=(0.5, 1.15))
     near.set_xticks(config.dimensions, [str(d) for d in config.dimensions])
     for name, how in SUPPORTS.items():
@@ -203,7 +205,7 @@ def draw_estimates(results, config):
         ax.set_xticks(config.sizes, [str(x) for x in config.sizes])
     for ax in axes.flat:
         ax.minorticks_off()
-        ax.legend(loc="best", fontsize=8)
+        ax.legend(loc={near: "lower left", support: "center left"}.get(ax, "best"), fontsize=9)
     return fig
 
 
