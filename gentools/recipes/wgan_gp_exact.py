@@ -132,7 +132,7 @@ def run_dirac(config, seed, device):
 def draw_dirac(results, config):
     """Orbits in the plane of both players; the generator's way in the plane; distances from the data over the steps."""
     a = results[0]["arrays"]
-    fig, axes = drawing.mosaic("abe;cdf", (8.4, 5.6))
+    fig, axes = drawing.mosaic("abe;cdl;fff", (8.4, 7.6), height_ratios=(1.3, 1.3, 1))
     for key, (name, play) in zip("abcd", PLAYS.items(), strict=True):
         ax, path = axes[key], a[name]
         ax.plot(*path.T, color=COLORS[play.color], ls="-", lw=1)
@@ -149,8 +149,9 @@ def draw_dirac(results, config):
     colors = [play.color for play in PLAYS.values()] + ["purple"]
     for name, color, ls in zip((*PLAYS, PLANE), colors, LINES, strict=False):
         axes["f"].plot(a[f"{name}, distance"], color=COLORS[color], ls=ls, lw=1.2, label=name)
-    axes["f"].legend(loc="center right", bbox_to_anchor=(1, 0.55), fontsize=8)
-    axes["f"].set(title="distance |θ| from the data", xlabel="step", ylim=(0, 5))
+    axes["l"].set_axis_off()
+    axes["l"].legend(*axes["f"].get_legend_handles_labels(), loc="center")
+    axes["f"].set(title="distance |θ| from the data", xlabel="step", xlim=(0, config.steps), ylim=(0, 4.4))
     return fig
 
 
