@@ -144,7 +144,7 @@ def draw_trials(ax, config):
         ax.plot(steps, seeds.T, ".", color="0.35")
     ax.set(title="trials with CVAE samples", xlabel="steps of the CVAE", xscale="log")
     ax.axvline(config.steps, color="0.7", zorder=0)
-    ax.legend(loc="lower left")
+    ax.legend(loc="lower left", frameon=True, framealpha=1, edgecolor="none")  # over the mark
 
 
 def draw_few(results, config):
