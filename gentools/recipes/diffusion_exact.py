@@ -318,9 +318,12 @@ def draw_weights(results, config):
     axes[0].set(title="weight of a squared noise error", xlabel="step t of 1,000")
     axes[0].legend()
     for name, look in OBJECTIVES.items():
-        axes[1].semilogy(a["log-SNR"], a[name], **look.as_line())
+        below = (
+            {"lw": 5, "alpha": 0.5, "zorder": 1} if "straight" in look.label else {}
+        )  # under its equal on the cosine path
+        axes[1].semilogy(a["log-SNR"], a[name], **look.as_line(**below))
     axes[1].set(title="the same by log-SNR", xlabel="log-SNR: noise left, data right", ylim=(1e-2, 1e2))
-    axes[1].legend(fontsize=8)
+    axes[1].legend(loc="lower left", fontsize=9)
     return fig
 
 
