@@ -290,7 +290,8 @@ def draw_ring(results, config):
         drawing.seed_columns(axes[key], results, {arm: arms.name(arm, what) for arm in ARMS}, LOOKS, spread=0.07)
         for arm in ARMS:
             curves = [r["arrays"][f"{arm} {what}"] for r in results]
-            drawing.seed_curves(axes[below], steps, curves, LOOKS[arm])
+            look = dataclasses.replace(LOOKS[arm], label=arm)
+            drawing.seed_curves(axes[below], steps, curves, look, marker=look.marker, ms=3)
         for ax in (axes[key], axes[below]):
             if what in levels:
                 value, text = levels[what]
@@ -298,6 +299,7 @@ def draw_ring(results, config):
             ax.set_ylim((0, 8.6) if what == "modes" else (-0.03, 1.06))
         axes[key].set_title(what)
         axes[below].set_xlabel("step")
+    drawing.legend_below(fig, axes["u"], columns=5)
     return fig
 
 
@@ -357,10 +359,10 @@ RECIPES = {
         "largest overlap in one run of another seed, from 0.0003 upward until both neighbors were worse; it falls to 0. The record "
         "does not hold these trials.",
         alt="Top: five rings of samples. With the label in both players each color lies in the rings of its color and on the line "
-        "between them; one ring is empty without R1, none with it; for only D and neither the colors are mixed; for only G they "
+        "between them; one ring is nearly empty without R1, none with it; for only D and neither the colors are mixed; for only G they "
         "lie on arcs, mostly in rings of other colors. Middle: three panels of points. Asked class is 1 for both, with and without R1, near the chance line for only D and neither, and "
-        "scattered from a little above it to far below for only G. Modes: all 8 for only G, neither and both with R1, 2 to 4 for "
-        "only D, scattered from 4 to 8 for both without it. High-quality share: the points overlap, but those of both with R1 "
+        "scattered from well above it to well below for only G. Modes: all 8 for only G, neither and both with R1, 1 to 6 for "
+        "only D, 4 to 7 for both without it. High-quality share: the points overlap, but those of both with R1 "
         "lie above those of neither. Bottom: the same scores over the steps; nearly all curves end flat.",
         run=run_ring, draw=draw_ring, quick=Ring(Training(steps=1500, points=20_000)), cpu=Ring(),
         full=Ring(Training(steps=30_000, width=128, points=50_000)), seeds=tuple(range(5)), verdict=verdict_ring, record="cpu",
