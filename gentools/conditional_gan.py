@@ -17,7 +17,15 @@ from gentools.gan import descend, discriminator_loss, non_saturating_loss
 from gentools.lab import randomness
 from gentools.lab.divergences import entropy, expected_kl, kl
 from gentools.lab.networks import frozen, mlp
-from gentools.lab.shapes import distributions, modes_kept, row_by_row, same_columns, same_shape, tensors
+from gentools.lab.shapes import (
+    distributions,
+    may_lack_inputs,
+    modes_kept,
+    row_by_row,
+    same_columns,
+    same_shape,
+    tensors,
+)
 
 # The joints, exactly
 
@@ -200,6 +208,7 @@ class ImageGenerator(nn.Module):
 class ProjectionDiscriminator(nn.Module):
     """Image and class -> logit w f(x) + b + v_c f(x) with features f: the two parts of (7.5) (Miyato, Koyama 2018)."""
 
+    @may_lack_inputs
     def __init__(self, code, side=28, width=32):
         super().__init__()
         self.register_buffer("code", code)

@@ -1,7 +1,8 @@
 """What belongs together must fit together: refusals for tensors that torch would spread over each other in silence.
 
 Beside them `graphless`, for functions that only read tensors, such as metrics, and `modes_kept` and `rates_kept`, for
-those that change the modes of networks or the rates of optimizers on their way.
+those that change the modes of networks or the rates of optimizers on their way, and `may_lack_inputs` for what makes
+layers.
 """
 
 import functools
@@ -59,6 +60,21 @@ def one_score_per_row(function):
         return function(scores, *args, **how)
 
     return checking
+
+
+def may_lack_inputs(function):
+    """Decorates what makes layers of which one may have no inputs: torch does not warn that there is nothing to draw.
+
+    Such a layer reads a code of length 0, by which a network is kept from seeing something. It adds nothing to the rest.
+    """
+
+    @functools.wraps(function)
+    def making(*args, **how):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Initializing zero-element tensors", UserWarning)
+            return function(*args, **how)
+
+    return making
 
 
 def rates_kept(function):
