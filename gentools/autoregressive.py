@@ -68,12 +68,18 @@ def prefix_joints(p, q):
 def logit_average(p, orders):
     """What a program reports that averages logits over orders, for exact conditionals: "probabilities" (2, ..., 2).
 
-    They do not sum to 1 in general, so they are no distribution. Equation (15.6).
+    They do not sum to 1 in general, so they are no distribution. Equation (15.6). Raises ValueError where a prefix never
+    occurs, or where one order is sure of a bit and another of its opposite: there is no logit to average then.
     """
     if not orders or any(sorted(order) != [*range(p.ndim)] for order in orders):
         raise ValueError(f"each order must hold the {p.ndim} coordinates once; they are {orders}")
     distributions(p=p)
     logits = torch.stack([torch.stack(_logits(p, order)) for order in orders]).mean(0)  # (d, 2, ..., 2)
+    if p.device.type == "cpu" and logits.isnan().any():
+        raise ValueError(
+            "logits have no average where a prefix never occurs, nor where orders are sure of opposite bits; with "
+            "positive probabilities throughout, as (p + 1e-9) / (p + 1e-9).sum(), they have one"
+        )
     bits = torch.stack(torch.meshgrid(*[torch.arange(2, device=p.device)] * p.ndim, indexing="ij"))  # (d, 2, ..., 2)
     return torch.where(bits == 1, logits.sigmoid(), (-logits).sigmoid()).prod(0)
 
@@ -92,15 +98,22 @@ def _logits(p, order):
 def in_parallel(p, blocks):
     """The distribution (2, ..., 2) of drawing block after block by exact conditionals, a block's coordinates at once.
 
-    blocks: lists of coordinates, which together hold each coordinate once.
+    blocks: lists of coordinates, which together hold each coordinate once. Raises ValueError if a block is to follow on
+    bits that were drawn together and never occur together in p: no conditional says what comes then.
     """
     if sorted(i for block in blocks for i in block) != list(range(p.ndim)):
         raise ValueError(f"the blocks must hold each of the {p.ndim} coordinates once; they are {blocks}")
     distributions(p=p)
     q, drawn = torch.ones_like(p), []
     for block in blocks:
+        before = _marginal(p, drawn)
+        if p.device.type == "cpu" and block and ((before == 0) & (q > 0)).any():
+            raise ValueError(
+                f"the coordinates {drawn} are drawn with bits that never occur together in p, so nothing says how to draw "
+                f"{block} after them; draw in smaller blocks"
+            )
         for i in block:
-            q = q * _marginal(p, [*drawn, i]) / _marginal(p, drawn)
+            q = q * _marginal(p, [*drawn, i]) / torch.where(before == 0, 1, before)  # 0, where nothing was before
         drawn += block
     return q
 
@@ -123,12 +136,14 @@ def marginal_entropy(p, kept):
 def scheduled_optimum(p, rate):
     """Where scheduled sampling takes q(x2|x1) for a joint p (n, m), if x1 is replaced by the model's own at that rate. (15.11)
 
-    Raises ValueError for a rate outside [0, 1].
+    Given an x1 that never occurs the row is 0 throughout. Raises ValueError for a rate outside [0, 1].
     """
     if not 0 <= rate <= 1:
         raise ValueError(f"the rate is a probability, not {rate}")
     distributions(p=p)
-    return (1 - rate) * p / p.sum(1, keepdim=True) + rate * p.sum(0)
+    p_x1 = p.sum(1, keepdim=True)  # (n, 1)
+    occurs = p_x1 > 0
+    return occurs * ((1 - rate) * p / torch.where(occurs, p_x1, 1) + rate * p.sum(0))
 
 
 # Likelihood, and one step

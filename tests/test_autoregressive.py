@@ -6,6 +6,8 @@ import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import integrate
 
 from gentools import autoregressive as ar
@@ -133,6 +135,78 @@ def test_a_chain_of_four_bits_drawn_in_parallel():
     h = -0.9 * math.log(0.9) - 0.1 * math.log(0.1)
     assert kl(p, ar.in_parallel(p, [[0, 1, 2, 3]])).item() == pytest.approx(3 * (math.log(2) - h))
     assert kl(p, ar.in_parallel(p, [[0, 2], [1, 3]])).item() < kl(p, ar.in_parallel(p, [[0, 1], [2, 3]])).item()
+
+
+def sparse_table(seed, d=3):
+    """Bits that occur with probability 0 in many places, and in whole families of places."""
+    rng = generator(seed, "sparse")
+    p = bits_table(seed, d) * (torch.rand((2,) * d, generator=rng) < 0.5)
+    return p / p.sum() if p.sum() > 0 else bits_table(seed, d)
+
+
+def share(p, fixed):
+    """The probability that the coordinates of `fixed` {coordinate: bit} have these bits, by a loop."""
+    return sum(
+        p[x].item() for x in itertools.product((0, 1), repeat=p.ndim) if all(x[i] == bit for i, bit in fixed.items())
+    )
+
+
+@given(st.integers(0, 10**6), st.permutations(range(3)), st.sampled_from([(1, 1, 1), (2, 1), (1, 2), (3,)]))
+def test_blocks_of_a_table_with_zeros_are_drawn_as_the_conditionals_say_or_refused(seed, order, sizes):
+    """By loops over pictures: a block after bits that p never has together has no law, and after others it has one."""
+    p, blocks = sparse_table(seed), []
+    for size in sizes:
+        blocks.append([*order[:size]])
+        order = order[size:]
+    law, lost = {}, False
+    for x in itertools.product((0, 1), repeat=3):
+        chance, fixed = 1.0, {}
+        for block in blocks:
+            whole = share(p, fixed)
+            lost |= chance > 0 and whole == 0
+            if chance > 0 and whole > 0:
+                chance *= math.prod(share(p, {**fixed, i: x[i]}) / whole for i in block)
+            fixed |= {i: x[i] for i in block}
+        law[x] = chance
+    if lost:
+        with pytest.raises(ValueError, match="never occur together"):
+            ar.in_parallel(p, blocks)
+    else:
+        q = ar.in_parallel(p, blocks)
+        assert q.sum().item() == pytest.approx(1)
+        assert all(q[x].item() == pytest.approx(chance, abs=1e-12) for x, chance in law.items())
+
+
+@given(st.integers(0, 10**6), st.lists(st.permutations(range(3)), min_size=1, max_size=3))
+def test_logits_of_a_table_with_zeros_have_an_average_or_are_refused(seed, orders):
+    p, means = sparse_table(seed), []
+    for x in itertools.product((0, 1), repeat=3):
+        for i in range(3):
+            found = []
+            for order in orders:
+                before = {j: x[j] for j in order[: order.index(i)]}
+                zero, one = (share(p, before | {i: bit}) for bit in (0, 1))
+                found.append(
+                    math.nan
+                    if zero == one == 0
+                    else math.inf
+                    if zero == 0
+                    else -math.inf
+                    if one == 0
+                    else math.log(one / zero)
+                )
+            means.append(sum(found) / len(found))
+    if any(map(math.isnan, means)):
+        with pytest.raises(ValueError, match="logits have no average"):
+            ar.logit_average(p, orders)
+    else:
+        said = ar.logit_average(p, orders)
+        assert ((said >= 0) & (said <= 1)).all() and (said[p == 0] == 0).all()
+
+
+def test_after_what_never_occurs_scheduled_sampling_takes_the_model_nowhere():
+    p = torch.tensor([[0.25, 0.75], [0.0, 0.0]]).double()
+    assert ar.scheduled_optimum(p, 0.5).tolist() == [[0.25, 0.75], [0.0, 0.0]]
 
 
 def test_scheduled_sampling_has_its_optimum_elsewhere():
