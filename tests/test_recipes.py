@@ -1,5 +1,6 @@
 """The figures command: it resumes per seed, merges seeds, names what is wrong, and knows when a record is stale."""
 
+import ast
 import dataclasses
 import functools
 import importlib
@@ -209,6 +210,38 @@ def test_a_changed_constant_makes_exactly_the_figures_stale_that_use_it(
 )
 def test_what_cannot_move_a_number_makes_no_figure_stale(monkeypatch, name, old, new):
     assert stale(monkeypatch, name, old, new) == set()
+
+
+NOTES = {
+    "tuning",
+    "tuning_in_full",
+    "trials",
+    "half_trials",
+    "longer_trials",
+    "half_as_long",
+    "unchosen",
+}  # what was tried
+
+
+def unread(recipe):
+    """Names of settings, inner ones too, that no function of the recipes which `run` or `draw` reaches takes from anything."""
+    config, seen = recipe.config(recipe.record), set()
+    starts = [getattr(function, "func", function) for function in (recipe.run, recipe.draw)]
+    for module, name in closure.reached([*starts, *closure.functions(config)]):
+        for statement in closure.module(module).definitions[name] if module.startswith("gentools.recipes") else ():
+            seen |= {node.attr for node in ast.walk(statement) if isinstance(node, ast.Attribute)}
+    parts, found = [closure.plain(config)], set()
+    for part in parts:
+        found |= {name for name in part if name not in seen}
+        parts += [inner for name, inner in part.items() if isinstance(inner, dict) and name in seen]
+    return found
+
+
+@pytest.mark.parametrize("id", ALL)
+def test_a_setting_that_a_figure_does_not_read_is_named_as_idle_and_no_other(id):
+    """What is named here is left out of `report`. Figures 2.1 and 2.2 end at the last step shown, which is `steps`."""
+    said = set(ALL[id].idle)
+    assert unread(ALL[id]) - (NOTES - said) - ({"steps"} if id in ("2.1", "2.2") else set()) == said
 
 
 def test_own_pictures_are_another_experiment(sandbox, monkeypatch, tmp_path):

@@ -129,6 +129,9 @@ def test_a_setting_that_the_figure_does_not_read_is_said_to_be_idle(full, capsys
     assert "This figure does not read learning_rate: the change of it changed nothing." in capsys.readouterr().out
     reproduce("1.4", scale="quick", scales=21)
     assert "does not read" not in capsys.readouterr().out
+    with trial.trying(steps=2, moments=None):  # its training copies all settings, to tell runs apart
+        reproduce("4.6", scale="quick", rows=3, moments=2, judge_steps=2, reader_steps=2, minutes=None)
+    assert "This figure does not read judge_steps, rows: the change" in capsys.readouterr().out
 
 
 def test_what_a_run_reads_is_told_from_what_it_replaces():

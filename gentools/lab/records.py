@@ -199,7 +199,8 @@ def report(id, *parts):
         if part:
             print(part.strip())
         _table(chosen, len(record["seeds"]))
-    if settings := ", ".join(each.replace(" ", "\0") for each in _settings(record["config"])):  # none is broken in two
+    settings = ", ".join(each.replace(" ", "\0") for each in _settings(record["config"], idle=record.get("idle", ())))
+    if settings:  # none is broken in two
         print(textwrap.fill(f"Settings: {settings}.", 110, break_on_hyphens=False).replace("\0", " "))
     if record["verdict"]:
         print(f"Verdict: {record['verdict']}")
@@ -224,17 +225,19 @@ def after_twice(record, names=None):
     )
 
 
-def _settings(config, replaced=()):
+def _settings(config, replaced=(), idle=()):
     """Every setting of a recorded configuration as "name value"; what stands inside of others comes after them.
 
-    A list such as `learning_rates` outside takes the place of a `learning_rate` inside, which the run then ignores.
+    A list such as `learning_rates` outside takes the place of a `learning_rate` inside, which the run then ignores. Left
+    out are those whose names are in `idle`: figures that share a kind of configuration do not read all of it.
     """
+    config = {name: value for name, value in config.items() if name not in idle}
     inner = {name: value for name, value in config.items() if isinstance(value, dict)}
     for name, value in config.items():
         if name not in inner and f"{name}s" not in replaced:
             yield f"{name.replace('_', ' ')} {_setting(value)}"
     for value in inner.values():
-        yield from _settings(value, {*replaced, *config})
+        yield from _settings(value, {*replaced, *config}, idle)
 
 
 def _setting(value):

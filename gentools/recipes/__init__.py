@@ -26,6 +26,8 @@ class Recipe:
     one that the stored figure uses.
     model(config, seed) -> an nn.Module: the networks of the figure, untrained; then `run` returns them trained under
     "nets" as well, and the recorded figure stores those of its first seed, which `gentools.trained` loads.
+    idle: names of settings, also of inner ones, that neither `run` nor `draw` of this figure reads, where figures share a
+    kind of configuration: `report` leaves them out.
     """
 
     title: str
@@ -40,6 +42,7 @@ class Recipe:
     verdict: object = None
     record: str = "full"
     model: object = None
+    idle: tuple = ()
 
     def config(self, scale):
         """The configuration for scale "quick", "cpu" or "full"."""

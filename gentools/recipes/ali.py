@@ -485,6 +485,6 @@ RECIPES = ali_games.RECIPES | ali_digits.RECIPES | {
         quick=Rows(Training(ali.implicit_networks, steps=300), inverse_steps=100, every=150),
         cpu=Rows(Training(ali.implicit_networks)),
         full=Rows(FULL, gan.ali_networks, 1e-4, 1e-4, 50_000, (400, 400), 10_000), seeds=tuple(range(10)),
-        run=run_rows, draw=draw_rows, verdict=verdict_rows, record="cpu",
+        run=run_rows, draw=draw_rows, verdict=verdict_rows, record="cpu", idle=("critic_steps",),
     ),
 }  # fmt: skip

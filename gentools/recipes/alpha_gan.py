@@ -405,7 +405,7 @@ RECIPES = alpha_gan_exact.RECIPES | {
         alt="Four sheets of generated digits, and rows of test digits above their reconstructions by two systems.",
         run=run_sheets, draw=draw_sheets, record="cpu", model=sheets_model, cpu=LONG,
         full=Comparison(BIG, Critic(256, 2000)),
-        quick=Comparison(SMALL, FEW, compared=20),
+        quick=Comparison(SMALL, FEW, compared=20), idle=("critic", "compared", "k"),
     ),
     "14.8": Recipe(
         title="What the parts of alpha-GAN do",

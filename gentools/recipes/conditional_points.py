@@ -365,6 +365,6 @@ RECIPES = {
         "only D, 4 to 7 for both without it. High-quality share: the points overlap, but those of both with R1 "
         "lie above those of neither. Bottom: the same scores over the steps; nearly all curves end flat.",
         run=run_ring, draw=draw_ring, quick=Ring(Training(steps=1500, points=20_000)), cpu=Ring(),
-        full=Ring(Training(steps=30_000, width=128, points=50_000)), seeds=tuple(range(5)), verdict=verdict_ring, record="cpu",
+        full=Ring(Training(steps=30_000, width=128, points=50_000)), seeds=tuple(range(5)), verdict=verdict_ring, record="cpu", idle=("learning_rate",),
     ),
 }  # fmt: skip

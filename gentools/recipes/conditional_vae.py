@@ -603,7 +603,7 @@ RECIPES = conditional_vae_exact.RECIPES | conditional_vae_few.RECIPES | {
         alt="Above left, paths that start at the upper left, swing out to the right and back, then run down and to the right. Above "
         "right, held-out end points, the two that are told the label given it: the VAE has the largest KL term, the CVAE the "
         "smallest. Below, curves that rise and become flatter: the CVAE's on top, those of the VAE lowest.",
-        run=run_bounds, draw=draw_bounds, quick=QUICK, full=Comparison(), seeds=SEEDS, verdict=verdict_bounds,
+        run=run_bounds, draw=draw_bounds, quick=QUICK, full=Comparison(), seeds=SEEDS, verdict=verdict_bounds, idle=("judge_steps", "reader_steps", "rows"),
     ),
     "4.4": Recipe(
         title="A plane of codes, with labels",
@@ -633,7 +633,7 @@ RECIPES = conditional_vae_exact.RECIPES | conditional_vae_few.RECIPES | {
         "a lower bound on I(y;z) by (4.7), up to sampling.",
         alt="Both readers are high for the VAE and the class means. For the offset and the CVAE the linear reader is near "
         "guessing, and the nonlinear one gets about seven tenths, for the offset somewhat more. The nats show the same.",
-        run=run_readers, draw=draw_readers, quick=QUICK, full=Comparison(), seeds=SEEDS, verdict=verdict_readers,
+        run=run_readers, draw=draw_readers, quick=QUICK, full=Comparison(), seeds=SEEDS, verdict=verdict_readers, idle=("judge_steps", "rows", "draws", "stride"),
     ),
     "4.7": Recipe(
         title="The KL term made cheap",

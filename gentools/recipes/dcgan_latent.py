@@ -325,7 +325,7 @@ RECIPES = {
         "results in z, then the result in pixels, where the outline of the first garment shines through.",
         run=run_picture, draw=draw_picture,
         quick=Analogies(QUICK, candidates=4000, trials=1, names=tuple("0123456789")), cpu=Analogies(Training()),
-        full=Analogies(FULL), record="cpu",
+        full=Analogies(FULL), record="cpu", idle=("trials",),
     ),
     "6.8": Recipe(
         title="Arithmetic, scored",
@@ -335,6 +335,6 @@ RECIPES = {
         "dashed line shows what any z scores.",
         run=run_scores, draw=draw_scores,
         quick=Analogies(QUICK, candidates=4000, trials=1, names=tuple("0123456789")), cpu=Analogies(Training()),
-        full=Analogies(FULL), seeds=tuple(range(5)), verdict=verdict_scores, record="cpu",
+        full=Analogies(FULL), seeds=tuple(range(5)), verdict=verdict_scores, record="cpu", idle=("pairs", "names"),
     ),
 }  # fmt: skip

@@ -336,7 +336,7 @@ RECIPES = {
         "to nearly 1 from weight 1 on, coverage falls beyond weight 1, the spread lies above the gray line at 0 and below it from 1 on. At the "
         "bottom the same scores over the training step: the first two rise by hundredths and slow down, the spread stays level.",
         run=run_guidance, draw=draw_guidance, full=Digits(), quick=QUICK, seeds=tuple(range(5)), verdict=verdict_guidance,
-        model=denoiser,
+        model=denoiser, idle=("counts", "draws"),
     ),
     "16.10": Recipe(
         title="Steps and nats on digits",
@@ -344,6 +344,6 @@ RECIPES = {
         "is asked. Heun asks twice per step and once in the last, so it takes half as many steps: its points at 4, 10, 20, 50 and 100 "
         "stand for 3, 9, 19, 49 and 99 calls. Thin: a line per seed, thick: their mean, dotted: training digits. No axis begins at 0.",
         alt="Three panels over calls of the network on a logarithmic axis, with lines for ancestral sampling, DDIM and Heun and a dotted line. In two of them all means lie between 0.96 and 1; in the third those of ancestral sampling and DDIM rise to that of Heun, which is level.",
-        run=run_steps, draw=draw_steps, full=Digits(), quick=QUICK, seeds=tuple(range(5)), verdict=verdict_steps,
+        run=run_steps, draw=draw_steps, full=Digits(), quick=QUICK, seeds=tuple(range(5)), verdict=verdict_steps, idle=("weights", "rounds", "shown"),
     ),
 }  # fmt: skip

@@ -236,6 +236,7 @@ def record_of(id, scale, seeds, results):
         "alt": recipe.alt,
         "scale": scale,
         "config": closure.plain(recipe.config(scale)),
+        **({"idle": list(recipe.idle)} if recipe.idle else {}),
         "seeds": list(seeds),
         "numbers": {k: [r["numbers"][k] for r in results] for k in names},
         "summary": summary,

@@ -429,7 +429,7 @@ RECIPES = {
         "steps; penalty 500 lies far above the others. Bottom: points per seed of distance and critic at the end, and of classes "
         "covered, ten but for penalty 500.",
         run=run_six, draw=draw_six, quick=Compared(QUICK), cpu=Compared(Training()), full=Compared(FULL),
-        seeds=tuple(range(5)), verdict=verdict_six, record="cpu",
+        seeds=tuple(range(5)), verdict=verdict_six, record="cpu", idle=("decay",),
     ),
     "10.8": Recipe(
         title="The first experiment of the paper",
@@ -440,7 +440,7 @@ RECIPES = {
         alt="Two sheets of generated faces, without and with the penalty; in both blurred in the first row and sharper below. "
         "Under them nearly flat lines of the spread.",
         run=run_first, draw=functools.partial(draw_sheets, FIRST), quick=Compared(QUICK), cpu=Compared(Training()),
-        full=Compared(PHOTOS), seeds=tuple(range(3)), verdict=functools.partial(verdict_sheets, FIRST, FIRST_PAIRS),
+        full=Compared(PHOTOS), seeds=tuple(range(3)), verdict=functools.partial(verdict_sheets, FIRST, FIRST_PAIRS), idle=("decay",),
     ),
     "10.9": Recipe(
         title="The second experiment of the paper",
@@ -453,7 +453,7 @@ RECIPES = {
         "jagged lines of the spread, which start near 0 without penalty and near 0.6 with it.",
         run=run_second, draw=functools.partial(draw_sheets, SECOND), quick=Compared(QUICK), cpu=Compared(Training()),
         full=Compared(replace(PHOTOS, steps=2 * 8_000, moments=16)), seeds=tuple(range(3)),
-        verdict=functools.partial(verdict_sheets, SECOND, SECOND_PAIRS),
+        verdict=functools.partial(verdict_sheets, SECOND, SECOND_PAIRS), idle=("decay",),
     ),
     "10.10": Recipe(
         title="The second experiment on clothes",
@@ -462,6 +462,6 @@ RECIPES = {
         alt="Three panels over generator steps for three arms: spread over pictures, distance to held-out pictures, and what a "
         "fresh critic finds.",
         run=run_clothes, draw=draw_clothes, quick=Compared(QUICK), cpu=Compared(Training()), full=Compared(FULL),
-        seeds=tuple(range(5)), verdict=verdict_clothes, record="cpu",
+        seeds=tuple(range(5)), verdict=verdict_clothes, record="cpu", idle=("decay",),
     ),
 }  # fmt: skip

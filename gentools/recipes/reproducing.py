@@ -50,7 +50,7 @@ def reproduce(id, seeds=(0,), scale=None, device=None, folder=None, minutes=10, 
     read, todo = set(), recording.missing(id, scale, seeds, config, folder)
     results = recording.compute(id, scale, seeds, device, config=config, folder=folder, read=read if changes else None)
     show(recipe.draw(results, recording.reading(config, read) if changes else config), alt=recipe.alt)
-    if todo and (idle := sorted(set(changes) - read)):
+    if todo and (idle := sorted(set(changes) & {*recipe.idle, *(set(changes) - read)})):
         print(f"This figure does not read {', '.join(idle)}: the change of it changed nothing. {config}")
     records.recorded(id)
     if not changes and record is not None and scale == record["scale"]:
