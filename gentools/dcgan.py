@@ -21,20 +21,18 @@ from gentools.lab.stream import unit
 
 
 def conv_size(n, kernel, stride, padding):
-    """Side of a convolution's output for an input of side n. Equation (6.1)."""
+    """Side of a convolution's output for an input of side n. Equation (6.1). A padding below 0 cuts the input."""
     whole(n=n, kernel=kernel, stride=stride)
-    if padding % 1:
-        raise ValueError(f"padding is a whole number of pixels, not {padding}")
+    whole(None, padding=padding)
     if n + 2 * padding < kernel:
         raise ValueError(f"a kernel of side {kernel} must fit into {n} + 2 x {padding} pixels")
     return (n + 2 * padding - kernel) // stride + 1
 
 
 def transposed_size(n, kernel, stride, padding):
-    """Side of a transposed convolution's output for an input of side n. Equation (6.1)."""
+    """Side of a transposed convolution's output for an input of side n. Equation (6.1). A padding below 0 adds to it."""
     whole(n=n, kernel=kernel, stride=stride)
-    if padding % 1:
-        raise ValueError(f"padding is a whole number of pixels, not {padding}")
+    whole(None, padding=padding)
     if (n - 1) * stride - 2 * padding + kernel < 1:
         raise ValueError(
             f"a padding of {padding} leaves nothing of the {(n - 1) * stride + kernel} pixels it is cut from"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import linalg, optimize
 from scipy.spatial import geometric_slerp
 from torch import nn
-from torch.nn.functional import conv_transpose2d
+from torch.nn.functional import conv2d, conv_transpose2d, pad
 
 from gentools import dcgan, evaluation, gan, recipes
 from gentools.lab import worlds
@@ -53,6 +53,19 @@ def test_sizes_are_torchs(kernel, stride, padding, n):
     else:
         with pytest.raises(ValueError, match="leaves nothing"):
             dcgan.transposed_size(n, kernel, stride, padding)
+
+
+def test_a_padding_below_0_cuts_before_a_convolution_and_adds_after_a_transposed_one():
+    x, kernel = torch.zeros(1, 1, 7, 7), torch.zeros(1, 1, 3, 3)
+    assert dcgan.conv_size(7, 3, 1, -1) == conv2d(pad(x, (-1,) * 4), kernel).shape[-1]
+    assert dcgan.transposed_size(7, 3, 1, -1) == pad(conv_transpose2d(x, kernel), (1,) * 4).shape[-1]
+
+
+@pytest.mark.parametrize("size", [dcgan.conv_size, dcgan.transposed_size])
+def test_a_padding_is_a_whole_number_of_pixels(size):
+    for padding in (0.5, 1.0, math.nan, True, "1", None):
+        with pytest.raises(ValueError, match="padding must be a whole number, not"):
+            size(7, 3, 1, padding)
 
 
 def test_sides():

@@ -307,10 +307,12 @@ def centers_of_modes(columns=None, **given):
 
 
 def whole(least=1, **numbers):
-    """Refuse numbers that are not whole or lie below `least`. Raises ValueError."""
+    """Refuse numbers that are not whole or lie below `least`, if that is not None. Raises ValueError."""
     for name, number in numbers.items():
-        if not isinstance(number, numbers_of_python.Integral) or isinstance(number, bool) or number < least:
-            raise ValueError(f"{name} must be at least {least} and a whole number, not {number!r}")
+        fits = isinstance(number, numbers_of_python.Integral) and not isinstance(number, bool)
+        if not fits or (least is not None and number < least):
+            wish = "a whole number" if least is None else f"at least {least} and a whole number"
+            raise ValueError(f"{name} must be {wish}, not {number!r}")
 
 
 def told_apart(**given):
