@@ -1,7 +1,9 @@
 """Every exercise accepts its solution and another right answer, refuses wrong ones, and never raises."""
 
+import dataclasses
 import importlib
 import inspect
+import itertools
 import math
 import sys
 from decimal import Decimal
@@ -338,6 +340,76 @@ def test_the_guard(gives, infinite, value, expected):
 
 
 EXACT = quiz.Exercise(check=None, hints=(), solution=lambda x: x)
+
+
+def counting():
+    """A right answer to 6.E4 that counts its calls, the one that fails on a number included."""
+    count = itertools.count()
+    return lambda m: [next(count), torch.sqrt(m / 3)][1]
+
+
+def logging():
+    """One that appends to a list of its own what it was given, and works on the last of it."""
+    seen = []
+
+    def answer(m):
+        seen.append(m)
+        return seen[-1].div(3).sqrt()
+
+    return answer
+
+
+def remembering():
+    """One that looks up what it has worked out before, and makes the place for it first."""
+    known = {}
+
+    def answer(m):
+        known.setdefault(float(m), [])
+        if not known[float(m)]:
+            known[float(m)] += [torch.sqrt(m / 3)]
+        return known[float(m)][0]
+
+    return answer
+
+
+def rolling():
+    """One that estimates by draws of torch's: the variance of three differences, restored by their own mean square."""
+
+    def answer(m):
+        draws = torch.randn(200_000, dtype=torch.float64)
+        draws = (draws - draws.mean()) / draws.std(correction=0)
+        return torch.sqrt(m / 3) / draws.square().mean().sqrt()
+
+    return answer
+
+
+def overwriting():
+    """One that works in a place of its own, which it overwrites."""
+    place = torch.zeros(1, dtype=torch.float64)
+
+    def answer(m):
+        place.fill_(m / 3)
+        return place.mul_(torch.rsqrt(m / 3))[0]
+
+    return answer
+
+
+@pytest.mark.parametrize("make", [counting, logging, remembering, rolling, overwriting])
+def test_right_answers_with_side_effects_pass_although_they_are_called_again_with_tensors(make, capsys):
+    assert "passed" in (reply := verdict("6.E4", make(), capsys)), reply
+
+
+def test_a_second_try_draws_what_the_first_drew_and_finds_its_inputs_untouched():
+    def answer(table, number):
+        noise = torch.rand(3, dtype=torch.float64)
+        table += noise
+        return table * torch.sqrt(number)
+
+    table = torch.zeros(3, dtype=torch.float64)
+    torch.manual_seed(0)
+    found = quiz.guarded(dataclasses.replace(EXACT, solution=lambda table, number: table), answer)(table, 4.0)
+    torch.manual_seed(0)
+    assert torch.equal(found, 2 * torch.rand(3, dtype=torch.float64)) and not table.any()
 
 
 def test_tables_of_other_packages_are_read(capsys):

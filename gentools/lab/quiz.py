@@ -160,16 +160,19 @@ def _returned(answer, inputs):
     """What the answer makes of the inputs. Python numbers are handed on as they are, and as tensors () if it stops on them.
 
     numpy's arrays cannot be multiplied by a tensor, and torch.sqrt takes nothing else: a right answer may use either. A
-    step that trains networks is not tried again, for it may have moved some of them.
+    step that trains networks is not tried again, for it may have moved some of them. What the first try did to its inputs
+    or drew from torch's random numbers does not count: the second gets fresh copies and draws the same again.
     """
     import torch
 
+    drawn = torch.get_rng_state()
     try:
         return answer(*map(_own, inputs))
     except (TypeError, AttributeError):  # torch.sqrt(0.5), or (0.5).sqrt()
         numbers = any(isinstance(value, (int, float)) for value in inputs)
         if not numbers or any(isinstance(value, (torch.nn.Module, dict)) for value in inputs):
             raise
+        torch.set_rng_state(drawn)
         try:
             return answer(*map(_as_tensor, inputs))
         except Exception:
