@@ -16,6 +16,7 @@ from gentools import recipes, reproduce, trained
 from gentools.lab import checkpoint, closure, records, session, training, trial
 from gentools.lab.chapters import CHAPTERS
 from gentools.lab.history import History
+from gentools.lab.stream import Stream
 from gentools.recipes import dcgan, joint_kl, recording, reproducing
 from gentools.recipes.shared import fitting, points
 
@@ -309,6 +310,69 @@ def test_a_trial_leaves_nothing_behind():
     config = reproducing.override(recipe.config("quick"), **tiny("6.4"))
     reproducing.measured(recipe, config, 0, "cpu", steps=2)
     assert dcgan.judge.cache_info().currsize == 0 and trial.active is None
+
+
+def asked(steps=100):
+    """Train something tiny for so many steps, by `train`: a trial, if one is under way, takes fewer. Returns how many."""
+    nets, taken = torch.nn.ModuleDict({"model": torch.nn.Linear(1, 1)}), []
+
+    def step(nets, opts, x, z):
+        taken.append(1)
+        return {"loss": torch.zeros(())}
+
+    training.train(step, nets, {"model": torch.optim.SGD(nets.parameters())}, Stream(torch.zeros(4, 1), 2, 1), steps, 0)
+    return len(taken)
+
+
+def test_a_trial_ends_with_its_block_and_one_inside_hands_back_to_the_one_around_it():
+    with trial.trying(steps=3) as outer:
+        assert trial.active is outer and asked() == 1 + 3  # the first step is what a device does once
+        with trial.trying(steps=5) as inner:
+            assert trial.active is inner and asked() == 1 + 5
+        assert trial.active is outer and asked() == 1 + 3
+    assert trial.active is None and asked() == 100
+    assert [steps for steps, _ in outer.trainings] == [100, 100] and [steps for steps, _ in inner.trainings] == [100]
+    with trial.trying(steps=2) as second:
+        assert trial.active is second and asked() == 1 + 2
+    assert trial.active is None and len(outer.trainings) == 2 and len(second.trainings) == 1
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, trial.Enough])
+def test_a_trial_that_breaks_off_leaves_the_one_around_it_under_way(error):
+    with trial.trying(steps=3) as outer:
+        with pytest.raises(error), trial.trying(steps=5):
+            raise error
+        assert trial.active is outer and asked() == 1 + 3
+    with pytest.raises(error), trial.trying(steps=3):
+        raise error
+    assert trial.active is None and asked() == 100
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+@pytest.mark.parametrize("at", ["step", "watch"])
+def test_a_training_that_breaks_off_in_a_trial_leaves_that_trial_under_way(error, at):
+    """A trial lets its own trainings run as if there were none, and is there again after one of them failed."""
+    nets = torch.nn.ModuleDict({"model": torch.nn.Linear(1, 1)})
+    opts, stream = {"model": torch.optim.SGD(nets.parameters())}, Stream(torch.zeros(4, 1), 2, 1)
+
+    def breaks(*_):
+        raise error
+
+    step = breaks if at == "step" else lambda *_: {"loss": torch.zeros(())}
+    with trial.trying(steps=3) as outer:
+        with pytest.raises(error):
+            training.train(step, nets, opts, stream, 100, 0, watch=breaks)
+        assert trial.active is outer and not outer.trainings and asked() == 1 + 3
+    assert trial.active is None
+
+
+def test_an_inner_trial_that_has_lasted_too_long_ends_alone():
+    with trial.trying(steps=3) as outer:
+        with pytest.raises(trial.Enough), trial.trying(steps=3, limit=-1) as inner:
+            asked()
+        assert inner.cut and not outer.cut and trial.active is outer
+        spent = reproducing.measured(SimpleNamespace(run=lambda *_: asked()), None, 0, "cpu", limit=-1)
+        assert spent.part and not outer.cut and asked() == 1 + 3
 
 
 def test_a_run_goes_to_the_device_of_the_session(full, monkeypatch):
