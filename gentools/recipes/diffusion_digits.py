@@ -343,7 +343,7 @@ RECIPES = {
         caption="The networks of figure 16.9 at w = 1, under three samplers, by the same three scores against the number of times the network "
         "is asked. Heun asks twice per step and once in the last, so it takes half as many steps: its points at 4, 10, 20, 50 and 100 "
         "stand for 3, 9, 19, 49 and 99 calls. Thin: a line per seed, thick: their mean, dotted: training digits. No axis begins at 0.",
-        alt="Three panels over calls of the network on a logarithmic axis, with lines for ancestral sampling, DDIM and Heun and a dotted line. In two of them all means lie between 0.96 and 1; in the third those of ancestral sampling and DDIM rise to that of Heun, which is level.",
+        alt="Three panels over calls of the network on a logarithmic axis, with lines for ancestral sampling, DDIM and Heun and a dotted line. In two of them all means lie between 0.96 and 1; in the third those of ancestral sampling and DDIM rise towards that of Heun, which is level.",
         run=run_steps, draw=draw_steps, full=Digits(), quick=QUICK, seeds=tuple(range(5)), verdict=verdict_steps, idle=("weights", "rounds", "shown"),
     ),
 }  # fmt: skip
