@@ -316,6 +316,7 @@ def test_chapter_0_is_free_in_form(tmp_path):
 
 def test_words_are_counted_without_formulas_and_code():
     assert lint.count_words("One $x + y$ two\n\n$$a b c$$\n\n`x` it's [a link](https://x.org/a/b).") == 7
+    assert lint.count_words("References name what was read.\n\nReferences\n\n- A. Author. A title. 2020.\n- B.") == 5
 
 
 def test_the_command_names_file_cell_and_rule(tmp_path, monkeypatch, capsys):

@@ -417,8 +417,8 @@ def length_of_text(sheet):
 
 
 def count_words(markdown):
-    """Words of the prose: displays and code left out, a formula in a line counted as one word."""
-    prose = re.sub(r"(?s)\$\$.*?\$\$|```.*?```", " ", markdown)
+    """Words of the prose: displays, code and the list of references left out, a formula in a line counted as one word."""
+    prose = re.sub(r"(?s)\$\$.*?\$\$|```.*?```|(?<=\n)References\n.*", " ", markdown)
     prose = re.sub(r"\$[^$\n]+\$", " formula ", prose)
     prose = re.sub(r"\]\([^)]*\)", "]", prose)
     return len(re.findall(r"[^\W_]+(?:['’-][^\W_]+)*", prose))
