@@ -15,7 +15,7 @@ from scipy import integrate, signal, stats
 from gentools import diffusion
 from gentools.exercises import diffusion as exercises
 from gentools.lab import records
-from gentools.lab.divergences import gaussian_entropy, gaussian_kl
+from gentools.lab.divergences import expected_kl, gaussian_entropy, gaussian_kl, kl
 from gentools.lab.optim import adam
 from gentools.lab.quiz import Wrong
 from gentools.lab.randomness import generator
@@ -149,6 +149,24 @@ def test_the_exact_chain_leaves_only_the_top():
     mean, variance = torch.tensor([0.4, 0.3]).double()
     terms = diffusion.joint_terms(mean, variance, betas, diffusion.exact_chain(mean, variance, betas))
     assert terms[1:].abs().max() < 1e-12 and terms[0] > 0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_chain_of_codes_and_its_decoder_part(seed):
+    """The joint KL of a latent diffusion model, over all tables of (x, z, z_1, z_2), against its two terms."""
+    rng = generator(seed, "codes")
+    joint, up_1, up_2, top, down_2, down_1, decoder = (
+        torch.rand(shape, generator=rng, dtype=torch.float64) + 0.05
+        for shape in ((5, 4), (4, 3), (3, 2), (2,), (2, 3), (3, 4), (4, 5))
+    )
+    joint, top = joint / joint.sum(), top / top.sum()
+    up_1, up_2, down_2, down_1, decoder = (part / part.sum(1, True) for part in (up_1, up_2, down_2, down_1, decoder))
+    P = torch.einsum("xz,za,ab->xzab", joint, up_1, up_2)
+    Q = torch.einsum("b,ba,az,zx->xzab", top, down_2, down_1, decoder)
+    codes = joint.sum(0)
+    chain = kl(P.sum(0), Q.sum(0))
+    assert float(chain + expected_kl(codes, (joint / codes).T, decoder) - kl(P, Q)) == pytest.approx(0, abs=1e-12)
+    assert float(chain) >= float(kl(codes, Q.sum((0, 2, 3))))  # as a prior, the chain learns p(z)
 
 
 def test_fixed_variances_cost_what_the_formula_says():

@@ -221,8 +221,43 @@ def solve_step(net, optimizer, x, z, t, kept):
     return loss.detach()
 
 
+def check_guided(answer):
+    """16.E6, answer(noisy (n, d), noise (n, d), log_class, kept, w) -> (n, d): against the two classes' own estimates."""
+    for seed in range(4):
+        rng = generator(seed, "guided")
+        means, stds = torch.randn(2, 3, generator=rng).double(), 0.3 + torch.rand(2, generator=rng).double()
+        noisy = torch.randn(6, 3, generator=rng, dtype=torch.float64)
+        for kept, w in ((0.2, 1.0), (0.7, 1.0), (0.5, 3.0), (0.9, 0.0)):
+            alpha, variances = math.sqrt(kept), kept * stds**2 + 1 - kept  # (2,): of x_t within each class
+            away = noisy - alpha * means[:, None]  # (2, n, d)
+            own = math.sqrt(1 - kept) * away / variances[:, None, None]  # the noise, were the class known
+
+            def log_joint(x):
+                square = (x - alpha * means[:, None]).square().sum(2) / variances[:, None]  # noqa: B023
+                return -0.5 * (square + 3 * variances[:, None].log())  # noqa: B023
+
+            share = log_joint(noisy).softmax(0)[:, :, None]  # p(y | x_t)
+            whole = (share * own).sum(0)
+            got = answer(noisy, whole, lambda x: log_joint(x).log_softmax(0)[0], kept, w)
+            if got.shape != whole.shape:
+                raise Wrong(
+                    f"Return one number for each of x_t, of shape {tuple(whole.shape)}, not {tuple(got.shape)}."
+                )
+            if wrong := off(got, whole + w * (own[0] - whole)):
+                raise Wrong(
+                    f"With the kept share {kept} and w = {w}, entry {wrong.place} should be {wrong.right}, not {wrong.given}."
+                )
+
+
+def solve_guided(noisy, noise, log_class, kept, w):
+    """The noise (n, d) for the score plus w times the slope of log p(y|x_t): noisy, noise (n, d), kept and w numbers."""
+    noisy = noisy.detach().requires_grad_()
+    slope = torch.autograd.grad(log_class(noisy).sum(), noisy)[0]
+    return noise - w * (1 - kept) ** 0.5 * slope
+
+
 def check_mended(answer):
-    """16.E6, answer(steps, variance, nats) -> betas (steps,): the KL at the top and the spread of the samples."""
+    """16.E7, answer(steps, variance, nats) -> betas (steps,): the KL at the top and the spread of the samples."""
     for steps, variance, nats in ((8, 9.0, 1e-3), (20, 0.5, 1e-4), (5, 100.0, 0.01)):
         betas = answer(steps, variance, nats)
         if betas.shape != (steps,) or not ((betas > 0) & (betas < 1)).all():
@@ -302,6 +337,15 @@ EXERCISES = {
         gives="number",
     ),
     "16.E6": Exercise(
+        check=check_guided,
+        hints=(
+            "By (16.13) the estimate of the noise is -sigma times the score. What is sigma here?",
+            "The slope of log p(y|x_t) in x_t is a score too: added to the first one, it changes the noise by -sigma times w.",
+            "Rows do not mix, so one call of torch.autograd.grad on the sum of log_class(noisy) gives the slopes of all rows.",
+        ),
+        solution=solve_guided,
+    ),
+    "16.E7": Exercise(
         check=check_mended,
         hints=(
             "The samples start at N(0, 1). What variance does x_T really have?",

@@ -61,6 +61,24 @@ def rising(steps, variance, nats):
     return betas
 
 
+def guided(noisy, noise, log_class, kept, w, sign=-1.0, root=True, logs=True):
+    """16.E6 with one thing off."""
+    noisy = noisy.detach().requires_grad_()
+    value = log_class(noisy) if logs else log_class(noisy).exp()
+    slope = torch.autograd.grad(value.sum(), noisy)[0]
+    return noise + sign * w * (1 - kept) ** (0.5 if root else 1.0) * slope
+
+
+def row_by_row(noisy, noise, log_class, kept, w):
+    """16.E6 with the slopes of one row after the other, from differences."""
+    slopes, step = torch.zeros_like(noisy), 1e-5
+    for i in range(noisy.shape[1]):
+        move = torch.zeros_like(noisy)
+        move[:, i] = step
+        slopes[:, i] = (log_class(noisy + move) - log_class(noisy - move)) / (2 * step)
+    return noise - w * (1 - kept) ** 0.5 * slopes
+
+
 WRONG = {
     "16.E1": [
         lambda betas, times: betas[torch.tensor(times) - 1],  # ignores the stride
@@ -95,6 +113,14 @@ WRONG = {
         still,
     ],
     "16.E6": [
+        lambda noisy, noise, log_class, kept, w: noise,  # no classifier
+        lambda *a: guided(*a, sign=1.0),
+        lambda *a: guided(*a, root=False),  # the variance of the noise in place of its deviation
+        lambda noisy, noise, log_class, kept, w: guided(noisy, noise, log_class, 1 - kept, w),  # alpha for sigma
+        lambda noisy, noise, log_class, kept, w: (1 - w) * noise + w * guided(noisy, noise, log_class, kept, w),
+        lambda *a: guided(*a, logs=False),  # the slope of the probability
+    ],
+    "16.E7": [
         lambda steps, variance, nats: torch.full((steps,), 0.02).double(),  # the broken run
         lambda steps, variance, nats: diffusion.betas_of(diffusion.linear, steps)[:-1],
         lambda steps, variance, nats: torch.full((steps,), 1.0).double(),
@@ -120,5 +146,6 @@ ALTERNATIVE = {
     "16.E3": by_roots,
     "16.E4": searched,
     "16.E5": step,
-    "16.E6": rising,
+    "16.E6": row_by_row,
+    "16.E7": rising,
 }
