@@ -26,6 +26,7 @@ from gentools.lab.shapes import (
     distributions,
     filled,
     finite,
+    loss_weights,
     modes_kept,
     positive,
     same_rows,
@@ -223,6 +224,7 @@ class Generator(nn.Module):
 
     def __init__(self, net, noise_std=0.0):
         super().__init__()
+        loss_weights(noise_std=noise_std)
         self.net, self.noise_std = net, noise_std
 
     def forward(self, z, noise=None):

@@ -19,12 +19,15 @@ from gentools.lab.divergences import entropy, expected_kl, kl
 from gentools.lab.networks import frozen, mlp
 from gentools.lab.shapes import (
     distributions,
+    loss_weights,
     may_lack_inputs,
     modes_kept,
+    positive,
     row_by_row,
     same_columns,
     same_shape,
     tensors,
+    whole,
 )
 
 # The joints, exactly
@@ -96,6 +99,8 @@ def conditional_gradient(functional, q_c, q_x_given_c):
     """Gradient of functional(q(x,c)) in the logits of every q(x|c), with q(c) held; shape (n, k), as q_x_given_c."""
     same_columns(q_c=q_c, q_x_given_c=q_x_given_c)
     distributions(q_c=q_c)
+    distributions(dim=0, q_x_given_c=q_x_given_c)
+    positive(q_x_given_c_summed=q_x_given_c.sum(0))  # softmax makes NaN of a class without points
     logits = q_x_given_c.log().requires_grad_()
     return torch.autograd.grad(functional(logits.softmax(0) * q_c), logits)[0]
 
@@ -105,6 +110,7 @@ def measured_accuracy(accuracy, judge, classes):
 
     The judge names the true class with probability `judge`, and each of the other classes - 1 equally often.
     """
+    whole(classes=classes)
     if classes < 2:
         raise ValueError(f"a judge decides between two classes or more, not {classes}")
     if not torch.as_tensor((accuracy >= 0) & (accuracy <= 1) & (judge >= 0) & (judge <= 1)).all():
@@ -189,6 +195,7 @@ class ImageGenerator(nn.Module):
         super().__init__()
         if side not in (14, 28):
             raise ValueError(f"the networks of this chapter make pictures of side 14 or 28, not {side}")
+        whole(width=width)
         self.register_buffer("code", code)
         self.dense = nn.Linear(z_size + code.shape[1], 2 * width * 49, bias=False)
         self.norm = nn.BatchNorm2d(2 * width)
@@ -211,6 +218,7 @@ class ProjectionDiscriminator(nn.Module):
     @may_lack_inputs
     def __init__(self, code, side=28, width=32):
         super().__init__()
+        whole(width=width)
         self.register_buffer("code", code)
         self.first = nn.Conv2d(1, width, 4, stride=2, padding=1)
         self.second = nn.Conv2d(width, 2 * width, 3, stride=2, padding=1)
@@ -220,6 +228,8 @@ class ProjectionDiscriminator(nn.Module):
 
     def forward(self, x, c):
         """Images x (n, 1, side, side) in [0, 1] and classes c (n,) -> logits (n, 1)."""
+        if tuple(x.shape[1:]) not in ((1, 14, 14), (1, 28, 28)):
+            raise ValueError(f"images must have shape (n, 1, side, side) with side 14 or 28, not {tuple(x.shape)}")
         h = leaky_relu(self.second(leaky_relu(self.first(2 * x - 1), 0.2)), 0.2).flatten(1)
         v = self.of_class(look_up(self.code, c, len(x)))
         return self.origin(h) + (v * h).sum(1, keepdim=True)
@@ -267,6 +277,7 @@ def penalized_step(nets, opts, x, z, penalty_weight, generator_loss=non_saturati
 
     x: a batch of images and their classes (x, c). z: noise, one row per class. Returns both losses, without the penalty.
     """
+    loss_weights(penalty_weight=penalty_weight)
     generator, discriminator = nets["generator"], nets["discriminator"]
     x, c = labeled(x)
     row_by_row(discriminator)

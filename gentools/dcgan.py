@@ -14,7 +14,7 @@ from gentools import gan
 from gentools.lab import randomness
 from gentools.lab.divergences import js
 from gentools.lab.networks import frozen
-from gentools.lab.shapes import modes_kept, same_shape, whole
+from gentools.lab.shapes import filled, modes_kept, same_shape, whole
 from gentools.lab.stream import unit
 
 # Sizes
@@ -182,6 +182,7 @@ def shapes(net, x):
 
 def signed(x, rng=None):
     """uint8 in 0..255, or floats in [0, 1], as floats in [-1, 1], the range of tanh. For `Stream(prepare=signed)`."""
+    filled(x=x)
     if x.is_floating_point() and x.device.type == "cpu" and not 0 <= float(x.min()) <= float(x.max()) <= 1:
         raise ValueError(
             f"floats must lie in [0, 1], these in [{x.min():.4g}, {x.max():.4g}]; divide gray levels by 255"
@@ -217,6 +218,7 @@ def sample(generator, z, batch=500):
 @modes_kept
 def measure_statistics(generator, z):
     """Set BatchNorm's running averages to the statistics of one large batch z, in place. For averaged weights."""
+    filled(z=z)
     norms = [layer for layer in generator.modules() if isinstance(layer, nn.BatchNorm2d)]
     momenta, training = [layer.momentum for layer in norms], generator.training
     for layer in norms:
@@ -254,6 +256,8 @@ def fold(weight):
 
     Along each axis the taps (a, b, c) become (c, b + c, a + b, a). Equation (6.6). Differentiable.
     """
+    if weight.ndim != 4 or weight.shape[2:] != (3, 3):
+        raise ValueError(f"weight must have shape (out, in, 3, 3), not {tuple(weight.shape)}")
     weight = weight.transpose(0, 1)
     for axis in (2, 3):
         a, b, c = weight.unbind(axis)
@@ -300,7 +304,8 @@ def linear_walk(a, b, t):
 def great_circle(a, b, t):
     """The walk from a to b, (..., latent), that turns at a constant rate (White 2016, arXiv 1609.04468).
 
-    Between vectors of one length it keeps the length. Parallel vectors are joined by a straight line; if they
+    Between vectors of one length it keeps the length, in float32 within a hundredth unless their angle is within 0.005
+    of a half turn: there little is left of it in their cosine. Parallel vectors are joined by a straight line; if they
     point apart, no great circle is singled out, and the line passes through 0.
     """
     cosine = (a * b).sum(-1, keepdim=True) / (a.norm(dim=-1, keepdim=True) * b.norm(dim=-1, keepdim=True))

@@ -16,6 +16,7 @@ from gentools.lab.shapes import (
     filled,
     finite,
     graphless,
+    loss_weights,
     modes_kept,
     number_per_row,
     one_score_per_row,
@@ -466,6 +467,7 @@ def critic_step(nets, opts, x, z, penalty_weight=10.0):
     x: pair (real, fake) of equally many rows; z is not used. It raises E_real f - E_fake f and is held to slopes near 1.
     Returns the gain and the penalty.
     """
+    loss_weights(penalty_weight=penalty_weight)
     real, fake = x
     critic = nets["critic"]
     gain = critic(real).mean() - critic(fake).mean()

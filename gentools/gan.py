@@ -13,7 +13,17 @@ from torch.nn.functional import softplus
 from gentools.lab import randomness
 from gentools.lab.divergences import expected_kl, kl
 from gentools.lab.networks import frozen, mlp
-from gentools.lab.shapes import distributions, finite, modes_kept, no_negative, one_score_per_row, same_shape, vectors
+from gentools.lab.shapes import (
+    distributions,
+    filled,
+    finite,
+    loss_weights,
+    modes_kept,
+    no_negative,
+    one_score_per_row,
+    same_shape,
+    vectors,
+)
 
 # The joints, exactly
 
@@ -65,6 +75,7 @@ def gradient(functional, q_x):
 
     What is the same for every x in a functional's derivative drops out, as it must: q has no room to follow it.
     """
+    distributions(q_x=q_x)
     logits = q_x.log().requires_grad_()
     return torch.autograd.grad(functional(logits.softmax(0)), logits)[0]
 
@@ -74,6 +85,7 @@ def gradient(functional, q_x):
 
 def discriminator_loss(real_logit, fake_logit):
     """E_p[-log D] + E_q[-log(1-D)] in nats, a 0-d tensor. Its least value over D is 2 log 2 - 2 JS(p, q). (5.5)"""
+    filled(real_logit=real_logit, fake_logit=fake_logit)
     return softplus(-real_logit).mean() + softplus(fake_logit).mean()
 
 
@@ -156,6 +168,7 @@ def step(nets, opts, x, z, generator_loss=non_saturating_loss):
 
 def penalized_step(nets, opts, x, z, penalty_weight, generator_loss=non_saturating_loss):
     """`step` with the penalty R1 on the discriminator: penalty_weight / 2 times E_p |gradient of its logit in x|^2."""
+    loss_weights(penalty_weight=penalty_weight)
     generator, discriminator = nets["generator"], nets["discriminator"]
     fake = generator(z)
     real_logit, penalty = r1(discriminator, x)

@@ -15,7 +15,7 @@ from gentools import gan
 from gentools.lab import randomness
 from gentools.lab.divergences import kl
 from gentools.lab.networks import frozen, mlp
-from gentools.lab.shapes import distributions, filled, finite, positive, same_shape, whole
+from gentools.lab.shapes import distributions, filled, finite, loss_weights, positive, same_shape, whole
 
 # The exact game
 
@@ -149,6 +149,7 @@ def fresh_step(nets, opts, x, z, penalty_weight):
     (G(z) - G_old(z))^2 over rows and numbers, G_old being the generator at the refresh (Su 2018, equation (26)).
     Real and fake points pass the discriminator in separate batches, each with its own statistics of BatchNorm.
     """
+    loss_weights(penalty_weight=penalty_weight)
     generator, discriminator = nets["generator"], nets["discriminator"]
     codes = z.unbind(1)
     with torch.no_grad():
@@ -194,6 +195,7 @@ def anchored_step(nets, opts, x, z, penalty_weight=5.0, decay=0.99):
     x: (n, ...), z: (n, k). After the step the weights of the anchor are decay times their own plus 1 - decay times the
     generator's.
     """
+    loss_weights(penalty_weight=penalty_weight)
     generator, discriminator, anchor = nets["generator"], nets["discriminator"], nets["anchor"]
     fake = generator(z)
     d_loss = gan.discriminator_loss(discriminator(x), discriminator(fake.detach()))
@@ -214,6 +216,7 @@ def phase(nets, opts, x, played, answered, penalty_weight):
 
     x: (batches, n, ...) data; played, answered: (batches, n, k), the codes that D and G see.
     """
+    loss_weights(penalty_weight=penalty_weight)
     generator, discriminator = nets["generator"], nets["discriminator"]
     for real, codes in zip(x, played, strict=True):
         with torch.no_grad():

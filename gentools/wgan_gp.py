@@ -19,6 +19,7 @@ from gentools.lab.shapes import (
     distances,
     filled,
     finite,
+    loss_weights,
     number_per_row,
     positive,
     rising,
@@ -60,6 +61,7 @@ def toy_networks(seed, width=128, hidden=2):
 
 def critic_step(critic, optimizer, real, fake, penalty_weight, penalty=gradient_penalty):
     """One step of the critic on its loss and the penalty at fresh random places. Returns the loss without penalty."""
+    loss_weights(penalty_weight=penalty_weight)
     mix = torch.rand(len(real), device=real.device, dtype=real.dtype)  # (n,)
     loss = critic_loss(*critic(torch.cat([real, fake])).chunk(2))
     descend(optimizer, loss + penalty_weight * penalty(critic, real, fake, mix))
@@ -208,6 +210,7 @@ def piecewise_gradient(critic, real, fake, mix, penalty_weight):
     same_shape(real=real, fake=fake)
     same_rows(real=real, mix=mix)
     filled(real=real)
+    loss_weights(penalty_weight=penalty_weight)
     linears, bends = _layers(critic)
     n, taken = len(real), [torch.cat([real, fake, real])]  # (3 n, d); the last n rows are room for `up`
     out = linears[0](taken[0][: 2 * n])

@@ -154,6 +154,13 @@ def test_signed():
     gray = torch.tensor([0, 51, 255], dtype=torch.uint8)
     assert torch.allclose(dcgan.signed(gray), torch.tensor([-1.0, -0.6, 1.0]))
     assert torch.allclose(dcgan.signed(torch.tensor([0.0, 0.5, 1.0])), torch.tensor([-1.0, 0.0, 1.0]))
+    with pytest.raises(ValueError, match="x holds no rows"):
+        dcgan.signed(torch.zeros(0, 1, 8, 8))
+
+
+def test_fold_of_another_kernel_says_what_it_takes():
+    with pytest.raises(ValueError, match=r"\(out, in, 3, 3\), not \(1, 1, 5, 5\)"):
+        dcgan.fold(torch.ones(1, 1, 5, 5))
 
 
 # The step

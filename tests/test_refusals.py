@@ -66,6 +66,7 @@ NOISE = normal(N, K, seed=3)
 P, Q, OLD = table(5, seed=1), table(5, seed=2), table(5, seed=3)
 LINE = {"x": torch.linspace(-1, 1, 5).double(), "p_x": P, "q_x": Q}  # two tables on sorted points
 JOINTS = [table(3, 4, seed=s) for s in range(4)]
+CONDITIONALS = JOINTS[0] / JOINTS[0].sum(0)
 VAE = vae.networks(0, D, (5,), K).double()
 CLASS_MEANS = conditional_vae.class_mean_networks(0, D, (5,), K, 3).double()
 with torch.no_grad():
@@ -78,6 +79,8 @@ BIGAN = ali.toy_networks(0, 5, 0.0).double()
 BIGAN["players"]["encoder"] = ali.PlainEncoder(nn.Linear(2, 2).double())
 PAIR = {"x": normal(N, 2), "noise": normal(N, 3, 2)}
 MADE = autoregressive.networks(0, 2, 5).double()
+GAN = gan.toy_networks(0, 5).double()
+OPTS = {name: torch.optim.SGD([torch.zeros(1)]) for name in ("generator", "discriminator", "critic", "players")}
 WGAN = wgan_gp.toy_networks(0, 5).double()
 ALPHA = alpha_gan.networks(0, D, (5,), K).double()
 ALPHA_TABLES = {"p_joint": W.p_xz, "likelihood": W.q_x_given_z, "q_x_given_z": W.q_x_given_z, "q_z": W.q_z}
@@ -198,7 +201,10 @@ CASES = {
     "conditional_gan.unseen_by_blind": case(conditional_gan.unseen_by_blind, {"p_xc": JOINTS[0], "q_xc": JOINTS[1]}),
     "conditional_gan.logit_parts": case(conditional_gan.logit_parts, {"p_xc": JOINTS[0], "q_xc": JOINTS[1]}),
     "conditional_gan.conditional_gradient": case(
-        conditional_gan.conditional_gradient, {"q_c": table(4), "q_x_given_c": JOINTS[0]}, ["q_c"], functional=torch.sum
+        conditional_gan.conditional_gradient,
+        {"q_c": table(4), "q_x_given_c": CONDITIONALS},
+        ["q_c"],
+        functional=torch.sum,
     ),
     "conditional_gan.sample": case(conditional_gan.sample, {"z": NOISE, "c": Y}, nets=CONDITIONAL),
     "aae.code_game": case(aae.code_game, {"p_z": P, "q_z": Q, "d": OLD}),
@@ -646,8 +652,46 @@ VALUES = {  # of which nothing follows, or something false
     "blind generator of counts": lambda: conditional_gan.blind_generator(100 * JOINTS[0]),
     "parts of the logit of counts": lambda: conditional_gan.logit_parts(100 * JOINTS[0], JOINTS[1]),
     "gradient with counts of classes": lambda: conditional_gan.conditional_gradient(
-        torch.sum, 100 * table(4), JOINTS[0]
+        torch.sum, 100 * table(4), CONDITIONALS
     ),
+    "gradient with counts of points": lambda: conditional_gan.conditional_gradient(
+        torch.sum, table(4), 5 * CONDITIONALS
+    ),
+    "gradient at a share below 0": lambda: conditional_gan.conditional_gradient(
+        torch.sum, table(2), torch.tensor([[-0.5, 0.5], [1.5, 0.5]]).double()
+    ),
+    "gradient of a class without points": lambda: conditional_gan.conditional_gradient(
+        torch.sum, table(2), torch.tensor([[0.0, 0.5], [0.0, 0.5]]).double()
+    ),
+    "gradient of a GAN with counts": lambda: gan.gradient(torch.sum, 5 * P),
+    "gradient of an encoder with counts": lambda: ali.encoder_gradient(torch.sum, W.p_x, 5 * W.p_z_given_x),
+    "R1 of weight NaN": lambda: gan.penalized_step(GAN, OPTS, normal(N, 2), normal(N, 2), NAN),
+    "R1 of weight -1": lambda: gan.penalized_step(GAN, OPTS, normal(N, 2), normal(N, 2), -1.0),
+    "R1 of a pair, weight NaN": lambda: conditional_gan.penalized_step(CONDITIONAL, OPTS, (X, Y), NOISE, NAN),
+    "R1 of a pair, weight -1": lambda: conditional_gan.penalized_step(CONDITIONAL, OPTS, (X, Y), NOISE, -1.0),
+    "WGAN-GP of weight NaN": lambda: wgan_gp.step(WGAN, OPTS, normal(N, 2), normal(N, 2, 2), 1, NAN),
+    "WGAN-GP in one sweep of weight -1": lambda: wgan_gp.piecewise_step(
+        WGAN, OPTS, normal(N, 2), normal(N, 2, 2), 1, -1.0
+    ),
+    "independent critic of weight NaN": lambda: evaluation.critic_step(WGAN, OPTS, (NOISE, CODE), None, NAN),
+    "tied to the generator before, weight -1": lambda: regularized_gan.fresh_step(
+        GAN, OPTS, NOISE, normal(N, 1, 2), -1.0
+    ),
+    "tied to an average, weight NaN": lambda: regularized_gan.anchored_step(GAN, OPTS, NOISE, NOISE, NAN),
+    "tied over a phase, weight -1": lambda: regularized_gan.recorded_phase(
+        GAN, OPTS, normal(5 * N, 2), normal(5 * N, 2, 2), -1.0
+    ),
+    "GAN's step on no rows": lambda: gan.step(GAN, OPTS, NOISE[:0], NOISE[:0]),
+    "conditional GAN's step on no rows": lambda: conditional_gan.step(CONDITIONAL, OPTS, (X[:0], Y[:0]), NOISE[:0]),
+    "ALI's step on no rows": lambda: ali.step(ALI, OPTS, normal(0, 2), normal(0, 3, 2)),
+    "ALI, noise of width -1": lambda: ali.toy_networks(0, noise_std=-1.0),
+    "ALI, noise of width NaN": lambda: ali.toy_networks(0, noise_std=NAN),
+    "statistics of no codes": lambda: dcgan.measure_statistics(nn.BatchNorm1d(K), NOISE[:0].float()),
+    "a fold of a 5x5 kernel": lambda: dcgan.fold(torch.ones(1, 1, 5, 5)),
+    "image networks without maps": lambda: conditional_gan.image_networks(0, K, normal(3, 3), normal(3, 3), width=0),
+    "discriminator of side 14, a picture of side 16": lambda: conditional_gan.ProjectionDiscriminator(
+        conditional_gan.one_hot(3), side=14, width=4
+    )(torch.zeros(1, 1, 16, 16), torch.tensor([0])),
     "convolution, half a pixel": lambda: dcgan.conv_size(4.5, 4, 2, 1),
     "parts of the logit, an x of one side": lambda: conditional_gan.logit_parts(
         torch.eye(2).double() / 2, torch.tensor([[0.5, 0.5], [0.0, 0.0]]).double()
@@ -660,6 +704,8 @@ VALUES = {  # of which nothing follows, or something false
     "moving average, decay 1": lambda: dcgan.average_gain(1.0, torch.tensor(0.1)),
     "moving average, decay -0.1": lambda: dcgan.average_gain(-0.1, torch.tensor(0.1)),
     "judge of one class": lambda: conditional_gan.measured_accuracy(0.5, 0.9, 1),
+    "judge of two classes and a half": lambda: conditional_gan.measured_accuracy(0.5, 0.9, 2.5),
+    "judge of NaN classes": lambda: conditional_gan.measured_accuracy(0.5, 0.9, NAN),
     "judge, accuracy in percent": lambda: conditional_gan.measured_accuracy(50.0, 0.9, 10),
     "judge, share -0.1": lambda: conditional_gan.measured_accuracy(0.5, -0.1, 10),
     "blind generator of disjoint classes": lambda: conditional_gan.blind_generator(torch.eye(2).double() / 2),

@@ -269,7 +269,7 @@ EXERCISES = {
         hints=(
             "It stands in (9.8), written with D. What is 1 - D in terms of the logit?",
             "1 - D = sigmoid(-logit), and (1 - D)/D = exp(-logit).",
-            "Multiply the two. Dividing by D would fail where D rounds to 0, and so would 1 - D where D rounds to 1.",
+            "Multiply the two. 1 - D, computed as a difference, is 0 where D rounds to 1.",
         ),
         solution=solve_slope,
     ),

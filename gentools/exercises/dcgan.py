@@ -71,8 +71,8 @@ QUESTIONS = {
         "c",
         {
             "a": "It gives back no input; it has the transposed matrix.",
-            "b": "At stride 1 the transpose is a convolution with the flipped kernel. At stride 2 it enlarges, which no convolution "
-            "with that stride does.",
+            "b": "At stride 1 the transpose is a convolution with the flipped kernel. At stride 2 it puts its inputs two pixels "
+            "apart, where a convolution skips every second place.",
             "c": "Equation (6.4). The name deconvolution promises an inverse that it is not.",
         },
     ),

@@ -246,7 +246,7 @@ def positive(**numbers):
 
 
 def loss_weights(**weights):
-    """Refuse weights of terms of a loss that are below 0, NaN or infinite. Raises ValueError."""
+    """Refuse weights of terms of a loss, and other sizes, that are below 0, NaN or infinite. Raises ValueError."""
     for name, weight in weights.items():
         if not 0 <= weight < math.inf:
             raise ValueError(f"{name} must be a number from 0 up, not {weight}")
@@ -275,7 +275,7 @@ def floating(**given):
 def filled(**given):
     """Refuse tensors without rows: a mean over none is NaN. Raises ValueError."""
     for name, rows in given.items():
-        if not len(rows):
+        if getattr(rows, "ndim", 1) and not len(rows):
             raise ValueError(f"{name} holds no rows, and nothing follows from none")
 
 
