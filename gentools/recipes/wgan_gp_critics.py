@@ -385,7 +385,7 @@ RECIPES = {
     "12.5": Recipe(
         title="What a critic remembers",
         caption="The critic's gain, which is minus its loss, while a whole WGAN-GP trains on 200 and on 1,000 digits of 8 x 8 pixels: "
-        "on those digits, and on 797 others, drawn anew for each seed. A line per seed. Right, samples of the first seed.",
+        "on those digits, and on 797 others, drawn anew for each seed. A line per seed. Right, samples of the first seed, trained on 1,000.",
         alt="Two panels of curves that rise and fall. With 200 pictures the gain on those trained on ends above that on others; with "
         "1,000 the two lie closer. Right, six rows of five pictures of bright and dark squares, hardly like digits.",
         run=run_memory, draw=draw_memory, verdict=verdict_memory, seeds=(0, 1, 2), record="cpu",
