@@ -16,7 +16,15 @@ from gentools.gan import descend
 from gentools.lab.divergences import diagonal_gaussian_kl, kl
 from gentools.lab.networks import frozen, mlp
 from gentools.lab.randomness import generator
-from gentools.lab.shapes import finite, positive, positive_definite, same_rows, same_shape, semidefinite
+from gentools.lab.shapes import (
+    finite,
+    loss_weights,
+    positive,
+    positive_definite,
+    same_rows,
+    same_shape,
+    semidefinite,
+)
 
 # The joints, exactly
 
@@ -162,6 +170,8 @@ def growth(v, step_size):
 
 def on_sphere(rows):
     """Rows (n, k) scaled to length 1. Standard normal noise becomes uniform on the sphere, a row of zeros NaN."""
+    if rows.ndim != 2:
+        raise ValueError(f"rows are codes (n, k), one per row, not {tuple(rows.shape)}; z.unbind(1) takes draws apart")
     return rows / rows.norm(dim=1, keepdim=True)
 
 
@@ -210,6 +220,7 @@ def step(nets, opts, x, z, data_weight=10.0, code_weight=1000.0):
     The encoder descends Delta(codes of x) - Delta(codes of samples) + data_weight * mean |x - G(E(x))|, the generator
     Delta(codes of samples) + code_weight * mean of 1 - cosine(z, E(G(z))). Returns V and both errors.
     """
+    loss_weights(data_weight=data_weight, code_weight=code_weight)
     if z.ndim != 3 or z.shape[1] < 2:
         raise ValueError(f"noise holds at least two draws per row, (n, 1 + m, k) with m > 0, not {tuple(z.shape)}")
     same_rows(x=x, z=z)  # or V compares batches of two sizes, see (13.12)
@@ -235,6 +246,7 @@ def joint_step(nets, opts, x, z, data_weight=1000.0, code_weight=1000.0, value_w
     x: data (n, d). z: noise (n, 2, k), one draw for each player. value_weight: of V in both players' losses; with 0
     there is no game, and what is left is an autoencoder of both data and codes.
     """
+    loss_weights(data_weight=data_weight, code_weight=code_weight, value_weight=value_weight)
     same_rows(x=x, z=z)
     encoder, generator = nets["encoder"], nets["generator"]
     for_encoder, for_generator = map(on_sphere, z.unbind(1))  # (n, k) each

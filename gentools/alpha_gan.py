@@ -134,6 +134,7 @@ def attempt(nets, x, z):
 
 def autoencoder_step(nets, opts, x, code, fakes, reconstruction_weight):
     """Encoder and generator on one loss: x (n, d), code (n, k), fakes (2n, d). Returns error and what is paid to D and C."""
+    loss_weights(reconstruction_weight=reconstruction_weight)
     with frozen(nets["discriminator"]), frozen(nets["code discriminator"]):
         lost = (x - fakes[: len(x)]).abs().flatten(1).sum(1).mean()
         passed = 2 * kl_loss(nets["discriminator"](fakes)) + kl_loss(nets["code discriminator"](code))

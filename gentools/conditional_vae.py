@@ -15,6 +15,7 @@ from gentools.lab.shapes import (
     distributions,
     filled,
     labels_within,
+    loss_weights,
     no_negative,
     same_columns,
     same_rows,
@@ -147,6 +148,7 @@ NETWORKS = {"VAE": plain_networks, "class means": class_mean_networks, "CVAE": c
 
 def step(nets, opts, x, z, kl_weight=1.0):
     """One step on the negative conditional ELBO. x: images and labels; z: standard normal noise (n, k). (4.1)"""
+    loss_weights(kl_weight=kl_weight)
     images, y = x
     mean, log_variance = nets["encoder"](images, y)
     code = vae.sample(mean, log_variance, z)

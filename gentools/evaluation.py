@@ -27,6 +27,7 @@ from gentools.lab.shapes import (
     semidefinite,
     tensors,
     whole,
+    within_unit,
 )
 
 
@@ -449,12 +450,13 @@ def critic_bound(critic, optimizer, batches, real, fake, logits=apart):
 def slope_penalty(critic, real, fake, mix):
     """E (|gradient of the critic| - 1)^2 between paired rows (Gulrajani et al. 2017); mix (n,) says where between them.
 
-    Raises ValueError for other shapes, for a critic that gives more than one score per row, and for one with BatchNorm in
+    Raises ValueError for other shapes, a mix outside of [0, 1], for a critic that gives more than one score per row, and for one with BatchNorm in
     training mode.
     """
     same_shape(real=real, fake=fake)
     number_per_row(real, mix=mix)
     filled(real=real)
+    within_unit(mix=mix)
     mix = mix.reshape(-1, *[1] * (real.ndim - 1))  # (n, 1, ...)
     between = (mix * real + (1 - mix) * fake).detach().requires_grad_()
     (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)

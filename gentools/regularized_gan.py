@@ -72,14 +72,21 @@ def halving_factor(inverse_ratio, p_x):
     """C = E_p[1/(1 + s)] with s = p/q, at most 1/2: a round with proximal weight 1 is s' = C (s + 1). (10.6)"""
     same_shape(inverse_ratio=inverse_ratio, p_x=p_x)
     distributions(p_x=p_x)
+    if not (inverse_ratio >= 0).all():
+        raise ValueError("p/q is at least 0, and NaN where neither takes a value: drop that value")
     return (p_x / (1 + inverse_ratio)).sum()
 
 
 def closed_form(p_x, q_x, steps):
-    """(A, B) with 1/q_k = A/q_0 + B/p after k = `steps` rounds of proximal weight 1. (10.7)"""
+    """(A, B) with 1/q_k = A/q_0 + B/p after k = `steps` rounds of proximal weight 1. (10.7)
+
+    Raises ValueError where a value has probability 0 in both tables: 1/q_k says nothing of it.
+    """
     same_shape(p_x=p_x, q_x=q_x)
     distributions(p_x=p_x, q_x=q_x)
     whole(0, steps=steps)
+    if ((p_x == 0) & (q_x == 0)).any():
+        raise ValueError("some value has probability 0 in both tables: drop it from both")
     inverse_ratio, a, b = p_x / q_x, 1.0, 0.0
     for _ in range(steps):
         c = halving_factor(inverse_ratio, p_x)
@@ -196,6 +203,8 @@ def anchored_step(nets, opts, x, z, penalty_weight=5.0, decay=0.99):
     generator's.
     """
     loss_weights(penalty_weight=penalty_weight)
+    if not 0 <= decay <= 1:
+        raise ValueError(f"decay is the share that the anchor keeps of itself, from 0 to 1, not {decay}")
     generator, discriminator, anchor = nets["generator"], nets["discriminator"], nets["anchor"]
     fake = generator(z)
     d_loss = gan.discriminator_loss(discriminator(x), discriminator(fake.detach()))
@@ -237,6 +246,8 @@ def phase(nets, opts, x, played, answered, penalty_weight):
 
 def recorded_phase(nets, opts, x, z, penalty_weight, batches=5):
     """`phase` in which G answers on the codes that D saw. x: (batches * n, ...), z: (batches * n, 2, k)."""
+    if z.ndim != 3 or z.shape[1] != 2:
+        raise ValueError(f"noise holds two draws per row, (rows, 2, k), as for `fresh_phase`, not {tuple(z.shape)}")
     codes = z[:, 0].unflatten(0, (batches, -1))  # (batches, n, k)
     return phase(nets, opts, x.unflatten(0, (batches, -1)), codes, codes, penalty_weight)
 

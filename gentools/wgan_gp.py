@@ -17,6 +17,7 @@ from gentools.lab import randomness
 from gentools.lab.networks import frozen, mlp
 from gentools.lab.shapes import (
     distances,
+    distributions,
     filled,
     finite,
     loss_weights,
@@ -27,6 +28,7 @@ from gentools.lab.shapes import (
     same_rows,
     same_shape,
     split_evenly,
+    within_unit,
 )
 
 # Losses, networks, one step
@@ -43,9 +45,10 @@ def generator_loss(fake_score):
 
 
 def interpolate(real, fake, mix):
-    """mix real + (1 - mix) fake, one number per row, (n, ...); no gradient passes."""
+    """mix real + (1 - mix) fake, one number from 0 to 1 per row, (n, ...); no gradient passes."""
     same_shape(real=real, fake=fake)
     number_per_row(real, mix=mix)
+    within_unit(mix=mix)
     mix = mix.reshape(-1, *[1] * (real.ndim - 1))  # (n, 1, ...): one number per row, not per coordinate
     return (mix * real + (1 - mix) * fake).detach()
 
@@ -117,7 +120,7 @@ def piecewise_slopes(critic, x):
 
     critic: an nn.Sequential such as `lab.networks.mlp`, ending in one score; x: (n, d). Differentiable in the weights by
     one backward pass: the activations' slopes are constant around almost every x, and no gradient enters through them.
-    Raises ValueError for layers of another kind.
+    Raises ValueError for layers of another kind, and for a single one, whose slope is its weight at every x.
     """
     linears, slopes = [], []
     with torch.no_grad():
@@ -133,6 +136,8 @@ def piecewise_slopes(critic, x):
         raise ValueError(
             "the closed form is for Linear layers with one activation between each two, ending in one score"
         )
+    if len(linears) < 2:
+        raise ValueError("the closed form is for two Linear layers or more; the slope of a single one is its weight")
     back = linears[-1].weight  # (1, width): slope of the score in the last hidden layer
     for linear, slope in zip(linears[-2::-1], slopes[::-1], strict=True):
         back = (back * slope) @ linear.weight  # (n, width of the layer below)
@@ -149,6 +154,7 @@ def piecewise_penalty(critic, real, fake, mix):
     """`gradient_penalty` for points (n, d) and critics that `piecewise_slopes` takes, without a double backward pass."""
     same_shape(real=real, fake=fake)
     same_rows(real=real, mix=mix)
+    filled(real=real)
     slope = piecewise_slopes(critic, interpolate(real, fake, mix))  # (n, d)
     return (slope.norm(dim=1) - 1).square().mean()
 
@@ -210,6 +216,7 @@ def piecewise_gradient(critic, real, fake, mix, penalty_weight):
     same_shape(real=real, fake=fake)
     same_rows(real=real, mix=mix)
     filled(real=real)
+    within_unit(mix=mix)
     loss_weights(penalty_weight=penalty_weight)
     linears, bends = _layers(critic)
     n, taken = len(real), [torch.cat([real, fake, real])]  # (3 n, d); the last n rows are room for `up`
@@ -357,9 +364,11 @@ def between_density(x, p_x, q_x):
     """Density of u X + (1 - u) Y on the gaps, (n - 1,), for independent X ~ p, Y ~ q and uniform u. x: (n,), sorted.
 
     The pair (i, j) spreads its probability p_i q_j evenly over the way between. Pairs at one point are left out: they fall
-    on a single point, where a critic may have any slope at no cost. Raises ValueError for points that are not sorted.
+    on a single point, where a critic may have any slope at no cost. Raises ValueError for points that are not sorted, and
+    for tables that do not sum to 1: the density grows with the square of the mass, what a critic gains with the mass.
     """
     same_shape(x=x, p_x=p_x, q_x=q_x)
+    distributions(p_x=p_x, q_x=q_x)
     rising(x=x)
     way = (x[:, None] - x).abs()  # (n, n)
     rate = torch.where(way > 0, p_x[:, None] * q_x / way.clamp_min(torch.finfo(x.dtype).tiny), 0.0)
@@ -427,6 +436,7 @@ def _direction(psi):
 
 def dirac(theta, psi, step_size, weight, pull):
     """The critic climbs -psi . theta minus its penalty, then the generator climbs psi . theta. Returns the new pair."""
+    same_shape(theta=theta, psi=psi)
     psi = psi + step_size * (pull(psi, weight) - theta)
     return theta + step_size * psi, psi
 

@@ -313,12 +313,12 @@ CASES = {
     "one_map.as_inference": case(one_map.as_inference, {"p_x": P, "q_x": Q, "q_old": OLD, "logit": normal(5)}),
     "wgan_gp.piecewise_penalty": case(
         wgan_gp.piecewise_penalty,
-        {"real": normal(N, 2), "fake": normal(N, 2, seed=4), "mix": normal(N)},
+        {"real": normal(N, 2), "fake": normal(N, 2, seed=4), "mix": X[:, 0]},
         critic=wgan_gp.toy_networks(0, 5)["critic"].double(),
     ),
     "wgan_gp.piecewise_gradient": case(
         wgan_gp.piecewise_gradient,
-        {"real": normal(N, 2), "fake": normal(N, 2, seed=4), "mix": normal(N)},
+        {"real": normal(N, 2), "fake": normal(N, 2, seed=4), "mix": X[:, 0]},
         critic=wgan_gp.toy_networks(0, 5)["critic"].double(),
         penalty_weight=1.0,
     ),
@@ -962,6 +962,36 @@ VALUES = {  # of which nothing follows, or something false
     ),
     "correlation of no rows": lambda: conditional_vae.correlation(X[:0], X[:0]),
     "density term of no rows": lambda: ali.density_term(ALI["players"]["encoder"], NOISE[:0], NOISE[:0]),
+    "halving factor, ratio below 0": lambda: regularized_gan.halving_factor(-P / Q, P),
+    "halving factor, ratio NaN": lambda: regularized_gan.halving_factor(NAN * P, P),
+    "closed form of a value that neither takes": lambda: regularized_gan.closed_form(
+        torch.tensor([0.5, 0.5, 0.0]), torch.tensor([0.4, 0.6, 0.0]), 3
+    ),
+    "recorded phase, three draws": lambda: regularized_gan.recorded_phase(WGAN, {}, X, normal(5, 3, K), 1.0, batches=1),
+    "between_density of counts": lambda: wgan_gp.between_density(LINE["x"], 10 * P, 10 * Q),
+    "between_density, a mass below 0": lambda: wgan_gp.between_density(
+        LINE["x"], P, torch.tensor([1.5, -0.5, 0, 0, 0]).double()
+    ),
+    "penalized_value of counts": lambda: wgan_gp.penalized_value(LINE["x"], 10 * P, 10 * Q, 1.0),
+    "penalized_slope of counts": lambda: wgan_gp.penalized_slope(LINE["x"], 10 * P, 10 * Q, 1.0),
+    "line_penalty of counts": lambda: wgan_gp.line_penalty(LINE["x"], 10 * P, 10 * Q, normal(4)),
+    "dirac, one critic for two generators": lambda: wgan_gp.dirac(P[:2], P[:1], 0.1, 1.0, wgan_gp.centered_pull),
+    "dirac of a GAN, one critic for two generators": lambda: gan.dirac_simultaneous(P[:2], P[:1], 0.1),
+    "dirac of a GAN in turn, one critic for two generators": lambda: gan.dirac_alternating(P[:2], P[:1], 0.1),
+    "slope_penalty, normal u": lambda: evaluation.slope_penalty(WGAN["critic"], NOISE, NOISE, 3 * torch.ones(N)),
+    "interpolate, normal u": lambda: wgan_gp.interpolate(NOISE, NOISE, -torch.ones(N)),
+    "piecewise penalty, normal u": lambda: wgan_gp.piecewise_penalty(WGAN["critic"], NOISE, NOISE, 3 * torch.ones(N)),
+    "piecewise gradient, normal u": lambda: wgan_gp.piecewise_gradient(
+        WGAN["critic"], NOISE, NOISE, 3 * torch.ones(N).double(), 1.0
+    ),
+    "piecewise penalty of no rows": lambda: wgan_gp.piecewise_penalty(WGAN["critic"], NOISE[:0], NOISE[:0], P[:0]),
+    "piecewise slopes of one linear layer": lambda: wgan_gp.piecewise_slopes(
+        nn.Sequential(nn.Linear(2, 1)), NOISE.float()
+    ),
+    "piecewise gradient, weight -1": lambda: wgan_gp.piecewise_gradient(WGAN["critic"], NOISE, NOISE, X[:, 0], -1.0),
+    "anchored step, decay 1.5": lambda: regularized_gan.anchored_step(WGAN, {}, NOISE, NOISE, decay=1.5),
+    "codes on the sphere, two draws of each": lambda: age.on_sphere(normal(4, 2, 3)),
+    "samples of AGE, two draws of each": lambda: age.sample(age.networks(0).double(), normal(4, 2, 3)),
     "forces of no codes": lambda: regularized_gan.forces(WGAN, NOISE[:0], NOISE[:0], 1.0),
     "slope penalty of no rows": lambda: evaluation.slope_penalty(WGAN["critic"], NOISE[:0], NOISE[:0], P[:0]),
     "piecewise gradient of no rows": lambda: wgan_gp.piecewise_gradient(
@@ -1029,6 +1059,42 @@ def test_every_public_function_with_centers_is_tried():
 def test_values_of_which_nothing_follows_are_refused(name):
     with pytest.raises(REFUSED):
         VALUES[name]()
+
+
+PASSED_ON = {  # steps that look at their batches first, and leave the weight to another one
+    "alpha_gan.repeated_step",
+    "regularized_gan.fresh_phase",
+    "regularized_gan.recorded_phase",
+    "regularized_gan.recorded_step",
+    "wgan_gp.piecewise_step",
+    "wgan_gp.step",
+}
+
+
+def weighted_steps():
+    """Every step of the chapters whose loss has terms with weights: {name: (function, names of the weights)}."""
+    found = {}
+    for m in pkgutil.iter_modules(gentools.__path__):
+        module = None if m.ispkg or m.name == "__main__" else importlib.import_module(f"gentools.{m.name}")
+        for name, f in vars(module).items() if module else ():
+            if inspect.isfunction(f) and f.__module__ == module.__name__ and not name.startswith("_"):
+                takes = inspect.signature(f).parameters
+                weights = [each for each in takes if each == "weight" or each.endswith("_weight")]
+                if weights and {"opts", "optimizer"} & set(takes):
+                    found[f"{m.name}.{name}"] = f, weights
+    return found
+
+
+@pytest.mark.parametrize("bad", [-1.0, math.nan, math.inf])
+@pytest.mark.parametrize("name", sorted(set(weighted_steps()) - PASSED_ON))
+def test_a_step_refuses_a_weight_that_turns_its_loss_around(name, bad):
+    """A weight below 0 trains the opposite, NaN ruins every parameter: refused before anything else is looked at."""
+    step, weights = weighted_steps()[name]
+    for weight in weights:
+        given = {each: None for each, p in inspect.signature(step).parameters.items() if p.default is p.empty}
+        given |= dict.fromkeys(weights, 1.0) | {weight: bad}
+        with pytest.raises(ValueError, match=f"{weight} must be a number from 0 up"):
+            step(**given)
 
 
 def test_bound_does_not_hide_what_is_no_probability():

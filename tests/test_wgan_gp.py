@@ -136,7 +136,7 @@ def critic_and_rows(name, sizes, activation):
 
 
 @pytest.mark.parametrize("activation", [nn.ReLU, functools.partial(nn.LeakyReLU, 0.2)])
-@pytest.mark.parametrize("sizes", [[3, 1], [2, 7, 1], [2, 6, 5, 1], [4, 8, 3, 5, 1]])
+@pytest.mark.parametrize("sizes", [[3, 4, 1], [2, 7, 1], [2, 6, 5, 1], [4, 8, 3, 5, 1]])
 def test_the_closed_form_is_the_double_backward(sizes, activation):
     critic, real, fake, mix = critic_and_rows("closed", sizes, activation)
     found = []
@@ -243,6 +243,8 @@ def test_the_closed_form_refuses_layers_that_it_does_not_know():
     ):
         with pytest.raises(ValueError, match="one activation between each two, ending in one score"):
             wgan_gp.piecewise_slopes(critic, rows)
+    with pytest.raises(ValueError, match="slope of a single one is its weight"):  # (1, d), not one row per point
+        wgan_gp.piecewise_slopes(mlp([2, 1]), rows)
 
 
 @pytest.mark.parametrize("weight", [0.3, 2.0])

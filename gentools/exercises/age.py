@@ -141,7 +141,7 @@ def check_blind(answer):
             f"Your law has mean {mean:.3f} and variance {variance:.3f}; an encoder that is linear sees that. "
             "The data have 0 and 1.2."
         )
-    if (q - SHARES).abs().max() < 0.05:
+    if (q - SHARES).abs().max() < 0.05 - 1e-9:  # .45 - .4 is a little less
         raise Wrong("This is the law of the data, or nearly. Some probability should differ by at least 0.05.")
 
 
