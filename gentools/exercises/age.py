@@ -125,7 +125,7 @@ def solve_least(k, radius):
     return (variance - 1 - math.log(variance)) / 2
 
 
-PLACES, SHARES = torch.tensor([-2.0, -1.0, 0.0, 1.0, 2.0]).double(), torch.tensor([0.1, 0.2, 0.4, 0.2, 0.1]).double()
+PLACES, SHARES = torch.tensor([[-2, -1, 0, 1, 2], [0.1, 0.2, 0.4, 0.2, 0.1]], dtype=torch.float64)
 
 
 def check_blind(answer):
@@ -141,7 +141,7 @@ def check_blind(answer):
             f"Your law has mean {mean:.3f} and variance {variance:.3f}; an encoder that is linear sees that. "
             "The data have 0 and 1.2."
         )
-    if (q - SHARES).abs().max() < 0.05 - 1e-9:  # .45 - .4 is a little less
+    if (q - SHARES).abs().max() < 0.05 - 1e-9:  # .45 - .4 is a little less in floats
         raise Wrong("This is the law of the data, or nearly. Some probability should differ by at least 0.05.")
 
 
