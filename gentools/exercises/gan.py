@@ -46,7 +46,8 @@ QUESTIONS = {
     "5.Q5": Question(
         "c",
         {
-            "a": "Only the penalty does that. Without it the eigenvalues of one step have modulus above 1.",
+            "a": "A penalty of more than a quarter of the step size does that, see (5.10), or looking ahead, exercise 5.E7. Plain "
+            "steps do not: their eigenvalues have modulus above 1.",
             "b": "The flow circles. Steps of finite size along tangents do not.",
             "c": "Near the equilibrium each simultaneous step multiplies the distance by the square root of 1 plus a quarter of the squared step "
             "size, see (5.10).",

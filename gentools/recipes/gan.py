@@ -330,8 +330,8 @@ RECIPES = gan_exact.RECIPES | {
         caption="Three scores of 2,500 samples. Above, over training: the mean over the seeds, and their range as a band. Below, "
         "at the end: each point is one trained network, black bars are means. Gray lines: what the data themselves and two "
         "structureless samplers score (in the overlap the data stand at 1, the limit for many points; 2,500 of their points reach 0.96). All settings but the loss are equal.",
-        alt="Six panels. Above, over 30,000 steps: the modes of the saturating loss rise to nearly 25, the other two stay "
-        "near 20 and below; the quality of all three rises to almost 0.9; the overlap of the saturating loss is the lowest at "
+        alt="Six panels. Above, over 30,000 steps: the modes of the saturating loss rise to nearly 25, of the KL loss "
+        "they stay near 21, of the non-saturating one near 18; the quality of all three rises to almost 0.9; the overlap of the saturating loss is the lowest at "
         "first and the highest from the middle on. Below, points: the saturating loss lies above the non-saturating one in "
         "modes and overlap, in quality all three are alike.",
         run=run_compare, draw=draw_compare, quick=Compare(Training(steps=1000, points=20_000), every=100), cpu=Compare(Training(steps=30_000)),
@@ -354,7 +354,7 @@ RECIPES = gan_exact.RECIPES | {
     "5.8": Recipe(
         title="Choosing the learning rates",
         caption="Overlap of the samples with the 25 modes for three learning rates and three losses, two seeds each that figure "
-        "5.6 does not use. Each loss goes on with its best rate.",
+        "5.6 does not use. Each loss goes on with the rate of its best mean; only for the saturating loss is that separated from both others.",
         alt="Overlap against learning rate on a logarithmic axis, one line with points per loss; all three rise up to "
         "0.001. Then the saturating loss falls, and the other two stay about level with points far apart.",
         run=run_rates, draw=draw_rates, quick=Rates(Training(steps=200, points=20_000)), cpu=Rates(Training()),

@@ -295,10 +295,10 @@ RECIPES = {
     "5.4": Recipe(
         title="The smallest game: four ways to play",
         caption="Data at 0, model at θ, logit of D equal to ψx. In the minimax game simultaneous steps spiral out (the "
-        "orbit leaves its panel) and alternating steps circle. The non-saturating loss creeps inward; a penalty on the discriminator's slope pulls the "
+        "orbit leaves its panel; in the level parts of its curve θψ is far below 0, where both players nearly stop) and alternating steps circle. The non-saturating loss creeps inward; a penalty on the discriminator's slope pulls the "
         "players in. Gray arrows: where both would move next.",
         alt="Four phase portraits with arrows and an orbit from the same start: an outward spiral, a closed ring, a thick "
-        "ring that slowly narrows, a short inward spiral. A fifth panel shows the distance over the steps: growing, level, "
+        "ring that slowly narrows, a short inward spiral. A fifth panel shows the distance over the steps: growing in stairs, level, "
         "slowly falling, and falling in a straight line on the logarithmic axis.",
         run=run_dirac, draw=draw_dirac, full=Dirac(),
     ),
