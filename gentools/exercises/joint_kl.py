@@ -75,8 +75,7 @@ QUESTIONS = {
     "1.Q8": Question(
         "b",
         {
-            "a": "A density fitted to finitely many points can always be improved by narrowing it around them; the KL from the "
-            "points to it is infinite all the while.",
+            "a": "By (1.2) the KL from points to a density is infinite, whatever the density is. There is nothing to minimize.",
             "b": "Only the cross-entropy -E log q is defined for points and a density. It differs from a KL by an entropy that "
             "does not depend on the model.",
             "c": "The entropy of the data is not 0. For points it is minus infinity as a density, see (1.2).",
