@@ -44,8 +44,8 @@ QUESTIONS = {
         "b",
         {
             "a": "Sixteen starts are few where each goes wrong in several places at once.",
-            "b": "Every start goes wrong in some places, and the best of them in fewer. The number of good starts matters less "
-            "than how the starts are spread.",
+            "b": "Nearly every start goes wrong in some places, and the best of them in fewer. The number of good starts matters "
+            "less than how the starts are spread.",
             "c": "The best of 16 has at least the likelihood of the first, and more likelihood means more centers here.",
         },
     ),

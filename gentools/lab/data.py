@@ -83,7 +83,7 @@ def _mixture(n, centers, std, rng):
 def old_faithful():
     """272 eruptions of the geyser, float64 (272, 2): length and waiting time to the next one, in minutes.
 
-    Azzalini and Bowman 1990, Applied Statistics 39, 357-365; the table that R calls faithful.
+    The table that R calls faithful; the source that R names is Härdle 1991, Smoothing Techniques with Implementation in S.
     """
     text = resources.files("gentools.lab").joinpath("old_faithful.csv").read_text()
     rows = [line for line in text.splitlines() if line[0].isdigit()]
