@@ -21,6 +21,8 @@ from gentools.lab.shapes import (
     same_columns,
     same_rows,
     same_shape,
+    shared_out,
+    whole,
     within_unit,
 )
 from gentools.mixtures import BernoulliMixture, CollapseError, Mixture, fit_bernoulli_mixture, fit_mixture
@@ -75,6 +77,7 @@ def bound(resp, log_joint):
     same_shape(resp=resp, log_joint=log_joint)
     filled(resp=resp)
     distributions(1, resp=resp)
+    shared_out(resp=resp)
     return torch.where(resp == 0, 0.0, resp * (log_joint - resp.log())).sum(1).mean()
 
 
@@ -102,6 +105,7 @@ def gaussian_m_step(x, resp, floor=0.0):
     same_rows(x=x, resp=resp)
     filled(x=x)
     distributions(1, resp=resp)
+    shared_out(resp=resp)
     count = resp.sum(0)  # (K,)
     occupied(count=count)
     if not 0 <= floor < math.inf:
@@ -117,6 +121,7 @@ def gaussian_em(x, weights, means, covariances, steps, floor=0.0):
 
     Even entries follow an E-step, where the bound is the log-likelihood; odd ones follow an M-step.
     """
+    whole(least=0, steps=steps)
     log_joint = gaussian_log_joint(x, weights, means, covariances)
     stairs = [log_likelihood(log_joint)]
     for _ in range(steps):
@@ -150,6 +155,7 @@ def k_means(x, means, steps):
     floating(x=x, means=means)
     same_columns(x=x, means=means)
     filled(x=x, means=means)
+    whole(least=0, steps=steps)
     distortion = [_distances(x, means).amin(1).square().mean()]
     for _ in range(steps):
         resp = nearest(x, means)  # (n, K)
@@ -186,6 +192,7 @@ def bernoulli_m_step(x, resp, floor=1e-3):
     same_rows(x=x, resp=resp)
     only_bits(x=x)
     distributions(1, resp=resp)
+    shared_out(resp=resp)
     if not 0 <= floor < 0.5:
         raise ValueError(f"floor must lie between 0 and 0.5, not {floor!r}")
     count = resp.sum(0)  # (K,)

@@ -21,6 +21,7 @@ from gentools.lab.shapes import (
     modes_kept,
     no_negative,
     one_score_per_row,
+    positive,
     same_shape,
     vectors,
 )
@@ -76,6 +77,7 @@ def gradient(functional, q_x):
     What is the same for every x in a functional's derivative drops out, as it must: q has no room to follow it.
     """
     distributions(q_x=q_x)
+    positive(q_x=q_x)
     logits = q_x.log().requires_grad_()
     return torch.autograd.grad(functional(logits.softmax(0)), logits)[0]
 

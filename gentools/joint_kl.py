@@ -13,6 +13,8 @@ from gentools.lab.divergences import expected_kl
 from gentools.lab.shapes import (
     distributions,
     evenly_rising,
+    filled,
+    finite,
     one_matrix,
     positive,
     positive_definite,
@@ -20,6 +22,7 @@ from gentools.lab.shapes import (
     same_rows,
     same_shape,
     vectors,
+    whole,
 )
 
 
@@ -90,6 +93,7 @@ def fit_reverse(x, p, mean, std, steps=1000, learning_rate=0.02):
     """
     same_shape(x=x, p=p)
     positive(std=std)
+    whole(least=0, steps=steps)
     if not (p > 0).all():
         raise ValueError("p must be positive at every x: KL(q || p) is infinite for a Gaussian q that meets a p of 0")
     m = torch.tensor(float(mean), dtype=torch.float64, requires_grad=True)
@@ -121,6 +125,10 @@ def smoothed_kl(points, h, log_q=standard_normal):
     a Gauss-Hermite sum around each point. It is right if points are equal or many h apart, and log q is smooth at h.
     """
     positive(h=h)
+    filled(points=points)
+    finite("a bump needs a place: drop those points", points=points)
+    if points.ndim > 2:
+        raise ValueError(f"points are rows (n, d), or (n,) on a line, not of shape {tuple(points.shape)}")
     points = points.reshape(len(points), -1)  # (n, d)
     d = points.shape[1]
     node, weight = (torch.from_numpy(v) for v in np.polynomial.hermite_e.hermegauss(9))

@@ -184,6 +184,7 @@ def forces(nets, z, old, penalty_weight):
     penalty has no gradient, as at old = G(z).
     """
     filled(z=z)
+    loss_weights(penalty_weight=penalty_weight)
     generator, discriminator = nets["generator"], nets["discriminator"]
     fake, weights = generator(z), list(generator.parameters())
     same_shape(fake=fake, old=old)

@@ -442,6 +442,8 @@ def replaced(net):
 
 
 LABELED_AAE = aae.networks(0, D, (5,), 2, classes=10)
+WITHOUT_ONE = torch.cat([normal(N - 1, 2).softmax(1), torch.zeros(1, 2).double()])  # no component holds the last point
+WGAN_PLAYERS = {"generator": WGAN["generator"], "discriminator": WGAN["critic"]}
 BETAS = torch.full((3,), 0.1, dtype=torch.float64)
 DENOISER = nn.ModuleDict({"denoiser": diffusion.LabeledDenoiser(0, D, 3, width=4, blocks=1)})
 
@@ -504,7 +506,29 @@ VALUES = {  # of which nothing follows, or something false
     "fit_reverse, p 0 somewhere": lambda: joint_kl.fit_reverse(
         torch.linspace(-1, 1, 3).double(), torch.tensor([0.5, 0.5, 0.0]).double(), 0.0, 1.0, steps=1
     ),
+    "fit_reverse, -1 steps": lambda: joint_kl.fit_reverse(LINE["x"], P, 0.0, 0.3, steps=-1),
     "smoothed_kl, h -1": lambda: joint_kl.smoothed_kl(normal(3), -1.0),
+    "smoothed_kl of tables": lambda: joint_kl.smoothed_kl(normal(2, 2, 2), 0.01),
+    "smoothed_kl of NaN": lambda: joint_kl.smoothed_kl(NAN * normal(3), 0.01),
+    "gaussian_em, -1 steps": lambda: em.gaussian_em(X, table(2), normal(2, D), covariances(2, D), -1),
+    "k_means, -1 steps": lambda: em.k_means(X, normal(2, D), -1),
+    "gaussian_m_step, a point that nobody holds": lambda: em.gaussian_m_step(X, WITHOUT_ONE),
+    "bernoulli_m_step, a point that nobody holds": lambda: em.bernoulli_m_step(X.round(), WITHOUT_ONE),
+    "bound, a point that nobody holds": lambda: em.bound(WITHOUT_ONE, normal(N, 2)),
+    "gan.gradient at what is no distribution": lambda: gan.gradient(lambda q: q[0], torch.tensor([5.0, 5.0, 10.0])),
+    "gan.gradient at a 0": lambda: gan.gradient(lambda q: q[0], torch.tensor([0.0, 0.5, 0.5])),
+    "gan.penalized_step, weight -1": lambda: gan.penalized_step({}, {}, X, NOISE, -1.0),
+    "conditional penalized_step, weight -1": lambda: conditional_gan.penalized_step({}, {}, (X, Y), NOISE, -1.0),
+    "conditional VAE, weight -1": lambda: conditional_vae.step({}, {}, (X, Y), NOISE, kl_weight=-1.0),
+    "critic of evaluation, weight -1": lambda: evaluation.critic_step({}, {}, (X, X), None, -1.0),
+    "critic_step, weight -1": lambda: wgan_gp.critic_step(WGAN["critic"], None, NOISE, NOISE, -1.0),
+    "piecewise_gradient, weight -1": lambda: wgan_gp.piecewise_gradient(WGAN["critic"], NOISE, NOISE, P[:4], -1.0),
+    "fresh_step, weight -1": lambda: regularized_gan.fresh_step({}, {}, X, NOISE, -1.0),
+    "anchored_step, weight -1": lambda: regularized_gan.anchored_step({}, {}, X, NOISE, -1.0),
+    "phase, weight -1": lambda: regularized_gan.phase({}, {}, X, NOISE, NOISE, -1.0),
+    "forces, weight -1": lambda: regularized_gan.forces(WGAN_PLAYERS, NOISE, NOISE, -1.0),
+    "AGE, weight -1": lambda: age.step({}, {}, X, normal(N, 3, 3), data_weight=-1.0),
+    "AGE's joint step, weight NaN": lambda: age.joint_step({}, {}, X, normal(N, 2, 3), value_weight=math.nan),
     "gaussian_log_joint, covariance -I": lambda: em.gaussian_log_joint(X[:, :2], table(1), ZERO[None], -EYE[None]),
     "gaussian_log_joint, covariance 0": lambda: em.gaussian_log_joint(X[:, :2], table(1), ZERO[None], 0 * EYE[None]),
     "e_step of a point that no component makes": lambda: em.e_step(torch.tensor([[0.0, 0.0], [-math.inf, -math.inf]])),

@@ -286,6 +286,14 @@ def occupied(**shares):
             raise ValueError(f"every component needs a point that belongs to it, and {name} is {sums.tolist()}")
 
 
+def shared_out(**tables):
+    """Refuse responsibilities (n, k) of which a row is 0 throughout, for its point would drop out. Raises ValueError, on
+    the CPU alone: a GPU would wait."""
+    for name, table in tables.items():
+        if table.device.type == "cpu" and not (table.detach().sum(1) > 0).all():
+            raise ValueError(f"each row of {name} must sum to 1, and a row that is 0 throughout leaves its point out")
+
+
 def finite(advice, **given):
     """Refuse tensors that hold NaN or infinity, with advice. Raises ValueError."""
     for name, x in given.items():
