@@ -140,12 +140,13 @@ def draw_dirac(results, config):
         ax.plot(*path[-1], "o", color="black", ms=5, mfc="none")
         ax.plot(0, 0, "+", color="black", ms=10)
         ax.set(title=name, xlim=(-4.6, 4.6), ylim=(-4.6, 4.6), aspect="equal")
-        ax.set(xlabel="generator θ" if key in "cd" else "", ylabel="critic ψ" if key in "ac" else "")
+        ax.set(xlabel="generator θ", ylabel="critic ψ" if key in "ac" else "")
     way = a[PLANE][:, 0]  # (steps + 1, 2)
     axes["e"].plot(*way.T, color=COLORS["purple"], ls="-", lw=1)
     axes["e"].plot(*way[0], "s", color="black", ms=5)
     axes["e"].plot(0, 0, "+", color="black", ms=10)
     axes["e"].set(title="θ in the plane,\ntwo-sided, weight 2", xlim=(-4.6, 4.6), ylim=(-4.6, 4.6), aspect="equal")
+    axes["e"].set(xlabel="θ, first coordinate", ylabel="θ, second coordinate")
     colors = [play.color for play in PLAYS.values()] + ["purple"]
     for name, color, ls in zip((*PLAYS, PLANE), colors, LINES, strict=False):
         axes["f"].plot(a[f"{name}, distance"], color=COLORS[color], ls=ls, lw=1.2, label=name)
