@@ -64,7 +64,7 @@ MODELS = (
           "KL(P‖P_o), KL(Q‖Q_o), second order", "for one step; one optimum if P = Q is reached", "sample, infer", "9.9",
           "9.7"),
     Model("regularized GAN", 10, "as GAN", "KL(Q‖P)", "D, then G twice", "ratio, and |G − G_o|²",
-          "nothing: a bound in place of KL(q‖q_o)", "as a bound", "sample", "10.4", "10.6"),
+          "nothing: a bound in place of KL(q‖q_o)", "as a bound", "sample", "10.4", "10.11"),
     Model("WGAN-GP", 12, "a plan over data and samples", "W₁(p̃,q), and more by the penalty", "critic, then G", "penalized critic",
           "the KL itself", "another distance", "sample", "12.5", "12.8"),
     Model("AGE", 13, "p̃(x)p(z|x), q(x)p(z|x)", "KL(Q‖P)", "E against G", "two moments of codes",

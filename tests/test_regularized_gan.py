@@ -17,7 +17,7 @@ from gentools.lab.divergences import js, kl
 from gentools.lab.optim import adam
 from gentools.recipes import regularized_gan as recipe_module
 from gentools.recipes import regularized_points as points_recipes
-from gentools.recipes.shared import arms
+from gentools.recipes.shared import arms, verdicts
 
 seeds = st.integers(0, 10**6)
 weights = st.floats(0.05, 5)
@@ -151,6 +151,23 @@ def test_chapter_10_says_what_its_records_hold():
     difference = summary["1:1, R1 minus 1:1: critic"]
     assert difference["low"] < 0 < difference["high"]
     assert records.load("10.6")["verdict"].endswith("With BatchNorm, not drawn, the plain GAN collapsed in 10 of 10.")
+
+
+def test_chapter_10_says_how_the_grid_ends():
+    """All six ways settle, near all modes on fresh codes; the penalty makes no difference, fresh codes one in every seed."""
+    summary = records.load("10.11")["summary"]
+    ways, gained = points_recipes.COURSES, {pair: summary[f"{pair}: overlap gained"] for pair in points_recipes.PAIRS}
+    change = "overlap, change over the last quarter"
+    assert {verdicts.settling(summary[f"{w}: overlap"], summary[f"{w}: {change}"]) for w in ways} == {"settled"}
+    resolved = {pair for pair, gain in gained.items() if verdicts.sign(gain)}
+    assert resolved == {"fresh for recorded z", "two steps, fresh z, for one step with slow D"}
+    assert all(verdicts.always_above(gained[pair], 0) for pair in resolved)
+    assert verdicts.always_above(summary["fresh z: modes"], 23)
+    level = [summary[f"{way}: overlap"]["mean"] for way in ("one step", "recorded z", "recorded z, penalty 5")]
+    assert max(level) - min(level) < 0.02
+    healed = records.load("10.6")["summary"]  # what they had after the first part
+    for codes in ("recorded z", "fresh z"):
+        assert summary[f"{codes}: overlap"]["low"] > healed[f"no BN, {codes}, penalty 0, 2 steps: overlap"]["max"]
 
 
 @pytest.mark.parametrize("weight", [0.26, 0.3, 0.4, 0.75, 1.0, 2.0])
@@ -325,6 +342,7 @@ SMALL = {
     "10.4": {"steps": 20},
     "10.5": {"steps": 20, "points": 500, "moments": 2, "inner": (1, 2, 10)},
     "10.6": {"steps": 20, "points": 500, "every": 10, "drawn": 50, "inner": (2, 5), "penalties": (0.0, 5.0)},
+    "10.11": {"steps": 16, "points": 500, "moments": 8, "drawn": 50},
 }
 
 
@@ -351,6 +369,34 @@ def test_fifty_arms_each_with_its_control():
     arm = points_recipes.Arm(True, "fresh", 50.0, 5)
     assert points_recipes.without_penalty(arm).key == ("BN", "fresh z", "penalty 0", "5 steps")
     assert points_recipes.plain(arm).key == ("BN", "plain")
+
+
+def test_long_runs_differ_in_what_their_names_say():
+    courses = points_recipes.COURSES
+    assert {name: c.way.key for name, c in courses.items() if c.way.codes} == {
+        name: ("no BN", f"{codes} z", f"penalty {penalty}", "2 steps")
+        for codes in ("recorded", "fresh")
+        for penalty, name in ((0, f"{codes} z"), (5, f"{codes} z, penalty 5"))
+    }
+    assert courses["one step"].way == courses["one step, slow D"].way == points_recipes.Arm(False)
+    assert {name: c.faster for name, c in courses.items() if c.faster != 1} == {"one step, slow D": 0.5}
+    for name, (one, other) in points_recipes.PAIRS.items():
+        a, b = courses[one], courses[other]
+        assert a.faster == b.faster or "slow D" in name
+        assert a.way == b.way._replace(penalty=5.0) or not name.startswith("penalty")
+
+
+def test_a_long_run_ends_with_the_mean_of_its_last_quarter():
+    config = points_recipes.Long(steps=16, points=500, moments=8, drawn=50)
+    found = points_recipes.run_long(config, 0, "cpu")
+    for name in points_recipes.COURSES:
+        curve = found["arrays"][f"{name}: overlap"].tolist()
+        assert float(found["numbers"][f"{name}: overlap"]) == pytest.approx(np.mean(curve[6:]), abs=1e-6)
+        moved = float(found["numbers"][f"{name}: overlap, change over the last quarter"])
+        assert moved == pytest.approx(np.mean(curve[6:]) - np.mean(curve[4:6]), abs=1e-6)
+    gained = float(found["numbers"]["penalty 5, fresh z: overlap gained"])
+    ends = [float(found["numbers"][f"fresh z{what}: overlap"]) for what in (", penalty 5", "")]
+    assert gained == pytest.approx(ends[0] - ends[1], abs=1e-6)
 
 
 def test_contrasts_by_hand():
