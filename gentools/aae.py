@@ -19,6 +19,7 @@ from gentools.lab.divergences import cross_entropy, kl
 from gentools.lab.networks import frozen, mlp
 from gentools.lab.randomness import generator
 from gentools.lab.shapes import (
+    distributions,
     finite,
     floating,
     labels_within,
@@ -44,6 +45,7 @@ def code_game(p_z, q_z, d):
 def reconstruction(p_joint, q_joint):
     """E_P[-log q(x|z)] in nats."""
     same_shape(p_joint=p_joint, q_joint=q_joint)
+    distributions(p_joint=p_joint, q_joint=q_joint)
     q_z = q_joint.sum(0)
     return cross_entropy(p_joint, torch.where(q_z > 0, q_joint / q_z, 0.0))  # a code that Q never draws explains no x
 

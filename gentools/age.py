@@ -17,6 +17,7 @@ from gentools.lab.divergences import diagonal_gaussian_kl, kl
 from gentools.lab.networks import frozen, mlp
 from gentools.lab.randomness import generator
 from gentools.lab.shapes import (
+    distributions,
     finite,
     loss_weights,
     positive,
@@ -32,6 +33,8 @@ from gentools.lab.shapes import (
 def pushed(p_x, p_z_given_x):
     """The law (k,) of the codes of x that follow p_x (n,), under an encoder p_z_given_x (n, k)."""
     same_rows(p_x=p_x, p_z_given_x=p_z_given_x)
+    distributions(p_x=p_x)
+    distributions(1, p_z_given_x=p_z_given_x)
     return p_x @ p_z_given_x
 
 
@@ -147,6 +150,7 @@ def line_value(e, w, v):
 
 def line_simultaneous(e, w, v, step_size):
     """One step of both players at once on (13.5): e up, w down, each against the other's old position."""
+    positive(v=v)
     return e + step_size * e * (w**2 - v), w - step_size * (e**2 * w - 1 / w)
 
 

@@ -156,6 +156,7 @@ def natural_step(log_p, log_q, w, losses, step_size):
 
 def local_factors(joint, losses, step_size):
     """By what a natural step multiplies small deviations from P = Q = joint: moduli of eigenvalues, ascending. (9.10)"""
+    distributions(joint=joint)
     at = SimpleNamespace(p_x=joint.sum(1), q_z=joint.sum(0))
     start = torch.stack([(joint / at.p_x[:, None]).log(), (joint / at.q_z).log()])
 
@@ -173,6 +174,7 @@ def correlations(joint):
     They are the singular values of P/sqrt(p(x) p(z)) after the first, which is 1; zeros fill up where z has more values
     than x. The first returned is the maximal correlation of x and z, 1 if part of the code tells part of x for sure.
     """
+    distributions(joint=joint)
     positive(p_x=joint.sum(1), p_z=joint.sum(0))
     n, k = joint.shape
     found = torch.linalg.svdvals(joint / (joint.sum(1, keepdim=True) * joint.sum(0)).sqrt())

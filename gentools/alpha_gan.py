@@ -18,7 +18,7 @@ from gentools.gan import descend, discriminator_loss, kl_loss
 from gentools.lab.divergences import cross_entropy, js, kl
 from gentools.lab.networks import frozen, mlp
 from gentools.lab.randomness import generator
-from gentools.lab.shapes import loss_weights, positive, same_rows, same_shape, vectors
+from gentools.lab.shapes import distributions, loss_weights, positive, same_rows, same_shape, vectors
 
 # The joints, exactly
 
@@ -27,12 +27,15 @@ def laws(p_joint, q_x_given_z, q_z):
     """What the generator makes of the prior and of the codes of the data: q(x) and rho(x), each (n,)."""
     same_shape(p_joint=p_joint, q_x_given_z=q_x_given_z)
     vectors(q_z=q_z)
+    distributions(p_joint=p_joint, q_z=q_z)
+    distributions(0, q_x_given_z=q_x_given_z)
     return q_x_given_z @ q_z, q_x_given_z @ p_joint.sum(0)
 
 
 def synthetic(p_joint, q_joint):
     """E_P log q(x|z)/p(x) in nats: the likelihood term as a ratio, which a discriminator of pairs would estimate. (14.2)"""
     same_shape(p_joint=p_joint, q_joint=q_joint)
+    distributions(p_joint=p_joint, q_joint=q_joint)
     q_z = q_joint.sum(0)
     ratio = q_joint / q_z.where(q_z > 0, 1.0) / p_joint.sum(1, keepdim=True)  # a code that Q never draws explains no x
     return (p_joint * ratio.where(p_joint > 0, 1.0).log()).sum()  # what p never draws costs nothing

@@ -14,7 +14,13 @@ from gentools import gan
 from gentools.lab import randomness
 from gentools.lab.divergences import js
 from gentools.lab.networks import frozen
-from gentools.lab.shapes import filled, modes_kept, same_shape, whole
+from gentools.lab.shapes import (
+    distributions,
+    filled,
+    modes_kept,
+    same_shape,
+    whole,
+)
 from gentools.lab.stream import unit
 
 # Sizes
@@ -270,6 +276,7 @@ def fold(weight):
 
 def merged(p_x, part):
     """The distribution of the part that x falls into: p_x (n,), part (n,) of whole numbers from 0."""
+    distributions(p_x=p_x)
     return p_x.new_zeros(int(part.max()) + 1).index_add(0, part, p_x)
 
 

@@ -22,6 +22,7 @@ from gentools.lab.shapes import (
     away_from_zero,
     centers_of_modes,
     labels_within,
+    no_negative,
     passing_down,
     positive,
     same_rows,
@@ -186,6 +187,7 @@ def chain_joint(chain):
 def step_kl(square, exact, used):
     """KL of two Gaussians in nats, from the mean square of the distance of their means and both variances."""
     positive(exact=exact, used=used)
+    no_negative(square=torch.as_tensor(square))
     return ((used / exact).log() + (exact + square) / used - 1) / 2
 
 
@@ -519,6 +521,8 @@ def down(steps, start=1.0):
     """Equal steps in t from start to 0: float64 (steps + 1,)."""
     if not isinstance(steps, int) or steps < 1:
         raise ValueError(f"a sampler takes a whole number of steps, at least 1, not {steps!r}")
+    if not 0 < start <= 1:
+        raise ValueError(f"a sampler starts at a time above 0 and up to 1, where the noise is, not at {start}")
     return torch.linspace(start, 0, steps + 1, dtype=torch.float64)
 
 

@@ -22,6 +22,7 @@ from gentools.lab.shapes import (
     no_negative,
     one_score_per_row,
     positive,
+    probabilities,
     same_shape,
     vectors,
 )
@@ -32,6 +33,8 @@ from gentools.lab.shapes import (
 def joints(p_x, q_x, d):
     """The two joints over (x, y), both (n, 2) with y along dim 1: q(x,y) = {q/2, p/2} and p(x,y) = p {1-D, D}."""
     same_shape(p_x=p_x, q_x=q_x, d=d)
+    distributions(p_x=p_x, q_x=q_x)
+    probabilities(d=d)
     return torch.stack([q_x, p_x], 1) / 2, p_x[:, None] * torch.stack([1 - d, d], 1)
 
 

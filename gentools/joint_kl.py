@@ -15,6 +15,7 @@ from gentools.lab.shapes import (
     evenly_rising,
     filled,
     finite,
+    no_negative,
     one_matrix,
     positive,
     positive_definite,
@@ -32,11 +33,15 @@ def joints(p_x, p_z_given_x, q_z, q_x_given_z):
     same_columns(q_z=q_z, q_x_given_z=q_x_given_z)
     same_shape(p_z_given_x=p_z_given_x, q_x_given_z=q_x_given_z)
     vectors(p_x=p_x, q_z=q_z)
+    distributions(p_x=p_x, q_z=q_z)
+    distributions(1, p_z_given_x=p_z_given_x)
+    distributions(0, q_x_given_z=q_x_given_z)
     return p_x[:, None] * p_z_given_x, q_x_given_z * q_z
 
 
 def given_x(joint):
     """The conditional of z given x: each row of the joint divided by its sum. A row without mass stays 0, not NaN."""
+    no_negative(joint=joint)
     total = joint.sum(1, keepdim=True)
     return joint / torch.where(total > 0, total, 1)
 
@@ -71,6 +76,7 @@ def elbo(p_z_given_x, q_joint):
 def gaussian_cells(x, mean, std):
     """Probabilities of a Gaussian on an even grid `x` (m,), one per cell; they sum to 1 if the grid reaches far."""
     positive(std=std)
+    finite("no cell holds anything of such a Gaussian", mean=torch.as_tensor(mean), std=torch.as_tensor(std))
     evenly_rising(x=x)
     z = (x - mean) / std
     return torch.exp(-(z**2) / 2) / (std * (2 * torch.pi) ** 0.5) * (x[1] - x[0])
@@ -94,6 +100,7 @@ def fit_reverse(x, p, mean, std, steps=1000, learning_rate=0.02):
     same_shape(x=x, p=p)
     positive(std=std)
     whole(least=0, steps=steps)
+    distributions(p=p)
     if not (p > 0).all():
         raise ValueError("p must be positive at every x: KL(q || p) is infinite for a Gaussian q that meets a p of 0")
     m = torch.tensor(float(mean), dtype=torch.float64, requires_grad=True)

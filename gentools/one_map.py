@@ -18,7 +18,7 @@ from gentools.gan import descend, non_saturating_loss
 from gentools.lab import worlds
 from gentools.lab.chapters import chapter
 from gentools.lab.divergences import cross_entropy, entropy, expected_kl, js, kl, mutual_information
-from gentools.lab.shapes import permutations, positive, same_rows, same_shape
+from gentools.lab.shapes import distributions, no_negative, permutations, positive, same_rows, same_shape
 
 # The map, as data
 
@@ -139,12 +139,14 @@ class Account(NamedTuple):
 def minus_log_d(p_x, q_x, q_old):
     """E_q[-log D] in nats, with D exact for an older model; all (n,)."""
     same_shape(p_x=p_x, q_x=q_x, q_old=q_old)
+    distributions(p_x=p_x, q_old=q_old)
     return gan.expected(non_saturating_loss, q_x, gan.best_logit(p_x, q_old))
 
 
 def label_constant(p_x, q_old):
     """What 2 KL(q(x,y) || p(x,y)) holds beside the generator's part: E_p[-log D] - 2 log 2, D exact for q_old; both (n,)."""
     same_shape(p_x=p_x, q_old=q_old)
+    distributions(q_old=q_old)
     return gan.expected(non_saturating_loss, p_x, gan.best_logit(p_x, q_old)) - 2 * math.log(2)
 
 
@@ -157,6 +159,7 @@ def label_constants(w):
 def twice_label_kl(p_x, q_x, q_old):
     """2 KL(q(x,y) || p(x,y)) in nats with D exact for an older model; all (n,). Left side of (10.1), less 2 log 2."""
     same_shape(p_x=p_x, q_x=q_x, q_old=q_old)
+    distributions(q_old=q_old)
     return 2 * gan.joint_kl(p_x, q_x, gan.best_discriminator(p_x, q_old))
 
 
@@ -371,6 +374,7 @@ def column(part, w):
 def mixed(one, other, h):
     """(1 - h) one + h other: a step of size h from one table to another of the same shape."""
     same_shape(one=one, other=other)
+    no_negative(one=one, other=other)
     if not 0 <= h <= 1:
         raise ValueError(f"h is the share of the way, from 0 to 1, not {h}")
     return (1 - h) * one + h * other
@@ -409,6 +413,7 @@ def renamed(w, order):
 def mmd(p_x, q_x, kernel):
     """Squared maximum mean discrepancy of tables (n,) under a kernel (n, n) (Gretton et al. 2012). (17.5)"""
     same_shape(p_x=p_x, q_x=q_x)
+    distributions(p_x=p_x, q_x=q_x)
     return (p_x - q_x) @ kernel @ (p_x - q_x)
 
 
@@ -433,6 +438,7 @@ def as_inference(p_x, q_x, q_old, logit):
     All (n,). The "posterior" q^r(x|y) stays as it was for the old model, whose mean with the data is m_o.
     """
     same_shape(p_x=p_x, q_x=q_x, q_old=q_old, logit=logit)
+    distributions(q_old=q_old)
     weights = [share * (p_x + q_old) / 2 for share in (logit.sigmoid(), (-logit).sigmoid())]  # of samples, of data
     for_samples, for_data = (weight / weight.sum() for weight in weights)
     return (kl(q_x, for_samples) + kl(p_x, for_data)) / 2 - js(p_x, q_x)

@@ -15,7 +15,16 @@ from gentools import gan
 from gentools.lab import randomness
 from gentools.lab.divergences import kl
 from gentools.lab.networks import frozen, mlp
-from gentools.lab.shapes import distributions, filled, finite, loss_weights, positive, same_shape, whole
+from gentools.lab.shapes import (
+    distributions,
+    filled,
+    finite,
+    loss_weights,
+    positive,
+    probabilities,
+    same_shape,
+    whole,
+)
 
 # The exact game
 
@@ -30,6 +39,7 @@ def generator_problem(q_x, q_old, d, proximal_weight):
     """E_q[-log D] + proximal_weight KL(q || q_old) in nats: what the generator minimizes with D held. (10.2)"""
     same_shape(q_x=q_x, q_old=q_old, d=d)
     positive(proximal_weight=proximal_weight)
+    probabilities(d=d)
     return -torch.xlogy(q_x, d).sum() + proximal_weight * kl(q_x, q_old)
 
 
@@ -37,6 +47,7 @@ def answer(q_old, d, proximal_weight):
     """The generator that solves its problem exactly: q proportional to q_old D^(1/proximal_weight). (10.2)"""
     same_shape(q_old=q_old, d=d)
     positive(proximal_weight=proximal_weight)
+    distributions(q_old=q_old)
     if not ((d >= 0).all() and (d[q_old > 0] > 0).any()):
         raise ValueError("D must be at least 0, and above 0 at some value that q_old takes")
     return (q_old.log() + d.log() / proximal_weight).softmax(0)
@@ -122,6 +133,7 @@ def flow(x, log_d_slope, proximal_weight, time):
     """One explicit step of dx/dt = gradient of log D / (2 proximal_weight): the proximal step on samples. (10.10)"""
     same_shape(x=x, log_d_slope=log_d_slope)
     positive(proximal_weight=proximal_weight)
+    loss_weights(time=time)
     return x + time * log_d_slope / (2 * proximal_weight)
 
 

@@ -20,6 +20,7 @@ from gentools.lab.shapes import (
     distributions,
     falling,
     filled,
+    finite,
     no_negative,
     one_matrix,
     positive,
@@ -65,6 +66,7 @@ def expectation(f, mean, std, nodes=60):
         raise ValueError(
             "mean and std must be single numbers: entries would be paired with the nodes of the quadrature"
         )
+    no_negative(std=torch.as_tensor(std))
     noise, weight = (torch.from_numpy(a) for a in np.polynomial.hermite_e.hermegauss(nodes))
     return (weight * f(mean + std * noise, noise)).sum() / math.sqrt(2 * math.pi)
 
@@ -280,6 +282,7 @@ def expected_importance_bound(p_z_given_x, q_joint, samples):
 def spectrum(x):
     """Covariance of the rows of x (n, d), divided by n, with its eigenvalues, largest first, and eigenvectors (columns)."""
     filled(x=x)
+    finite("count and drop those rows first", x=x)
     centered = x.double() - x.double().mean(0)
     cov = centered.T @ centered / len(x)
     values, vectors = torch.linalg.eigh(cov)
@@ -361,6 +364,7 @@ def linear_terms(cov, encoder, encoder_variance, decoder):
     one_matrix(decoder=decoder)
     same_rows(cov=cov, decoder=decoder)
     semidefinite(cov=cov)
+    no_negative(encoder_variance=encoder_variance)
     residual = torch.eye(len(cov), dtype=cov.dtype) - decoder @ encoder
     distortion = torch.trace(residual @ cov @ residual.T) + (encoder_variance * (decoder**2).sum(0)).sum()
     moment = torch.diagonal(encoder @ cov @ encoder.T)

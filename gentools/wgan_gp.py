@@ -337,6 +337,7 @@ def _program(cost, bounds, equal=(None, None), below=(None, None)):
 def gain(f, p_x, q_x):
     """E_p f - E_q f, what a critic table f (n,) tells apart; minus its loss."""
     same_shape(f=f, p_x=p_x, q_x=q_x)
+    same_mass(p_x=p_x, q_x=q_x)
     return ((p_x - q_x) * f).sum()
 
 

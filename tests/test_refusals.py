@@ -373,6 +373,65 @@ def test_one_row_for_many_transposed_tables_and_columns_are_refused(name, argume
         function(**more, **(paired | {argument: spoil(paired[argument])}))
 
 
+TABLES = {"p", "q", "p_x", "q_x", "q_z", "p_z", "q_bar", "p_joint", "q_joint", "p_old", "q_old", "p_xc", "q_xc", "p_z_given_x",
+          "q_x_given_z", "q_x_given_c", "q_c", "resp", "weights", "shares", "rho_x", "likelihood", "one", "other"}  # fmt: skip
+UNNORMALIZED = {  # tables that may sum to something else
+    "divergences.cross_entropy": {"q"},  # the likelihoods of several codes side by side
+    "gan.best_discriminator": {"p_x", "q_x"},  # densities, whose values at some points sum to anything
+    "gan.best_logit": {"p_x", "q_x"},
+    "alpha_gan.shared_logit": {"p_x", "q_x", "rho_x"},
+    "alpha_gan.objective": {"likelihood"},
+    "alpha_gan.shared_objective": {"likelihood"},
+    "one_map.mixed": {"one", "other"},  # conditionals too
+    "ali.exact_step": {"p_z_given_x", "q_x_given_z"},  # many games at once, in which each step counts
+    "diffusion.mixture_estimate": {"weights"},  # shares, of which only the ratios matter
+}
+
+
+def scaled(table):
+    return 2 * table
+
+
+def below_zero(table):
+    """The same sums, and a negative entry."""
+    moved = table.clone()
+    moved.view(-1)[0] += 1
+    moved.view(-1)[1] -= 1
+    return moved
+
+
+def unknown(table):
+    return table * NAN
+
+
+def numbers(found):
+    """Every number in what a function returns, one vector."""
+    if isinstance(found, torch.Tensor):
+        return found.detach().double().flatten()
+    parts = found.values() if isinstance(found, dict) else found if isinstance(found, (tuple, list)) else [found]
+    parts = [numbers(part) for part in parts if isinstance(part, (torch.Tensor, dict, tuple, list))]
+    return torch.cat(parts) if parts else torch.zeros(0).double()
+
+
+@pytest.mark.parametrize(
+    "name, argument, spoil",
+    [
+        (name, argument, spoil)
+        for name, (_, paired, _, _) in CASES.items()
+        for argument in paired
+        for spoil in (scaled, below_zero, unknown)
+        if argument in TABLES and not (spoil is scaled and argument in UNNORMALIZED.get(name, ()))
+    ],
+)
+def test_a_table_that_is_none_of_probabilities_gives_no_finite_number(name, argument, spoil):
+    function, paired, more, _ = CASES[name]
+    try:
+        found = function(**more, **(paired | {argument: spoil(paired[argument])}))
+    except (ValueError, TypeError):
+        return
+    assert not numbers(found).isfinite().all(), f"it took {argument} and returned {found}"
+
+
 LETTERS = {"p_x", "q_x", "q_z", "p_z", "d", "p_joint", "q_joint", "p_old", "q_old", "p_xc", "q_xc", "p_z_given_x", "x", "y",
            "q_x_given_z", "q_x_given_c", "q_c", "resp", "log_joint", "means", "weights", "mean", "log_variance", "noise", "z",
            "class_mean", "shares", "offset", "a", "b", "c", "logit", "joint", "f", "g", "log_p", "log_q", "fake", "old",
@@ -468,6 +527,39 @@ def bits_bound(x, draws, reach=8.0, levels=(0.0, 1.0)):
 
 
 VALUES = {  # of which nothing follows, or something false
+    "entropy of counts in a table": lambda: divergences.entropy(5 * P),
+    "entropy of rows of counts": lambda: divergences.entropy(2 * W.p_z_given_x, 1),
+    "p(z|x) from less than nothing": lambda: joint_kl.given_x(-W.p_xz),
+    "cells of a Gaussian nowhere": lambda: joint_kl.gaussian_cells(LINE["x"], math.inf, 1.0),
+    "cells of a Gaussian everywhere": lambda: joint_kl.gaussian_cells(LINE["x"], 0.0, EYE[0, 0] * math.inf),
+    "fit_reverse, -2 steps": lambda: joint_kl.fit_reverse(torch.linspace(-9, 9, 5).double(), P, 0.0, 2.5, steps=-2),
+    "k_means, half a step": lambda: em.k_means(X, X[:2], 0.5),
+    "k_means, -2 steps": lambda: em.k_means(X, X[:2], -2),
+    "expectation, std -1": lambda: vae.expectation(lambda z, noise: z, 0.0, -1.0),
+    "spectrum of NaN": lambda: vae.spectrum(X * NAN),
+    "linear terms, variance -1": lambda: vae.linear_terms(EYE, EYE, -EYE[0] - 1, EYE),
+    "gradient in a table of counts": lambda: gan.gradient(torch.sum, 5 * P),
+    "joints, D of 2": lambda: gan.joints(P, Q, 2 + OLD),
+    "joints, D of -1": lambda: gan.joints(P, Q, -OLD),
+    "generator_problem, D of 2": lambda: regularized_gan.generator_problem(P, Q, 2 + OLD, 1.0),
+    "halving factor, ratio -1": lambda: regularized_gan.halving_factor(-P / Q, P),
+    "flow backwards": lambda: regularized_gan.flow(X, X, 1.0, -0.1),
+    "line_simultaneous, variance 0": lambda: age.line_simultaneous(EYE[0, 0], EYE[0, 0], 0.0, 0.1),
+    "local factors of counts": lambda: ali.local_factors(2 * W.p_xz, ali.LOSSES["swapped"], 0.1),
+    "correlations of counts": lambda: ali.correlations(2 * W.p_xz),
+    "correlations, infinite": lambda: ali.correlations(W.p_xz / 0),
+    "step_kl, a square of -1": lambda: diffusion.step_kl(-EYE[0, 0], EYE[0, 0], EYE[0, 0]),
+    "down from 2": lambda: diffusion.down(5, 2.0),
+    "down from 0": lambda: diffusion.down(5, 0.0),
+    "ddim from 3/2": lambda: diffusion.ddim(
+        lambda x, t: (x, x), X, torch.tensor([1.5, 0.5, 0.0]).double(), diffusion.cosine
+    ),
+    "heun to -1/2": lambda: diffusion.heun(
+        lambda x, t: (x, x), X, torch.tensor([0.5, 0.0, -0.5]).double(), diffusion.cosine
+    ),
+    "bound, an infinite level": lambda: bits_bound(torch.zeros(1, 2).double(), 2, levels=(0.0, math.inf)),
+    "bound, no levels": lambda: bits_bound(torch.zeros(1, 2).double(), 2, levels=()),
+    "transposed convolution, a padding of 1.0 pixels": lambda: dcgan.transposed_size(5, 3, 2, 1.0),
     "gaussian_kl of -I": lambda: divergences.gaussian_kl(ZERO, EYE, ZERO, -EYE),
     "gaussian_kl from -I": lambda: divergences.gaussian_kl(ZERO, -EYE, ZERO, EYE),
     "gaussian_kl, indefinite": lambda: divergences.gaussian_kl(ZERO, SEMI, ZERO, EYE),

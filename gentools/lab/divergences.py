@@ -8,7 +8,7 @@ Shapes: p and q (..., n), joint (n, k), mean and log_variance (..., d). Results 
 
 import torch
 
-from gentools.lab.shapes import distributions, positive_definite, same_rows, same_shape
+from gentools.lab.shapes import distributions, no_negative, positive_definite, same_rows, same_shape
 
 
 def _sum(terms, dim):
@@ -16,13 +16,19 @@ def _sum(terms, dim):
 
 
 def entropy(p, dim=None):
-    """H(p) = -sum p log p, in nats."""
+    """H(p) = -sum p log p, in nats. Raises ValueError for tables that do not sum to 1."""
+    distributions(dim, p=p)
     return -_sum(torch.xlogy(p, p), dim)
 
 
 def cross_entropy(p, q, dim=None):
-    """H(p, q) = -sum p log q, in nats. Infinite if q is 0 where p is not."""
+    """H(p, q) = -sum p log q, in nats. Infinite if q is 0 where p is not.
+
+    Raises ValueError for p that do not sum to 1. What q sums to is free: it may hold the likelihoods of several codes.
+    """
     same_shape(p=p, q=q)
+    distributions(dim, p=p)
+    no_negative(q=q)
     return -_sum(torch.xlogy(p, q), dim)
 
 
@@ -40,6 +46,7 @@ def expected_kl(weights, p, q):
     """E_weights KL(p(.|i) || q(.|i)): `weights` is (n,), row i of `p` and `q` is the i-th conditional."""
     same_rows(weights=weights, p=p)
     same_shape(p=p, q=q)
+    distributions(weights=weights)
     met = weights != 0  # what never happens adds nothing, even where the KL is infinite
     return (weights[met] * kl(p[met], q[met], dim=1)).sum()
 

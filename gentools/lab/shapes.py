@@ -380,11 +380,11 @@ def falling(**values):
 
 
 def passing_down(**times):
-    """Refuse times (n,) of which each is not below the one before, as a sampler stops at them. Raises ValueError."""
+    """Refuse times (n,) outside [0, 1], or of which each is not below the one before, as a sampler stops. ValueError."""
     for name, at in times.items():
-        if at.ndim != 1 or len(at) < 2 or not (at.diff() < 0).all():
+        if at.ndim != 1 or len(at) < 2 or not (at.diff() < 0).all() or not (at[0] <= 1 and at[-1] >= 0):
             raise ValueError(
-                f"{name} must be two times or more (n,), from noise down to data and each below the one before, as "
+                f"{name} must be two times or more (n,), from noise at 1 down to data at 0 and each below the one before, as "
                 "diffusion.down makes them"
             )
 
@@ -477,7 +477,9 @@ def permutations(**given):
 
 
 def among(levels, **given):
-    """Refuse what is none of the levels (k,), up to rounding, and NaN. Raises ValueError."""
+    """Refuse what is none of the levels (k,), up to rounding, and NaN; and levels that are none. Raises ValueError."""
+    filled(levels=levels)
+    finite("a level is a number that a pixel can have", levels=levels)
     for name, x in given.items():
         levels = levels.to(x).sort().values
         slack = 1e-3 * float(levels.diff().min()) if len(levels) > 1 else 1e-6
@@ -517,6 +519,15 @@ def within_span(span, **pictures):
             raise ValueError(
                 f"the values of {name} reach over {reach:.4g}, and span={span:g}; say span=255 for 0 to 255, span=2 for "
                 "-1 to 1, or bring the pictures to [0, 1]"
+            )
+
+
+def probabilities(**given):
+    """Refuse numbers outside [0, 1], and NaN. Raises ValueError, where `distributions` does."""
+    for name, x in given.items():
+        if x.device.type == "cpu" and not _known((x.detach() >= 0) & (x.detach() <= 1)):
+            raise ValueError(
+                f"{name} holds probabilities, from 0 to 1, and reaches from {x.min():.4g} to {x.max():.4g}"
             )
 
 
