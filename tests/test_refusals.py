@@ -551,12 +551,6 @@ VALUES = {  # of which nothing follows, or something false
     "step_kl, a square of -1": lambda: diffusion.step_kl(-EYE[0, 0], EYE[0, 0], EYE[0, 0]),
     "down from 2": lambda: diffusion.down(5, 2.0),
     "down from 0": lambda: diffusion.down(5, 0.0),
-    "ddim from 3/2": lambda: diffusion.ddim(
-        lambda x, t: (x, x), X, torch.tensor([1.5, 0.5, 0.0]).double(), diffusion.cosine
-    ),
-    "heun to -1/2": lambda: diffusion.heun(
-        lambda x, t: (x, x), X, torch.tensor([0.5, 0.0, -0.5]).double(), diffusion.cosine
-    ),
     "bound, an infinite level": lambda: bits_bound(torch.zeros(1, 2).double(), 2, levels=(0.0, math.inf)),
     "bound, no levels": lambda: bits_bound(torch.zeros(1, 2).double(), 2, levels=()),
     "transposed convolution, a padding of 1.0 pixels": lambda: dcgan.transposed_size(5, 3, 2, 1.0),

@@ -380,11 +380,11 @@ def falling(**values):
 
 
 def passing_down(**times):
-    """Refuse times (n,) outside [0, 1], or of which each is not below the one before, as a sampler stops. ValueError."""
+    """Refuse times (n,) of which each is not below the one before, as a sampler stops at them. Raises ValueError."""
     for name, at in times.items():
-        if at.ndim != 1 or len(at) < 2 or not (at.diff() < 0).all() or not (at[0] <= 1 and at[-1] >= 0):
+        if at.ndim != 1 or len(at) < 2 or not (at.diff() < 0).all():
             raise ValueError(
-                f"{name} must be two times or more (n,), from noise at 1 down to data at 0 and each below the one before, as "
+                f"{name} must be two times or more (n,), from noise down to data and each below the one before, as "
                 "diffusion.down makes them"
             )
 
