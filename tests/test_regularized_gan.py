@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize
 
-from gentools import dcgan, gan, recipes, regularized_gan
+from gentools import dcgan, evaluation, gan, recipes, regularized_gan
 from gentools.lab import records, worlds
 from gentools.lab.divergences import js, kl
 from gentools.lab.optim import adam
 from gentools.recipes import regularized_gan as recipe_module
 from gentools.recipes import regularized_points as points_recipes
 from gentools.recipes.shared import arms, verdicts
+from gentools.recipes.shared.fitting import adams
 
 seeds = st.integers(0, 10**6)
 weights = st.floats(0.05, 5)
@@ -386,9 +387,17 @@ def test_long_runs_differ_in_what_their_names_say():
         assert a.way == b.way._replace(penalty=5.0) or not name.startswith("penalty")
 
 
-def test_a_long_run_ends_with_the_mean_of_its_last_quarter():
+def test_a_long_run_ends_with_the_mean_of_its_last_quarter(monkeypatch):
+    """With made-up scores, for networks of so few steps have no overlap; and only a slow D learns at another rate."""
+    rng, rates = np.random.default_rng(0), []
+    monkeypatch.setattr(points_recipes, "score", lambda samples, grid: evaluation.Modes(*rng.random(3)))
+    monkeypatch.setattr(
+        points_recipes, "adams", lambda nets, rate, betas: rates.append(rate) or adams(nets, rate, betas)
+    )
     config = points_recipes.Long(steps=16, points=500, moments=8, drawn=50)
     found = points_recipes.run_long(config, 0, "cpu")
+    assert [rate["generator"] for rate in rates] == [config.learning_rate] * 6
+    assert [rate["discriminator"] / config.learning_rate for rate in rates] == [1, 0.5, 1, 1, 1, 1]
     for name in points_recipes.COURSES:
         curve = found["arrays"][f"{name}: overlap"].tolist()
         assert float(found["numbers"][f"{name}: overlap"]) == pytest.approx(np.mean(curve[6:]), abs=1e-6)
