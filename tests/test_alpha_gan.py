@@ -1,5 +1,6 @@
 """Chapter 14 against plain sums, numerical optima, the closed forms of chapters 3 and 8, and autograd at the best D."""
 
+import itertools
 import math
 import re
 
@@ -290,6 +291,21 @@ def test_every_system_has_the_best_of_its_rates_over_all_steps():
         assert first == max(rates) and min(rates) < rate, (
             "the best of the short trials, and a smaller one than that taken"
         )
+
+
+def test_twice_the_steps_keep_all_orders_of_the_comparison():
+    """What read-14-6 and the caption say of the longer run; the smallest of one group is beyond the largest of the next."""
+    record = records.load("14.6")
+    summary, longer = record["summary"], record["twice"]["numbers"]
+    for what, better in {**recipes.METRICS, recipes.ERROR: -1}.items():
+        found = arms.scores(summary, recipes.SYSTEMS, what)
+        groups = verdicts.order(found, least_first=better < 0) if better else []
+        ends = [[better * longer[arms.name(name, what)][0] for name in group] for group in groups]
+        assert all(min(before) > max(after) for before, after in itertools.pairwise(ends)), what
+    distance, (last,) = summary["WGAN-GP: Fréchet"], longer["WGAN-GP: Fréchet"]
+    assert distance["min"] < last < distance["max"]
+    late = "data error, held out, at the end minus after three quarters"
+    assert longer[f"AGE: {late}"][0] > 0 > longer[f"alpha-GAN: {late}"][0]
 
 
 def test_the_answers_about_the_comparison_say_what_the_record_says():
