@@ -227,6 +227,18 @@ BAD = [
             "Doe and Poe 2001": "It is old (Doe and Poe 2001).",
             "Doe 2001": "It is Doe (2001) who said it.",
             "Doe 1999": "Known (Doe 1999).\n\nReferences\n\n- J. Doe. On it. 2001.",
+            "Doe and Moe 2001": "By Doe and Moe (2001).\n\nReferences\n\n- A. Poe. 2000.\n\nFurther reading\n\n- J. Doe, A. Moe. 2001.",
+        }.items()
+    ],
+    *[
+        ("references", f"no text cites '{line}", add(f"{text}\n\nReferences\n\n- {line}"))
+        for line, text in {
+            "J. Doe. On it. 2001.": "Known.",
+            "J. Doe, A. Poe. On it. 2001.": "So said Moe, and Poe (2001).",
+            "J. Doe. On that. 2001.": "So said Doe, who had doubts.",
+            "J. von Doe. On it. 2001.": "So said Doe (2001).",
+            "J.-L. Doe and others. On it. ICML 2001.": "So said Doe and others (2000, 2001b).",
+            "Notes. Anonymous. In English, no year given.": "Some notes say it.",
         }.items()
     ],
     ("ids", "ids look like", add('ask("Q1", None)', code)),
@@ -301,8 +313,12 @@ def test_what_is_allowed(tmp_path):
     )
     cells.append(
         markdown(
-            "Of Doe and others (2001), and of (Bińkowski 2018). In 2014, or (MNIST 1998), nobody.\n\nReferences\n\n"
-            "- J. Doe and others. On it. 2001.\n- M. Bińkowski. More. 2018.",
+            "Of Doe and others (2001), and of (Bińkowski 2018). In 2014, or (MNIST 1998), nobody. Then the inequality of "
+            "von Poe (1950), what Ho et al. (2016b) found and the lecture (Notes, see the references).\n\nReferences\n\n"
+            "- J. Doe and others. On it. 2001.\n- M. Bińkowski. More. 2018, [arXiv 1601.19991](https://x.org/1601.19991).\n"
+            "- C. F. J. von Poe. In 1940. Journal 3, 1950. The inequality.\n- Y.-J. Ho et al. It. 2016b.\n"
+            "- Notes. Anonymous. Some title. After a text of 2018.\n\nFurther reading\n\n"
+            "- A. Lo. Not used. 1999. More than Moe (1998) has.\n\nText CC BY 4.0, code MIT.",
             "end",
         )
     )
@@ -317,6 +333,8 @@ def test_chapter_0_is_free_in_form(tmp_path):
 def test_words_are_counted_without_formulas_and_code():
     assert lint.count_words("One $x + y$ two\n\n$$a b c$$\n\n`x` it's [a link](https://x.org/a/b).") == 7
     assert lint.count_words("References name what was read.\n\nReferences\n\n- A. Author. A title. 2020.\n- B.") == 5
+    lists = "References\n\n- A. Author. A title. 2020.\n\nFurther reading\n\n- B. Boor. A book. 2021. What is in it."
+    assert lint.count_words(f"## What to read next\n\n{lists}\n\nText free.") == 4
 
 
 def test_the_command_names_file_cell_and_rule(tmp_path, monkeypatch, capsys):

@@ -550,17 +550,47 @@ _CITED = re.compile(
 )
 
 
+# "- D. Kingma, M. Welling. A title": Kingma, "- J. von Neumann.": von Neumann, "- Notes. Anonymous. A title": Notes.
+_FIRST_AUTHOR = re.compile(r"- (?:[^\W\d_]\.[ -]?)*([^\W\d_][^.,:]*?)(?=[.,:]| and | et al\.)")
+_YEAR = re.compile(r"(?<![\d.])(?:1[5-9]|20)\d\d[a-z]?(?![\d.]\d|\w)")
+
+
 @rule
 def references(sheet):
-    """Who is cited by name and year stands under References."""
-    text = "\n".join(cell["source"] for _, cell in sheet.cells("markdown"))
-    listed = text.rpartition("\nReferences\n")[2] if "\nReferences\n" in text else ""
-    for number, cell in sheet.cells("markdown"):
-        for match in _CITED.finditer(cell["source"].rpartition("\nReferences\n")[0] or cell["source"]):
+    """Who is cited by name and year stands under References, and who stands there is cited in the text.
+
+    "Further reading", a line below the list, begins a second one, for sources that the text does not use.
+    """
+    number, listed, body = 0, "", []
+    for place, cell in sheet.cells("markdown"):
+        text, heading, found = cell["source"].rpartition("\nReferences\n")
+        if heading:
+            number, listed = place, found.partition("\nFurther reading\n")[0]
+        body.append((place, text if heading else cell["source"]))
+    for line in listed.split("\n"):
+        if line.startswith("- ") and not _named(line, "\n".join(text for _, text in body)):
+            yield number, f"no text cites {line[2:60]!r}: name it where it is used, or list it under Further reading"
+    for number, text in body:
+        for match in _CITED.finditer(text):
             authors, year = [part for part in match.groups() if part]
             names = set(re.findall(_NAME, authors))
             if not any(year in line and all(name in line for name in names) for line in listed.split("\n")):
                 yield number, f"{authors} {year} is cited and stands in no line under References"
+
+
+def _named(line, text):
+    """Whether a text names a source of the list: its first author and, soon after, its year.
+
+    Of a source without a name or a year, "- Notes. Anonymous. A title", the first word is enough.
+    """
+    author = _FIRST_AUTHOR.match(line)
+    if not author:
+        return False
+    name = rf"(?<!\w){re.escape(author[1])}(?!\w)"
+    years = _YEAR.findall(re.sub(r"\[[^]]*\]\([^)]*\)", "", line))
+    if not years or ". Anonymous. " in line:
+        return re.search(name, text) is not None
+    return re.search(rf"{name}[^\n]{{0,60}}?(?<!\w)(?:{'|'.join(years)})(?!\w)", text) is not None
 
 
 # Ids
