@@ -811,6 +811,10 @@ VALUES = {  # of which nothing follows, or something false
     ),
     "convolution, kernel too large": lambda: dcgan.conv_size(2, 5, 1, 1),
     "convolution, stride 0": lambda: dcgan.conv_size(8, 4, 0, 1),
+    "great circle to the opposite": lambda: dcgan.great_circle(NOISE, -NOISE, 0.5),
+    "great circle to nearly the opposite": lambda: dcgan.great_circle(
+        NOISE.float(), -NOISE.float() - 1e-4 * NOISE.float().flip(0), 0.5
+    ),
     "moving average, decay 1": lambda: dcgan.average_gain(1.0, torch.tensor(0.1)),
     "moving average, decay -0.1": lambda: dcgan.average_gain(-0.1, torch.tensor(0.1)),
     "judge of one class": lambda: conditional_gan.measured_accuracy(0.5, 0.9, 1),
