@@ -21,6 +21,7 @@ from gentools.lab.shapes import (
     number_per_row,
     one_score_per_row,
     positive,
+    rows_apart,
     same_columns,
     same_rows,
     same_shape,
@@ -446,6 +447,7 @@ def critic_bound(critic, optimizer, batches, real, fake, logits=apart):
         return float(math.log(2) - loss(real, fake) / 2)
 
 
+@rows_apart
 @one_score_per_row
 def slope_penalty(critic, real, fake, mix):
     """E (|gradient of the critic| - 1)^2 between paired rows (Gulrajani et al. 2017); mix (n,) says where between them.

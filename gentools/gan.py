@@ -188,7 +188,11 @@ def penalized_step(nets, opts, x, z, penalty_weight, generator_loss=non_saturati
 
 @one_score_per_row
 def r1(discriminator, x):
-    """Logits at the data x, and the penalty E_p |gradient of the logit in x|^2 / 2 (Mescheder et al. 2018)."""
+    """Logits at the data x, and the penalty E_p |gradient of the logit in x|^2 / 2 (Mescheder et al. 2018).
+
+    With BatchNorm in training mode each logit depends on all rows. Then the slope is that of the batch's sum of logits, as
+    in figure 10.7.
+    """
     x = x.detach().requires_grad_()
     logit = discriminator(x)
     (slope,) = torch.autograd.grad(logit.sum(), x, create_graph=True)

@@ -213,6 +213,18 @@ def test_the_generators_turn_moves_nothing_in_the_discriminator():
     assert all(torch.equal(a, b) for a, b in zip(before, nets["discriminator"].parameters(), strict=True))
 
 
+def test_r1_under_batchnorm_is_the_slope_of_the_sum_of_logits():
+    """Against the whole Jacobian of logits by rows, which BatchNorm fills also beside its diagonal."""
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Tanh(), torch.nn.Linear(4, 1))
+    net, x = net.double(), torch.randn(5, 3).double()
+    jacobian = torch.autograd.functional.jacobian(lambda rows: net(rows)[:, 0], x)  # (5, 5, 3): of logit i in row j
+    penalty = gan.r1(net, x)[1].item()
+    assert penalty == pytest.approx(jacobian.sum(0).square().sum(1).mean().item() / 2)
+    own = jacobian.diagonal().T  # (5, 3), of each logit in its own row
+    assert penalty != pytest.approx(own.square().sum(1).mean().item() / 2, rel=0.1)
+
+
 def test_r1_of_a_linear_discriminator_is_half_its_squared_slope():
     linear = torch.nn.Linear(3, 1)
     logit, penalty = gan.r1(linear, torch.randn(7, 3))

@@ -745,7 +745,6 @@ VALUES = {  # of which nothing follows, or something false
     "convolution, a padding of half a pixel": lambda: dcgan.conv_size(5, 3, 2, 0.5),
     "convolution, a stride of a pixel and a half": lambda: dcgan.conv_size(5, 3, 1.5, 1),
     "R1 of three scores": lambda: gan.r1(nn.Linear(2, 3), torch.ones(4, 2)),
-    "R1 under BatchNorm": lambda: gan.r1(dcgan.discriminator(0), torch.zeros(4, 1, 32, 32)),
     "R1 of a pair under BatchNorm": lambda: conditional_gan.penalized_step(
         {"generator": CONDITIONAL["generator"], "discriminator": nn.Sequential(nn.BatchNorm1d(D))},
         {},

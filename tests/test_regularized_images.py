@@ -12,6 +12,7 @@ from torch import nn
 from gentools import dcgan, gan, recipes, regularized_gan
 from gentools.lab import records
 from gentools.recipes import regularized_images
+from gentools.recipes.shared.fitting import adams
 
 
 def plane(seed=0):
@@ -27,6 +28,21 @@ def batch(*shape):
 
 def weights(nets):
     return torch.cat([p.detach().flatten() for p in nets.parameters()])
+
+
+@pytest.mark.parametrize("scale", ["quick", "cpu"])
+@pytest.mark.parametrize("name", {**regularized_images.SIX, **regularized_images.SECOND})
+def test_every_arm_takes_a_step_at_its_recorded_size(name, scale):
+    """At quick size the discriminator has no BatchNorm, so what a step refuses under BatchNorm shows at the other alone."""
+    training = recipes.find("10.7").config(scale).training
+    arm = {**regularized_images.SIX, **regularized_images.SECOND}[name]
+    nets = regularized_images.networks(training, 1, 0, arm.normed)
+    norms = [m for m in nets["discriminator"].modules() if isinstance(m, nn.BatchNorm2d)]
+    assert bool(norms) == (arm.normed and scale == "cpu")
+    opts = adams({k: nets[k] for k in ("generator", "discriminator")}, 1e-4)
+    x = torch.zeros(4 * arm.batches, 1, training.size, training.size)
+    losses = arm.step(nets, opts, x, torch.randn(len(x), *arm.z_axis, training.latent))
+    assert all(math.isfinite(loss) for loss in losses.values())
 
 
 def test_r1_shrinks_a_linear_discriminator_by_its_gradient():

@@ -43,14 +43,12 @@ def modes_kept(function):
 def one_score_per_row(function):
     """Decorates function(critic, ...), which takes the slope of a row's one score in that row.
 
-    It refuses a critic that gives another number of scores than one per row: the slope would be that of their sum. And a
-    network in training mode that ties the rows of a batch together by BatchNorm. Raises ValueError.
+    It refuses a critic that gives another number of scores than one per row: the slope would be that of their sum. Raises
+    ValueError.
     """
 
     @functools.wraps(function)
     def checking(critic, *args, **how):
-        row_by_row(critic)
-
         def scores(x):
             given = critic(x)
             if given.numel() != len(x):
@@ -58,6 +56,17 @@ def one_score_per_row(function):
             return given
 
         return function(scores, *args, **how)
+
+    return checking
+
+
+def rows_apart(function):
+    """Decorates function(critic, ...) that has no meaning where BatchNorm ties the rows of a batch together. ValueError."""
+
+    @functools.wraps(function)
+    def checking(critic, *args, **how):
+        row_by_row(critic)
+        return function(critic, *args, **how)
 
     return checking
 
