@@ -180,7 +180,12 @@ def step(nets, opts, x, z, prior=normal, weight=1.0):
 
 
 def sampled_vae_step(nets, opts, x, z, log_prior):
-    """A step of the VAE for any prior with a density: KL(p(z|x) || q(z)) estimated at the one sampled code."""
+    """A step of the VAE for any prior with a density: KL(p(z|x) || q(z)) estimated at the one sampled code.
+
+    Raises ValueError for a `PointEncoder`.
+    """
+    if isinstance(nets["encoder"], PointEncoder):
+        raise ValueError("KL(p(z|x) || q(z)) is infinite for point codes: networks(..., noisy=True) makes noisy ones")
     mean, log_variance = nets["encoder"](x)
     code = vae.sample(mean, log_variance, z[:, :-NOISE])
     rebuilt = -nets["decoder"].log_likelihood(x, code).mean()

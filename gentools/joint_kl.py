@@ -17,11 +17,14 @@ from gentools.lab.shapes import (
     finite,
     no_negative,
     one_matrix,
+    one_number,
     positive,
     positive_definite,
     same_columns,
     same_rows,
     same_shape,
+    shared_out,
+    variances_of_all,
     vectors,
     whole,
 )
@@ -69,12 +72,14 @@ def elbo(p_z_given_x, q_joint):
     """Evidence lower bound of every x: sum_z p(z|x) log q(x,z)/p(z|x), shape (n,), in nats. Equation (1.8)."""
     same_shape(p_z_given_x=p_z_given_x, q_joint=q_joint)
     distributions(1, p_z_given_x=p_z_given_x)
+    shared_out(p_z_given_x=p_z_given_x)
     distributions(q_joint=q_joint)
     return (torch.xlogy(p_z_given_x, q_joint) - torch.xlogy(p_z_given_x, p_z_given_x)).sum(1)
 
 
 def gaussian_cells(x, mean, std):
     """Probabilities of a Gaussian on an even grid `x` (m,), one per cell; they sum to 1 if the grid reaches far."""
+    one_number(mean=mean, std=std)
     positive(std=std)
     finite("no cell holds anything of such a Gaussian", mean=torch.as_tensor(mean), std=torch.as_tensor(std))
     evenly_rising(x=x)
@@ -149,10 +154,8 @@ def smoothed_kl(points, h, log_q=standard_normal):
 
 def posterior_precision(decoder, noise_variance):
     """Precision of z given x when z ~ N(0, I) and x = decoder z + noise: I + W'W / noise_variance, shape (k, k)."""
-    positive(noise_variance=noise_variance)
+    variances_of_all(noise_variance=noise_variance)
     one_matrix(decoder=decoder)
-    if torch.as_tensor(noise_variance).ndim:
-        raise ValueError(f"noise_variance is one number for all of x, not of shape {tuple(noise_variance.shape)}")
     return torch.eye(decoder.shape[1], dtype=decoder.dtype) + decoder.T @ decoder / noise_variance
 
 

@@ -18,7 +18,7 @@ from gentools.gan import descend, non_saturating_loss
 from gentools.lab import worlds
 from gentools.lab.chapters import chapter
 from gentools.lab.divergences import cross_entropy, entropy, expected_kl, js, kl, mutual_information
-from gentools.lab.shapes import distributions, no_negative, permutations, positive, same_rows, same_shape
+from gentools.lab.shapes import distributions, no_negative, one_number, permutations, positive, same_rows, same_shape
 
 # The map, as data
 
@@ -419,6 +419,7 @@ def mmd(p_x, q_x, kernel):
 
 def gaussian_kernel(x, width):
     """exp(-|x - x'|^2 / (2 width^2)) of points on a line (n,), (n, n)."""
+    one_number(width=width)
     positive(width=width)
     return torch.exp(-(((x[:, None] - x) / width) ** 2) / 2)
 

@@ -20,6 +20,7 @@ from gentools.lab.shapes import (
     filled,
     finite,
     loss_weights,
+    one_number,
     positive,
     probabilities,
     same_shape,
@@ -46,6 +47,7 @@ def generator_problem(q_x, q_old, d, proximal_weight):
 def answer(q_old, d, proximal_weight):
     """The generator that solves its problem exactly: q proportional to q_old D^(1/proximal_weight). (10.2)"""
     same_shape(q_old=q_old, d=d)
+    one_number(proximal_weight=proximal_weight)
     positive(proximal_weight=proximal_weight)
     distributions(q_old=q_old)
     if not ((d >= 0).all() and (d[q_old > 0] > 0).any()):

@@ -23,12 +23,15 @@ from gentools.lab.shapes import (
     finite,
     no_negative,
     one_matrix,
+    one_number,
     positive,
     same_columns,
     same_rows,
     same_shape,
     semidefinite,
+    shared_out,
     tensors,
+    variances_of_all,
     vectors,
     whole,
 )
@@ -58,15 +61,15 @@ def expectation(f, mean, std, nodes=60):
     """E f(z, noise) over z = mean + std * noise, noise ~ N(0, 1), by Gauss-Hermite quadrature in float64.
 
     It is for a smooth f that does not swing faster than the nodes lie. Where f jumps, 60 nodes are wrong by some
-    hundredths of the jump, and no error says so.
+    hundredths of the jump, and no error says so. Raises ValueError for several means or stds, and for more nodes than 300.
     """
     import numpy as np
 
-    if any(torch.as_tensor(number).numel() != 1 for number in (mean, std)):
-        raise ValueError(
-            "mean and std must be single numbers: entries would be paired with the nodes of the quadrature"
-        )
+    one_number(mean=mean, std=std)
     no_negative(std=torch.as_tensor(std))
+    whole(nodes=nodes)
+    if nodes > 300:  # numpy's weights are NaN from 380 on
+        raise ValueError(f"nodes may be 300 at most, not {nodes}: the weights of more overflow in float64")
     noise, weight = (torch.from_numpy(a) for a in np.polynomial.hermite_e.hermegauss(nodes))
     return (weight * f(mean + std * noise, noise)).sum() / math.sqrt(2 * math.pi)
 
@@ -140,8 +143,7 @@ class Gaussian(nn.Module):
 
     def __init__(self, net, noise_variance=1.0, learn=True):
         super().__init__()
-        if not noise_variance > 0:
-            raise ValueError(f"noise_variance must be positive, not {noise_variance}")
+        variances_of_all(noise_variance=noise_variance)
         self.net = net
         self.log_variance = nn.Parameter(torch.tensor(float(noise_variance)).log(), requires_grad=learn)
 
@@ -242,6 +244,7 @@ def log_weights(nets, x, noise):
         raise ValueError(
             f"noise needs the shape (s, {len(mean)}, {mean.shape[1]}), s samples per row, not {tuple(noise.shape)}"
         )
+    finite("points have no density, and so no weight: give the codes noise", log_variance=log_variance)
     z = sample(mean, log_variance, noise)
     zero = torch.zeros_like(mean)
     return nets["decoder"].log_likelihood(x, z) + log_normal(z, zero, zero) - log_normal(z, mean, log_variance)
@@ -266,6 +269,7 @@ def expected_importance_bound(p_z_given_x, q_joint, samples):
     """`importance_bound` on a table, exactly, by summing over all `samples`-tuples of codes; (n,)."""
     same_shape(p_z_given_x=p_z_given_x, q_joint=q_joint)
     distributions(1, p_z_given_x=p_z_given_x)
+    shared_out(p_z_given_x=p_z_given_x)
     distributions(q_joint=q_joint)
     whole(samples=samples)
     weight = torch.where(p_z_given_x > 0, q_joint / p_z_given_x, 0.0)  # codes that the encoder never draws
@@ -309,8 +313,7 @@ def ppca(eigenvalues, eigenvectors, latent, noise_variance=None):
         if latent == d:
             raise ValueError(f"with latent = {d}, the dimension of the data, no noise variance is best; give one")
         noise_variance = eigenvalues[latent:].mean()
-    if not noise_variance >= 0:
-        raise ValueError(f"noise_variance must not be below 0, and it is {noise_variance}")
+    variances_of_all(least=0, noise_variance=noise_variance)
     return eigenvectors[:, :latent] * (eigenvalues[:latent] - noise_variance).clamp_min(0).sqrt(), noise_variance
 
 
@@ -319,7 +322,7 @@ def linear_log_likelihood(cov, decoder, noise_variance):
     one_matrix(decoder=decoder)
     same_rows(cov=cov, decoder=decoder)
     semidefinite(cov=cov)
-    positive(noise_variance=noise_variance)
+    variances_of_all(noise_variance=noise_variance)
     model = decoder @ decoder.T + noise_variance * torch.eye(len(cov), dtype=cov.dtype)
     return -(len(cov) * LOG_2PI + torch.logdet(model) + torch.trace(torch.linalg.solve(model, cov))) / 2
 
@@ -331,7 +334,7 @@ def ppca_log_likelihood(eigenvalues, latent, noise_variance):
     whole(least=0, latent=latent)
     if latent > len(eigenvalues):
         raise ValueError(f"{latent} codes are more than the {len(eigenvalues)} dimensions of the data")
-    positive(noise_variance=noise_variance)
+    variances_of_all(noise_variance=noise_variance)
     kept = eigenvalues[:latent].clamp_min(noise_variance)  # (k,)
     log_det = (
         kept.log().sum() + (len(eigenvalues) - latent) * torch.as_tensor(noise_variance, dtype=eigenvalues.dtype).log()
@@ -373,7 +376,7 @@ def linear_terms(cov, encoder, encoder_variance, decoder):
 
 def linear_elbo(cov, encoder, encoder_variance, decoder, noise_variance):
     """E ELBO(x) of the linear VAE for centered data, exactly: no sampling, no likelihood, only the two terms of (3.1)."""
-    positive(noise_variance=noise_variance)
+    variances_of_all(noise_variance=noise_variance)
     distortion, rate = linear_terms(cov, encoder, encoder_variance, decoder)
     log_variance = torch.as_tensor(noise_variance, dtype=cov.dtype).log()
     return -(len(cov) * (LOG_2PI + log_variance) + distortion / noise_variance) / 2 - rate

@@ -22,6 +22,7 @@ from gentools.lab.shapes import (
     finite,
     loss_weights,
     number_per_row,
+    one_number,
     positive,
     rising,
     same_mass,
@@ -383,6 +384,7 @@ def penalized_slope(x, p_x, q_x, weight):
 
     1 on gaps that lie between no two points of p and q, where the slope is free. Raises ValueError unless weight > 0.
     """
+    one_number(weight=weight)
     positive(weight=weight)
     g = surplus(p_x, q_x)
     return torch.where(g < 0, -1.0, 1.0) + g / (2 * weight * _reached(between_density(x, p_x, q_x)))
@@ -398,6 +400,7 @@ def penalized_value(x, p_x, q_x, weight):
 
     x, p_x, q_x: (n,), the points sorted. Returns a 0-d tensor in the unit of x. Raises ValueError unless weight > 0.
     """
+    one_number(weight=weight)
     positive(weight=weight)
     g = surplus(p_x, q_x)
     return line_distance(x, p_x, q_x) + (g**2 / _reached(between_density(x, p_x, q_x)) * x.diff()).sum() / (4 * weight)

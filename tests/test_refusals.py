@@ -501,6 +501,14 @@ def replaced(net):
 
 
 LABELED_AAE = aae.networks(0, D, (5,), 2, classes=10)
+POINT_AAE = aae.networks(0, D, (5,), 2, noisy=False).double()
+
+
+def first_row_empty(table):
+    """1 (n, 1), and 0 in the first row: what leaves the first x of a table without codes."""
+    return (torch.arange(len(table)) > 0).to(table)[:, None]
+
+
 WITHOUT_ONE = torch.cat([normal(N - 1, 2).softmax(1), torch.zeros(1, 2).double()])  # no component holds the last point
 WGAN_PLAYERS = {"generator": WGAN["generator"], "discriminator": WGAN["critic"]}
 BETAS = torch.full((3,), 0.1, dtype=torch.float64)
@@ -1011,6 +1019,30 @@ VALUES = {  # of which nothing follows, or something false
     "expected_modes, -5 samples": lambda: evaluation.expected_modes(P, -5),
     "ppca, noise variance -1": lambda: vae.ppca(FALLING, EYE, 1, -1.0),
     "ppca, noise variance NaN": lambda: vae.ppca(FALLING, EYE, 1, NAN),
+    "ppca, two noise variances": lambda: vae.ppca(FALLING, EYE, 1, FALLING),
+    "ppca, infinite noise variance": lambda: vae.ppca(FALLING, EYE, 1, math.inf),
+    "ppca_log_likelihood, two noise variances": lambda: vae.ppca_log_likelihood(FALLING, 1, FALLING),
+    "ppca_log_likelihood, infinite noise variance": lambda: vae.ppca_log_likelihood(FALLING, 1, math.inf),
+    "linear_log_likelihood, two noise variances": lambda: vae.linear_log_likelihood(EYE, EYE, FALLING),
+    "linear_log_likelihood, infinite noise variance": lambda: vae.linear_log_likelihood(EYE, EYE, math.inf),
+    "linear_elbo, two noise variances": lambda: vae.linear_elbo(EYE, EYE, EYE[0] + 1, EYE, FALLING),
+    "posterior_precision, two noise variances": lambda: joint_kl.posterior_precision(EYE, FALLING),
+    "posterior_precision, infinite noise variance": lambda: joint_kl.posterior_precision(EYE, math.inf),
+    "gaussian_cells, a std per cell": lambda: joint_kl.gaussian_cells(LINE["x"], 0.0, torch.ones_like(LINE["x"])),
+    "gaussian_cells, a mean per cell": lambda: joint_kl.gaussian_cells(LINE["x"], LINE["x"], 1.0),
+    "gaussian_kernel, a width per point": lambda: one_map.gaussian_kernel(LINE["x"], torch.ones_like(LINE["x"])),
+    "penalized_slope, a weight per gap": lambda: wgan_gp.penalized_slope(**LINE, weight=LINE["x"].diff()),
+    "penalized_value, a weight per gap": lambda: wgan_gp.penalized_value(**LINE, weight=LINE["x"].diff()),
+    "generator's answer, a weight per value": lambda: regularized_gan.answer(Q, OLD, torch.ones_like(Q)),
+    "Gaussian decoder, infinite noise variance": lambda: vae.Gaussian(None, math.inf),
+    "expectation, 400 nodes": lambda: vae.expectation(lambda z, _: z, 0.0, 1.0, nodes=400),
+    "expectation, 0 nodes": lambda: vae.expectation(lambda z, _: z, 0.0, 1.0, nodes=0),
+    "expected_importance_bound, an x without codes": lambda: vae.expected_importance_bound(
+        W.p_z_given_x * first_row_empty(W.p_z_given_x), W.q_xz, 2
+    ),
+    "elbo, an x without codes": lambda: joint_kl.elbo(W.p_z_given_x * first_row_empty(W.p_z_given_x), W.q_xz),
+    "log_weights of point codes": lambda: vae.log_weights(POINT_AAE, X, normal(5, N, 2)),
+    "a VAE's step with point codes": lambda: aae.sampled_vae_step(POINT_AAE, {}, X, normal(N, 5), aae.log_normal_prior),
     "ppca, rising eigenvalues": lambda: vae.ppca(FALLING.flip(0), EYE, 1, 0.1),
     "ppca, too few rows of eigenvectors": lambda: vae.ppca(FALLING, EYE[:1], 1, 0.1),
     "ppca, five eigenvectors of two numbers": lambda: vae.ppca(FALLING, normal(2, 5), 1, 0.1),

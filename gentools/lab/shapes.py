@@ -254,6 +254,26 @@ def positive(**numbers):
             raise ValueError(f"{name} must be positive, not {number}")
 
 
+def one_number(**numbers):
+    """Refuse several numbers where one stands for everything: torch would pair them with entries. Raises ValueError."""
+    for name, number in numbers.items():
+        given = torch.as_tensor(number)
+        if given.numel() != 1:
+            raise ValueError(f"{name} is one number, not of shape {tuple(given.shape)}; loop over several")
+
+
+def variances_of_all(least=None, **numbers):
+    """Refuse what is no variance that all entries share: several numbers, NaN, infinity, or none above 0.
+
+    least=0 lets 0 pass. Raises ValueError.
+    """
+    one_number(**numbers)
+    for name, number in numbers.items():
+        if not (number > 0 or (number == 0 and least == 0)) or math.isinf(number):
+            wish = "positive" if least is None else "0 or more"
+            raise ValueError(f"{name} must be {wish} and finite, not {float(number):g}")
+
+
 def loss_weights(**weights):
     """Refuse weights of terms of a loss, and other sizes, that are below 0, NaN or infinite. Raises ValueError."""
     for name, weight in weights.items():
@@ -296,10 +316,10 @@ def occupied(**shares):
 
 
 def shared_out(**tables):
-    """Refuse responsibilities (n, k) of which a row is 0 throughout, for its point would drop out. Raises ValueError, on
-    the CPU alone: a GPU would wait."""
+    """Refuse responsibilities (n, k) of which a row is 0 throughout, for its point would drop out. So of an encoder that
+    has no code for some x. Raises ValueError, where `distributions` does."""
     for name, table in tables.items():
-        if table.device.type == "cpu" and not (table.detach().sum(1) > 0).all():
+        if table.device.type == "cpu" and not _known(table.detach().sum(1) > 0):
             raise ValueError(f"each row of {name} must sum to 1, and a row that is 0 throughout leaves its point out")
 
 
