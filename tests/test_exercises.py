@@ -431,9 +431,10 @@ def test_an_answer_that_leaves_python_is_reported(capsys):
 
 def test_the_models_joint_may_be_written_as_it_is_drawn(capsys):
     letters = exercises.module("start").solve_letters()
-    for joint in ("q(z) q(x|z)", "q(x|z) * q(z)", "$q(z)q(x|z)$", "$q(x,z)$", "q(z, x)"):
+    as_in_the_book = (r"$q(z)\,q(x|z)$", r"q(z) q(x \vert z)", r"$q(x \mid z) \, q(z)$")
+    for joint in ("q(z) q(x|z)", "q(x|z) * q(z)", "$q(z)q(x|z)$", "$q(x,z)$", "q(z, x)", *as_in_the_book):
         assert "passed" in verdict("0.E3", letters | {"p_theta(x,z)": joint}, capsys)
-    for joint in ("p(x) p(z|x)", "q(z) q(x)", "q(x) q(z|x)"):
+    for joint in ("p(x) p(z|x)", "q(z) q(x)", "q(x) q(z|x)", r"p(x)\,p(z \vert x)"):
         assert "not yet" in verdict("0.E3", letters | {"p_theta(x,z)": joint}, capsys)
 
 

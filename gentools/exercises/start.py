@@ -171,7 +171,7 @@ def check_letters(answer):
     for theirs, ours in LETTERS.items():
         if theirs not in answer:
             raise Wrong(f"{theirs} is missing.")
-        said = re.sub(r"[\s*$]", "", str(answer[theirs]))
+        said = re.sub(r"\\[,;:!]|[\s*$]", "", re.sub(r"\\(vert|mid)\b", "|", str(answer[theirs])))
         if ALSO.get(said, said) != ours:
             raise Wrong(f"{theirs} is not {answer[theirs]} here. Which side does it belong to: data or model?")
 

@@ -24,7 +24,7 @@ def step(nets, opts, x, z, loss_of, before=lambda opt: opt.zero_grad(), times=1)
 
 
 def importance(weight):
-    return weight.exp().mean(0).log().mean()
+    return (weight.logsumexp(0) - math.log(len(weight))).mean()
 
 
 WRONG = {
@@ -59,6 +59,7 @@ WRONG = {
     "3.E5": [
         lambda nets, opts, x, z: step(nets, opts, x, z, lambda w: w.mean()),  # the ELBO
         lambda nets, opts, x, z: step(nets, opts, x, z, lambda w: w.logsumexp(0).mean()),  # forgets to divide by k
+        lambda nets, opts, x, z: step(nets, opts, x, z, lambda w: w.exp().mean(0).log().mean()),  # log 0 on images
         lambda nets, opts, x, z: step(
             nets, opts, x, z, lambda w: w.logsumexp(1).mean() - math.log(6)
         ),  # the wrong axis
