@@ -279,7 +279,7 @@ def test_verdicts_can_say_either_outcome():
     late |= {f"{arm}: reconstruction": 70.0 for arm in recipes.ARMS}
     for told, near, words in (
         (7.0, 0.2, ("more", "farther from", "in every seed")),
-        (3.0, 0.0, ("less", "closer", "not told")),
+        (3.0, 0.0, ("less", "closer", "not farther than two draws in every seed")),
     ):
         numbers = {f"{arm}: energy distance": near for arm in recipes.ARMS} | {
             f"{arm}: I(x;z)": told for arm in recipes.ARMS
@@ -303,7 +303,7 @@ def test_the_verdict_on_shape_compares_with_two_draws_and_with_a_round_cloud():
 
     nearer, all_arms = f"than {recipes.ROUND} in every seed: ", "AAE, weight 1, AAE, weight 10 and VAE"
     assert "VAE: codes farther than two draws in every seed" in said(0.1) and nearer + all_arms in said(0.1)
-    assert "VAE: codes not told from two draws" in said(0.01)
+    assert "VAE: codes not farther than two draws in every seed" in said(0.01)
     assert nearer + "none" in said(0.3)
 
 

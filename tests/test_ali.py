@@ -573,7 +573,7 @@ def test_verdict_of_the_comparison_can_say_either_outcome():
     assert "is refuted. Against minimax worse in modes" in lost and "3 of 3 runs of truncated" in lost
     won = compared(truncated=GOOD, minimax=BAD, swapped=BAD, repaired=GOOD)
     assert "not refuted. Against minimax better in modes" in won and "joint KL, repaired" not in won.split(". ")[0]
-    assert "not separated in modes" in compared(truncated=GOOD, minimax=GOOD, swapped=GOOD, repaired=GOOD)
+    assert "intervals meet in modes" in compared(truncated=GOOD, minimax=GOOD, swapped=GOOD, repaired=GOOD)
 
 
 def test_runs_of_two_kinds_are_counted_and_no_mean_of_them_is_compared():

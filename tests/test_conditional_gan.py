@@ -484,7 +484,7 @@ def test_verdicts_can_say_either():
     assert ring(one(0.4)).count("off chance") == 5 and ring(one(0.17, 0.1, 0.2)).count("off chance (0.10 to 0.20 ") == 5
     assert ring(one(0.17, 0.05, 0.28)).count("not resolved from chance (0.05 to 0.28 from run to run)") == 5
     assert ring(one(0.4)).count("(settled)") == 5 and ring(one(0.4), one(0.1)).count("(still rising)") == 5
-    assert "by modes:" in ring(one(0.4)) and " before " not in ring(one(0.4))
+    assert "by modes, intervals compared:" in ring(one(0.4)) and " before " not in ring(one(0.4))
 
     def between(trained, late=still):
         exact = {"saturating": 2.2, "non-saturating": 0.8, "KL": 1.0, "data": 2.2, "geometric mean": 1.0}

@@ -71,7 +71,7 @@ def test_nothing_raises_and_every_finished_arm_has_one_place(values):
         assert all(verdicts.separated(arms_[g[0]], arms_[h[0]]) for g, h in itertools.pairwise(groups))
         text = verdicts.ordered(arms_, least_first)
         met = itertools.chain(*(itertools.product(g, h) for g, h in itertools.combinations(groups, 2)))
-        assert ("not separated" in text) == any(not verdicts.separated(arms_[a], arms_[b]) for a, b in met)
+        assert ("intervals meet" in text) == any(not verdicts.separated(arms_[a], arms_[b]) for a, b in met)
         assert verdicts.best(arms_, least_first) in finished | {"none"}
     assert verdicts.failures(arms_) == "" or any(s["failed"] for s in arms_.values())
     for s in arms_.values():
@@ -168,7 +168,7 @@ def test_groups_hold_what_is_not_separated_from_their_best():
     assert verdicts.listed([]) == "none" and verdicts.listed("abc") == "a, b and c"
     wide = tight | {"b": summarize([4.0, 4.01, 4.005]), "c": summarize([0.0, 3.9, 6.9])}  # c's interval holds a and b
     assert verdicts.order(wide) == [["a"], ["b", "c"]]  # c, behind b by its mean, does not pass it into a's group
-    assert verdicts.ordered(wide) == "a before b and c (not separated: a from c)"
+    assert verdicts.ordered(wide) == "a before b and c (intervals meet: a with c)"
 
 
 def test_an_order_names_what_it_does_not_separate():
@@ -177,7 +177,7 @@ def test_an_order_names_what_it_does_not_separate():
     means = {"a": 10.0, "b": 9.8, "c": 8.0, "d": 7.9, "e": 5.0}
     arms_ = {name: summarize([means[name] - spread[name], means[name], means[name] + spread[name]]) for name in means}
     assert verdicts.order(arms_) == [["a", "b"], ["c", "d"], ["e"]]
-    told = "a and b before c and d before e (not separated: b from c, d and e; d from a and e)"
+    told = "a and b before c and d before e (intervals meet: b with c, d and e; d with a and e)"
     assert verdicts.ordered(arms_) == told
     assert verdicts.ordered(arms_ | {"f": NONE}) == told[:-1] + "; all 2 runs failed with f)"
 

@@ -28,7 +28,7 @@ QUESTIONS = {
     "8.Q2": Question(
         "c",
         {
-            "a": "That makes KL(p(z) || q(z)) zero. The average of the divergences is larger, see (8.2).",
+            "a": "That makes KL(p(z) || q(z)) zero. The average of the divergences is larger by I(x; z), see (8.2).",
             "b": "If the code says nothing of the image, no decoder rebuilds it better than without a code.",
             "c": "An average of divergences is 0 only if each of them is, and then the code is the same for all images.",
         },
@@ -338,7 +338,7 @@ EXERCISES = {
         hints=(
             "What does the encoder care for if the discriminator's verdict weighs nothing?",
             "With a very large weight the codes can pass for the prior without telling anything of the image.",
-            "Try a hundredth of the weight of (8.3), and a few times it.",
+            "Try a hundredth of the weight of (8.3), and a few times it. Of several that mend your own run take the smaller.",
         ),
         solution=solve_broken,
         gives=2,

@@ -47,7 +47,7 @@ QUESTIONS = {
             "and points both ways, while f / sigma is small.",
             "b": "The score estimate is at most of the size 1/sigma times the noise. The slope of the sine keeps its size for "
             "every sigma. So no estimator wins always.",
-            "c": "Both have the same mean. Their variances cross at one sigma, near 1.",
+            "c": "Both have the same mean. Their variances cross at one sigma, a little below 1; those of the gradients in sigma at another, near 1.5.",
         },
     ),
     "3.Q5": Question(

@@ -260,7 +260,11 @@ def draw_shapes(results, config):
 def said_of_shape(summary, arm, two):
     """How far one arm's codes are from the prior, against two draws of it, and whether that has settled."""
     distance, draws_apart = summary[arms.name(arm, DISTANCE)], summary[arms.name(two, DISTANCE)]
-    word = {1: "farther than two draws in every seed", 0: "not told from two draws", -1: "nearer than two draws"}
+    word = {
+        1: "farther than two draws in every seed",
+        0: "not farther than two draws in every seed",
+        -1: "nearer than two draws",
+    }
     far = word[verdicts.ranges_apart(distance, draws_apart)]
     return f"{far} ({verdicts.span(distance, '.3f')} against {verdicts.span(draws_apart, '.3f')}; {end_of(summary, arm, DISTANCE)})"
 
@@ -272,7 +276,7 @@ def verdict_shapes(summary):
     cloud = summary[arms.name(ROUND, DISTANCE)]
     nearer = [name for name, s in distances.items() if verdicts.ranges_apart(s, cloud) == -1]
     lines.append(f"nearer to the prior than {ROUND} in every seed: {verdicts.listed(nearer)}")
-    lines.append(f"by distance: {verdicts.ordered(distances, least_first=True)}")
+    lines.append(f"by distance, intervals compared: {verdicts.ordered(distances, least_first=True)}")
     rebuilt_ = ", ".join(f"{name} {end_of(summary, name, RECONSTRUCTION)}" for name in SHAPES)
     return ";\n  ".join([*lines, f"reconstruction: {rebuilt_}"]) + "."
 
@@ -340,9 +344,13 @@ def verdict_measured(summary):
             verdicts.ranges_apart(*(summary[arms.name(arm, what)] for arm in (name, "VAE")))
             for what in (TOLD, DISTANCE)
         )
-        more = {1: "more", 0: "not clearly more or less", -1: "less"}[told]
-        near = {1: "farther from the prior", 0: "not clearly closer to the prior or farther", -1: "closer to the prior"}
-        lines.append(f"{name} keeps {more} of the image than the VAE, and its codes are {near[off]}")
+        keeps = {1: "keeps more", 0: "overlaps with it in how much it keeps", -1: "keeps less"}[told]
+        near = {
+            1: "its codes are farther from the prior",
+            0: "their distances to the prior overlap",
+            -1: "its codes are closer to the prior",
+        }
+        lines.append(f"{name} against the VAE, by ranges: it {keeps} of the image, and {near[off]}")
     lines += [f"{name}: codes {said_of_shape(summary, name, TWO)}" for name in ARMS]
     rebuilt_ = ", ".join(f"{name} {end_of(summary, name, RECONSTRUCTION)}" for name in ARMS)
     return ";\n  ".join([*lines, f"reconstruction: {rebuilt_}"]) + "."
@@ -559,7 +567,7 @@ def verdict_few(summary):
     )
     if None in (s["mean"] for s in (new, seen, *many)):
         return "no run finished."
-    worse = "worse in every seed" if verdicts.ranges_apart(new, seen) == 1 else "not clearly worse"
+    worse = "worse in every seed" if verdicts.ranges_apart(new, seen) == 1 else "not worse in every seed"
     ends = "; ".join(
         f"{n} images, {where}: {end_of(summary, few(n, where), RECONSTRUCTION)}"
         for n in (fewest, most)
@@ -578,8 +586,8 @@ RECIPES = aae_exact.RECIPES | {
     "8.3": Recipe(
         title="Do the codes take the prior's shape?",
         caption="A prior of ten petals; MNIST averaged to 14x14 pixels. Above, draws of the prior and the codes of held-out digits, "
-        "first seed, colored by class (legend at the foot). Below, energy distance of the codes to the prior, and reconstruction, "
-        "over training: a line per seed, in both panels colored by model (legend at the right). Dotted, two draws of the prior; "
+        "first seed (for weight 10 one of the two runs that rebuild worst), colored by class (legend at the foot). Below, energy distance of the codes to the prior, and reconstruction, "
+        "over training: a line per seed, in both panels colored by model (legend at the right). Dotted, two draws of the prior, the mean over the seeds; "
         "dashed, a normal law of the prior's mean square. The weight is that of -log D against -log q(x|z).",
         alt="Above, four scatter plots: a flower of ten petals, two clouds without petals and, for the AAE of weight 10, one gathered "
         "along a horizontal and two vertical lines. Below left, distances over the steps: every curve ends above the dashed line of the "
@@ -592,8 +600,8 @@ RECIPES = aae_exact.RECIPES | {
         title="VAE and AAE, measured",
         caption="Normal prior, two code dimensions, held-out MNIST images of 14x14 pixels. Left: reconstruction. Middle: nats that "
         "a code tells of which of the held-out images it came from; at most log n. A point code names its image, and would lie at "
-        "log n; it has no density to measure and is not drawn there. Right: energy distance of the codes to the prior; dotted, that "
-        "of two draws of the prior. Above, every seed at the end; below, every seed over training.",
+        "log n; it has no density to measure and is not drawn there. Right: energy distance of the codes to the prior; dotted, the "
+        "largest of two draws of the prior over the seeds. Above, every seed at the end; below, every seed over training.",
         alt="Six panels. In reconstruction the AAEs lie one to two nats below the VAE; in information at log n, the VAE at half of it; in "
         "energy distance the models overlap, all above the dotted line. Below, over training: reconstructions that fall and flatten, and "
         "distances that wander along level lines.",
@@ -616,7 +624,7 @@ RECIPES = aae_exact.RECIPES | {
         caption="An AAE with a normal prior on MNIST of 28x28 pixels, first seed. Left: pictures decoded from a lattice of codes; every "
         "cell of the lattice is equally probable under the prior. Right: codes of held-out digits by class; held-out digits with what "
         "is rebuilt of them; draws of the prior, decoded. Below, a line per seed: reconstruction of held-out digits and energy distance "
-        "of their codes to the prior, over training; dotted, two draws of the prior. The weight of -log D against -log q(x|z) is 10.",
+        "of their codes to the prior, over training; dotted, the mean of two draws of the prior. The weight of -log D against -log q(x|z) is 10.",
         alt="A large lattice of digits that turn into one another: ones at the top, sevens and nines at the right, eights and threes at the left, "
         "zeros at the bottom. On the right a cloud of colored codes, twenty digits above blurred versions of them, and thirty samples. Below "
         "the lattice a line per seed: the reconstruction falls and ends nearly flat, the distance ends flat, above its dotted line.",
@@ -626,9 +634,11 @@ RECIPES = aae_exact.RECIPES | {
     "8.7": Recipe(
         title="Point codes of few data",
         caption="Deterministic encoders trained on 30, 150 and 1,500 digits of 8x8 pixels. The weight of -log D against -log q(x|z) is "
-        "10. Right: over training, every seed, for the fewest images.",
+        "10. Left and middle: reconstruction of the images seen and of held-out ones, and energy distance of their codes to the "
+        "prior, every seed; lines lead through the means; dotted, the largest of two draws of the prior. Right: the reconstruction "
+        "over training, every seed, for the fewest images.",
         alt="Three panels. Left and middle, against the number of training images: the reconstructions of images seen and held out are "
-        "far apart at 30 and meet at 1,500. Right, over the steps with 30 images: one bundle of curves falls and another rises.",
+        "far apart at 30 and meet at 1,500; the energy distances lie near 0 but for one run at 150 images, above 1. Right, over the steps with 30 images: one bundle of curves falls and another rises.",
         run=run_few, draw=draw_few, quick=Few(counts=COUNTS[::2], steps=300), full=Few(steps=3000), seeds=tuple(range(5)),
         verdict=verdict_few,
     ),

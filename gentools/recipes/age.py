@@ -226,7 +226,7 @@ def verdict_digits(summary):
     ]
     won = [name for name, s in arms.scores(summary, DIGITS, VALUE).items() if verdicts.always_above(s, 5)]
     return (
-        f"distance of samples, from the least: {verdicts.ordered(distances, least_first=True)};\n"
+        f"distance of samples, from the least, intervals compared: {verdicts.ordered(distances, least_first=True)};\n"
         f"  every run closer to the data than every Gaussian in pixels: {verdicts.listed(better)};\n"
         f"  distance seed by seed: {', '.join(gaps)};\n"
         f"  V above 5 nats at the end in every seed: {verdicts.listed(won)};\n"

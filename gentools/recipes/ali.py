@@ -282,12 +282,12 @@ def verdict_compare(summary):
 
 
 def _against(summary, name, rival):
-    """In which scores one arm is better than another, not separated from it, or worse."""
+    """In which scores one arm is better than another by the intervals of the means, in which they meet, and in which it is worse."""
     signs = {
         what: better * verdicts.separated(summary[arms.name(name, what)], summary[arms.name(rival, what)])
         for what, better in WHAT.items()
     }
-    words = {1: "better in", 0: "not separated in", -1: "worse in"}
+    words = {1: "better in", 0: "intervals meet in", -1: "worse in"}
     parts = {word: [what for what in WHAT if signs[what] == sign] for sign, word in words.items()}
     return f"Against {rival} " + "; ".join(f"{word} {', '.join(found)}" for word, found in parts.items() if found)
 

@@ -212,7 +212,7 @@ def verdict_comparison(summary):
         f"distance over the last quarter: {settled(summary, SYSTEMS)}",
         f"error over the last quarter: {settled(summary, ('AGE', 'alpha-GAN'), ERROR)}",
     ]
-    return ";\n  ".join(said) + "."
+    return ";\n  ".join(["orders by intervals of means", *said]) + "."
 
 
 # 14.7 What they make

@@ -439,7 +439,7 @@ def verdict_families(summary):
         )
     below = [name for name in FAMILIES if _against(summary, "sure", name, "true digits") == -1]
     return (
-        f"{'; '.join(said)}. Nats gained over the last quarter of the steps: {', '.join(settled)}. Distance over the last "
+        f"By intervals of means, {'; '.join(said)}. Nats gained over the last quarter of the steps: {', '.join(settled)}. Distance over the last "
         f"quarter: {', '.join(still)}. Less sure than of true "
         f"digits, in every seed: {verdicts.listed(below)}. {claims(summary)}"
     )

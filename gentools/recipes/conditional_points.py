@@ -318,7 +318,7 @@ def verdict_ring(summary):
     """For each arm: asked class against chance, modes, and share of good samples; then what is separated."""
     lines = [f"label in {arm}: {said_of_arm(summary, arm)}" for arm in ARMS]
     for what in SCORES[1:]:
-        lines.append(f"by {what}: {verdicts.ordered(arms.scores(summary, ARMS, what))}")
+        lines.append(f"by {what}, intervals compared: {verdicts.ordered(arms.scores(summary, ARMS, what))}")
     return ";\n  ".join(lines) + "."
 
 

@@ -235,8 +235,8 @@ RECIPES = {
         caption="Linear models on data in three classes, all seeds. Left: nats per code dimension, trained and by (4.9). "
         "Middle: distance to the best log-likelihood. Right: root mean square length of the learned class means. With an encoder "
         "that is told the label they grow until the learning rate, which falls to 0, stops them.",
-        alt="Left, bars and markers: three dimensions in use for the VAE, two for the CVAE; class means put a third to use "
-        "beyond the formula. Middle, VAE and CVAE fall to zero, class means stay high, and lower if the encoder is told. Right, "
+        alt="Left, bars and markers: three dimensions in use for the VAE, two for the CVAE; both models with class means put a third to "
+        "use beyond the formula. Middle, VAE and CVAE fall near zero, the CVAE farthest, class means stay high, and lower if the encoder is told. Right, "
         "class means that stay, or grow if the encoder is told.",
         run=run_linear, draw=draw_linear, quick=Linear(steps=1500), full=Linear(), seeds=tuple(range(5)), verdict=verdict_linear,
     ),

@@ -364,7 +364,7 @@ def verdict_digits(summary):
     far = [n for n in names if verdicts.always_above(distance[n], floor)]
     near = [n for n, s in arms.scores(summary, names, "coverage").items() if verdicts.always_above(s, 0.5)]
     return (
-        f"by Fréchet distance, the nearest first: {verdicts.ordered(distance, least_first=True)};\n"
+        f"by Fréchet distance, the nearest first, intervals compared: {verdicts.ordered(distance, least_first=True)};\n"
         f"  farther than pixels drawn one by one in every seed: {verdicts.listed(far)};\n"
         f"  more than half of the held-out digits covered in every seed: {verdicts.listed(near)};\n"
         f"  not settled by distance over the last quarter: {verdicts.listed(moving)}."

@@ -403,7 +403,7 @@ def verdict_grid(summary):
     }
     moving = [f"{n} ({end})" for n, end in ends.items() if end != "settled"]
     return (
-        f"by overlap: {verdicts.ordered(overlap)};\n"
+        f"by overlap, intervals compared: {verdicts.ordered(overlap)};\n"
         f"  all 25 modes in every seed: {verdicts.listed(all_modes)};\n"
         f"  more good samples than a uniform sampler in every seed: {verdicts.listed(above)};\n"
         f"  not settled by overlap over the last quarter: {verdicts.listed(moving)}. The rates fall to 0, so a run at rest need "

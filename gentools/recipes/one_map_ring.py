@@ -149,8 +149,8 @@ def verdict_ring(summary):
     far = [f"{name} {round(found[FAR], 4) + 0:.2g}" for name, found in levels.items()]  # the data: 0, but for rounding
     modes = [f"{name} {verdicts.span(summary[arms.name(name, 'modes')], '.0f')}" for name in CAPSTONE]
     return (
-        f"by distance to the data, the nearest first: {verdicts.ordered(arms.scores(summary, CAPSTONE, FAR), least_first=True)}; without a model: {', '.join(far)};\n"
-        f"  by information in the codes: {verdicts.ordered(arms.scores(summary, CAPSTONE, KNOWN))};\n"
+        f"by distance to the data, the nearest first, intervals compared: {verdicts.ordered(arms.scores(summary, CAPSTONE, FAR), least_first=True)}; without a model: {', '.join(far)};\n"
+        f"  by information in the codes, intervals compared: {verdicts.ordered(arms.scores(summary, CAPSTONE, KNOWN))};\n"
         f"  good samples: {', '.join(quality)};\n"
         f"  modes of 8: {', '.join(modes)}; distance over the last quarter: {', '.join(ends)}."
     )

@@ -432,7 +432,7 @@ def verdict_long(summary):
         if arms.name(name, "overlap gained") in summary
     )
     return (
-        f"overlap, the most first: {verdicts.ordered(found)};\n  over the last quarter: {ends};\n  "
+        f"overlap, the most first, intervals compared: {verdicts.ordered(found)};\n  over the last quarter: {ends};\n  "
         f"overlap, seed by seed: {gains}."
     )
 

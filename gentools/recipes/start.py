@@ -178,7 +178,7 @@ RECIPES = {
     "0.1": Recipe(
         title="The map",
         caption="Chapters and what their derivations need, from left to right. Chapters 3 and 4 look back at EM, chapter 2, and "
-        "(4.11) uses its two steps. For comparisons, chapter 13 also uses the Fréchet distance of chapter 6, chapter 14 the WGAN-GP "
+        "(4.11) uses its two steps. Chapters 10 and 12 use the BatchNorm of chapter 6. For comparisons, chapter 13 also uses the Fréchet distance of chapter 6, chapter 14 the WGAN-GP "
         "of chapter 12, chapter 16 the scores of chapter 5, and chapters 14 and 16 the scores of chapter 11; evaluation and the "
         "one map belong to all of them.",
         alt="A graph of boxes with chapter numbers. An arrow leads from the start to the KL of two joints, from there arrows to EM, "

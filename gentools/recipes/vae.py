@@ -581,7 +581,7 @@ RECIPES = {
     "3.6": Recipe(
         title="A plane of codes",
         caption="A network with two code dimensions on MNIST. Left: means of p(z|x) of held-out images, colored by class, "
-        "which the training never saw. Right: the decoder at normal quantiles from 0.05 to 0.95. Both are of the first seed. "
+        "which the training never saw (a few lie outside). Right: the decoder at normal quantiles from 0.05 to 0.95. Both are of the first seed. "
         "Below: the ELBO of the held-out images as training goes on, a line for each of five seeds; the learning rate falls to 0 "
         "along half a cosine, from its first value at cos 0 = 1 to 0 at cos 180 degrees = -1.",
         alt="Left, ten colored clouds in the plane, some overlapping, spread around the origin. Right, a sheet of digits that "
@@ -608,7 +608,7 @@ RECIPES = {
         "binarization. Middle: the ELBO as training goes on. Right: pixel probabilities at codes drawn from the prior.",
         alt="Left, nearly identical rising curves of the bound against the number of samples on a logarithmic axis, leveling off "
         "to the right; two horizontal lines for published values lie below them. Middle, the ELBO rises fast, then slowly. Right, "
-        "forty digits, most of them readable.",
+        "forty drawn pictures, fewer than half of them readable digits.",
         run=run_likelihood, draw=draw_likelihood,
         quick=Likelihood(data="digits", hidden=(100,), latent=8, batch=100, epochs=60, few=20, many=500,
                          counts=(1, 2, 5, 10, 20, 50, 100, 200, 500)),

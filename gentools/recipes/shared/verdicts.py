@@ -155,19 +155,20 @@ def listed(names, none="none"):
 
 
 def ordered(arms, least_first=False):
-    """`order` as text: "A and B before C", with the pairs across groups that are not separated, and with what failed.
+    """`order` as text: "A and B before C", with the pairs across groups whose intervals meet, and with what failed.
 
-    "no run finished" where none did.
+    "no run finished" where none did. This compares the intervals of means and nothing else: differences taken seed by seed
+    may separate two arms whose intervals meet, so a verdict says beside the text what was compared.
     """
     groups = order(arms, least_first)
     text = " before ".join(listed(group) for group in groups) or "no run finished"
-    notes = [f"not separated: {met}"] if (met := _across(arms, groups)) else []
+    notes = [f"intervals meet: {met}"] if (met := _across(arms, groups)) else []
     notes += [failed] if groups and (failed := failures(arms)) else []
     return text + (f" ({'; '.join(notes)})" if notes else "")
 
 
 def _across(arms, groups):
-    """Which arms of different groups are not separated, as text: "A from C and D, B from D", in few parts.
+    """Of which arms of different groups the intervals meet, as text: "A with C and D; B with D", in few parts.
 
     A group is separated from the next one's best arm only by its own best.
     """
@@ -180,7 +181,7 @@ def _across(arms, groups):
     names, said = [*itertools.chain(*groups)], []
     while pairs:
         one = max(names, key=lambda name: sum(name in pair for pair in pairs))
-        said.append(f"{one} from {listed(name for name in names if name != one and {one, name} in pairs)}")
+        said.append(f"{one} with {listed(name for name in names if name != one and {one, name} in pairs)}")
         pairs = [pair for pair in pairs if one not in pair]
     return "; ".join(said)
 
