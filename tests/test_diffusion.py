@@ -542,6 +542,32 @@ def test_both_arms_of_the_figure_of_bits_have_the_same_layers_and_start():
     assert torch.allclose(other["denoiser"](x, t), read, atol=1e-5)
 
 
+def test_a_last_layer_narrower_than_the_picture_costs_the_network_alone_most_of_its_nats():
+    """512 units name 784 pixels' noise: 272 directions are missed at every log-SNR from 8 to -8, 2176 nats for any weights.
+
+    Here the layer is even told the noise, and comes as near to it as it can. The recorded runs lie beyond that floor.
+    """
+    config, pixels = bits.Bits(), 784
+    leave = bits.untrained(bits.ALONE, config, 0, pixels)["denoiser"].net.leave
+    floor = 8 * (pixels - int(torch.linalg.matrix_rank(leave.weight)))
+    assert floor == 8 * (pixels - config.width) == 2176
+    x, basis = 2 * (uniform(20, pixels) < 0.5).double() - 1, torch.linalg.qr(leave.weight.detach().double())[0]
+
+    def told(noisy, t):
+        mix = diffusion.even(t)
+        return x, (noisy - mix.alpha * x) / mix.sigma @ basis @ basis.T
+
+    nats = diffusion.bound(told, x, bits.LEVELS, diffusion.even, config.draws, generator(0, "bound"))
+    assert float(nats.mean()) == pytest.approx(floor, rel=0.01)
+    record = records.load("16.12")
+    assert record["config"]["width"] == config.width
+    found = bits.arms.name(bits.ALONE, bits.scored(config.stride))
+    plain = record["summary"][bits.INDEPENDENT]["min"]
+    for numbers in (record["numbers"], record["twice"]["numbers"]):
+        assert max(numbers[found]) < -floor + plain  # the rest is more than independent pixels cost, as the text says
+        assert min(numbers[found]) - plain > -2 * floor  # and the floor is most of the gap to them
+
+
 def test_white_is_1_in_training_and_in_what_is_scored():
     bytes_of = torch.tensor([[255, 0, 255]], dtype=torch.uint8)
     assert bits.signed_bits(bytes_of, generator(0, "bits")).tolist() == [[1.0, -1.0, 1.0]]

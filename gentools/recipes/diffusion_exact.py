@@ -495,7 +495,7 @@ RECIPES = {
         "nothing of this.",
         alt="Four panels on logarithmic axes over the number of steps. The cost of beta ends by falling in proportion to 1/T, and for data "
         "of variance 1 is zero; the cost of beta-tilde ends at a dotted line at .442 in every panel but the first, where it "
-        "is still on its way.",
+        "is still on its way. In the first two it falls far below that line before it rises.",
         run=run_costs, draw=draw_costs, full=Costs(), quick=Costs(steps=(10, 100, 1000)),
     ),
     "16.3": Recipe(
