@@ -294,6 +294,12 @@ def test_readme_and_chapter_name_the_same_minutes_of_reading(path):
     assert f"| {minutes} / " in row
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_chapter_ends_with_its_licences(path):
+    text = [cell["source"] for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "markdown"]
+    assert "".join(text[-1]).endswith("\n\nText CC BY 4.0, code MIT.")
+
+
 def test_readme_links_and_commands():
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
