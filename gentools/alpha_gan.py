@@ -18,7 +18,7 @@ from gentools.gan import descend, discriminator_loss, kl_loss
 from gentools.lab.divergences import cross_entropy, js, kl
 from gentools.lab.networks import frozen, mlp
 from gentools.lab.randomness import generator
-from gentools.lab.shapes import distributions, loss_weights, positive, same_rows, same_shape, vectors
+from gentools.lab.shapes import distributions, loss_weights, no_negative, positive, same_rows, same_shape, vectors
 
 # The joints, exactly
 
@@ -89,9 +89,10 @@ def linear_objective(decoder, encoder, variance, noise_variance, on_samples=1.0,
     """`objective` on one axis: data N(0, variance), code encoder * x, and x = decoder * z + noise is what D sees. (14.10)
 
     All 0-d or broadcast together; the weights stand before KL(q || p) and KL(rho || p). Both 0: the adversarial
-    autoencoder. Raises ValueError for variances that are not above 0.
+    autoencoder. Raises ValueError for variances that are not above 0 and for weights below 0.
     """
     positive(variance=variance, noise_variance=noise_variance)
+    no_negative(on_samples=torch.as_tensor(on_samples), on_reconstructions=torch.as_tensor(on_reconstructions))
     code = encoder**2 * variance
     lost = (1 - decoder * encoder) ** 2 * variance / noise_variance
     likelihood = ((2 * torch.pi * noise_variance).log() + lost) / 2
@@ -130,6 +131,8 @@ def players(nets):
 def attempt(nets, x, z):
     """Codes of x (n, d), draws of the prior, each (n, k), and what the generator makes of both, (2n, d); z (n, 2, k)."""
     same_rows(x=x, z=z)
+    if z.ndim != 3 or z.shape[1] != 2:
+        raise ValueError(f"z holds two draws for each row, (n, 2, k), and has the shape {tuple(z.shape)}")
     noise, draw = z.unbind(1)  # (n, k) each
     code = vae.sample(*nets["encoder"](x), noise)  # (n, k)
     return code, draw, nets["generator"](torch.cat([code, draw]))  # reconstructions, then samples
@@ -165,7 +168,7 @@ def step(nets, opts, x, z, reconstruction_weight=1.0):
 
 def repeated_step(nets, opts, x, z, reconstruction_weight=1.0):
     """`step`, then one more step of encoder and generator for each further pair of draws: x (n, d), z (n, 2m, k)."""
-    if z.ndim != 3 or z.shape[1] % 2:
+    if z.ndim != 3 or z.shape[1] % 2 or not z.shape[1]:
         raise ValueError(f"z holds pairs of draws for each row, (n, 2m, k), and has the shape {tuple(z.shape)}")
     first, *more = z.unflatten(1, (-1, 2)).unbind(1)  # (n, 2, k) each
     found = step(nets, opts, x, first, reconstruction_weight)

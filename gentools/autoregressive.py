@@ -19,6 +19,7 @@ from gentools.lab.networks import fan_in, mlp
 from gentools.lab.randomness import generator
 from gentools.lab.shapes import (
     distributions,
+    filled,
     only_bits,
     permutations,
     same_columns,
@@ -73,6 +74,8 @@ def logit_average(p, orders):
     """
     if not orders or any(sorted(order) != [*range(p.ndim)] for order in orders):
         raise ValueError(f"each order must hold the {p.ndim} coordinates once; they are {orders}")
+    if set(p.shape) - {2}:
+        raise ValueError(f"a logit is of a bit, so p is a table (2, ..., 2), not of shape {tuple(p.shape)}")
     distributions(p=p)
     logits = torch.stack([torch.stack(_logits(p, order)) for order in orders]).mean(0)  # (d, 2, ..., 2)
     if p.device.type == "cpu" and logits.isnan().any():
@@ -158,11 +161,14 @@ def bits_log_likelihood(x, logits):
 
 def log_likelihood(net, x):
     """log q(x) = sum_i x_i l_i - log(1 + exp l_i) in nats, exact: x bits (n, ...) -> (n,). One pass of the network."""
+    if x.ndim < 2:
+        raise ValueError(f"x must be rows of bits (n, ...), not of shape {tuple(x.shape)}; x[None] makes one of a row")
     return bits_log_likelihood(x.flatten(1), net(x))
 
 
 def step(nets, opts, x, z):
     """One step on -log q(x), the cross-entropy of every pixel given the true ones before it. x: bits (n, ...); z is not used."""
+    filled(x=x)
     loss = -log_likelihood(nets["model"], x).mean()
     descend(opts["model"], loss)
     return {"loss": loss.detach()}
@@ -255,6 +261,8 @@ class Raster(nn.Module):
     def __init__(self, size):
         super().__init__()
         self.size = (size, size) if isinstance(size, int) else tuple(size)
+        if min(self.size) < 1:
+            raise ValueError(f"a picture has a side of at least 1, not {size}")
         self.register_buffer("order", torch.arange(math.prod(self.size)), persistent=False)
 
     def forward(self, x):
@@ -447,6 +455,8 @@ def any_order_loss(net, x, seen):
 
 def some_seen(noise):
     """Standard normal noise (n, d + 1) -> seen (n, d): t pixels of each row, t uniform on 0..d-1, the set uniform."""
+    if noise.device.type == "cpu" and noise.isnan().any():
+        raise ValueError("noise holds NaN, which has no place in an order")
     d = noise.shape[1] - 1
     t = (torch.special.ndtr(noise[:, d]) * d).long().clamp(0, d - 1)  # (n,)
     return places(noise[:, :d]) < t[:, None]
@@ -459,6 +469,7 @@ def places(noise):
 
 def any_order_step(nets, opts, x, z):
     """One step on `any_order_loss` at random sets of seen pixels. x: bits (n, ...); z: noise (n, d + 1)."""
+    filled(x=x)
     loss = any_order_loss(nets["model"], x, some_seen(z)).mean()
     descend(opts["model"], loss)
     return {"loss": loss.detach()}

@@ -21,6 +21,7 @@ from gentools.lab.shapes import (
     among,
     away_from_zero,
     centers_of_modes,
+    filled,
     labels_within,
     no_negative,
     passing_down,
@@ -64,6 +65,7 @@ def linear(t):
 
 def even(t, reach=9.0):
     """alpha^2 + sigma^2 = 1 with a log-SNR, log alpha^2/sigma^2, that falls in a straight line from reach to -reach."""
+    positive(reach=reach)
     log_snr = reach * (1 - 2 * t)
     alpha, sigma = torch.sigmoid(log_snr).sqrt(), torch.sigmoid(-log_snr).sqrt()
     return Mix(alpha, sigma, -reach * alpha * sigma**2, reach * sigma * alpha**2)
@@ -173,6 +175,7 @@ def encoder_joint(mean, variance, betas):
 def chain_joint(chain):
     """Means (steps + 1,) and covariance (steps + 1, steps + 1) of q(x_0, ..., x_T), from the top down."""
     same_shape(**chain._asdict())
+    no_negative(variance=chain.variance)
     steps = len(chain.slope)
     means = chain.slope.new_zeros(steps + 1)
     covariance = torch.diag(chain.slope.new_ones(steps + 1))
@@ -233,6 +236,8 @@ class LinearDenoiser(nn.Module):
 
     def __init__(self, betas):
         super().__init__()
+        if betas.ndim != 1 or not ((betas > 0) & (betas <= 1)).all():
+            raise ValueError(f"betas are variances (steps,) above 0 and up to 1, not {betas}")
         self.register_buffer("betas", betas)
         self.slope, self.offset, self.log_ratio = (nn.Parameter(torch.zeros_like(betas)) for _ in range(3))
 
@@ -243,6 +248,10 @@ class LinearDenoiser(nn.Module):
 
     def forward(self, x, z):
         """Minus the ELBO without its constant L_T: data x (n, 1), noise z (n, T) -> nats (n, T), a column per step."""
+        if x.shape != (len(z), 1) or z.shape[1:] != self.betas.shape:
+            raise ValueError(
+                f"this takes x (n, 1) and z (n, {len(self.betas)}), not {tuple(x.shape)} and {tuple(z.shape)}"
+            )
         to_data, _, narrow = posterior(self.betas)
         kept = kept_share(self.betas)[1:]
         noisy = kept.sqrt() * x + (1 - kept).sqrt() * z  # (n, T)
@@ -254,6 +263,7 @@ class LinearDenoiser(nn.Module):
 
 def chain_step(nets, opts, x, z):
     """One step down the bound (16.3) of a `LinearDenoiser`: data x (n, 1), noise z (n, T). Returns the loss in nats."""
+    filled(x=x)
     loss = nets["denoiser"](x, z).mean(0).sum()
     descend(opts["denoiser"], loss)
     return {"loss": loss.detach()}
@@ -304,7 +314,8 @@ class PointDenoiser(nn.Module):
 
     def __init__(self, seed, width=128, hidden=3, octaves=0):
         super().__init__()
-        whole(0, octaves=octaves)
+        whole(width=width)
+        whole(0, hidden=hidden, octaves=octaves)
         self.octaves = octaves
         sizes = [2 + 4 * octaves + 16, *[width] * hidden, 2]
         self.net = mlp(sizes, nn.SiLU, generator=randomness.generator(seed, "denoiser"))
@@ -320,6 +331,8 @@ class LabeledDenoiser(nn.Module):
 
     def __init__(self, seed, d, classes, width=256, blocks=3):
         super().__init__()
+        whole(d=d, width=width)
+        whole(0, classes=classes, blocks=blocks)
         self.classes = classes
         self.enter, self.leave = nn.Linear(d, width), nn.Linear(width, d)
         self.time, self.label = nn.Linear(16, width), nn.Linear(classes + 1, width)
@@ -369,6 +382,8 @@ class UNet(nn.Module):
         super().__init__()
         if side % 4 or side < 4 or width % 8:
             raise ValueError(f"side is a multiple of 4 and width of 8, not side = {side}, width = {width}")
+        whole(side=side, channels=channels, width=width)
+        whole(0, classes=classes)
         self.shape, self.classes, told = (channels, side, side), classes, 4 * width
         a, b, c = width, 2 * width, 4 * width
         self.time, self.label = nn.Linear(16, told), nn.Linear(classes + 1, told)
@@ -427,6 +442,7 @@ def step(nets, opts, x, z, path, target):
     Returns the loss, the mean square of the error per coordinate.
     """
     same_shape(x=x, z=z)
+    filled(x=x)
     t = times(x)
     mix = path(t[:, None])
     a, b = target(mix)
@@ -441,6 +457,7 @@ def labeled_step(nets, opts, x, z, path, target, dropped):
     """`step` for x = (data, labels): each label is hidden with probability `dropped` (Ho, Salimans 2022)."""
     x, y = x
     same_shape(x=x, z=z)
+    filled(x=x)
     if not 0 <= dropped <= 1:
         raise ValueError(f"dropped is a probability, not {dropped}")
     net = nets["denoiser"]
@@ -493,6 +510,8 @@ def mixture_estimate(centers, std, weights, path):
     def estimate(noisy, t):
         mix = path(torch.as_tensor(t, dtype=noisy.dtype, device=noisy.device))
         spread = mix.alpha**2 * std**2 + mix.sigma**2  # variance of x_t given the component
+        if spread.device.type == "cpu" and not (spread > 0).all():
+            raise ValueError("where there is no noise, as at t = 0, modes without width leave nothing to estimate")
         distance = torch.cdist(noisy, mix.alpha * centers, compute_mode="donot_use_mm_for_euclid_dist")
         share = (weights.log() - distance**2 / (2 * spread)).softmax(1)  # (n, k)
         center = share @ centers
@@ -507,6 +526,8 @@ def guided(plain, told, weight):
 
     Weight 1 is the conditional model, 0 the unconditional one; Ho and Salimans (2022) call ours 1 + w.
     """
+    if not torch.as_tensor(weight).isfinite().all():
+        raise ValueError(f"weight must be finite, not {weight}")
 
     def estimate(noisy, t):
         return tuple(one + weight * (other - one) for one, other in zip(plain(noisy, t), told(noisy, t), strict=True))

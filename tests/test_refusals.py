@@ -528,6 +528,10 @@ ONE_OUTPUT = nn.ModuleDict({"denoiser": OneOutput()})
 CHAIN = diffusion.exact_chain(ZERO[0], 1.0, BETAS)
 
 
+def as_it_is(noisy, t):  # an estimate: data and noise
+    return noisy, noisy
+
+
 def bits_bound(x, draws, reach=8.0, levels=(0.0, 1.0)):
     estimate = diffusion.mixture_estimate(normal(2, D), 0.1, table(2), diffusion.cosine)
     rng = torch.Generator().manual_seed(0)
@@ -894,13 +898,13 @@ VALUES = {  # of which nothing follows, or something false
     "variance cost of variance 0 in use": lambda: diffusion.variance_cost(EYE[0, 0], ZERO[0]),
     "mixture_estimate, std -1": lambda: diffusion.mixture_estimate(NOISE, -1.0, P[:4], diffusion.straight),
     "mixture_estimate, std NaN": lambda: diffusion.mixture_estimate(NOISE, NAN, P[:4], diffusion.straight),
-    "DDIM upward": lambda: diffusion.ddim(None, NOISE, diffusion.down(5).flip(0), diffusion.straight),
-    "Heun upward": lambda: diffusion.heun(None, NOISE, diffusion.down(5).flip(0), diffusion.straight),
+    "DDIM upward": lambda: diffusion.ddim(as_it_is, NOISE, diffusion.down(5).flip(0), diffusion.straight),
+    "Heun upward": lambda: diffusion.heun(as_it_is, NOISE, diffusion.down(5).flip(0), diffusion.straight),
     "ancestral sampling upward": lambda: diffusion.ancestral(
-        None, NOISE, diffusion.down(5).flip(0), diffusion.straight, None
+        as_it_is, NOISE, diffusion.down(5).flip(0), diffusion.straight, None
     ),
-    "DDIM at one time": lambda: diffusion.ddim(None, NOISE, diffusion.down(5)[:1], diffusion.straight),
-    "DDIM, a time twice": lambda: diffusion.ddim(None, NOISE, torch.tensor([1.0, 1.0, 0.0]), diffusion.straight),
+    "DDIM at one time": lambda: diffusion.ddim(as_it_is, NOISE, diffusion.down(5)[:1], diffusion.straight),
+    "DDIM, a time twice": lambda: diffusion.ddim(as_it_is, NOISE, torch.tensor([1.0, 1.0, 0.0]), diffusion.straight),
     "guided ODE of a class too narrow": lambda: diffusion.guided_ode(1.0, 0.02, 1.0),
     "guided ODE of a class too wide": lambda: diffusion.guided_ode(1.0, 1.2, 1.0),
     "guided ODE, weight 50": lambda: diffusion.guided_ode(1.0, 0.3, 50.0),
@@ -913,6 +917,47 @@ VALUES = {  # of which nothing follows, or something false
     "product of a class that is a point": lambda: diffusion.product(EYE[0, 0], ZERO[0], 1.0),
     "linear_objective, noise variance 0": lambda: alpha_gan.linear_objective(1.0, 1.0, EYE[0, 0], ZERO[0]),
     "linear_objective, variance -1": lambda: alpha_gan.linear_objective(1.0, 1.0, -EYE[0, 0], EYE[0, 0]),
+    "linear_objective, weight -1": lambda: alpha_gan.linear_objective(1.0, 1.0, EYE[0, 0], EYE[0, 0], on_samples=-1.0),
+    "alpha-GAN, three draws": lambda: alpha_gan.step(ALPHA, {}, X, normal(N, 3, K)),
+    "repeated step, no draws": lambda: alpha_gan.repeated_step(ALPHA, {}, X, normal(N, 0, K)),
+    "autoregressive step of no rows": lambda: autoregressive.step(MADE, {}, normal(0, 4), None),
+    "any-order step of no rows": lambda: autoregressive.any_order_step(
+        {"model": ANY_ORDER}, {}, X[:0], normal(0, D + 1)
+    ),
+    "log-likelihood of a row": lambda: autoregressive.log_likelihood(MADE["model"], torch.ones(4).double()),
+    "logit average, three values": lambda: autoregressive.logit_average(table(3, 3), [(0, 1)]),
+    "a gated PixelCNN of no pixels": lambda: autoregressive.GatedPixelCNN(0, 4, 1),
+    "what is seen by NaN": lambda: autoregressive.some_seen(NAN * normal(N, 4)),
+    "a step of a denoiser, no rows": lambda: diffusion.step(
+        {"denoiser": lambda x, t: x}, {}, NOISE[:0], NOISE[:0], diffusion.straight, diffusion.velocity_target
+    ),
+    "a labeled step, no rows": lambda: diffusion.labeled_step(
+        DENOISER, {}, (X[:0].float(), Y[:0]), X[:0].float(), diffusion.straight, diffusion.noise_target, 0.1
+    ),
+    "a chain step, no rows": lambda: diffusion.chain_step(
+        {"denoiser": diffusion.LinearDenoiser(BETAS)}, {}, normal(0, 1), normal(0, 3)
+    ),
+    "linear denoiser, noise as data": lambda: diffusion.LinearDenoiser(BETAS)(normal(N, 3), normal(N, 3)),
+    "linear denoiser, a row of data": lambda: diffusion.LinearDenoiser(BETAS)(normal(1, 1), normal(N, 3)),
+    "linear denoiser, a step too few": lambda: diffusion.LinearDenoiser(BETAS)(normal(N, 1), normal(N, 1)),
+    "linear denoiser, beta 2": lambda: diffusion.LinearDenoiser(20 * BETAS),
+    "joint of a chain, variance -1": lambda: diffusion.chain_joint(CHAIN._replace(variance=-CHAIN.variance)),
+    "even path that reaches nowhere": lambda: diffusion.even(FALLING, reach=0.0),
+    "point denoiser, width 0": lambda: diffusion.PointDenoiser(0, width=0),
+    "labeled denoiser, width 0": lambda: diffusion.LabeledDenoiser(0, D, 3, width=0),
+    "labeled denoiser, -1 classes": lambda: diffusion.LabeledDenoiser(0, D, -1),
+    "U-Net, width 0": lambda: diffusion.UNet(0, 8, 1, 10, width=0),
+    "U-Net, no channels": lambda: diffusion.UNet(0, 8, 0, 10),
+    "U-Net, -1 classes": lambda: diffusion.UNet(0, 8, 1, -1),
+    "DDIM below 0": lambda: diffusion.ddim(as_it_is, NOISE, torch.tensor([1.0, 0.5, -0.1]), diffusion.straight),
+    "Heun below 0": lambda: diffusion.heun(as_it_is, NOISE, torch.tensor([1.0, 0.5, -0.1]), diffusion.straight),
+    "ancestral sampling below 0": lambda: diffusion.ancestral(
+        as_it_is, NOISE, torch.tensor([1.0, 0.5, -0.1]), diffusion.straight, None
+    ),
+    "mixture_estimate, points without noise": lambda: diffusion.mixture_estimate(NOISE, 0.0, P[:4], diffusion.straight)(
+        NOISE, 0.0
+    ),
+    "guided, weight NaN": lambda: diffusion.guided(None, None, math.nan),
     "repeated step, three draws": lambda: alpha_gan.repeated_step(ALPHA, {}, X, normal(N, 3, K)),
     "renamed, a name twice": lambda: one_map.renamed(W, torch.zeros(len(W.p_x)).long()),
     "renamed, too few names": lambda: one_map.renamed(W, torch.arange(len(W.p_x) - 1)),
@@ -1328,6 +1373,16 @@ def test_refusals_name_what_they_saw():
         em.gaussian_log_joint(X[:, :2], table(1), ZERO[None], 0 * EYE[None])
     with pytest.raises(ValueError, match="cov_q is no covariance"):
         divergences.gaussian_kl(ZERO, EYE, ZERO, -EYE)
+    with pytest.raises(ValueError, match=r"two draws for each row, \(n, 2, k\), .* \(4, 3, 2\)"):
+        alpha_gan.step(ALPHA, {}, X, normal(N, 3, K))
+    with pytest.raises(ValueError, match=r"pairs of draws for each row, \(n, 2m, k\), .* \(4, 0, 2\)"):
+        alpha_gan.repeated_step(ALPHA, {}, X, normal(N, 0, K))
+    with pytest.raises(ValueError, match=r"rows of bits \(n, \.\.\.\), not of shape \(4,\)"):
+        autoregressive.log_likelihood(MADE["model"], torch.ones(4).double())
+    with pytest.raises(ValueError, match=r"a table \(2, \.\.\., 2\), not of shape \(3, 3\)"):
+        autoregressive.logit_average(table(3, 3), [(0, 1)])
+    with pytest.raises(ValueError, match="width must be at least 1 and a whole number, not 0"):
+        diffusion.LabeledDenoiser(0, D, 3, width=0)
     with pytest.raises(ValueError, match="from 0 to 2; these run from -1 to 1"):
         shapes.labels_within(Y - 1, 3)
     with pytest.raises(ValueError, match=r"places must be points .* places, order = places.sort"):

@@ -409,11 +409,12 @@ def falling(**values):
 
 
 def passing_down(**times):
-    """Refuse times (n,) of which each is not below the one before, as a sampler stops at them. Raises ValueError."""
+    """Refuse times (n,) of which each is not below the one before, as a sampler stops at them, or one lies below 0, beyond
+    the data. Raises ValueError."""
     for name, at in times.items():
-        if at.ndim != 1 or len(at) < 2 or not (at.diff() < 0).all():
+        if at.ndim != 1 or len(at) < 2 or not (at.diff() < 0).all() or not at[-1] > -1e-6:
             raise ValueError(
-                f"{name} must be two times or more (n,), from noise down to data and each below the one before, as "
+                f"{name} must be two times or more (n,), from noise down to data at 0 and each below the one before, as "
                 "diffusion.down makes them"
             )
 
