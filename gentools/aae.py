@@ -20,6 +20,7 @@ from gentools.lab.networks import frozen, mlp
 from gentools.lab.randomness import generator
 from gentools.lab.shapes import (
     distributions,
+    filled,
     finite,
     floating,
     labels_within,
@@ -184,6 +185,7 @@ def sampled_vae_step(nets, opts, x, z, log_prior):
 
     Raises ValueError for a `PointEncoder`.
     """
+    filled(x=x)
     if isinstance(nets["encoder"], PointEncoder):
         raise ValueError("KL(p(z|x) || q(z)) is infinite for point codes: networks(..., noisy=True) makes noisy ones")
     mean, log_variance = nets["encoder"](x)

@@ -370,6 +370,7 @@ full_step = functools.partial(step, losses=LOSSES["truncated"], last_term=densit
 
 def inverse_step(nets, opts, x, noise):
     """The encoder as an inverse mapping: descend |z - E(G(z))|^2 with G held; x is not used."""
+    filled(noise=noise)
     z, for_code, for_x = noise.unbind(1)
     encoder, generator = nets["players"].values()
     with torch.no_grad():
@@ -382,6 +383,7 @@ def inverse_step(nets, opts, x, noise):
 def autoencoder_step(nets, opts, x, noise):
     """Encoder and generator as a plain autoencoder: descend |x - G(E(x))|^2. No discriminator and no prior."""
     same_rows(x=x, noise=noise)
+    filled(x=x)
     encoder, generator = nets["players"].values()
     loss = (x.flatten(1) - generator(encoder(x, noise[:, 1]))).square().sum(1).mean()
     descend(opts["players"], loss)

@@ -18,7 +18,16 @@ from gentools.gan import descend, non_saturating_loss
 from gentools.lab import worlds
 from gentools.lab.chapters import chapter
 from gentools.lab.divergences import cross_entropy, entropy, expected_kl, js, kl, mutual_information
-from gentools.lab.shapes import distributions, no_negative, one_number, permutations, positive, same_rows, same_shape
+from gentools.lab.shapes import (
+    distributions,
+    filled,
+    no_negative,
+    one_number,
+    permutations,
+    positive,
+    same_rows,
+    same_shape,
+)
 
 # The map, as data
 
@@ -450,6 +459,7 @@ def as_inference(p_x, q_x, q_old, logit):
 
 def step(nets, opts, x, z):
     """One step of the capstone's model: "decoder" and "encoder" of `vae.networks`, an optimizer each. z: noise (n, 2, k)."""
+    filled(x=x)
     noise, prior = z.unbind(1)  # (n, k) each
     with torch.no_grad():
         code = vae.sample(*nets["encoder"](x), noise)

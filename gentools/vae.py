@@ -204,6 +204,7 @@ def linear_networks(seed, pixels, latent, noise_variance=1.0, learn=False):
 
 def step(nets, opts, x, z):
     """One step on the negative ELBO of a batch: x data, z standard normal noise (n, k), one draw per image."""
+    filled(x=x)
     mean, log_variance = nets["encoder"](x)
     code = sample(mean, log_variance, z)
     reconstruction = -nets["decoder"].log_likelihood(x, code).mean()

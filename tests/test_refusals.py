@@ -500,6 +500,7 @@ def replaced(net):
     return net
 
 
+GAUSSIAN_VAE = vae.networks(0, D, (5,), K, vae.Gaussian).double()
 LABELED_AAE = aae.networks(0, D, (5,), 2, classes=10)
 POINT_AAE = aae.networks(0, D, (5,), 2, noisy=False).double()
 
@@ -928,6 +929,13 @@ VALUES = {  # of which nothing follows, or something false
     "logit average, three values": lambda: autoregressive.logit_average(table(3, 3), [(0, 1)]),
     "a gated PixelCNN of no pixels": lambda: autoregressive.GatedPixelCNN(0, 4, 1),
     "what is seen by NaN": lambda: autoregressive.some_seen(NAN * normal(N, 4)),
+    "VAE step of no rows": lambda: vae.step(GAUSSIAN_VAE, {}, X[:0], NOISE[:0]),
+    "sampled VAE step of no rows": lambda: aae.sampled_vae_step(
+        GAUSSIAN_VAE, {}, X[:0], normal(0, K + aae.NOISE), lambda code: vae.log_normal(code, 0 * code, 0 * code)
+    ),
+    "inverse step of no rows": lambda: ali.inverse_step(ALI, {}, PAIR["x"][:0], PAIR["noise"][:0]),
+    "ALI's autoencoder step of no rows": lambda: ali.autoencoder_step(BIGAN, {}, PAIR["x"][:0], PAIR["noise"][:0]),
+    "wake-sleep step of no rows": lambda: one_map.step(GAUSSIAN_VAE, {}, X[:0], normal(0, 2, K)),
     "a step of a denoiser, no rows": lambda: diffusion.step(
         {"denoiser": lambda x, t: x}, {}, NOISE[:0], NOISE[:0], diffusion.straight, diffusion.velocity_target
     ),
