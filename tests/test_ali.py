@@ -3,13 +3,14 @@
 import functools
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.distributions import Independent, MultivariateNormal, Normal
 
-from gentools import ali, gan, recipes
+from gentools import ali, evaluation, gan, recipes
 from gentools.conditional_gan import joint_kl
 from gentools.lab import data, records, worlds
 from gentools.lab.divergences import js, kl
@@ -18,7 +19,7 @@ from gentools.lab.stream import Stream
 from gentools.lab.training import train
 from gentools.recipes import ali as recipe_module
 from gentools.recipes import ali_digits, ali_games
-from gentools.recipes.shared import arms
+from gentools.recipes.shared import arms, verdicts
 
 seeds = st.integers(0, 10**6)
 BIG = torch.tensor([-1e4, -50.0, -2.0, 0.0, 2.0, 50.0, 1e4])
@@ -81,6 +82,33 @@ def test_chapter_9_says_what_its_records_hold():
         for name in {name.split(": ")[0] for name in numbers}:
             left = [float(value >= 10) for value in numbers[f"{name}: codes to prior"]]
             assert numbers[f"{name}: codes have left the prior"] == left
+
+
+def test_chapter_9_says_how_the_games_end():
+    """What the text says of figure 9.10, and that its rate is the middle one of those tried for every game."""
+    record = records.load("9.10")
+    config, summary = record["config"], record["summary"]
+    for _, *tried in config["tuning"]:
+        assert sorted(rate for rate, _ in tried)[1] == config["learning_rate"] and len(tried) == 3
+    apart = {
+        name: {what: summary[f"{name}: {what} gained"] for what in recipe_module.ENDS}
+        for name in recipe_module.CONTRASTS
+    }
+    repaired, plain = apart["logit form for minimax"], apart["ALI for GAN"]
+    assert repaired["modes"]["max"] < 0 < repaired["high-quality share"]["min"] and not verdicts.sign(
+        repaired["overlap"]
+    )
+    assert verdicts.sign(repaired["modes"]) == -1 and verdicts.sign(repaired["high-quality share"]) == 1
+    assert not verdicts.sign(plain["modes"]) and not verdicts.sign(plain["overlap"])
+    moved = {name: summary[f"{name}: overlap, change over the last quarter"] for name in recipe_module.GAMES}
+    ends = {name: verdicts.settling(summary[f"{name}: overlap"], change) for name, change in moved.items()}
+    assert {name for name, end in ends.items() if end != "settled"} == {"joint KL, logit"}
+    assert ends["joint KL, logit"] == "still rising"
+    away = {name: summary[f"{name}: {recipe_module.AWAY}"]["max"] for name in (*recipe_module.PAIRED, "ALI")}
+    assert {name for name, share in away.items() if share} == {"joint KL", "joint KL, logit"}
+    mismatch = {name: summary[f"{name}: joint mismatch"] for name in (*recipe_module.PAIRED, "ALI")}
+    rest = max(of["mean"] for name, of in mismatch.items() if name != "swapped")
+    assert mismatch["swapped"]["low"] > rest
 
 
 def test_the_rates_on_digits_are_the_best_that_were_tried():
@@ -645,6 +673,41 @@ def test_the_verdict_of_the_rows_names_the_models_whose_share_still_moves():
     said = recipe_module.verdict_rows(summary_of(values | halfway))
     assert said.endswith("moves in the second half of training with ALI.")
     assert "high-quality share halfway: ALI is below the GAN" in said
+
+
+def test_a_long_run_ends_with_the_mean_of_its_last_quarter(monkeypatch):
+    """With made-up scores, for networks of so few steps have no overlap: the means, their changes, shares, differences."""
+    from matplotlib import pyplot as plt
+
+    rng = np.random.default_rng(0)
+    monkeypatch.setattr(recipe_module, "score", lambda samples, grid: evaluation.Modes(*rng.random(3)))
+    monkeypatch.setattr(evaluation, "frechet", lambda code, z: torch.tensor(20 * rng.random()))
+    training = recipe_module.Training(steps=16, points=500, held_out=60, critic_steps=2)
+    config = recipe_module.Long(training, moments=8)
+    found = recipe_module.run_long(config, 0, torch.device("cpu"))
+    numbers, curves = found["numbers"], {name: curve.tolist() for name, curve in found["arrays"].items()}
+    for name in recipe_module.GAMES:
+        for what in recipe_module.ENDS:
+            assert len(curve := curves[f"{name}: {what}"]) == 8
+            assert float(numbers[f"{name}: {what}"]) == pytest.approx(np.mean(curve[6:]), abs=1e-6)
+            if what != "high-quality share":
+                moved = float(numbers[f"{name}: {what}, change over the last quarter"])
+                assert moved == pytest.approx(np.mean(curve[6:]) - np.mean(curve[4:6]), abs=1e-6)
+        if name != "GAN":
+            away = [distance >= 10 for distance in curves[f"{name}: codes to prior"][6:]]
+            assert float(numbers[f"{name}: {recipe_module.AWAY}"]) == np.mean(away)
+    for name, (one, other) in recipe_module.CONTRASTS.items():
+        gained = float(numbers[f"{name}: modes gained"])
+        assert gained == pytest.approx(float(numbers[f"{one}: modes"] - numbers[f"{other}: modes"]), abs=1e-6)
+    plt.close(recipe_module.draw_long([found, found], config))
+
+
+def test_the_games_that_go_on_are_those_their_names_say():
+    games = recipe_module.GAMES
+    for name in recipe_module.PAIRED:
+        assert games[name].step is recipe_module.STEPS[name] and games[name].networks is ali.toy_networks
+    assert games["ALI"].step is recipe_module.STEPS["swapped"] and games["ALI"].networks is ali.implicit_networks
+    assert (games["GAN"].step, games["GAN"].networks) == (gan.step, gan.toy_networks)
 
 
 @pytest.mark.parametrize("id", ["9.1", "9.2", "9.3"])

@@ -17,6 +17,7 @@ from gentools.lab.randomness import generator
 from gentools.recipes import Recipe, ali_digits, ali_games
 from gentools.recipes.ali_games import LOOKS
 from gentools.recipes.shared import arms, drawing, verdicts
+from gentools.recipes.shared.curves import last_quarter, late_change
 from gentools.recipes.shared.drawing import Look
 from gentools.recipes.shared.fitting import adams, fit
 from gentools.recipes.shared.points import DRAWN, GRID, chance, score
@@ -428,6 +429,142 @@ def verdict_rows(summary):
     )
 
 
+# 9.10 To the end
+
+
+class Game(NamedTuple):
+    """One way to train to the end: what makes the networks of a seed, the step, the shape of its noise, the look."""
+
+    networks: object
+    step: object
+    latent: object
+    look: Look
+
+
+PAIRED = ("joint KL", "joint KL, logit", "minimax", "swapped")  # losses, on the networks of figure 9.5
+WITHOUT = {  # noise in the generator, as in figure 9.7
+    "ALI": Game(
+        ali.implicit_networks, STEPS["swapped"], (3, 2), Look("ALI (swapped), G without noise", "black", "-", "P")
+    ),
+    "GAN": Game(gan.toy_networks, gan.step, 2, Look("GAN, G without noise", "purple", "--", "X")),
+}
+GAMES = {name: Game(ali.toy_networks, STEPS[name], (3, 2), LOOKS[name]) for name in PAIRED} | WITHOUT
+CONTRASTS = {  # recorded name of a difference: its two games
+    "logit form for minimax": ("joint KL, logit", "minimax"),
+    "logit form for swapped": ("joint KL, logit", "swapped"),
+    "minimax for swapped": ("minimax", "swapped"),
+    "ALI for GAN": ("ALI", "GAN"),
+}
+ENDS = {"modes": "covered", "high-quality share": "quality", "overlap": "overlap"}  # names of `evaluation.Modes`
+AWAY = "share of the last quarter with codes away from the prior"
+
+
+@dataclass(frozen=True)
+class Long:
+    """Every game at one constant rate, on and on."""
+
+    training: Training
+    learning_rate: float = 1e-3  # of all players in every game
+    # (game, (rate, overlap), ...): one run of all steps each, on a seed that is not shown
+    tuning: tuple = (
+        ("joint KL", (5e-4, 0.402), (1e-3, 0.348), (2e-3, 0.160)),
+        ("joint KL, logit", (5e-4, 0.318), (1e-3, 0.338), (2e-3, 0.375)),
+        ("minimax", (5e-4, 0.725), (1e-3, 0.653), (2e-3, 0.375)),
+        ("swapped", (5e-4, 0.397), (1e-3, 0.417), (2e-3, 0.365)),
+        ("ALI", (5e-4, 0.438), (1e-3, 0.510), (2e-3, 0.580)),
+        ("GAN", (5e-4, 0.458), (1e-3, 0.305), (2e-3, 0.422)),
+    )
+    moments: int = 16  # at which a run is judged, equally spaced
+
+
+def judge_long(nets, config, seed):
+    """The scores of the samples in `ENDS`; where the networks have an encoder, also those of reconstructions and pairs."""
+    x, _, noise = held_out(config, seed)
+    of_pairs = {}
+    if "players" in nets:
+        code, fake, back = drawn(nets, x, noise)
+        of_pairs = {
+            "reconstruction error": (x - back).norm(dim=1).mean(),
+            "codes to prior": evaluation.frechet(code, noise[:, 0]),
+            "joint mismatch": mismatch(nets, config, seed),
+        }
+    else:
+        fake = gan.sample(nets, noise[:, 0].to(next(nets.parameters()).device)).cpu()
+    found = score(fake[:DRAWN], GRID)
+    return {what: getattr(found, field) for what, field in ENDS.items()} | of_pairs
+
+
+def run_long(config, seed, device):
+    """Every game from one start per seed. These scores swing, so a run ends with the mean of its last quarter."""
+    t = config.training
+    rows = data.grid(t.points, seed)[0]  # (points, 2)
+    ends, arrays = {}, {}
+    for name, game in GAMES.items():
+        nets = game.networks(seed).to(device)
+        seen = fit(game.step, nets, adams(nets, config.learning_rate, t.betas), rows, game.latent, batch=t.batch, steps=t.steps,
+                   seed=seed, device=device, watch=lambda done, nets=nets: judge_long(nets, t, seed),
+                   log_every=t.steps // config.moments)  # fmt: skip
+        curves = {what: torch.tensor([float(moment[what]) for moment in seen.watched]) for what in seen.watched[0]}
+        curves.pop("step")
+        arrays |= {arms.name(name, what): curve for what, curve in curves.items()}  # (moments,) each
+        ends |= {(name, what): last_quarter(curve) for what, curve in curves.items()}
+        ends |= {
+            (name, f"{what}, change over the last quarter"): late_change(curves[what]) for what in ("overlap", "modes")
+        }
+        if "codes to prior" in curves:
+            ends[name, AWAY] = last_quarter((curves["codes to prior"] >= FAR).float())
+    for name, (one, other) in CONTRASTS.items():
+        ends |= {(name, f"{what} gained"): ends[one, what] - ends[other, what] for what in ENDS}
+    return {"numbers": arms.named(ends), "arrays": arrays}
+
+
+def draw_long(results, config):
+    """Overlap over training, with noise in the generator and without; below, means over the last quarter, every seed."""
+    fig, axes = drawing.panels(3, 2, (8.4, 9.0))
+    for ax, names, title in zip(axes[0], (PAIRED, WITHOUT), ("noise in the generator", "no noise"), strict=True):
+        for name in names:
+            curves = [r["arrays"][arms.name(name, "overlap")] for r in results]
+            steps = torch.linspace(0, config.training.steps / 1000, len(curves[0]) + 1)[1:]
+            drawing.band(ax, steps, curves, GAMES[name].look, markevery=2)
+        ax.set(title=title, xlabel="thousand steps", ylim=(0, 1))
+    axes[0, 0].set_ylabel("overlap with the grid")
+    looks = {name: game.look for name, game in GAMES.items()}
+    short = SHORT | {"ALI": "ALI", "GAN": "GAN"}
+    for ax, what in zip(axes[1:].flat, ("overlap", "modes", "codes to prior", "joint mismatch"), strict=True):
+        names = {name: arms.name(name, what) for name in GAMES if arms.name(name, what) in results[0]["numbers"]}
+        drawing.seed_columns(ax, results, names, looks, spread=0.08, half_width=0 if what == "codes to prior" else 0.3)
+        ax.set_xticklabels([short[name] for name in names], fontsize=9)
+        ax.set(title=f"{what}, last quarter")
+    axes[1, 0].set_ylim(0, 1)
+    axes[1, 1].set_ylim(0, 25.8)
+    axes[2, 0].set_yscale("log")
+    axes[2, 1].set_ylim(0, 0.75)
+    axes[2, 1].axhline(math.log(2), color="0.45", lw=1, ls=":")
+    handles, labels = ([*of[0], *of[1]] for of in zip(*(ax.get_legend_handles_labels() for ax in axes[0]), strict=True))
+    fig.legend(handles, labels, loc="outside lower center", ncols=2)
+    return fig
+
+
+def verdict_long(summary):
+    """The games in the order of their overlap and modes, whether these have settled, how often codes are away, differences."""
+    found = {what: arms.scores(summary, GAMES, what) for what in ("overlap", "modes")}
+    moved = {what: arms.scores(summary, GAMES, f"{what}, change over the last quarter") for what in found}
+    said = [f"{what}, the most first: {verdicts.ordered(of)}" for what, of in found.items()]
+    for what, of in found.items():
+        ends = ", ".join(f"{name} {verdicts.settling(of[name], moved[what][name])}" for name in of)
+        said.append(f"{what} over the last quarter: {ends}")
+    away = arms.scores(summary, PAIRED + tuple(WITHOUT), AWAY)
+    said.append(f"codes at least {FAR:g} from the prior, share of the last quarter: "
+                + ", ".join(f"{name} {verdicts.mean(of, '.2f')}" for name, of in away.items()))  # fmt: skip
+    words = {1: "more", 0: "not separated", -1: "less"}
+    for what in found:
+        gains = arms.scores(summary, CONTRASTS, f"{what} gained")
+        said.append(
+            f"{what}, seed by seed: {', '.join(f'{name} {words[verdicts.sign(of)]}' for name, of in gains.items())}"
+        )
+    return ";\n  ".join(said) + "."
+
+
 FOUR = tuple((name, 3e-3) for name in ali.LOSSES)
 SAMPLERS = tuple(STEPS)[1:]  # what an encoder without a density can train with
 QUICK = Training(steps=200, points=20_000, critic_steps=100)
@@ -486,5 +623,17 @@ RECIPES = ali_games.RECIPES | ali_digits.RECIPES | {
         cpu=Rows(Training(ali.implicit_networks)),
         full=Rows(FULL, gan.ali_networks, 1e-4, 1e-4, 50_000, (400, 400), 10_000), seeds=tuple(range(10)),
         run=run_rows, draw=draw_rows, verdict=verdict_rows, record="cpu", idle=("critic_steps",),
+    ),
+    "9.10": Recipe(
+        title="To the end",
+        caption="25 Gaussians, 64,000 steps of every game at the constant rate 0.001. Above, overlap of the samples with the modes over "
+        "training, mean and range of the seeds: left, the networks of figure 9.5, whose generator has noise; right, those of figure "
+        "9.7, without it. Below, means over the last quarter of every seed; bars are means, left out where runs are of two kinds. Codes to prior: Fréchet distance. Joint "
+        "mismatch: an independent critic's lower bound of JS(P, Q); dotted, log 2.",
+        alt="Above, overlap over 64 thousand steps, rising for ten to twenty thousand and then nearly flat: the density form near 0.27, "
+        "logit form, minimax and swapped near 0.5, minimax with the widest band; ALI near 0.5 and the GAN near 0.6 with bands that "
+        "overlap. Below, points of five seeds: logit form 9 to 18 modes, minimax 16 to 23; codes far from the prior in three runs of the density form and one of the logit form; the mismatch of swapped near 0.52.",
+        quick=Long(replace(QUICK, steps=160, critic_steps=20), moments=8), full=Long(Training(steps=64_000)), seeds=tuple(range(5)),
+        run=run_long, draw=draw_long, verdict=verdict_long,
     ),
 }  # fmt: skip

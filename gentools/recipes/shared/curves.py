@@ -11,6 +11,12 @@ def last_quarter(curve):
     return curve[-max(1, len(curve) // 4) :].mean()
 
 
+def late_change(curve):
+    """Mean of the last quarter of a curve (n,), of at least 4 values, minus that of the quarter before."""
+    quarter = len(curve) // 4
+    return curve[-quarter:].mean() - curve[-2 * quarter : -quarter].mean()
+
+
 def scored_at(steps, moments):
     """The steps after which a run of so many steps is scored, where it is scored every steps // moments and at its end."""
     every = max(1, steps // moments)

@@ -24,6 +24,7 @@ POSSIBLE = {
     **dict.fromkeys(("coverage", "share of white pixels", "share of white pixels in samples"), SHARE),
     **dict.fromkeys(("share of pictures that are the same", "nearest of all images is a training image"), SHARE),
     **dict.fromkeys(("share of training images among all",), SHARE),
+    **dict.fromkeys(("share of the last quarter with codes away from the prior",), SHARE),
     **dict.fromkeys(("ms per picture", "times slower without the cache", "slope on logarithmic axes"), POSITIVE),
     **dict.fromkeys(("seconds", "median distance from the middle", "rise of the last step"), POSITIVE),
     **dict.fromkeys(("modes", "modes, any sample", "modes, good samples"), (0.0, 25.0)),  # of the grid
