@@ -100,10 +100,10 @@ def test_chapter_9_says_how_the_games_end():
     )
     assert verdicts.sign(repaired["modes"]) == -1 and verdicts.sign(repaired["high-quality share"]) == 1
     assert not verdicts.sign(plain["modes"]) and not verdicts.sign(plain["overlap"])
-    moved = {name: summary[f"{name}: overlap, change over the last quarter"] for name in recipe_module.GAMES}
-    ends = {name: verdicts.settling(summary[f"{name}: overlap"], change) for name, change in moved.items()}
-    assert {name for name, end in ends.items() if end != "settled"} == {"joint KL, logit"}
-    assert ends["joint KL, logit"] == "still rising"
+    for what, rising in (("overlap", "joint KL, logit"), ("modes", "swapped")):
+        moved = {name: summary[f"{name}: {what}, change over the last quarter"] for name in recipe_module.GAMES}
+        ends = {name: verdicts.settling(summary[f"{name}: {what}"], change) for name, change in moved.items()}
+        assert {name: end for name, end in ends.items() if end != "settled"} == {rising: "still rising"}
     away = {name: summary[f"{name}: {recipe_module.AWAY}"]["max"] for name in (*recipe_module.PAIRED, "ALI")}
     assert {name for name, share in away.items() if share} == {"joint KL", "joint KL, logit"}
     mismatch = {name: summary[f"{name}: joint mismatch"] for name in (*recipe_module.PAIRED, "ALI")}
