@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gentools import recipes
 from gentools.lab import closure
 
 ROOT = Path(closure.__file__).parents[2]
@@ -114,6 +115,26 @@ def test_letters_and_numbers_have_one_spelling():
 )
 def test_what_counts(one, other):
     assert shape_of(one) != shape_of(other)
+
+
+def test_a_name_that_a_module_hands_on_is_followed_to_where_it_is_defined():
+    """`em.fit_mixture` is that of `mixtures`, and figure 2.3 depends on it."""
+    assert "fit_mixture" not in closure.module("gentools.em").definitions
+    found = closure.reached([recipes.find("2.3").run])
+    assert {("gentools.mixtures", name) for name in ("fit_mixture", "Mixture", "_starts")} <= found
+
+
+def test_no_recorded_figure_loses_a_name_on_the_way():
+    """What a reached definition mentions of gentools is reached too, or ignored, or no definition anywhere."""
+    for id in ("2.6", "6.4", "9.1", "10.7", "17.2"):
+        found = closure.reached([recipes.find(id).run])
+        for path, name in {target for each in found for target in closure._mentioned(*each)}:
+            while (
+                name is not None and str(path).startswith("gentools") and name not in closure.module(path).definitions
+            ):
+                path, name = closure.module(path).imports.get(name, (None, name))
+            if name is not None and str(path).startswith("gentools"):
+                assert (path, name) in found or closure._ignored((path, name)), (id, path, name)
 
 
 def test_a_decorator_that_is_ignored_does_not_count():

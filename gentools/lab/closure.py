@@ -1,9 +1,10 @@
 """The code that a function reaches: what decides the numbers of a figure, and what a run must agree in to be resumed.
 
 The reached code is the closure of names. Start at a function (a figure's `run`, a training step) and at every function
-that its configuration holds, follow each name to the definition it stands for, in whichever module of gentools that is,
-and go on from there. Comments, docstrings, layout and refusals of bad input (an `if` that only raises) are left out, and
-so is what IGNORED names. The digests are those of syntax trees, brought to one form for all Pythons from 3.11 on.
+that its configuration holds, follow each name to the definition it stands for, in whichever module of gentools that is
+(also through a module that imports it and hands it on), and go on from there. Comments, docstrings, layout and refusals
+of bad input (an `if` that only raises) are left out, and so is what IGNORED names. The digests are those of syntax
+trees, brought to one form for all Pythons from 3.11 on.
 """
 
 import ast
@@ -14,7 +15,9 @@ import hashlib
 import importlib.util
 from pathlib import Path
 
-# What cannot move a number, by module and name ("*": all of it): checkpoints, progress, pictures, refusals.
+# What cannot move a number, by module and name ("*": all of it): checkpoints, progress, drawings, refusals. Also
+# lab.pictures, the reader of your own picture files: no public data pass through it, and what it makes of a file is held
+# by its tests to values that do not come from it.
 IGNORED = {
     ("gentools.lab.checkpoint", "*"),
     ("gentools.lab.closure", "*"),
@@ -22,6 +25,7 @@ IGNORED = {
     ("gentools.lab.files", "*"),
     ("gentools.lab.identity", "*"),
     ("gentools.lab.lock", "*"),
+    ("gentools.lab.pictures", "*"),
     ("gentools.lab.plots", "*"),
     ("gentools.lab.records", "*"),
     ("gentools.lab.session", "*"),
@@ -59,11 +63,17 @@ def reached(starts):
         if here in found or _ignored(here) or str(here[0]).split(".")[0] != "gentools":
             continue
         if here[1] not in module(here[0]).definitions:
+            todo += _all(*module(here[0]).imports.get(here[1], ("", "")))  # imported there and handed on
             continue
         found.add(here)
-        for path, name in _mentioned(*here):  # a module that is used by itself stands for all that it defines
-            todo += [(path, name)] if name is not None else [(path, each) for each in module(path).definitions]
+        for path, name in _mentioned(*here):
+            todo += _all(path, name)
     return found
+
+
+def _all(path, name):
+    """[(module, name)]; a module that is used by itself, whose name is None, stands for all that it defines."""
+    return [(path, name)] if name is not None else [(path, each) for each in module(path).definitions]
 
 
 def shape(name, definition):
