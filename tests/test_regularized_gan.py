@@ -155,8 +155,9 @@ def test_chapter_10_says_what_its_records_hold():
 
 
 def test_chapter_10_says_how_the_grid_ends():
-    """All six ways settle, near all modes on fresh codes; the penalty makes no difference, fresh codes one in every seed."""
-    summary = records.load("10.11")["summary"]
+    """All six ways settle, near all modes on fresh codes; the penalty gains no overlap, fresh codes do in every seed."""
+    record = records.load("10.11")
+    summary, numbers = record["summary"], record["numbers"]
     ways, gained = points_recipes.COURSES, {pair: summary[f"{pair}: overlap gained"] for pair in points_recipes.PAIRS}
     change = "overlap, change over the last quarter"
     assert {verdicts.settling(summary[f"{w}: overlap"], summary[f"{w}: {change}"]) for w in ways} == {"settled"}
@@ -164,11 +165,32 @@ def test_chapter_10_says_how_the_grid_ends():
     assert resolved == {"fresh for recorded z", "two steps, fresh z, for one step with slow D"}
     assert all(verdicts.always_above(gained[pair], 0) for pair in resolved)
     assert verdicts.always_above(summary["fresh z: modes"], 23)
+    lost = [
+        tied - free for tied, free in zip(numbers["fresh z, penalty 5: modes"], numbers["fresh z: modes"], strict=True)
+    ]
+    assert max(lost) < 0 and records.summarize(lost)["high"] < 0, "fewer modes in every seed"
     level = [summary[f"{way}: overlap"]["mean"] for way in ("one step", "recorded z", "recorded z, penalty 5")]
     assert max(level) - min(level) < 0.02
     healed = records.load("10.6")["summary"]  # what they had after the first part
     for codes in ("recorded z", "fresh z"):
         assert summary[f"{codes}: overlap"]["low"] > healed[f"no BN, {codes}, penalty 0, 2 steps: overlap"]["max"]
+
+
+def test_chapter_10_says_how_large_the_penalty_is():
+    """From about half as large as the adversarial gradient to several times as large, in the run of twice the steps too."""
+    record = records.load("10.5")
+    for numbers in (record["numbers"], record["twice"]["numbers"]):
+        ratios = [ratio for name, each in numbers.items() if name.endswith("ratio at the last") for ratio in each]
+        assert len(ratios) % 6 == 0 and 0.35 < min(ratios) < 0.55
+    assert max(record["numbers"]["no BN, 2 steps: ratio at the last"]) > 5
+
+
+def test_chapter_10_says_that_the_critic_of_faces_is_near_its_ceiling():
+    numbers = records.load("10.9")["numbers"]
+    critics = {name: each for name, each in numbers.items() if ": critic" in name and " minus " not in name}
+    assert len(critics) == 6 and min(min(each) for each in critics.values()) > 0.9 * math.log(2)
+    early = [each for name, each in critics.items() if name.endswith("a quarter of the steps")]
+    assert len(early) == 3 and min(map(min, early)) > 0.999 * math.log(2)
 
 
 @pytest.mark.parametrize("weight", [0.26, 0.3, 0.4, 0.75, 1.0, 2.0])
