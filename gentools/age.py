@@ -151,16 +151,19 @@ def line_value(e, w, v):
 def line_simultaneous(e, w, v, step_size):
     """One step of both players at once on (13.5): e up, w down, each against the other's old position."""
     positive(v=v)
+    loss_weights(step_size=step_size)
     return e + step_size * e * (w**2 - v), w - step_size * (e**2 * w - 1 / w)
 
 
 def growth(v, step_size):
     """Factor per step of a small deviation from the equilibrium e = 1/w, w^2 = v: the largest |eigenvalue|. (13.9)
 
-    Raises ValueError for a variance v that is not positive and finite, or a step size that is not finite.
+    Raises ValueError for a variance v that is not positive and finite, or a step size that is not finite or below 0.
     """
-    if not (0 < v < math.inf and math.isfinite(step_size)):  # eigvals of NaN may end the whole process
-        raise ValueError(f"expected a variance 0 < v < infinity and a finite step size, not {v} and {step_size}")
+    if not (0 < v < math.inf and 0 <= step_size < math.inf):  # eigvals of NaN may end the whole process
+        raise ValueError(
+            f"expected a variance 0 < v < infinity and a finite step size from 0 up, not {v} and {step_size}"
+        )
     rest = torch.stack([v**-0.5, v**0.5])
     jacobian = torch.autograd.functional.jacobian(
         lambda s: torch.stack(line_simultaneous(s[0], s[1], v, step_size)), rest

@@ -135,6 +135,7 @@ def exact_step(w, p_z_given_x, q_x_given_z, losses, step_size):
     front, are played at once.
     """
     same_shape(p_z_given_x=p_z_given_x, q_x_given_z=q_x_given_z)
+    loss_weights(step_size=step_size)
     p_joint, q_joint = w.p_x[..., None] * p_z_given_x, w.q_z[..., None, :] * q_x_given_z
     at_p, at_q = (values(loss, best_logit(p_joint, q_joint)) for loss in losses)
     slope_p = p_joint * (at_p - (p_z_given_x * at_p).sum(-1, keepdim=True))
@@ -149,6 +150,7 @@ def natural_step(log_p, log_q, w, losses, step_size):
     log_p, log_q: (n, k), finite, normalized along dim 1 and dim 0. w: holds the marginals p_x (n,) and q_z (k,).
     """
     same_shape(log_p=log_p, log_q=log_q)
+    loss_weights(step_size=step_size)
     logit = w.p_x.log()[:, None] + log_p - w.q_z.log() - log_q
     at_p, at_q = (values(loss, logit) for loss in losses)
     return (log_p - step_size * at_p).log_softmax(1), (log_q - step_size * at_q).log_softmax(0)

@@ -27,6 +27,7 @@ from gentools.lab.shapes import (
     same_shape,
     semidefinite,
     tensors,
+    vectors,
     whole,
     within_unit,
 )
@@ -94,6 +95,7 @@ def expected_modes(probabilities, n):
     than 0 samples or infinitely many, probabilities outside [0, 1], and a sum above 1.
     """
     tensors(probabilities=probabilities)
+    vectors(probabilities=probabilities)
     if not 0 <= n < math.inf or not ((probabilities >= 0) & (probabilities <= 1)).all():
         raise ValueError(
             f"expected n >= 0 samples, finitely many, and probabilities within [0, 1], not n = {n} and {probabilities}"
@@ -149,9 +151,9 @@ def frechet(x, y):
     real data. Raises ValueError on misshapen input and on features that are not finite.
     """
     tensors(x=x, y=y)
-    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or min(len(x), len(y)) < 2:
+    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or not x.shape[1] or min(len(x), len(y)) < 2:
         raise ValueError(
-            f"features need shapes (n, d) and (m, d) with n, m > 1, not {tuple(x.shape)}, {tuple(y.shape)}; pictures have no "
+            f"features need shapes (n, d) and (m, d) with n, m > 1 and d > 0, not {tuple(x.shape)}, {tuple(y.shape)}; pictures have no "
             "features yet: a network's, or .flatten(1)"
         )
     for name, features in (("x", x), ("y", y)):
@@ -226,13 +228,14 @@ def frechet_bias(cov_x, cov_y, n, m=math.inf):
 
     tr S / n + tr T / m + (1/n + 1/m) (sum_ij r_i r_j / (r_i + r_j) + sum_i r_i / 2) / 2, with r_i the eigenvalues of
     (S T)^(1/2); to first order in 1/n and 1/m, so for n and m well above d. m = math.inf: against exact moments. cov_x,
-    cov_y: S and T, (d, d). Raises ValueError for fewer than 2 rows, which have no covariance.
+    cov_y: S and T, (d, d). Raises ValueError for fewer than 2 rows, which have no covariance,
+    and for a number of rows that is not whole.
     """
     tensors(cov_x=cov_x, cov_y=cov_y)
     same_shape(cov_x=cov_x, cov_y=cov_y)
     positive(n=n, m=m)
-    if min(n, m) < 2:
-        raise ValueError(f"a covariance needs at least 2 rows, not n = {n} and m = {m}")
+    if min(n, m) < 2 or any(rows != math.inf and rows != int(rows) for rows in (n, m)):
+        raise ValueError(f"a covariance needs at least 2 rows, a whole number of them, not n = {n} and m = {m}")
     s, t = _covariance(cov_x=cov_x), _covariance(cov_y=cov_y)
     semidefinite(cov_x=s, cov_y=t)
     values, vectors = torch.linalg.eigh(s)

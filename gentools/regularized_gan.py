@@ -23,6 +23,7 @@ from gentools.lab.shapes import (
     one_number,
     positive,
     probabilities,
+    same_columns,
     same_shape,
     whole,
 )
@@ -59,10 +60,13 @@ def proximal_step(log_q, log_p, proximal_weight):
     """One round of the exact game in logarithms: D is made exact, then the generator answers. (10.2)
 
     log_q, log_p: (..., n), normalized along the last dimension, as is the result. proximal_weight: a number, or a tensor
-    that broadcasts, so that many games are played at once. Of log_q -inf is allowed, of log_p not: raises ValueError.
+    that broadcasts, so that many games are played at once. Of log_q -inf is allowed, of log_p not: raises ValueError, and
+    so do tables that are no logarithms of probabilities.
     """
     positive(proximal_weight=proximal_weight)
     finite("q leaves a value that the data never take after one round: drop it from both tables", log_p=log_p)
+    same_columns(log_q=log_q, log_p=log_p)
+    distributions(dim=-1, **{"exp(log_q)": log_q.exp(), "exp(log_p)": log_p.exp()})
     return (log_q - softplus(log_q - log_p) / proximal_weight).log_softmax(-1)
 
 
@@ -87,6 +91,8 @@ def halving_factor(inverse_ratio, p_x):
     distributions(p_x=p_x)
     if not (inverse_ratio >= 0).all():
         raise ValueError("p/q is at least 0, and NaN where neither takes a value: drop that value")
+    if (total := float((p_x / inverse_ratio).nan_to_num(0.0).sum())) > 1 + 1e-4:
+        raise ValueError(f"p divided by p/q is q, and sums to {total:.6g} here: this ratio belongs to no q")
     return (p_x / (1 + inverse_ratio)).sum()
 
 

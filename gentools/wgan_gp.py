@@ -376,7 +376,11 @@ def between_density(x, p_x, q_x):
     rate = torch.where(way > 0, p_x[:, None] * q_x / way.clamp_min(torch.finfo(x.dtype).tiny), 0.0)
     rate = rate + rate.T  # (i, j) and (j, i) cover the same way
     upper = rate.triu()
-    return (upper.sum(1) - upper.sum(0)).cumsum(0)[:-1]  # a pair i < j begins at i and ends at j
+    density = (upper.sum(1) - upper.sum(0)).cumsum(0)[:-1]  # a pair i < j begins at i and ends at j
+    before = [part.cumsum(0)[:-1] for part in (p_x, q_x)]  # mass on the left of a gap, exactly 0 where there is none
+    behind = [part.flip(0).cumsum(0).flip(0)[1:] for part in (p_x, q_x)]
+    crossed = before[0] * behind[1] + before[1] * behind[0] > 0
+    return torch.where(crossed, density, 0.0)  # a difference of sums would leave rounding there
 
 
 def penalized_slope(x, p_x, q_x, weight):
@@ -387,7 +391,8 @@ def penalized_slope(x, p_x, q_x, weight):
     one_number(weight=weight)
     positive(weight=weight)
     g = surplus(p_x, q_x)
-    return torch.where(g < 0, -1.0, 1.0) + g / (2 * weight * _reached(between_density(x, p_x, q_x)))
+    density = between_density(x, p_x, q_x)
+    return torch.where(density > 0, torch.where(g < 0, -1.0, 1.0) + g / (2 * weight * _reached(density)), 1.0)
 
 
 def _reached(density):
@@ -439,8 +444,12 @@ def _direction(psi):
 
 
 def dirac(theta, psi, step_size, weight, pull):
-    """The critic climbs -psi . theta minus its penalty, then the generator climbs psi . theta. Returns the new pair."""
+    """The critic climbs -psi . theta minus its penalty, then the generator climbs psi . theta. Returns the new pair.
+
+    Raises ValueError for a step size or a weight below 0: that is another game.
+    """
     same_shape(theta=theta, psi=psi)
+    loss_weights(step_size=step_size, weight=weight)
     psi = psi + step_size * (pull(psi, weight) - theta)
     return theta + step_size * psi, psi
 
