@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gentools import age
-from gentools.lab import worlds
+from gentools.lab import records, worlds
 from gentools.lab.divergences import expected_kl, gaussian_kl, kl
 from gentools.lab.randomness import generator
 from gentools.recipes import age as age_recipes
@@ -325,3 +325,26 @@ def test_a_share_of_0_is_not_said_to_fall():
         summary |= {arms.name(name, what): summary_of(what, values) for what, values in found.items()}
     lost, empty = age_recipes.verdict_tight(summary).splitlines()
     assert "still falling" in lost and "still" not in empty
+
+
+def test_chapter_13_says_how_the_ring_is_rebuilt():
+    """In the paper's way two of five seeds rebuild badly, of which the first does well after twice the steps."""
+    record = records.load("13.5")
+    errors = record["numbers"]["AGE: data error"]
+    bad = [seed for seed, error in zip(record["seeds"], errors, strict=True) if error > 0.1]
+    assert len(bad) == 2 and record["twice"]["seeds"] == [0] and 0 in bad
+    assert record["twice"]["numbers"]["AGE: data error"][0] < 0.02
+    far = record["twice"]["numbers"]["both rebuild: median distance from the middle"][0]
+    assert far > 2 * 2, "most samples lie far outside the ring of radius 2"
+
+
+def test_chapter_13_says_how_often_each_rate_was_tried():
+    """Three to five rates per arm; one trial seed each but for three rates of the fourth arm; the best mean is taken."""
+    config = age_recipes.Digits()
+    for name, *trials in config.tuning:
+        assert 3 <= len(trials) <= 5
+        twice = [rate for rate, *found in trials if len(found) == 2]
+        assert len(twice) == (3 if name == "both rebuild" else 0)
+        assert all(len(found) <= 2 for _, *found in trials)
+        best = min(trials, key=lambda trial: sum(trial[1:]) / len(trial[1:]))
+        assert best[0] == dict(config.rates)[name]

@@ -10,8 +10,8 @@ from scipy import stats
 from torch import nn
 
 from gentools import wgan_gp
-from gentools.lab import worlds
-from gentools.lab.networks import mlp
+from gentools.lab import records, worlds
+from gentools.lab.networks import he, mlp
 from gentools.lab.randomness import generator
 from gentools.lab.records import summarize
 from gentools.recipes import wgan_gp_critics
@@ -390,6 +390,20 @@ def test_gaps_that_nothing_crosses_add_nothing():
     assert slopes.tolist() == pytest.approx([float(wgan_gp.penalized_slope(x[:2], p[:2], q[:2], 0.7)), 1, 1])
 
 
+@pytest.mark.parametrize("seed", range(100))
+def test_rounding_is_no_density_on_gaps_that_nothing_crosses(seed):
+    """All mass of p and q on three of eight points: differences of sums left 3e-17 on the gaps beyond, and any slope."""
+    rng = generator(seed, "mass in the middle")
+    x, p, q = torch.rand(8, generator=rng).double().sort().values, *torch.zeros(2, 8, dtype=torch.float64)
+    p[3:6], q[3:6] = torch.rand(2, 3, generator=rng, dtype=torch.float64)
+    p, q = p / p.sum(), q / q.sum()
+    beyond = torch.tensor([0, 1, 2, 5, 6])
+    assert (wgan_gp.between_density(x, p, q)[beyond] == 0).all()
+    slopes = wgan_gp.penalized_slope(x, p, q, 0.1)
+    assert (slopes[beyond] == 1).all()
+    assert torch.allclose(slopes[3:5], wgan_gp.penalized_slope(x[3:6], p[3:6], q[3:6], 0.1), rtol=1e-9)
+
+
 def line(seed, n=6):
     """Sorted points, and two tables on them."""
     rng = generator(seed, "points on a line")
@@ -491,6 +505,48 @@ def test_the_reach_needs_a_penalty():
 
 
 # What the recipes conclude
+
+
+def test_chapter_12_says_that_training_does_not_bring_the_slope_of_deep_critics_back():
+    """Near the start, and not on it: by a factor of 1.2 to 3 where the slope is 1e-15 and less."""
+    record = records.load("12.4")
+    for numbers in (record["numbers"], record["twice"]["numbers"]):
+        for bound in ("c = 0.01", "c = 0.001"):
+            moved = [abs(by) for by in numbers[f"{bound}: {wgan_gp_critics.MOVED}"]]
+            assert max(moved) < 0.5 and max(numbers[f"{bound}: slope at the data, log10"]) < -15
+            assert min(moved) > 0.05, "its critics are not those of the start"
+
+
+def test_in_a_deep_clipped_critic_the_biases_near_the_score_move_and_the_weights_below_do_not():
+    """As the chapter says: a bias has the slope from above alone, a weight multiplies it by what differs in the input."""
+    config = wgan_gp_critics.Deep(steps=50, points=2000)
+    critic = mlp([2, *[config.width] * config.hidden, 1], init=he, generator=generator(0, "deep critic"))
+    wgan_gp.clip(critic, 0.01)
+    start = copy.deepcopy(critic)
+    rows = wgan_gp_critics.swiss_roll(config.points, 0)
+    critic = wgan_gp_critics.train_alone(critic, wgan_gp_critics.clipped(0.01), rows, config, 0, "cpu")
+    weights, biases = (
+        [
+            float((getattr(a, kind) - getattr(b, kind)).detach().abs().mean() / 0.01)
+            for a, b in zip(critic[::2], start[::2], strict=True)
+        ]
+        for kind in ("weight", "bias")
+    )
+    assert max(biases[6:11]) > 1e-2 > 1e-4 > max(weights[:10]), (weights, biases)
+
+
+def test_chapter_12_says_what_twice_the_steps_make_of_the_leads():
+    """Both still grew; that of 200 pictures doubles in the longer run, that of 1,000 stays."""
+    record = records.load("12.5")
+    leads = [
+        [source["numbers"][f"{size} pictures: lead of training"][0] for source in (record, record["twice"])]
+        for size in wgan_gp_critics.SIZES
+    ]
+    assert all(
+        min(record["numbers"][f"{size} pictures: {wgan_gp_critics.LEAD_CHANGE}"]) > 0 for size in wgan_gp_critics.SIZES
+    )
+    (few, few_later), (many, many_later) = leads
+    assert 1.8 < few_later / few < 2.4 and 0.9 < many_later / many < 1.1
 
 
 def test_slopes_of_deep_critics_below_single_precision():

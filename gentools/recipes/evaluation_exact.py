@@ -318,7 +318,7 @@ RECIPES = {
         title="Four estimates at small n",
         caption="Both sides have the same distribution, so all that shows is the estimate. KID is right on average and "
         "often negative; the log of the score is too low by (11.7) once n is well above the number of classes; coverage "
-        "and density expect the same in every dimension and precision does not; birthdays find 1/Σp², not the number of points.",
+        "and density have the same mean in every dimension, and precision has not; birthdays find 1/Σp², not the number of points.",
         alt="Four panels. KID scatters around zero, less as n grows. The log score rises to its limit along a curve. "
         "Coverage and density stay level over the dimension while precision falls. Pairs point to 1000 points for equal "
         "weights and to about 34 for Zipf weights.",

@@ -378,7 +378,7 @@ RECIPES = {
         "layer, a line per seed; circles, the same before the first step, with the weights clipped, first seed. Right, all weights "
         "of two of the critics at the end, first seed.",
         alt="Left, on a logarithmic axis, the slopes of clipped critics change by orders of magnitude from layer to layer, for "
-        "the two smaller bounds just as before training; those of the penalized critic stay level. Right, a histogram with two spikes at -0.1 and 0.1, and one like a bell.",
+        "the two smaller bounds nearly as before training; those of the penalized critic stay level. Right, a histogram with two spikes at -0.1 and 0.1, and one like a bell.",
         run=run_deep, draw=draw_deep, verdict=verdict_deep, seeds=(0, 1, 2), record="cpu",
         quick=Deep(width=16, steps=40, points=5000, batch=64), cpu=Deep(), full=Deep(width=512, steps=20_000),
     ),
