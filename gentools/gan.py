@@ -237,14 +237,14 @@ def discriminator_push(theta, psi, penalty=0.0):
 def dirac_simultaneous(theta, psi, step_size, penalty=0.0, push=minimax_push):
     """Both players move at once, each against the other's old position."""
     same_shape(theta=theta, psi=psi)
-    loss_weights(step_size=step_size, penalty=penalty)
+    loss_weights(step_size=step_size)
     return theta + step_size * push(theta, psi), psi + step_size * discriminator_push(theta, psi, penalty)
 
 
 def dirac_alternating(theta, psi, step_size, penalty=0.0, push=minimax_push):
     """The discriminator moves first, and the generator answers its new position."""
     same_shape(theta=theta, psi=psi)
-    loss_weights(step_size=step_size, penalty=penalty)
+    loss_weights(step_size=step_size)
     psi = psi + step_size * discriminator_push(theta, psi, penalty)
     return theta + step_size * push(theta, psi), psi
 
