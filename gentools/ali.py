@@ -24,11 +24,14 @@ from gentools.lab.divergences import kl
 from gentools.lab.networks import frozen, mlp
 from gentools.lab.shapes import (
     distributions,
+    draws_of_each,
     filled,
     finite,
     loss_weights,
     modes_kept,
+    of_two_axes,
     positive,
+    same_columns,
     same_rows,
     same_shape,
     without_batchnorm,
@@ -59,11 +62,21 @@ def four_terms(p_joint, q_joint, p_old, q_old):
 
 def encoder_gradient(functional, p_x, p_z_given_x):
     """Gradient of functional(P) in the logits of every p(z|x), with the data held; shape (n, k)."""
+    of_two_axes(p_z_given_x=p_z_given_x)
+    same_rows(p_x=p_x, p_z_given_x=p_z_given_x)
+    distributions(p_x=p_x)
+    distributions(dim=1, p_z_given_x=p_z_given_x)
+    positive(p_z_given_x_summed=p_z_given_x.sum(1))
     return conditional_gradient(lambda joint: functional(joint.T), p_x, p_z_given_x.T).T
 
 
 def generator_gradient(functional, q_z, q_x_given_z):
     """Gradient of functional(Q) in the logits of every q(x|z), with the prior held; shape (n, k)."""
+    of_two_axes(q_x_given_z=q_x_given_z)
+    same_columns(q_z=q_z, q_x_given_z=q_x_given_z)
+    distributions(q_z=q_z)
+    distributions(dim=0, q_x_given_z=q_x_given_z)
+    positive(q_x_given_z_summed=q_x_given_z.sum(0))
     return conditional_gradient(functional, q_z, q_x_given_z)
 
 
@@ -81,6 +94,7 @@ def values(loss, logit):
 def fisher_product(p_joint, f, g):
     """E_p(x) Cov_p(z|x)(f, g): product of two encoder gradients in the Fisher metric, by their derivatives. (9.6)"""
     same_shape(p_joint=p_joint, f=f, g=g)
+    of_two_axes(p_joint=p_joint)
     distributions(p_joint=p_joint)
     positive(p_x=p_joint.sum(1))
     p_x = p_joint.sum(1, keepdim=True)
@@ -97,11 +111,14 @@ def kl_encoder_loss(p_logit):
 
     Its slope in the logit is (1-D)^2/D and has no bound where D is sure of the encoder's failure; see `tamed`.
     """
+    filled(p_logit=p_logit)
     return (softplus(-p_logit) - torch.exp(-p_logit)).mean() - 1
 
 
 def tamed(p_logit, floor=-2.0):
     """`kl_encoder_loss`, continued as a straight line below `floor`, so that one pair cannot own the batch."""
+    if not -80 <= floor <= 80:
+        raise ValueError(f"floor is a logit from -80 to 80, where a float can hold the slope, not {floor}")
     held = p_logit.clamp(min=floor)
     steepest = math.exp(-floor) / (1 + math.exp(floor))
     return kl_encoder_loss(held) + steepest * (p_logit - held).mean()
@@ -109,11 +126,13 @@ def tamed(p_logit, floor=-2.0):
 
 def minimax_encoder_loss(p_logit):
     """E_P log D, the encoder's side of the minimax game, Su's (42). At D* it descends 2 JS(P, Q). (9.9)"""
+    filled(p_logit=p_logit)
     return -non_saturating_loss(p_logit)
 
 
 def swapped_encoder_loss(p_logit):
     """E_P[-log(1-D)]: the encoder with the label exchanged, Su's (43). At D* it descends 2 KL(M || Q). (9.9)"""
+    filled(p_logit=p_logit)
     return -saturating_loss(p_logit)
 
 
@@ -134,8 +153,10 @@ def exact_step(w, p_z_given_x, q_x_given_z, losses, step_size):
     w holds the data w.p_x (..., n) and the prior w.q_z (..., k), without zeros, as the tables; many games, stacked in
     front, are played at once.
     """
-    same_shape(p_z_given_x=p_z_given_x, q_x_given_z=q_x_given_z)
     loss_weights(step_size=step_size)
+    same_shape(p_z_given_x=p_z_given_x, q_x_given_z=q_x_given_z)
+    distributions(dim=-1, p_z_given_x=p_z_given_x, p_x=w.p_x, q_z=w.q_z)
+    distributions(dim=-2, q_x_given_z=q_x_given_z)
     p_joint, q_joint = w.p_x[..., None] * p_z_given_x, w.q_z[..., None, :] * q_x_given_z
     at_p, at_q = (values(loss, best_logit(p_joint, q_joint)) for loss in losses)
     slope_p = p_joint * (at_p - (p_z_given_x * at_p).sum(-1, keepdim=True))
@@ -149,8 +170,11 @@ def natural_step(log_p, log_q, w, losses, step_size):
 
     log_p, log_q: (n, k), finite, normalized along dim 1 and dim 0. w: holds the marginals p_x (n,) and q_z (k,).
     """
-    same_shape(log_p=log_p, log_q=log_q)
     loss_weights(step_size=step_size)
+    same_shape(log_p=log_p, log_q=log_q)
+    distributions(p_x=w.p_x, q_z=w.q_z)
+    distributions(dim=1, exp_log_p=log_p.detach().exp())
+    distributions(dim=0, exp_log_q=log_q.detach().exp())
     logit = w.p_x.log()[:, None] + log_p - w.q_z.log() - log_q
     at_p, at_q = (values(loss, logit) for loss in losses)
     return (log_p - step_size * at_p).log_softmax(1), (log_q - step_size * at_q).log_softmax(0)
@@ -158,6 +182,7 @@ def natural_step(log_p, log_q, w, losses, step_size):
 
 def local_factors(joint, losses, step_size):
     """By what a natural step multiplies small deviations from P = Q = joint: moduli of eigenvalues, ascending. (9.10)"""
+    of_two_axes(joint=joint)
     distributions(joint=joint)
     at = SimpleNamespace(p_x=joint.sum(1), q_z=joint.sum(0))
     start = torch.stack([(joint / at.p_x[:, None]).log(), (joint / at.q_z).log()])
@@ -176,6 +201,7 @@ def correlations(joint):
     They are the singular values of P/sqrt(p(x) p(z)) after the first, which is 1; zeros fill up where z has more values
     than x. The first returned is the maximal correlation of x and z, 1 if part of the code tells part of x for sure.
     """
+    of_two_axes(joint=joint)
     distributions(joint=joint)
     positive(p_x=joint.sum(1), p_z=joint.sum(0))
     n, k = joint.shape
@@ -333,6 +359,7 @@ def pairs(nets, x, noise):
     noise (n, 3, k) is the prior's draw z, the encoder's noise and the generator's; the last is used where k = d only.
     """
     same_rows(x=x, noise=noise)
+    draws_of_each(3, noise=noise)
     z, for_code, for_x = noise.unbind(1)
     encoder, generator = nets["players"].values()
     return (x.flatten(1), encoder(x, for_code)), (generator(z, for_x), z)
@@ -364,6 +391,11 @@ def density_term(encoder, fake, z):
     """E_Q[-log p(z|x)], the last term of (40) as far as the encoder feels it. It needs an encoder with a density."""
     same_rows(fake=fake, z=z)
     filled(fake=fake)
+    if not hasattr(encoder, "log_density"):
+        raise TypeError(
+            f"the density term needs an encoder with a density, and {type(encoder).__name__} is a sampler alone; "
+            "the logit form, losses=(tamed, non_saturating_loss), does without"
+        )
     return -encoder.log_density(z, fake.detach()).mean()
 
 
@@ -373,6 +405,7 @@ full_step = functools.partial(step, losses=LOSSES["truncated"], last_term=densit
 def inverse_step(nets, opts, x, noise):
     """The encoder as an inverse mapping: descend |z - E(G(z))|^2 with G held; x is not used."""
     filled(noise=noise)
+    draws_of_each(3, noise=noise)
     z, for_code, for_x = noise.unbind(1)
     encoder, generator = nets["players"].values()
     with torch.no_grad():

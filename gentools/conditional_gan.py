@@ -19,9 +19,11 @@ from gentools.lab.divergences import entropy, expected_kl, kl
 from gentools.lab.networks import frozen, mlp
 from gentools.lab.shapes import (
     distributions,
+    filled,
     loss_weights,
     may_lack_inputs,
     modes_kept,
+    of_two_axes,
     positive,
     row_by_row,
     same_columns,
@@ -48,6 +50,7 @@ def label_kl(p_xc, q_xc, d):
 def within_classes(p_xc, q_xc):
     """Sum over c of m(c) KL(m(x|c) || p(x|c)), where m = (p + q)/2 is a joint. Second term of (7.2)."""
     same_shape(p_xc=p_xc, q_xc=q_xc)
+    of_two_axes(p_xc=p_xc)
     distributions(p_xc=p_xc, q_xc=q_xc)
     m_xc = (p_xc + q_xc) / 2
     return expected_kl(m_xc.sum(0), _divided(m_xc, m_xc.sum(0)).T, _divided(p_xc, p_xc.sum(0)).T)
@@ -61,6 +64,7 @@ def _divided(joint, total):
 def unseen_by_blind(p_xc, q_xc):
     """I(c; y|x): what (x,c) tells about the origin y beyond x alone, in nats. A discriminator without c misses it. (7.4)"""
     same_shape(p_xc=p_xc, q_xc=q_xc)
+    of_two_axes(p_xc=p_xc)
     joint = torch.stack([q_xc, p_xc], 2) / 2  # q(x, c, y)
     apart = joint.sum(1, keepdim=True) * joint.sum(2, keepdim=True)  # q(x, c) q(x, y)
     return kl(joint, _divided(apart, joint.sum((1, 2), keepdim=True)))
@@ -71,6 +75,7 @@ def blind_generator(p_xc):
 
     q(x) is proportional to p(x) exp(-KL(p(c) || p(c|x))), the geometric mean of the classes weighted with p(c).
     """
+    of_two_axes(p_xc=p_xc)
     distributions(p_xc=p_xc)
     log_q = (p_xc.sum(0) * p_xc.log()).sum(1)
     if not log_q.isfinite().any():
@@ -86,6 +91,7 @@ def logit_parts(p_xc, q_xc):
     Raises ValueError where a part has no value: at an x that a side never has, at a pair that neither side has.
     """
     same_shape(p_xc=p_xc, q_xc=q_xc)
+    of_two_axes(p_xc=p_xc)
     distributions(p_xc=p_xc, q_xc=q_xc)
     p_x, q_x = p_xc.sum(1, keepdim=True), q_xc.sum(1, keepdim=True)
     if not ((p_x > 0) & (q_x > 0) & (p_xc + q_xc > 0)).all():
@@ -293,8 +299,9 @@ def penalized_step(nets, opts, x, z, penalty_weight, generator_loss=non_saturati
 
 
 def labeled(batch):
-    """The batch itself, if it is (x, c). Raises TypeError otherwise."""
+    """The batch itself, if it is (x, c) and has rows. Raises TypeError or ValueError otherwise."""
     if isinstance(batch, (tuple, list)) and len(batch) == 2:
+        filled(x=batch[0])
         return batch
     raise TypeError(
         "a conditional GAN learns from pairs (x, c); make the stream from a tuple, Stream((images, classes), ...)"

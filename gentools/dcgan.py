@@ -17,7 +17,9 @@ from gentools.lab.networks import frozen
 from gentools.lab.shapes import (
     distributions,
     filled,
+    finite,
     modes_kept,
+    same_columns,
     same_shape,
     whole,
 )
@@ -225,6 +227,7 @@ def sample(generator, z, batch=500):
 def measure_statistics(generator, z):
     """Set BatchNorm's running averages to the statistics of one large batch z, in place. For averaged weights."""
     filled(z=z)
+    finite("one of them would spoil every average", z=z)
     norms = [layer for layer in generator.modules() if isinstance(layer, nn.BatchNorm2d)]
     momenta, training = [layer.momentum for layer in norms], generator.training
     for layer in norms:
@@ -246,6 +249,7 @@ class UpsampleConv(nn.Conv2d):
 
     def forward(self, x):
         """(n, c, h, w) -> (n, m, 2h, 2w)."""
+        _batch_of_pictures(x)
         return super().forward(interpolate(x, scale_factor=2, mode="nearest"))
 
 
@@ -254,7 +258,14 @@ class FoldedUpsampleConv(UpsampleConv):
 
     def forward(self, x):
         """(n, c, h, w) -> (n, m, 2h, 2w)."""
+        _batch_of_pictures(x)
         return conv_transpose2d(x, fold(self.weight), self.bias, stride=2, padding=1)
+
+
+def _batch_of_pictures(x):
+    """Refuse a picture without its batch: torch would repeat its rows alone. Raises ValueError."""
+    if x.ndim != 4:
+        raise ValueError(f"pictures have the shape (n, c, h, w), not {tuple(x.shape)}; x[None] is a batch of one")
 
 
 def fold(weight):
@@ -297,25 +308,36 @@ def unseen(p_x, q_x, part):
 
 
 def average_gain(decay, angle):
-    """By how much a moving average shrinks a circle that turns by `angle` per step. Equation (6.10)."""
+    """By how much a moving average shrinks a circle that turns by `angle` per step. Equation (6.10).
+
+    Its root is that of (1 - decay)^2 + 4 decay sin^2(angle / 2), the same sum without a difference of nearly equal terms.
+    """
     if not torch.as_tensor((decay >= 0) & (decay < 1)).all():
         raise ValueError(f"decay must lie between 0 and 1, 1 excluded, not {decay}")
-    return (1 - decay) / (1 - 2 * decay * torch.cos(angle) + decay**2).sqrt()
+    angle = torch.as_tensor(angle)
+    finite("a turn is a number of radians", angle=angle)
+    return (1 - decay) / ((1 - decay) ** 2 + 4 * decay * torch.sin(angle / 2) ** 2).sqrt()
 
 
 def linear_walk(a, b, t):
     """The straight line from a (t = 0) to b (t = 1)."""
+    same_columns(a=a, b=b)
     return (1 - t) * a + t * b
 
 
 def great_circle(a, b, t):
-    """The walk from a to b, (..., latent), that turns at a constant rate (White 2016, arXiv 1609.04468).
+    """The walk from a to b, (..., latent), along their great circle (White 2016, arXiv 1609.04468).
 
-    Between vectors of one length it keeps the length, within a hundredth. Vectors of one direction are joined by a
-    straight line. Opposite vectors single out no great circle, and near a half turn little of the angle is left in the
-    cosine: raises ValueError within 0.005 of it in float32, within 0.000001 in float64.
+    Between vectors of one length it turns at a constant rate and keeps the length, within a hundredth. Between others
+    the same sum leads from a to b, in their plane, without either. Vectors of one direction are joined by a straight
+    line. Opposite vectors single out no great circle, and near a half turn little of the angle is left in the cosine:
+    raises ValueError within 0.005 of it in float32, within 0.000001 in float64, for 0, which has no direction, and NaN.
     """
+    same_columns(a=a, b=b)
+    if torch.finfo(torch.result_type(a, b)).eps > 1e-6:
+        raise ValueError(f"an angle between vectors is lost in {a.dtype}; a.float() and b.float() keep it")
     cosine = (a * b).sum(-1, keepdim=True) / (a.norm(dim=-1, keepdim=True) * b.norm(dim=-1, keepdim=True))
+    finite("a and b need directions, and 0, NaN and infinity have none", cosines=cosine)
     angle = cosine.clamp(-1, 1).acos()
     if bool(((cosine < 0) & (angle.sin() <= max(1e-6, (200 * torch.finfo(cosine.dtype).eps) ** 0.5))).any()):
         raise ValueError("no great circle is singled out by a and b that point in opposite directions, or nearly so")

@@ -10,6 +10,7 @@ import importlib
 import inspect
 import math
 import pkgutil
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -383,7 +384,6 @@ UNNORMALIZED = {  # tables that may sum to something else
     "alpha_gan.objective": {"likelihood"},
     "alpha_gan.shared_objective": {"likelihood"},
     "one_map.mixed": {"one", "other"},  # conditionals too
-    "ali.exact_step": {"p_z_given_x", "q_x_given_z"},  # many games at once, in which each step counts
     "diffusion.mixture_estimate": {"weights"},  # shares, of which only the ratios matter
 }
 
@@ -537,6 +537,16 @@ def bits_bound(x, draws, reach=8.0, levels=(0.0, 1.0)):
     estimate = diffusion.mixture_estimate(normal(2, D), 0.1, table(2), diffusion.cosine)
     rng = torch.Generator().manual_seed(0)
     return diffusion.bound(estimate, x, torch.tensor(levels), diffusion.cosine, draws, rng, reach)
+
+
+def exact_step(step_size=0.1, p_x=W.p_x, q_z=W.q_z, p_z_given_x=W.p_z_given_x, q_x_given_z=W.q_x_given_z):
+    return ali.exact_step(SimpleNamespace(p_x=p_x, q_z=q_z), p_z_given_x, q_x_given_z, ali.LOSSES["swapped"], step_size)
+
+
+def natural_step(step_size=0.1, p_x=W.p_x, q_z=W.q_z, p_z_given_x=W.p_z_given_x, q_x_given_z=W.q_x_given_z):
+    return ali.natural_step(
+        p_z_given_x.log(), q_x_given_z.log(), SimpleNamespace(p_x=p_x, q_z=q_z), ali.LOSSES["swapped"], step_size
+    )
 
 
 VALUES = {  # of which nothing follows, or something false
@@ -841,6 +851,15 @@ VALUES = {  # of which nothing follows, or something false
     ),
     "convolution, kernel too large": lambda: dcgan.conv_size(2, 5, 1, 1),
     "convolution, stride 0": lambda: dcgan.conv_size(8, 4, 0, 1),
+    "great circle from 0": lambda: dcgan.great_circle(torch.zeros(3), torch.ones(3), 0.5),
+    "great circle to NaN": lambda: dcgan.great_circle(NOISE, NAN * NOISE, 0.5),
+    "great circle in bfloat16": lambda: dcgan.great_circle(NOISE.bfloat16(), CODE.bfloat16(), 0.5),
+    "great circle to single numbers": lambda: dcgan.great_circle(NOISE, NOISE[:, :1], 0.5),
+    "line to single numbers": lambda: dcgan.linear_walk(NOISE, NOISE[:, :1], 0.5),
+    "statistics of NaN": lambda: dcgan.measure_statistics(nn.BatchNorm1d(K), NAN * NOISE.float()),
+    "moving average, angle NaN": lambda: dcgan.average_gain(0.5, NAN),
+    "upsampling of a picture without a batch": lambda: dcgan.UpsampleConv(1, 1)(torch.ones(1, 4, 4)),
+    "folded upsampling of a picture without a batch": lambda: dcgan.FoldedUpsampleConv(1, 1)(torch.ones(1, 4, 4)),
     "great circle to the opposite": lambda: dcgan.great_circle(NOISE, -NOISE, 0.5),
     "great circle to nearly the opposite": lambda: dcgan.great_circle(
         NOISE.float(), -NOISE.float() - 1e-4 * NOISE.float().flip(0), 0.5
@@ -852,6 +871,13 @@ VALUES = {  # of which nothing follows, or something false
     "judge of NaN classes": lambda: conditional_gan.measured_accuracy(0.5, 0.9, NAN),
     "judge, accuracy in percent": lambda: conditional_gan.measured_accuracy(50.0, 0.9, 10),
     "judge, share -0.1": lambda: conditional_gan.measured_accuracy(0.5, -0.1, 10),
+    **{
+        f"{name} of shape {shape}": lambda name=name, shape=shape: getattr(conditional_gan, name)(
+            *(table(*shape, seed=seed) for seed in range(1 if name == "blind_generator" else 2))
+        )
+        for name in ("unseen_by_blind", "blind_generator", "logit_parts", "within_classes")
+        for shape in ((2, 3, 2), (6,))
+    },
     "blind generator of disjoint classes": lambda: conditional_gan.blind_generator(torch.eye(2).double() / 2),
     "local factors of a copy": lambda: ali.local_factors(torch.eye(2).double() / 2, ali.LOSSES["joint KL"], 1.0),
     "local factors, step size 1e308": lambda: ali.local_factors(W.p_xz, ali.LOSSES["joint KL"], 1.7e308),
@@ -1177,6 +1203,25 @@ VALUES = {  # of which nothing follows, or something false
         aae.networks(0, D, (5,), 2).double(), {}, (X.round(), Y), normal(N, 5), aae.petals
     ),
     "correlation of no rows": lambda: conditional_vae.correlation(X[:0], X[:0]),
+    **{
+        f"{loss.__name__} of no rows": lambda loss=loss: loss(normal(0, 1))
+        for loss in (ali.kl_encoder_loss, ali.swapped_encoder_loss, ali.minimax_encoder_loss, ali.tamed)
+    },
+    **{f"tamed from {floor}": lambda floor=floor: ali.tamed(normal(4), floor) for floor in (NAN, -1000.0, math.inf)},
+    **{
+        f"{step.__name__} of size {size}": lambda step=step, size=size: step(step_size=size)
+        for step in (exact_step, natural_step)
+        for size in (NAN, -1.0, math.inf)
+    },
+    **{
+        f"{step.__name__}, {name} of sum 1.4": lambda step=step, name=name: step(**{name: 1.4 * getattr(W, name)})
+        for step in (exact_step, natural_step)
+        for name in ("p_x", "q_z", "p_z_given_x", "q_x_given_z")
+    },
+    "density term of a sampler": lambda: ali.density_term(BIGAN["players"]["encoder"], normal(N, 2), NOISE),
+    "pairs from two draws": lambda: ali.pairs(ALI, PAIR["x"], normal(N, 2, 2)),
+    "inverse mapping from four draws": lambda: ali.inverse_step(ALI, OPTS, PAIR["x"], normal(N, 4, 2)),
+    "gradient of an encoder with transposed rows": lambda: ali.encoder_gradient(torch.sum, W.p_x, W.p_z_given_x.T),
     "density term of no rows": lambda: ali.density_term(ALI["players"]["encoder"], NOISE[:0], NOISE[:0]),
     "halving factor, ratio below 0": lambda: regularized_gan.halving_factor(-P / Q, P),
     "halving factor, ratio NaN": lambda: regularized_gan.halving_factor(NAN * P, P),
@@ -1391,6 +1436,18 @@ def test_refusals_name_what_they_saw():
         gan.best_logit(P, Q[:1])
     with pytest.raises(ValueError, match=r"x \(4, 2\), noise \(1, 3, 2\)"):
         ali.pairs(ALI, PAIR["x"], PAIR["noise"][:1])
+    with pytest.raises(ValueError, match=r"^p_z_given_x must sum to 1 over dim=1"):
+        ali.encoder_gradient(torch.sum, W.p_x, 5 * W.p_z_given_x)
+    with pytest.raises(ValueError, match=r"^q_x_given_z must sum to 1 over dim=0"):
+        ali.generator_gradient(torch.sum, W.q_z, 5 * W.q_x_given_z)
+    with pytest.raises(TypeError, match="PlainEncoder is a sampler alone; the logit form"):
+        ali.full_step(BIGAN, OPTS, **PAIR)
+    with pytest.raises(ValueError, match=r"noise holds 3 draws for each row, \(n, 3, k\), .* \(4, 2, 2\)"):
+        ali.pairs(ALI, PAIR["x"], normal(N, 2, 2))
+    with pytest.raises(ValueError, match="x holds no rows"):
+        conditional_gan.step(CONDITIONAL, OPTS, (X[:0], Y[:0]), NOISE[:0])
+    with pytest.raises(ValueError, match=r"lost in torch.bfloat16; a.float\(\) and b.float\(\) keep it"):
+        dcgan.great_circle(NOISE.bfloat16(), CODE.bfloat16(), 0.5)
     with pytest.raises(ValueError, match=r"weights \(1,\), means \(2, 3\)"):
         em.bernoulli_log_joint(X, table(1), normal(2, D).sigmoid())
     with pytest.raises(ValueError, match=r"x \(4, 3\), means \(2, 4\)"):

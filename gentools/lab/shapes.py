@@ -254,6 +254,22 @@ def positive(**numbers):
             raise ValueError(f"{name} must be positive, not {number}")
 
 
+def of_two_axes(**tables):
+    """Refuse what is no table (n, k), such as one with a third axis. Raises ValueError."""
+    for name, table in tables.items():
+        if table.ndim != 2:
+            raise ValueError(f"{name} must be a table (n, k), not of shape {tuple(table.shape)}")
+
+
+def draws_of_each(number, **given):
+    """Refuse what does not hold so many draws for each row, (n, number, k). Raises ValueError."""
+    for name, rows in given.items():
+        if rows.ndim != 3 or rows.shape[1] != number:
+            raise ValueError(
+                f"{name} holds {number} draws for each row, (n, {number}, k), and has the shape {tuple(rows.shape)}"
+            )
+
+
 def one_number(**numbers):
     """Refuse several numbers where one stands for everything: torch would pair them with entries. Raises ValueError."""
     for name, number in numbers.items():
