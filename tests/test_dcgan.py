@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import linalg, optimize
 from scipy.spatial import geometric_slerp
+from scipy.stats import chi2
 from torch import nn
 from torch.nn.functional import conv2d, conv_transpose2d, pad
 
+import gentools
 from gentools import dcgan, evaluation, gan, recipes
 from gentools.lab import worlds
 from gentools.lab.divergences import kl
@@ -354,6 +356,24 @@ def test_average_gain_by_simulation(decay, angle):
     )
 
 
+@pytest.mark.parametrize("decay", [0.5, 0.99, 0.999, 0.9999, 0.99999])
+@pytest.mark.parametrize("angle", [0.0, 1e-5, 1e-4, 1e-3, 0.3, math.pi])
+def test_average_gain_in_float32_is_that_of_float64(decay, angle):
+    """1 - 2 decay cos(angle) + decay^2 itself loses all its digits there: the decays in use are near 1."""
+    want = (1 - decay) / abs(1 - decay * np.exp(1j * np.longdouble(angle)))
+    assert float(dcgan.average_gain(decay, torch.tensor(angle))) == pytest.approx(float(want), rel=1e-3)
+    assert float(dcgan.average_gain(decay, angle)) == pytest.approx(float(want), rel=1e-3)  # a Python number
+    assert float(dcgan.average_gain(decay, torch.tensor(angle).double())) == pytest.approx(float(want), rel=1e-6)
+
+
+def test_great_circle_between_unequal_lengths_starts_and_ends_there():
+    a, b = normal(2, 5, 7)
+    path = dcgan.great_circle(a, 3 * b, torch.linspace(0, 1, 9).double()[:, None, None])
+    assert torch.allclose(path[0], a) and torch.allclose(path[-1], 3 * b)
+    for row in range(5):  # in the plane of both
+        assert torch.linalg.matrix_rank(torch.stack([a[row], b[row], *path[:, row]]), rtol=1e-9) == 2
+
+
 @pytest.mark.parametrize("angle", [1e-3, 0.1, 3.0, math.pi - 1e-3])
 def test_great_circle_turns_by_its_share_of_a_small_and_of_a_large_angle(angle):
     a, b = (torch.tensor([math.cos(s), math.sin(s)], dtype=torch.float64) for s in (0, angle))
@@ -371,6 +391,35 @@ def test_great_circle_is_scipys(k, t, seed):
     want = torch.from_numpy(geometric_slerp(a.numpy(), b.numpy(), np.array([t])))[0]
     assert torch.allclose(dcgan.great_circle(a, b, t), want, atol=1e-9)
     assert torch.allclose(dcgan.great_circle(3 * a, 3 * b, t), 3 * want, atol=1e-9)
+
+
+def test_short_z_give_pictures_that_vary_less_and_long_ones_more():
+    """What the text says of figure 6.6, with its generator: halfway along lines, along circles, and for z of length
+    sqrt(2 k), which occur no more often than those of the line."""
+    net = gentools.trained("6.4")
+    a, b = normal(2, 500, 64).float()
+    sets = {
+        "ends": a,
+        "line": dcgan.linear_walk(a, b, 0.5),
+        "circle": dcgan.great_circle(a, b, 0.5),
+        "long": 2**0.5 * a,
+    }
+    varied = {name: float(dcgan.sample(net, z).flatten(1).var(0).sum()) for name, z in sets.items()}
+    assert varied["line"] < 0.9 * varied["ends"] and varied["long"] > 1.1 * varied["ends"]
+    assert varied["circle"] == pytest.approx(varied["ends"], rel=0.05)
+    assert chi2.sf(2 * 64, 64) < chi2.cdf(64 / 2, 64) < 1e-3
+
+
+@pytest.mark.parametrize("side, left_out", [(6, 0), (7, 1)])
+def test_backpropagation_through_a_convolution_is_the_transposed_layer(side, left_out):
+    """(6.4), where the stride divides n + 2 padding - kernel; otherwise with what the floor in (6.1) left out."""
+    x, kernel = normal(1, 2, side, side).requires_grad_(), normal(1, 2, 4, 4, seed=1)
+    out = conv2d(x, kernel, stride=2, padding=1)
+    push = normal(*out.shape, seed=2)
+    (slope,) = torch.autograd.grad((push * out).sum(), x)
+    plain = conv_transpose2d(push, kernel, stride=2, padding=1)
+    told = conv_transpose2d(push, kernel, stride=2, padding=1, output_padding=left_out)
+    assert torch.allclose(told, slope) and (plain.shape == x.shape) == (left_out == 0)
 
 
 def test_walks_start_and_end_where_they_should():
@@ -505,7 +554,7 @@ def test_verdicts_can_say_either():
     down, none = summarize([-2.0, -2.1, -1.9]), summarize([-1.0, 1.0, 0.1])
     assert "lowers the distance in every seed" in experiments.change(down)
     assert "no resolved difference" in experiments.change(none)
-    assert dcgan_latent.against(none) == "is not resolved from"
+    assert dcgan_latent.against(none) == "are not resolved from"
 
 
 def test_an_untrained_generator_has_no_exemplars():

@@ -31,7 +31,7 @@ FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt",
 
 @dataclass(frozen=True)
 class Walks:
-    """Walks between pairs of z; the distance is that of pictures halfway."""
+    """Walks between pairs of z; the distance is that of the set of pictures halfway."""
 
     training: Training
     shown: int = 3  # pairs
@@ -107,12 +107,15 @@ def draw_walks(results, config):
 def verdict_walks(summary):
     """How the straight line and the cross-fade compare with the great circle."""
     line, fade = against(summary["line minus circle"]), against(summary["cross-fade minus circle"])
-    return f"Halfway, the straight line {line} the great circle, and the cross-fade of pixels {fade} it."
+    return (
+        f"As sets, halfway pictures of the straight line {line} those of the great circle, and those of the cross-fade of "
+        f"pixels {fade} those of the great circle."
+    )
 
 
 def against(s):
     """What a mean difference of distances says of two walks, if its interval allows."""
-    words = ("is not resolved from", "lies farther from real pictures than", "lies closer to real pictures than")
+    words = ("are not resolved from", "lie farther from real pictures than", "lie closer to real pictures than")
     return words[verdicts.sign(s)]
 
 
@@ -310,7 +313,7 @@ RECIPES = {
     "6.6": Recipe(
         title="Walks in the latent space",
         caption="Pictures along three walks between the same two z (the first pairs of which the judge is sure), and the "
-        f"distance of 2,500 halfway pictures from held-out ones. {SHARED}",
+        f"distance between the set of 2,500 halfway pictures and held-out ones. {SHARED}",
         alt="Left: rows of garments that change step by step into others; in the cross-fade rows both garments show through "
         "each other. Right: points for the distance at the ends and halfway along the three walks.",
         run=run_walks, draw=draw_walks, quick=Walks(QUICK), cpu=Walks(Training()), full=Walks(FULL),
