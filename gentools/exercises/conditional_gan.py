@@ -15,7 +15,8 @@ QUESTIONS = {
         "b",
         {
             "a": "Every picture would look right, and this referee looks at nothing else.",
-            "b": "The referee compares pictures with pictures. Both sides show the same pictures, so nothing is left to see.",
+            "b": "The referee compares pictures with pictures. Both sides show the same pictures equally often, so nothing is left to "
+            "see.",
             "c": "It would have to know what was asked for.",
         },
     ),
@@ -48,8 +49,8 @@ QUESTIONS = {
     "7.Q5": Question(
         "a",
         {
-            "a": "The blind referee of the first question. The class reaches the generator as a number that no gradient cares "
-            "for, and what it does with it is left to accident.",
+            "a": "The blind referee of the first question. The class reaches the generator as a number like those of z: no gradient "
+            "says which class it stands for, and what the generator does with it is left to accident.",
             "b": "Nothing in the loss rewards it: by (7.4) that information is just what a blind D misses.",
             "c": "Accident helps as often as it hurts.",
         },
