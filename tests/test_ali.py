@@ -109,6 +109,51 @@ def test_chapter_9_says_how_the_games_end():
     mismatch = {name: summary[f"{name}: joint mismatch"] for name in (*recipe_module.PAIRED, "ALI")}
     rest = max(of["mean"] for name, of in mismatch.items() if name != "swapped")
     assert mismatch["swapped"]["low"] > rest
+    assert sorted(mismatch, key=lambda name: mismatch[name]["mean"])[:2] == ["joint KL, logit", "ALI"]
+    assert verdicts.separated(mismatch["swapped"], mismatch["ALI"]) == 1, "of the same losses"
+    numbers = record["numbers"]
+    for repaired in ("joint KL", "joint KL, logit"):
+        pairs = zip(numbers[f"{repaired}: modes"], numbers["minimax: modes"], strict=True)
+        assert all(fewer < more for fewer, more in pairs)
+    assert not verdicts.sign(apart["minimax for swapped"]["modes"])
+    moved = numbers["minimax: overlap, change over the last quarter"]
+    assert sum(change > 0 for change in moved) == 3 and sum(change < 0 for change in moved) == 2
+    assert 0.42 < summary["joint KL, logit: overlap"]["mean"] < 0.45  # the alternative text's "near 0.44"
+    assert all(0.48 < summary[f"{name}: overlap"]["mean"] < 0.52 for name in ("minimax", "swapped", "ALI"))
+
+
+def first_seed_and_twice(id):
+    """The numbers of a figure's first seed: {name: number} as recorded, and after twice the steps."""
+    record = records.load(id)
+    return [{name: values[0] for name, values in of["numbers"].items()} for of in (record, record["twice"])]
+
+
+def test_chapter_9_says_what_longer_runs_do():
+    """With twice the steps: of the short runs' order, of modes that are lost, of codes that leave the prior."""
+    short, long = first_seed_and_twice("9.5")
+    assert short["joint KL, logit: modes"] > short["minimax: modes"]
+    assert long["joint KL, logit: modes"] <= min(long["minimax: modes"], short["joint KL, logit: modes"] / 2)
+    assert long["joint KL, logit: high-quality share"] > short["joint KL, logit: high-quality share"]
+    for name in ("minimax", "minimax, rate 0.003"):
+        assert not any(records.load("9.5")["numbers"][f"{name}: codes have left the prior"])
+    short, long = first_seed_and_twice("9.7")
+    for name in ("ALI", "GAN"):
+        assert long[f"{name}: high-quality share"] > short[f"{name}: high-quality share"]
+        assert long[f"{name}: modes, good samples"] < short[f"{name}: modes, good samples"]
+    far = {k.split(":")[0]: v for k, v in first_seed_and_twice("9.6")[1].items() if "codes to prior" in k}
+    assert {name for name, distance in far.items() if distance >= 10} == {"truncated", "joint KL", "minimax"}
+    assert far["joint KL"] > 10 * far["minimax"]
+
+
+def test_the_truncated_losses_dip_in_many_games_and_end_above_one_nat():
+    """The alternative text of figure 9.2; after 300 steps no game comes back."""
+    curves = []
+    for n, k in ali_games.Played().sizes:
+        game = ali_games.random_games(n, k, 20, 0)
+        curves.append(ali_games.played(*game, ali.LOSSES["truncated"], 4.0, (1, 2, 3, 5, 10, 50, 300))[0])
+    curves = torch.cat(curves)
+    falling = (curves[:, 1:] < curves[:, :1]).any(1)
+    assert falling.sum() >= 20 and (curves[:, -1] > 1).all() and (curves[:, 0] < 1).sum() > 40
 
 
 def test_the_rates_on_digits_are_the_best_that_were_tried():

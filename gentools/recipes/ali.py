@@ -628,10 +628,10 @@ RECIPES = ali_games.RECIPES | ali_digits.RECIPES | {
         title="To the end",
         caption="25 Gaussians, 64,000 steps of every game at the constant rate 0.001. Above, overlap of the samples with the modes over "
         "training, mean and range of the seeds: left, the networks of figure 9.5, whose generator has noise; right, those of figure "
-        "9.7, without it. Below, means over the last quarter of every seed; bars are means, left out where runs are of two kinds. Codes to prior: Fréchet distance. Joint "
+        "9.7, without it. Below, means over the last quarter of every seed; bars are means, left out for the codes, which leave the prior in some runs of the repaired losses. Codes to prior: Fréchet distance. Joint "
         "mismatch: an independent critic's lower bound of JS(P, Q); dotted, log 2.",
         alt="Above, overlap over 64 thousand steps, rising for ten to twenty thousand and then nearly flat: the density form near 0.27, "
-        "logit form, minimax and swapped near 0.5, minimax with the widest band; ALI near 0.5 and the GAN near 0.6 with bands that "
+        "the logit form near 0.44, minimax and swapped near 0.5, minimax with the widest band; ALI near 0.5 and the GAN near 0.6 with bands that "
         "overlap. Below, points of five seeds: logit form 9 to 18 modes, minimax 16 to 23; codes far from the prior in three runs of the density form and one of the logit form; the mismatch of swapped near 0.52.",
         quick=Long(replace(QUICK, steps=160, critic_steps=20), moments=8), full=Long(Training(steps=64_000)), seeds=tuple(range(5)),
         run=run_long, draw=draw_long, verdict=verdict_long,

@@ -306,7 +306,7 @@ RECIPES = {
         caption="Sixty random tables of three sizes. D is exact before every step, and encoder and generator take "
         "gradient steps in the logits of their tables. Each line is one game.",
         alt="Four panels of falling or rising lines on logarithmic axes. Repaired, minimax and swapped losses fall "
-        "to the line of machine precision; with the truncated losses all lines rise and stay above one nat.",
+        "to the line of machine precision; with the truncated losses all lines end above one nat, many after a dip.",
         run=run_played, draw=draw_played, quick=Played(steps=300, games=5), full=Played(), verdict=verdict_played,
     ),
     "9.3": Recipe(
