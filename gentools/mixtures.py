@@ -77,6 +77,8 @@ class Mixture(_Mixture):
     `likelihoods` (restarts,), the final log-likelihood per point of every restart (nan for one that collapsed).
     `converged` says that the likelihood stopped rising, not that no better fit exists: from a poor start EM converges,
     too. Whether another restart reached more is in `likelihoods`.
+    A weight of 0 is computed as 1e-300: at a point where 1e-300 times the density of that component is more than all
+    others give together, `log_density` is too large, and `responsibilities` give most of the point to it.
     Raises ValueError if the shapes do not fit together, the weights are no probabilities, or a covariance is not
     symmetric and positive definite.
     """
@@ -123,7 +125,8 @@ class Mixture(_Mixture):
 class BernoulliMixture(_Mixture):
     """A mixture of K products of d Bernoullis: `weights` (K,), `means` (K, d) between 0 and 1, float64.
 
-    The other attributes are those of `Mixture`. ValueError if the parameters are no mixture.
+    The other attributes are those of `Mixture`, and a weight of 0 is computed as 1e-300 here, too. ValueError if the
+    parameters are no mixture.
     """
 
     weights: torch.Tensor
@@ -176,15 +179,16 @@ def fit_mixture(x, components, *, seed=0, restarts=1, max_steps=200, tol=1e-6, f
     Sibson 1987). Whitening takes units and rotations away, so the last four hardly depend on them. A group's share,
     mean and covariance, with d + 1 points' worth of the covariance common to all groups mixed in, start its component.
     All this sees at most 16,384 random points, above 256 dimensions fewer (2^22 / d, at least 8 d); `history` begins
-    after it. Or `start`: a Mixture, or a list of them, one per restart. A component that no point chooses keeps its
-    place, with weight 0.
+    after it. Or `start`: a Mixture, or a list of them, one per restart; with a single column it must be given. A
+    component that no point chooses keeps its place, with weight 0; as that is computed as 1e-300 (see `Mixture`), it
+    can come back at a point far from all others.
 
     Warns if one value, far outside the others of its column, is repeated in it: probably a code for "missing".
 
     `x`: torch or numpy, any real type (computed in float64). ValueError for nan or infinity, a shape other than (n, d),
-    fewer points than components, or a constant column (so also if all points are equal); TypeError for complex or
-    object arrays; `CollapseError`, a ValueError, if every restart collapsed. Duplicated columns are fitted down to the
-    floor; without a floor they collapse.
+    fewer points than components, a constant column (so also if all points are equal), one column without `start`, or a
+    `start` of another kind; TypeError for complex or object arrays; `CollapseError`, a ValueError, if every restart
+    collapsed. Duplicated columns are fitted down to the floor; without a floor they collapse.
     """
     x = _points(x)
     k, restarts, max_steps = _settings(x, components, restarts, max_steps, tol)
@@ -192,6 +196,10 @@ def fit_mixture(x, components, *, seed=0, restarts=1, max_steps=200, tol=1e-6, f
         raise ValueError(f"floor must be a fraction of the data's variance, 0 or more, not {floor!r}")
     columns, mean, std = _columns(x)
     _warn_of_codes(columns, mean, std)
+    if start is None and x.shape[1] == 1:
+        raise ValueError(
+            "for a single column give start=, a Mixture to begin with, such as one with its means at points"
+        )
     if start is None:
         model = _seeded(columns, std, k, seed, restarts, floor)
     else:
@@ -221,6 +229,8 @@ def fit_bernoulli_mixture(x, components, *, seed=0, restarts=1, max_steps=200, t
         model = _Bernoullis.of(torch.full(means.shape[:2], 1 / k, dtype=torch.float64), means)
     else:
         starts = _starts(start, restarts, (k, x.shape[1]))
+        if any(hasattr(s, "covariances") for s in starts):
+            raise ValueError("start holds a mixture of Gaussians; bits are fitted from a BernoulliMixture")
         model = _stack([_Bernoullis.of(s.weights[None], s.means[None]) for s in starts])
     best, report = _best(_climb(model, columns, floor, max_steps, tol), 0.0)
     return BernoulliMixture(best.weights[0], best.means[0], **report)
@@ -702,6 +712,8 @@ def _starts(start, restarts, shape):
 
 def _standardize(mixture, mean, std):
     """A Mixture as a model (R = 1) of the data (x - mean) / std."""
+    if not hasattr(mixture, "covariances"):
+        raise ValueError(f"start is a Mixture, of Gaussians, or a list of them, and not a {type(mixture).__name__}")
     covariances = mixture.covariances / (std[:, None] * std)
     return _Gaussians.of(mixture.weights[None], ((mixture.means - mean) / std)[None], covariances[None])
 

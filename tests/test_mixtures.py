@@ -336,6 +336,32 @@ def test_a_component_that_no_point_chooses_keeps_its_place():
     assert torch.allclose(fit.means[:2], two.means, atol=1e-6)
 
 
+def test_a_weight_of_0_counts_as_1e_minus_300_as_its_docstring_says():
+    unit = torch.ones(2, 1, 1)
+    gaussians = Mixture([1, 0], [[0.0], [1000.0]], unit)
+    assert float(gaussians.log_density([[1000.0]])) == pytest.approx(
+        math.log(1e-300) - math.log(2 * math.pi) / 2, abs=1e-6
+    )
+    assert gaussians.responsibilities([[1000.0], [0.0]]).round(decimals=9).tolist() == [[0, 1], [1, 0]]
+    assert torch.allclose(gaussians.log_density([[3.0]]), torch.tensor(stats.norm.logpdf(3.0), dtype=torch.float64))
+    x = torch.cat([torch.randn(100, 1, dtype=torch.float64, generator=generator(0, "far")), torch.full((1, 1), 1e3)])
+    back = fit_mixture(x.double(), 2, start=gaussians, max_steps=1).weights
+    assert float(back[1]) == pytest.approx(1 / 101)  # it comes back
+    bits = BernoulliMixture([1, 0], torch.tensor([[0.001], [0.999]]).expand(2, 400))
+    assert float(bits.log_density(torch.ones(1, 400))) == pytest.approx(
+        math.log(1e-300) + 400 * math.log(0.999), abs=1e-3
+    )
+
+
+def test_one_column_is_fitted_from_a_start():
+    waiting = data.old_faithful()[:, 1:]
+    start = Mixture([0.5, 0.5], [[55.0], [80.0]], [[[36.0]], [[36.0]]])
+    fit = fit_mixture(waiting, 2, start=start, tol=1e-10, floor=0, max_steps=1000)
+    (_, means, _), stairs = em.gaussian_em(waiting, start.weights, start.means, start.covariances, 500)
+    assert torch.allclose(fit.means, means, atol=1e-3)
+    assert float(fit.history.likelihood[-1]) == pytest.approx(float(stairs[-1]), abs=1e-6)
+
+
 def test_fewer_distinct_points_than_components():
     x = torch.tensor([[0.0, 1.0], [2.0, 5.0]]).repeat(10, 1)
     fit = fit_mixture(x, 4)
@@ -646,6 +672,9 @@ constant = np.column_stack([x0, np.full(20, 0.1)])
         (x0, {"start": problem(0)[1]}, ValueError, "start has means of shape"),
         (x0, {"start": [problem(0, k=2)[1]] * 2, "restarts": 3}, ValueError, "2 mixtures for 3 restarts"),
         (x0, {"start": []}, ValueError, "0 mixtures"),
+        (x0, {"start": BernoulliMixture([0.5, 0.5], [[0.2, 0.4], [0.7, 0.9]])}, ValueError, "not a BernoulliMixture"),
+        (x0[:, :1], {}, ValueError, "for a single column give start="),
+        (x0[:, :1], {"components": 1}, ValueError, "for a single column give start="),
     ],
 )
 def test_bad_input_is_refused(x, options, error, message):
@@ -727,6 +756,12 @@ def test_bernoulli_mixture_climbs_finds_groups_and_samples_them():
         (np.eye(4), {"components": 5}, "fewer"),
         (np.eye(4), {"floor": 0}, "floor"),
         (np.eye(4), {"floor": 0.5}, "floor"),
+        (
+            np.eye(4),
+            {"start": Mixture([0.5, 0.5], torch.ones(2, 4) * 0.3, torch.eye(4).expand(2, 4, 4))},
+            "of Gaussians",
+        ),
+        (np.eye(4), {"start": Mixture([0.5, 0.5], torch.eye(2, 4) - 1, torch.eye(4).expand(2, 4, 4))}, "of Gaussians"),
     ],
 )
 def test_bernoulli_bad_input_is_refused(x, options, message):
