@@ -14,6 +14,7 @@ from gentools.lab.divergences import kl
 from gentools.lab.shapes import (
     distributions,
     filled,
+    finite,
     floating,
     occupied,
     only_bits,
@@ -51,6 +52,7 @@ def joint_kl(p_x, p_z_given_x, q_joint):
     """KL(p(x) p(z|x) || q(x,z)) of finite tables: (n,), (n, K) and (n, K), in nats."""
     same_rows(p_x=p_x, p_z_given_x=p_z_given_x)
     same_shape(p_z_given_x=p_z_given_x, q_joint=q_joint)
+    distributions(1, p_z_given_x=p_z_given_x)
     return kl(p_x[:, None] * p_z_given_x, q_joint)
 
 
@@ -65,6 +67,7 @@ def e_step(log_joint):
 
 def log_likelihood(log_joint):
     """Mean over the points of log q(x) = log sum_z q(x,z), in nats per point."""
+    filled(log_joint=log_joint)
     return torch.logsumexp(log_joint, 1).mean()
 
 
@@ -104,6 +107,7 @@ def gaussian_m_step(x, resp, floor=0.0):
     """
     same_rows(x=x, resp=resp)
     filled(x=x)
+    finite("no mean follows from such points: drop them", x=x)
     distributions(1, resp=resp)
     shared_out(resp=resp)
     count = resp.sum(0)  # (K,)

@@ -96,16 +96,19 @@ def discriminator_loss(real_logit, fake_logit):
 
 def saturating_loss(fake_logit):
     """E_q log(1-D), the generator's side of the minimax game (Goodfellow et al. 2014). At D* it descends 2 JS. (5.7)"""
+    filled(fake_logit=fake_logit)
     return -softplus(fake_logit).mean()
 
 
 def non_saturating_loss(fake_logit):
     """E_q[-log D], the loss in common use (Goodfellow et al. 2014). At D* it descends 2 KL(m || p). (5.7)"""
+    filled(fake_logit=fake_logit)
     return softplus(-fake_logit).mean()
 
 
 def kl_loss(fake_logit):
     """E_q[-log D/(1-D)], minus the logit. At D* it descends KL(q || p). (5.7)"""
+    filled(fake_logit=fake_logit)
     return -fake_logit.mean()
 
 

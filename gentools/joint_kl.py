@@ -16,6 +16,7 @@ from gentools.lab.shapes import (
     filled,
     finite,
     no_negative,
+    one_axis_of_codes,
     one_matrix,
     one_number,
     positive,
@@ -44,6 +45,7 @@ def joints(p_x, p_z_given_x, q_z, q_x_given_z):
 
 def given_x(joint):
     """The conditional of z given x: each row of the joint divided by its sum. A row without mass stays 0, not NaN."""
+    one_axis_of_codes(joint=joint)
     no_negative(joint=joint)
     total = joint.sum(1, keepdim=True)
     return joint / torch.where(total > 0, total, 1)
@@ -90,6 +92,7 @@ def gaussian_cells(x, mean, std):
 def fit_forward(x, p):
     """The Gaussian with the least KL(p || q): mean and standard deviation of `p`, cells on grid `x`. Equation (1.9)."""
     same_shape(x=x, p=p)
+    finite("a cell needs a place: drop those", x=x)
     distributions(p=p)
     mean = (p * x).sum()
     return mean, ((p * (x - mean) ** 2).sum()).sqrt()
@@ -137,6 +140,7 @@ def smoothed_kl(points, h, log_q=standard_normal):
     a Gauss-Hermite sum around each point. It is right if points are equal or many h apart, and log q is smooth at h.
     """
     positive(h=h)
+    finite("a bump needs a width", h=torch.as_tensor(h))
     filled(points=points)
     finite("a bump needs a place: drop those points", points=points)
     if points.ndim > 2:
@@ -156,6 +160,7 @@ def posterior_precision(decoder, noise_variance):
     """Precision of z given x when z ~ N(0, I) and x = decoder z + noise: I + W'W / noise_variance, shape (k, k)."""
     variances_of_all(noise_variance=noise_variance)
     one_matrix(decoder=decoder)
+    finite("no posterior follows from such a decoder", decoder=decoder)
     return torch.eye(decoder.shape[1], dtype=decoder.dtype) + decoder.T @ decoder / noise_variance
 
 

@@ -280,7 +280,7 @@ def solve_at_once(nets, opts, x, z):
 
 
 def check_mended(answer):
-    """5.E7, answer(theta, psi, step_size) -> the new two, (): the minimax pushes, and an end at rest."""
+    """5.E7, answer(theta, psi, step_size) -> the new two, (): the minimax pushes, a first round near theirs, and an end at rest."""
     for start in ((0.7, 0.0), (0.3, -0.4), (-0.5, 0.6)):
         state = torch.tensor(start, dtype=torch.float64)
         if any(part.shape for part in answer(*state, 0.4)):
@@ -291,7 +291,14 @@ def check_mended(answer):
             raise Wrong(
                 f"From {start}, tiny steps of yours do not follow the pushes of the minimax game: it is another game."
             )
-        for _ in range(300):
+        first = torch.stack(answer(*state, 0.4))
+        if not (apart := (first - torch.stack(gan.dirac_simultaneous(*state, 0.4))).norm()) < 0.2:
+            raise Wrong(
+                f"From {start}, a round with step size 0.4 ends at the distance {apart:.3f} from where "
+                "gan.dirac_simultaneous ends, not within 0.2: it no longer plays the game."
+            )
+        state = first
+        for _ in range(299):
             state = torch.stack(answer(*state, 0.4))
         if not state.norm() < 0.1:
             raise Wrong(

@@ -238,6 +238,16 @@ def vectors(**given):
             )
 
 
+def one_axis_of_codes(**tables):
+    """Refuse tables over x and codes that are not (n, k), with one axis for each. Raises ValueError."""
+    for name, table in tables.items():
+        if table.ndim != 2:
+            raise ValueError(
+                f"{name} must be a table (n, k), x along dim 0 and z along dim 1, not of shape {tuple(table.shape)}; "
+                f"{name}.flatten(1) makes one axis of the parts of a code"
+            )
+
+
 def of_width(width, **rows):
     """Refuse what is not rows of `width` numbers each. Raises ValueError."""
     for name, x in rows.items():

@@ -132,6 +132,9 @@ WRONG = {
         lambda theta, psi, step_size: gan.dirac_simultaneous(theta, psi, step_size, 0.3),  # a penalty: another game
         lambda theta, psi, step_size: (0.9 * theta, 0.9 * psi),
         lambda theta, psi, step_size: (0 * theta, 0 * psi),
+        # tiny steps that are right, and long ones that play nothing
+        lambda theta, psi, step: gan.dirac_simultaneous(theta, psi, step) if step < 0.1 else (0 * theta, 0 * psi),
+        lambda theta, psi, step: gan.dirac_simultaneous(theta, psi, step) if step < 0.1 else (theta / 2, psi / 2),
     ],
 }
 
