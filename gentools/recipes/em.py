@@ -421,8 +421,8 @@ RECIPES = {
     "2.2": Recipe(
         title="A fit on its way",
         caption="The same EM, one start: ellipses at two standard deviations, points shaded by their responsibility.",
-        alt="Four scatter plots of waiting time against length of eruption. Two ellipses that cover everything at first "
-        "separate and settle on the two groups of points.",
+        alt="Four scatter plots of waiting time against length of eruption. Two long ellipses, first over the upper "
+        "group and part of the lower, then over nearly all points, separate and settle on the two groups.",
         run=run_faithful,
         draw=draw_fits,
         quick=Faithful(),

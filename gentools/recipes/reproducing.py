@@ -39,6 +39,10 @@ def reproduce(id, seeds=(0,), scale=None, device=None, folder=None, minutes=10, 
     print(bill(id, record, scale, seeds, changes))
     if session.scale == "quick":
         print(f'Set the scale to "full" in the setup cell to run it here, or run `python -m gentools figures {id}`.')
+        if minutes is not None and not changes and record is not None and scale == record["scale"]:
+            needed = len(seeds) * record["seconds"] / len(record["seeds"]) / 60
+            if needed > minutes:
+                print(f"That long a run needs minutes={needed + 1:.0f}: of more than minutes={minutes} none is begun.")
         return None
     if absent := _absent(config):
         print(f"It uses pictures of your own, and {absent}. Put them there, or name others by data=.")
