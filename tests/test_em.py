@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -13,10 +14,11 @@ from sklearn.cluster import KMeans
 
 from gentools import em, joint_kl
 from gentools.lab import worlds
+from gentools.lab.chapters import CHAPTERS
 from gentools.lab.divergences import kl
 from gentools.lab.randomness import generator
+from gentools.recipes import ROOT, recipes, recording
 from gentools.recipes import em as recipe
-from gentools.recipes import recording
 
 seeds = st.integers(0, 10**6)
 
@@ -276,6 +278,18 @@ def test_the_chance_level_of_figure_2_4_is_that_of_responsibilities_without_a_re
     assert (
         largest < numbers["that share by chance"] < 0.2 < numbers["share of scans of their component's leading class"]
     )
+
+
+def test_the_chapters_to_which_the_grid_returns_are_those_whose_figures_have_it():
+    found = set()
+    for chapter in CHAPTERS:
+        for path in (ROOT / "gentools" / "recipes").glob("*.py"):
+            mine = any(path.stem == r.run.__module__.split(".")[-1] for r in recipes(chapter.name).values())
+            if mine and re.search(r"\bGRID\b|\bdata\.grid\(", path.read_text(encoding="utf-8")):
+                found.add(chapter.number)
+    assert found - {2} == {5, 9, 10, 11, 12, 16, 17}
+    text = (ROOT / "notebooks" / "02_em.ipynb").read_text(encoding="utf-8")
+    assert "which returns in chapters 5, 9 to 12, 16 and 17" in text
 
 
 def test_the_verdict_of_figure_2_1_says_whether_the_runs_have_come_to_rest():

@@ -442,6 +442,22 @@ def test_the_cure_is_judged_by_every_seed():
     assert said([0.5, 0.4], [-1.0, -2.0]).count("in no seed") == 4
 
 
+def test_at_ten_times_two_runs_stand_still_as_the_text_says():
+    runs = records.load("5.7")["numbers"]
+    good, covered = (runs[f"10 times, no penalty: {what}"] for what in ("high-quality share", "modes"))
+    chance = recipe_module.chance(recipe_module.GRID)["uniform"][1]
+    assert sum(share < chance / 2 for share in good) == 2 and sum(share > 4 * chance for share in good) == 3
+    assert sum(abs(modes - 3) < 0.1 for modes in covered) == 2 and max(covered) < 12.5
+
+
+def test_the_overlap_of_the_data_is_that_of_the_caption_of_figure_5_6():
+    said = recipes.find("5.6").caption
+    for n, draws, reached in ((2500, 40, "0.96 with 2,500"), (400_000, 1, "0.99 with many")):
+        x = [recipe_module.GRID.draw(n, seed)[0] for seed in range(draws)]
+        overlap = sum(recipe_module.score(each, recipe_module.GRID).overlap for each in x) / draws
+        assert reached in said and overlap == pytest.approx(float(reached.split()[0]), abs=0.0075)
+
+
 def test_scores_of_the_comparison_are_those_of_the_kept_samples():
     """Scores by hand from the kept samples, and where the last quarter begins."""
     config = dataclasses.replace(recipes.find("5.6").config("quick"), every=5)

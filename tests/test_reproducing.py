@@ -4,6 +4,7 @@ import ast
 import contextlib
 import dataclasses
 import functools
+import json
 import os
 import re
 import time
@@ -17,6 +18,7 @@ from gentools.lab import checkpoint, closure, records, session, training, trial
 from gentools.lab.chapters import CHAPTERS
 from gentools.lab.history import History
 from gentools.lab.stream import Stream
+from gentools.press import notebooks
 from gentools.recipes import dcgan, joint_kl, recording, reproducing
 from gentools.recipes.shared import fitting, points
 
@@ -30,9 +32,32 @@ def full(monkeypatch, tmp_path):
 
 def test_at_quick_scale_only_the_bill_and_the_command_are_printed(capsys, monkeypatch):
     monkeypatch.setattr(recording, "compute", lambda *_: pytest.fail("nothing runs at quick scale"))
-    assert reproduce("5.6") is None
+    assert reproduce("5.6", minutes=30) is None
     bill, command = capsys.readouterr().out.splitlines()
     assert "Figure 5.6, scale cpu, 1 seed: recorded with 5 seeds" in bill and "figures 5.6" in command
+
+
+def test_a_run_above_the_limit_names_the_minutes_it_needs(capsys, monkeypatch):
+    monkeypatch.setattr(recording, "compute", lambda *_: pytest.fail("nothing runs at quick scale"))
+    reproduce("5.6", minutes=10)
+    assert "needs minutes=1" in capsys.readouterr().out
+    for minutes in (30, None):
+        reproduce("5.6", minutes=minutes)
+        assert "needs minutes" not in capsys.readouterr().out
+
+
+def test_cells_that_reproduce_a_figure_allow_the_minutes_it_took():
+    found = []
+    for path in sorted((notebooks.ROOT / "notebooks").glob("*.ipynb")):
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            for id, rest in re.findall(r'\breproduce\("([\d.]+)"(.*)\)', "".join(cell["source"])):
+                if cell["cell_type"] != "code" or "steps=" in rest:
+                    continue
+                record, minutes = records.load(id), float((re.findall(r"minutes=(\d+)", rest) or ["10"])[0])
+                took = record["seconds"] / len(record["seeds"]) / 60
+                found.append(id)
+                assert took <= minutes, f"{path.name} reproduces {id}, {took:.0f} minutes a seed"
+    assert {"5.6", "14.6", "16.12"} <= set(found)
 
 
 @pytest.mark.parametrize(
