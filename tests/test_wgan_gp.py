@@ -1,6 +1,7 @@
 """Chapter 12: the penalized critic against cases solved by hand, transport against scipy, and steps that do what they say."""
 
 import copy
+import dataclasses
 import functools
 import math
 
@@ -9,7 +10,7 @@ import torch
 from scipy import stats
 from torch import nn
 
-from gentools import wgan_gp
+from gentools import recipes, wgan_gp
 from gentools.lab import records, worlds
 from gentools.lab.networks import he, mlp
 from gentools.lab.randomness import generator
@@ -505,6 +506,29 @@ def test_the_reach_needs_a_penalty():
 
 
 # What the recipes conclude
+
+
+def test_chapter_12_says_what_critics_of_weight_10_come_to():
+    """Near slope 1 and W1 at the end, no gain below 0; a quarter of the steps leaves one on the wrong side."""
+    record = records.load("12.3")
+    numbers, config = record["numbers"], recipes.find("12.3").config(record["scale"])
+    for name in wgan_gp_critics.SETS:
+        distance = numbers[f"{name}: W1 of 800 pairs"]
+        for way in wgan_gp_critics.WAYS:
+            assert max(numbers[f"{name}, {way}: gain below 0"]) == 0
+        assert all(abs(slope - 1) < 0.05 for slope in numbers[f"{name}, penalty 10: mean slope"])
+        gains = numbers[f"{name}, penalty 10: gain"]
+        assert all(abs(gain / w1 - 1) < 0.2 for gain, w1 in zip(gains, distance, strict=True))
+        over = numbers[f"{name}, penalty 0.1: gain over mean slope"]
+        assert all(ratio > w1 for ratio, w1 in zip(over, distance, strict=True))
+    config, draw = dataclasses.replace(config, steps=config.steps // 4), wgan_gp_critics.SETS["grid"]
+    fresh = draw(1600, 1000)
+    real, fake = fresh[:800], fresh[800:] + torch.randn(800, 2, generator=generator(0, "fresh noise"))
+    critic = mlp([2, *[config.width] * config.hidden, 1], generator=generator(0, "critic"))
+    rows = draw(config.points, 0)
+    critic = wgan_gp_critics.train_alone(critic, wgan_gp_critics.penalized(10.0), rows, config, 0, "cpu")
+    with torch.no_grad():
+        assert -wgan_gp.critic_loss(critic(real), critic(fake)) < -0.1
 
 
 def test_chapter_12_says_that_training_does_not_bring_the_slope_of_deep_critics_back():

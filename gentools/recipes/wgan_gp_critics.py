@@ -365,11 +365,12 @@ RECIPES = {
         title="Surfaces of critics",
         caption="Level lines of critics that are trained between data (dots) and the data with noise of standard deviation 1 added, "
         "first seed. Yellow is high. Above with weights clipped to 0.1, in the middle with a gradient penalty of weight 10, below of weight 0.1.",
-        alt="Nine panels of level lines. Above, with clipping, polygons around the middle. In the second row, with weight 10, evenly "
-        "spaced lines: stars around a dark middle on the ring, diamonds around a dark middle on the grid, rounded lines around a bright "
-        "one on the roll; below, with weight 0.1, lines that follow the single groups of points.",
+        alt="Nine panels of level lines. Above, with clipping, polygons around the middle. In the second row, with weight 10, on the "
+        "ring a closed line around each group and a dark middle, on the grid lobes around inner groups, on the roll rounded lines "
+        "around its inner turn. Below, with weight 0.1, a star on the ring, a rounded square on the grid with small closed lines "
+        "around single groups, and a crescent along the roll's inner turn.",
         run=run_surfaces, draw=draw_surfaces, verdict=verdict_surfaces, seeds=(0, 1, 2), record="cpu",
-        quick=Surfaces(width=32, steps=60, points=5000, cells=30), cpu=Surfaces(),
+        quick=Surfaces(width=32, steps=60, points=5000, cells=30), cpu=Surfaces(steps=4000),
         full=Surfaces(width=512, steps=20_000, learning_rate=1e-4, betas=(0.5, 0.9)),
     ),
     "12.4": Recipe(
