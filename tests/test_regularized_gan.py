@@ -16,7 +16,9 @@ from gentools.lab import records, worlds
 from gentools.lab.divergences import js, kl
 from gentools.lab.optim import adam
 from gentools.recipes import regularized_gan as recipe_module
+from gentools.recipes import regularized_images
 from gentools.recipes import regularized_points as points_recipes
+from gentools.recipes.regularized_images import COMPARED
 from gentools.recipes.shared import arms, verdicts
 from gentools.recipes.shared.fitting import adams
 
@@ -143,14 +145,35 @@ def test_no_orbit_leaves_its_bounds(seed):
 
 
 def test_chapter_10_says_what_its_records_hold():
-    """R1 ends farther in every seed, and is best on average by the critic; the plain GAN with BatchNorm never learns."""
+    """Of figure 10.7: what penalty 5, the anchor and R1 change, with BatchNorm and without; and of 10.6 the plain GAN."""
     record = records.load("10.7")
     numbers, summary = record["numbers"], record["summary"]
-    assert all(a > b for a, b in zip(numbers["1:1, R1: distance"], numbers["1:1: distance"], strict=True))
-    critics = {k: s["mean"] for k, s in summary.items() if k.endswith(": critic") and " minus " not in k}
-    assert min(critics, key=critics.get) == "1:1, R1: critic"
-    difference = summary["1:1, R1 minus 1:1: critic"]
-    assert difference["low"] < 0 < difference["high"]
+
+    def separated(one, other):
+        """{score: sign} of the scores that tell the two apart, with the sign of one minus other."""
+        signs = {what: verdicts.sign(summary[f"{one} minus {other}: {what}"]) for what in COMPARED}
+        return {what: sign for what, sign in signs.items() if sign}
+
+    quarter, seconds = ", a quarter of the steps", ", equal seconds"
+    assert separated("1:2, penalty 5", "1:2") == {} and max(numbers["1:2, penalty 5 minus 1:2: distance"]) < 0
+    for control in ("1:2", "1:1"):
+        assert separated("1:2, penalty 500", control) == dict.fromkeys(COMPARED, 1)
+    anchored = separated("1:1, EMA anchor", "1:1")
+    assert anchored == {f"distance{quarter}": 1, f"distance{seconds}": 1}
+    assert separated("1:1, R1", "1:1") == {f"distance{seconds}": 1}
+    bare = "no BatchNorm, R1", "no BatchNorm"
+    better = ("critic", f"critic{quarter}", f"distance{quarter}")
+    assert separated(*bare) == dict.fromkeys(better, -1)
+    assert all(max(numbers[f"{bare[0]} minus {bare[1]}: {what}"]) < 0 for what in better)
+    early = [numbers[f"{name}: distance{quarter}"] for name in ("1:1", "no BatchNorm")]
+    assert max(early[0]) < min(early[1])
+    for name in regularized_images.EIGHT:
+        moved = summary[f"{name}: {regularized_images.LATE}"]
+        assert verdicts.settling(summary[f"{name}: distance"], moved) == "still falling"
+        assert summary[f"{name}: collapsed"]["max"] == 0
+    trials = {name: dict(tried) for name, *tried in record["config"]["tuning"]}
+    rate = record["config"]["training"]["learning_rate"]
+    assert all(min(trials[name], key=trials[name].get) == rate for name in ("1:1", "no BatchNorm"))
     assert records.load("10.6")["verdict"].endswith("With BatchNorm, not drawn, the plain GAN collapsed in 10 of 10.")
 
 
