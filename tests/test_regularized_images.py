@@ -169,13 +169,15 @@ def test_the_sheets_show_every_spread_of_every_arm():
 def test_a_critic_below_zero_lies_within_the_frame():
     from matplotlib import pyplot as plt
 
-    numbers = {name: values[0] for name, values in records.load("10.7")["numbers"].items()}  # R1 of seed 0: below 0
+    stored = records.load("10.7")["numbers"]
+    seed = min(range(5), key=lambda i: stored["1:1, R1: critic"][i])  # in which R1 lies far below 0
+    numbers = {name: values[seed] for name, values in stored.items()}
     curves = ("steps", "seconds", "distance", "critic", "classes")
     arrays = {f"{name}: {what}": torch.tensor([1.0, 2.0]) for name in regularized_images.EIGHT for what in curves}
     fig = regularized_images.draw_eight([{"numbers": numbers, "arrays": arrays}], None)
     (ax,) = (ax for ax in fig.axes if ax.get_title() == "critic at the end")
     lowest = min(line.get_ydata()[0] for line in ax.lines)
-    assert ax.get_ylim()[0] < lowest < 0
+    assert ax.get_ylim()[0] < lowest < -0.3
     plt.close(fig)
 
 
