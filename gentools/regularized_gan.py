@@ -63,20 +63,31 @@ def proximal_step(log_q, log_p, proximal_weight):
     that broadcasts, so that many games are played at once. Of log_q -inf is allowed, of log_p not: raises ValueError, and
     so do tables that are no logarithms of probabilities.
     """
+    _logarithms(log_q, log_p, proximal_weight)
+    return _answer(log_q, log_p, proximal_weight)
+
+
+def orbit(log_q, log_p, proximal_weight, steps):
+    """The exact game of `proximal_step` from log_q on: (steps + 1, ..., n), the start first."""
+    whole(0, steps=steps)
+    _logarithms(log_q, log_p, proximal_weight)
+    path = [log_q]
+    for _ in range(steps):
+        path.append(_answer(path[-1], log_p, proximal_weight))
+    return torch.stack(path)
+
+
+def _logarithms(log_q, log_p, proximal_weight):
+    """Refuse what `proximal_step` cannot play. Raises ValueError."""
     positive(proximal_weight=proximal_weight)
     finite("q leaves a value that the data never take after one round: drop it from both tables", log_p=log_p)
     same_columns(log_q=log_q, log_p=log_p)
     distributions(dim=-1, **{"exp(log_q)": log_q.exp(), "exp(log_p)": log_p.exp()})
+
+
+def _answer(log_q, log_p, proximal_weight):
+    """`proximal_step` without its refusals."""
     return (log_q - softplus(log_q - log_p) / proximal_weight).log_softmax(-1)
-
-
-def orbit(log_q, log_p, proximal_weight, steps):
-    """The exact game from log_q on: (steps + 1, ..., n), the start first."""
-    whole(0, steps=steps)
-    path = [log_q]
-    for _ in range(steps):
-        path.append(proximal_step(path[-1], log_p, proximal_weight))
-    return torch.stack(path)
 
 
 def local_factor(proximal_weight):
