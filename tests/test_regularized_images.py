@@ -39,7 +39,7 @@ def test_every_arm_takes_a_step_at_its_recorded_size(name, scale):
     nets = regularized_images.networks(training, 1, 0, arm.normed)
     norms = [m for m in nets["discriminator"].modules() if isinstance(m, nn.BatchNorm2d)]
     assert bool(norms) == (arm.normed and scale == "cpu")
-    if arm.normed is False:
+    if not arm.normed:
         assert not any(isinstance(m, nn.BatchNorm2d) for m in nets.modules())
     opts = adams({k: nets[k] for k in ("generator", "discriminator")}, 1e-4)
     x = torch.zeros(4 * arm.batches, 1, training.size, training.size)

@@ -521,6 +521,12 @@ def test_chapter_12_says_what_critics_of_weight_10_come_to():
         assert all(abs(gain / w1 - 1) < 0.2 for gain, w1 in zip(gains, distance, strict=True))
         over = numbers[f"{name}, penalty 0.1: gain over mean slope"]
         assert all(ratio > w1 for ratio, w1 in zip(over, distance, strict=True))
+    for distance in (0.5, 0.8):  # one slope, two hills, (12.6): small steps from the wrong side end on the wrong hill
+        psi = torch.tensor([-0.3, 0.3], requires_grad=True)
+        for _ in range(3000):
+            value = psi * distance - 10 * (psi.abs() - 1) ** 2
+            psi = (psi + 1e-3 * torch.autograd.grad(value.sum(), psi)[0]).detach().requires_grad_()
+        assert psi.tolist() == pytest.approx([distance / 20 - 1, distance / 20 + 1], abs=1e-4)
     config, draw = dataclasses.replace(config, steps=config.steps // 4), wgan_gp_critics.SETS["grid"]
     fresh = draw(1600, 1000)
     real, fake = fresh[:800], fresh[800:] + torch.randn(800, 2, generator=generator(0, "fresh noise"))
