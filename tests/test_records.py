@@ -296,6 +296,15 @@ def test_report_prints_numbers_intervals_and_verdict(capsys):
     json.loads((records.folder() / "01_joint_kl" / "1.3.json").read_text())
 
 
+def test_the_lines_of_a_report_break_between_words_and_not_inside_of_short_settings(capsys):
+    for id in ALL:
+        records.report(id)
+        lines, record = capsys.readouterr().out.splitlines(), records.load(id)
+        settings = [*records._settings(record["config"], idle=record.get("idle", ()))]
+        assert ", ".join(settings) in " ".join(lines), id  # a word broken in two would have gained a space
+        assert all(any(each in line for line in lines) for each in settings if len(each) <= 60), id
+
+
 def test_report_can_be_limited_to_part_of_the_numbers(capsys):
     records.report("10.7", "1:2, penalty 5 minus 1:2: ")
     said = capsys.readouterr().out

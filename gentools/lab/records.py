@@ -199,13 +199,23 @@ def report(id, *parts):
         if part:
             print(part.strip())
         _table(chosen, len(record["seeds"]))
-    settings = ", ".join(each.replace(" ", "\0") for each in _settings(record["config"], idle=record.get("idle", ())))
-    if settings:  # none is broken in two
-        print(textwrap.fill(f"Settings: {settings}.", 110, break_on_hyphens=False).replace("\0", " "))
+    settings = ", ".join(map(_bound, _settings(record["config"], idle=record.get("idle", ()))))
+    if settings:
+        print(_filled(f"Settings: {settings}."))
     if record["verdict"]:
         print(f"Verdict: {record['verdict']}")
     if said := after_twice(record):
-        print(textwrap.fill(said, 110))
+        print(_filled(said))
+
+
+def _filled(text):
+    """Text in lines of 110 characters, unless a word is longer; none is broken, nor where `_bound` has bound it."""
+    return textwrap.fill(text, 110, break_long_words=False, break_on_hyphens=False).replace("\0", " ")
+
+
+def _bound(setting):
+    """A setting whose spaces are "\0" where no line may break: everywhere, or, if it is long, but after inner brackets."""
+    return re.sub(r" " if len(setting) <= 60 else r"(?<!\),) ", "\0", setting)
 
 
 def after_twice(record, names=None):
