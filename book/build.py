@@ -64,7 +64,7 @@ def stage(root, source):
     for path in notebooks.find(root):
         nb = json.loads(path.read_text(encoding="utf-8"))
         (source / path.name).write_text(json.dumps(answers.answered(nb, *registered())), encoding="utf-8")
-    for name in ("conf.py", "index.md", "pages.py", "mentions.py"):
+    for name in ("conf.py", "index.md", "pages.py", "mentions.py", "reports.py"):
         shutil.copy(HERE / name, source)
     for name in ("book.css", "book.js"):
         shutil.copy(HERE / name, static)

@@ -2,12 +2,62 @@
 
 import functools
 import json
+import re
 from pathlib import Path
 
 import mentions
+import reports
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.transforms import SphinxTransform
+
+
+class Printed(SphinxTransform):
+    """What cells print about recorded figures becomes captions, tables and sentences; elsewhere output stays as it is."""
+
+    default_priority = 790  # before links are made
+
+    def apply(self, **_):
+        for cell in [n for n in self.document.findall(nodes.container) if "cell" in n["classes"]]:
+            blocks = list(cell.findall(nodes.literal_block))
+            if blocks and reports.PRINTS.search(blocks[0].astext()):
+                for block in [b for b in blocks[1:] if "stream" in b["classes"]]:
+                    block.parent.replace(block, [_printed(part, block) for part in reports.parts(block.astext())])
+
+
+def _printed(part, block):
+    """The node that shows a part; `block` is the whole output, whose kind a part that is not known keeps."""
+    if part.kind == "table":
+        return _table(part)
+    if part.kind == "text":
+        return nodes.literal_block("", "\n".join(part.lines), **block.non_default_attributes())
+    said = [nodes.paragraph("", "", *_said(line)) for line in part.lines]
+    return nodes.container("", *said, classes=["printed", part.kind])
+
+
+def _said(line):
+    """A line with its first words, up to a full stop or a colon, made strong, and what is between backticks as code."""
+    lead = re.match(r"Figure [\d.]+\.|\w+:|Twice the steps", line)
+    found = [nodes.strong("", lead[0], classes=["named"])] if lead else []
+    for i, piece in enumerate(line[lead.end() if lead else 0 :].split("`")):
+        found.append(nodes.literal("", piece) if i % 2 else nodes.Text(piece))
+    return found
+
+
+def _table(part):
+    """A table of numbers; the first row is its head where it says of how many seeds they are."""
+    width = max(map(len, part.rows))
+    rows = [nodes.row("", *(_entry(cell) for cell in row)) for row in part.rows]
+    heads = 1 if "mean" in part.rows[0] else 0
+    group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in range(width)), cols=width)
+    group += [nodes.thead("", *rows[:heads])] if heads else []
+    group += nodes.tbody("", *rows[heads:])
+    title = [nodes.paragraph("", "", nodes.strong("", line)) for line in part.lines]
+    return nodes.container("", *title, nodes.table("", group), classes=["printed", part.kind])
+
+
+def _entry(words):
+    return nodes.entry("", nodes.paragraph("", words))
 
 
 class Numbered(SphinxTransform):
@@ -43,6 +93,8 @@ class Mentions(SphinxTransform):
     def apply(self, **_):
         here, known = f"{self.env.docname}.html", _places(self.env.srcdir)
         for text in [t for t in self.document.findall(nodes.Text) if not _within(t, self.APART)]:
+            if "named" in text.parent.get("classes", ()):  # a caption would lead to itself
+                continue
             pieces = mentions.split(text.astext(), known)
             if not any(target for _, target in pieces) and _is_figure_column(text):
                 pieces = mentions.split(f"figures {text.astext()}", known)
@@ -119,6 +171,7 @@ def alternative_texts(app, doctree):
 
 def setup(app):
     """Connect them."""
+    app.add_transform(Printed)
     app.add_transform(Numbered)
     app.add_transform(Mentions)
     app.connect("doctree-read", number_displays)

@@ -19,6 +19,7 @@ from synthetic import code as cell
 from synthetic import markdown, notebook
 
 from gentools.lab.quiz import Exercise, Question
+from gentools.press import notebooks
 from gentools.press.notebooks import ROOT
 
 BUILDERS = ("myst_nb", "sphinx_book_theme", "sphinx_copybutton", "sphinx_design", "bs4")
@@ -31,7 +32,7 @@ def module(name):
     return loaded
 
 
-mentions, answers = module("mentions"), module("answers")
+mentions, answers, reports = module("mentions"), module("answers"), module("reports")
 
 
 # Without Sphinx
@@ -108,6 +109,58 @@ def test_what_waits_for_an_answer_is_answered_in_a_fold():
     assert r"- (a) Not so. No\: 1 \* 2\_3 \< \$5" in fold and r"- (b) Right. Yes\." in fold
     fold = nb["cells"][5]["source"]
     assert r"2. Add \[one\]\." in fold and "return x + 1" in fold
+
+
+PRINTED = """\
+Figure 5.6. A plot. Left, see (5.3).
+Made by `python -m gentools figures 5.6 --scale full` (2 seeds, cpu, torch 2.13.0, 3 s in all).
+above the line
+2 seeds         mean    95 % interval  range
+ a: share       0.5000  0.4 to 0.6     0.45 to 0.55
+count, whole    3       in every seed
+with no number          a failed one
+Settings: steps 30, rates ((a, 0.1),
+(b, 0.2)).
+Verdict: a is ahead;
+  b is not.
+Twice the steps, seed 0: 1 of 2 numbers lie where 19 of 20 runs of the recorded length would; elsewhere: a:
+share 1 (0 to 0.9).
+one value  -3e-05
+Outcome: predict first.
+And more.
+"""
+
+
+def test_what_a_report_prints_is_taken_apart_and_what_is_not_known_stays():
+    found = reports.parts(PRINTED)
+    kinds = ["caption", "made", "table", "settings", "verdict", "twice", "table", "text"]
+    assert [part.kind for part in found] == kinds
+    table, one = found[2], found[6]
+    assert table.lines == ("above the line",) and table.rows[0] == ("2 seeds", "mean", "95 % interval", "range")
+    assert table.rows[1:] == (
+        ("a: share", "0.5000", "0.4 to 0.6", "0.45 to 0.55"),
+        ("count, whole", "3", "in every seed", ""),
+        ("with no number", "", "a failed one", ""),
+    )
+    assert one.rows == (("one value", "-3e-05"),) and found[7].lines == ("Outcome: predict first.", "And more.")
+    assert found[3].lines == ("Settings: steps 30, rates ((a, 0.1), (b, 0.2)).",)
+    assert found[4].lines == ("Verdict: a is ahead;", "b is not.")
+
+
+KNOWN_LINES = re.compile(r"^(Figure \d|Made by|\d+ seeds|Settings|Verdict|Twice the steps)", re.MULTILINE)
+
+
+def test_no_word_of_a_stored_report_is_lost_and_all_of_it_is_known():
+    for path in notebooks.find(ROOT):
+        for each in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            if each["cell_type"] != "code" or not reports.PRINTS.search("".join(each["source"])):
+                continue
+            text = "".join("".join(o["text"]) for o in each["outputs"] if o["output_type"] == "stream")
+            found = reports.parts(text)
+            words = [word for part in found for word in (*part.lines, *(cell for row in part.rows for cell in row))]
+            assert " ".join(words).split() == text.split(), each["id"]
+            left = "\n".join(line for part in found if part.kind == "text" for line in part.lines)
+            assert not KNOWN_LINES.search(left), (path.name, each["id"])
 
 
 # The built pages
@@ -191,6 +244,22 @@ def test_every_question_and_every_exercise_is_answered_in_a_dropdown(pages):
             assert ("Right." in fold.get_text()) == (".Q" in id) and len(fold.find_all("li")) >= 2, id
         for fold in outcomes.values():
             assert "Right." not in fold.get_text() and len(fold.find_all("li")) == 1
+
+
+def test_reports_are_tables_and_captions_are_text(pages):
+    for name, page in pages.items():
+        for block in page.find_all("div", class_="cell"):
+            source = block.find("div", class_="cell_input")
+            if source is not None and reports.PRINTS.search(source.get_text()):
+                left = "\n".join(pre.get_text() for pre in block.select("div.cell_output pre"))
+                assert not KNOWN_LINES.search(left), (name, left)
+    caption = pages["16_diffusion.html"].find(id="figure-16-3").find_next("div", class_="caption")
+    assert caption.get_text().strip().startswith("Figure 16.3. ") and caption.strong.a is None
+    assert caption.find("a", href="#equation-16-8") is not None
+    table = caption.find_next("table")
+    assert [th.get_text().strip() for th in table.find_all("th")] == ["5 seeds", "mean", "95 % interval", "range"]
+    record = json.loads((ROOT / "figures" / "16_diffusion" / "16.3.json").read_text(encoding="utf-8"))
+    assert [row.td.get_text().strip() for row in table.tbody.find_all("tr")] == [*record["summary"]]
 
 
 def test_the_download_button_gives_the_notebook_itself(site, pages):

@@ -1,0 +1,82 @@
+"""What `recorded` and `report` print, as the parts it is made of: a caption, tables, sentences. Plain functions, without Sphinx.
+
+A notebook prints them as lines of text, which a page can show as what they are. Whatever is not known stays as it is.
+"""
+
+import re
+from typing import NamedTuple
+
+PRINTS = re.compile(r"\b(?:recorded|report)\(")  # a cell that may print such lines
+CAPTION = re.compile(r"Figure \d+\.\d+\. ")
+HEAD = re.compile(r"(\d+ seeds +)(mean +)(95 % interval +)range$")
+ROW = re.compile(r"(\S.*?)  +(-?\d[\d.e+-]*|none|-?inf)$")  # of a figure with one seed
+SENTENCES = ("Settings: ", "Twice the steps, ")  # wrapped, to the full stop that ends a line
+
+
+class Part(NamedTuple):
+    """kind: "caption", "made", "settings", "verdict", "twice", "table" or "text"; rows: of a table, tuples of words."""
+
+    kind: str
+    lines: tuple = ()
+    rows: tuple = ()
+
+
+def parts(text):
+    """The parts of a printed text, in order. No word is lost or added."""
+    found, lines = [], text.rstrip("\n").split("\n")
+    while lines:
+        part, used = _next(lines)
+        if part.kind == "text" and found and found[-1].kind == "text":
+            part = Part("text", (*found.pop().lines, *part.lines))
+        if part.kind == "table" and found and found[-1].kind == "text":
+            *before, title = found.pop().lines  # which numbers the table has
+            found += [Part("text", tuple(before))] if before else []
+            part = part._replace(lines=(title,))
+        found.append(part)
+        lines = lines[used:]
+    return found
+
+
+def _next(lines):
+    """The part that begins with the first line, and of how many lines it is."""
+    first = lines[0]
+    if CAPTION.match(first):
+        return Part("caption", (first,)), 1
+    if first.startswith("Made by `"):
+        return Part("made", (first,)), 1
+    if first.startswith(SENTENCES):
+        used = next((i for i, line in enumerate(lines, 1) if line.endswith(".")), len(lines))
+        kind = "settings" if first.startswith("Settings") else "twice"
+        return Part(kind, (" ".join(line.strip() for line in lines[:used]),)), used
+    if first.startswith("Verdict: "):
+        used = next((i for i, line in enumerate(lines) if i and not line.startswith("  ")), len(lines))
+        return Part("verdict", tuple(line.strip() for line in lines[:used])), used
+    rows = _rows(lines)
+    return (Part("table", rows=rows), len(rows)) if rows else (Part("text", (first,)), 1)
+
+
+def _rows(lines):
+    """The rows of a table that begins with the first line, cut where the heads of its columns begin."""
+    head = HEAD.match(lines[0])
+    if head is None:
+        found = []
+        for line in lines:
+            if line.startswith((*SENTENCES, "Verdict: ")) or not (row := ROW.match(line)):
+                break
+            found.append(row.groups())
+        return tuple(found)
+    starts = [0, *(head.end(i) for i in (1, 2, 3))]
+    found = []
+    for line in lines:
+        cells = [line[a:b] for a, b in zip(starts, [*starts[1:], None])]
+        if line.startswith((*SENTENCES, "Verdict: ")) or not _apart(cells):
+            break
+        found.append(tuple(cell.strip() for cell in cells))
+    return tuple(found)
+
+
+def _apart(cells):
+    """Whether at least two cells are filled, and each of the first three is followed by two spaces or by nothing."""
+    return bool(cells[1].strip()) and all(
+        cell.endswith("  ") or not any(cells[i:]) for i, cell in enumerate(cells[:3], 1)
+    )
