@@ -16,6 +16,7 @@ import tarfile
 from pathlib import Path
 
 import answers
+import cards
 
 from gentools import exercises
 from gentools.lab.chapters import CHAPTERS
@@ -64,8 +65,10 @@ def stage(root, source):
     for path in notebooks.find(root):
         nb = json.loads(path.read_text(encoding="utf-8"))
         (source / path.name).write_text(json.dumps(answers.answered(nb, *registered())), encoding="utf-8")
-    for name in ("conf.py", "index.md", "pages.py", "mentions.py", "reports.py"):
+    for name in ("conf.py", "pages.py", "mentions.py", "reports.py"):
         shutil.copy(HERE / name, source)
+    front = (HERE / "index.md").read_text(encoding="utf-8")
+    (source / "index.md").write_text(front.replace("CARDS", cards.cards(root, source)), encoding="utf-8")
     for name in ("book.css", "book.js"):
         shutil.copy(HERE / name, static)
     script = mathjax(root / "build" / "book-tools")

@@ -18,7 +18,7 @@ exclude_patterns = ["_build"]
 nb_execution_mode = "off"  # what is shown is what is stored, and nbval proves that
 nb_ipywidgets_js = {}
 nb_merge_streams = True
-myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_heading_anchors = 3
 suppress_warnings = ["myst.xref_missing", "misc.highlighting_failure"]  # links to files of the repository
 

@@ -118,7 +118,7 @@ above the line
 2 seeds         mean    95 % interval  range
  a: share       0.5000  0.4 to 0.6     0.45 to 0.55
 count, whole    3       in every seed
-with no number          a failed one
+no run          none                   2 failed
 Settings: steps 30, rates ((a, 0.1),
 (b, 0.2)).
 Verdict: a is ahead;
@@ -140,7 +140,7 @@ def test_what_a_report_prints_is_taken_apart_and_what_is_not_known_stays():
     assert table.rows[1:] == (
         ("a: share", "0.5000", "0.4 to 0.6", "0.45 to 0.55"),
         ("count, whole", "3", "in every seed", ""),
-        ("with no number", "", "a failed one", ""),
+        ("no run", "none", "", "2 failed"),
     )
     assert one.rows == (("one value", "-3e-05"),) and found[7].lines == ("Outcome: predict first.", "And more.")
     assert found[3].lines == ("Settings: steps 30, rates ((a, 0.1), (b, 0.2)).",)
@@ -266,6 +266,17 @@ def test_the_download_button_gives_the_notebook_itself(site, pages):
     for name, page in pages.items():
         (link,) = {a["href"] for a in page.find_all("a", href=re.compile(r"\.ipynb$")) if "_sources" in a["href"]}
         assert (site / link).read_bytes() == (ROOT / "notebooks" / name).with_suffix(".ipynb").read_bytes()
+
+
+def test_the_front_page_has_a_card_with_a_picture_for_every_chapter(site, pages):
+    from bs4 import BeautifulSoup
+
+    front = BeautifulSoup((site / "index.html").read_text(encoding="utf-8"), "html.parser")
+    cards = {card.find("a", class_="sd-stretched-link")["href"]: card for card in front.select("article .sd-card")}
+    assert list(cards) == list(pages)
+    for name, card in cards.items():
+        assert re.match(rf"{int(name[:2])}\. .+\d+ minutes to read", " ".join(card.get_text().split())), name
+        assert len(card.img["alt"]) > 40 and (site / card.img["src"]).stat().st_size > 1000, name
 
 
 def test_the_controls_of_a_page(pages):
