@@ -17,6 +17,7 @@ from pathlib import Path
 
 import answers
 import cards
+import demos
 
 from gentools import exercises
 from gentools.lab.chapters import CHAPTERS
@@ -64,13 +65,16 @@ def stage(root, source):
     static.mkdir(parents=True)
     for path in notebooks.find(root):
         nb = json.loads(path.read_text(encoding="utf-8"))
-        (source / path.name).write_text(json.dumps(answers.answered(nb, *registered())), encoding="utf-8")
+        shown = answers.answered(demos.placed(nb, path.stem), *registered())
+        (source / path.name).write_text(json.dumps(shown), encoding="utf-8")
     for name in ("conf.py", "pages.py", "mentions.py", "reports.py"):
         shutil.copy(HERE / name, source)
     front = (HERE / "index.md").read_text(encoding="utf-8")
     (source / "index.md").write_text(front.replace("CARDS", cards.cards(root, source)), encoding="utf-8")
     for name in ("book.css", "book.js"):
         shutil.copy(HERE / name, static)
+    for name in demos.SCRIPTS:
+        shutil.copy(demos.FOLDER / f"{name}.js", static)
     script = mathjax(root / "build" / "book-tools")
     if script:
         shutil.copytree(root / "build" / "book-tools" / "mathjax", static / "mathjax")
@@ -83,6 +87,7 @@ def stage(root, source):
         "version": tag.removeprefix("v"),
         "published": repository != publish.PLACEHOLDER,
         "mathjax": script,
+        "demos": demos.SCRIPTS,
     }
     (source / "about.json").write_text(json.dumps(about))
 

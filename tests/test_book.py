@@ -6,6 +6,7 @@ The pages are built once, where the packages for it are (`make book` installs th
 import functools
 import importlib.util
 import json
+import math
 import os
 import re
 import subprocess
@@ -14,10 +15,16 @@ import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import browser
+import numpy as np
 import pytest
+import torch
+from scipy import stats
+from scipy.integrate import quad
 from synthetic import code as cell
 from synthetic import markdown, notebook
 
+from gentools import diffusion, em, gan, joint_kl, regularized_gan
+from gentools.lab import data
 from gentools.lab.quiz import Exercise, Question
 from gentools.press import notebooks
 from gentools.press.notebooks import ROOT
@@ -32,7 +39,7 @@ def module(name):
     return loaded
 
 
-mentions, answers, reports = module("mentions"), module("answers"), module("reports")
+mentions, answers, reports, demos = module("mentions"), module("answers"), module("reports"), module("demos")
 
 
 # Without Sphinx
@@ -405,3 +412,123 @@ def test_excerpts_have_no_raw_tex(page):
     excerpts = "[...document.querySelectorAll('#search-results li p.context')].map(p => p.textContent)"
     said = browser.wait(lambda: len(found := page.run(excerpts)) >= 3 and found)
     assert not re.search(r"\\[a-zA-Z(\[]", " ".join(said)), said
+
+
+# Demos: their formulas against the course's own functions, and what moving them does
+
+
+def computed(page, name, script):
+    """What a script gives on the page of a demo, where `it` is the demo and `state` its state."""
+    stem = next(stem for stem, places in demos.PLACES.items() if name in places.values())
+    page.open(f"{page.site}/{stem}.html", 1200)
+    place = f"document.querySelector('[data-demo={name}]')"
+    browser.wait(lambda: page.run(f"Boolean({place}.demo)"))
+    return page.run(f"((it, place, state) => {{ {script} }})(Demos.{name}, {place}, {place}.demo.state)")
+
+
+def test_both_divergences_of_a_gaussian_from_two_humps(page):
+    grid = [(0.0, 0.0, 0.7), (2.0, 0.5, 1.0), (3.0, -3.0, 0.4), (1.0, 1.5, 3.0)]
+    found = computed(page, "two_kls", f"return {json.dumps(grid)}.map(s => [it.kls(...s), it.fitReverse(...s)])")
+    for (apart, mean, std), (kls, reverse) in zip(grid, found, strict=True):
+
+        def log_p(x, apart=apart):
+            return np.logaddexp(stats.norm.logpdf(x, -apart, 0.7), stats.norm.logpdf(x, apart, 0.7)) - math.log(2)
+
+        def log_q(x, mean=mean, std=std):
+            return stats.norm.logpdf(x, mean, std)
+
+        for key, one, other in (("forward", log_p, log_q), ("reverse", log_q, log_p)):
+            exact = quad(lambda x, f=one, g=other: np.exp(f(x)) * (f(x) - g(x)), -24, 24, limit=900, points=[-3, 0, 3])[
+                0
+            ]
+            assert kls[key] == pytest.approx(exact, abs=1e-6), (apart, key)
+        x = torch.linspace(-9, 9, 1801, dtype=torch.float64)
+        p = torch.tensor(np.exp(log_p(x.numpy())))
+        ours = joint_kl.fit_reverse(x, p / p.sum(), mean, std, steps=4000, learning_rate=0.01)
+        assert (reverse["mean"], reverse["std"]) == pytest.approx([float(t) for t in ours], abs=2e-3)
+
+
+def test_em_by_hand_takes_the_steps_of_the_chapter(page):
+    script = """return [2, 3].map(k => { let model = it.begin(state.xs, k, 1), stairs = [it.likelihood(state.xs, model)];
+        const start = model;
+        for (let i = 0; i < 15; i++) { const resp = it.eStep(state.xs, model); model = it.mStep(state.xs, resp, model);
+            stairs.push(it.bound(state.xs, model, resp), it.likelihood(state.xs, model)); }
+        return {start, model, stairs}; })"""
+    x = data.old_faithful()[:, 1:].double()
+    for found in computed(page, "em", script):
+        weights, means, variances = (
+            torch.tensor(found["start"][k], dtype=torch.float64) for k in ("weights", "means", "variances")
+        )
+        (weights, means, covariances), stairs = em.gaussian_em(x, weights, means[:, None], variances[:, None, None], 15)
+        assert found["stairs"] == pytest.approx(stairs.tolist(), abs=1e-9)
+        for key, ours in (("weights", weights), ("means", means[:, 0]), ("variances", covariances[:, 0, 0])):
+            assert found["model"][key] == pytest.approx(ours.tolist(), rel=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["minimax", "non-saturating"])
+@pytest.mark.parametrize("order", ["at once", "in turn"])
+def test_the_smallest_game_is_played_as_in_the_chapter(page, loss, order):
+    push = {"minimax": gan.minimax_push, "non-saturating": gan.non_saturating_push}[loss]
+    play = {"at once": gan.dirac_simultaneous, "in turn": gan.dirac_alternating}[order]
+    settings = [(0.3, 0.0), (0.5, 0.4), (2.0, 0.9), (1.0, 3.0)]
+    states = [{"loss": loss, "order": order, "eta": eta, "gamma": gamma} for eta, gamma in settings]
+    script = f"return {json.dumps(states)}.map(s => [it.orbit(s, 25), it.growth(s)])"
+    for (eta, gamma), (path, growth) in zip(settings, computed(page, "dirac", script), strict=True):
+        at = torch.tensor([0.7, 0.0], dtype=torch.float64)
+        for theta, psi in path:
+            assert (theta, psi) == pytest.approx(at.tolist(), rel=1e-6, abs=1e-9)
+            at = torch.stack(play(at[0], at[1], eta, gamma, push))
+        assert growth == pytest.approx(float(gan.growth(play, eta, gamma)), abs=1e-9)
+
+
+def test_the_exact_game_is_played_as_in_the_chapter(page):
+    weights, q = [0.15, 0.25, 0.5, 3.0], [0.1, 0.3, 0.1, 0.2, 0.1, 0.2]
+    script = f"return {weights}.map(weight => [it.P, it.orbit({q}, weight, 12), it.factor(weight)])"
+    for weight, (p, path, factor) in zip(weights, computed(page, "rounds", script), strict=True):
+        log_q, log_p = (torch.tensor(t, dtype=torch.float64).log() for t in (q, p))
+        ours = regularized_gan.orbit(log_q, log_p, weight, 12).exp()
+        assert torch.allclose(torch.tensor(path, dtype=torch.float64), ours, atol=1e-9)
+        assert factor == pytest.approx(regularized_gan.local_factor(weight))
+
+
+def test_the_sampler_takes_the_steps_of_the_chapter_and_ends_at_the_data(page):
+    centers, weights = torch.tensor([[-2.0], [0.5], [2.0]]).double(), torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
+    estimate = diffusion.mixture_estimate(centers, 0.2, weights, diffusion.straight)
+    starts = torch.tensor([[-2.5], [-0.1], [0.3], [1.7]], dtype=torch.float64)
+    for method, ours in (("Euler (DDIM)", diffusion.ddim), ("Heun", diffusion.heun)):
+        script = f"return {starts[:, 0].tolist()}.map(at => it.path(at, 7, '{method}', 0.2).at(-1))"
+        ends = ours(estimate, starts, diffusion.down(7), diffusion.straight)[:, 0]
+        assert computed(page, "sampler", script) == pytest.approx(ends.tolist(), abs=1e-9)
+    misses = computed(page, "sampler", "return [5, 20, 50].map(steps => it.run(steps, 'Heun', 0.2).miss)")
+    assert misses == sorted(misses, reverse=True) and misses[-1] < 0.01
+
+
+@pytest.mark.parametrize("name", [name for places in demos.PLACES.values() for name in places.values()])
+def test_a_demo_answers_to_every_one_of_its_controls(page, name):
+    page.said.clear()
+    seen = "const svgs = () => [...place.querySelectorAll('svg')].map(svg => svg.outerHTML).join() + place.innerText;"
+    script = (
+        seen
+        + """
+        const silent = [];
+        for (const control of place.querySelectorAll('input, select, button')) {
+            const before = svgs();
+            if (control.tagName === 'BUTTON') control.click();
+            else {
+                if (control.tagName === 'SELECT') control.selectedIndex = (control.selectedIndex + 1) % control.options.length;
+                else control.value = Number(control.value) > (Number(control.min) + Number(control.max)) / 2 ? control.min : control.max;
+                control.dispatchEvent(new Event('input'));
+            }
+            if (svgs() === before) silent.push(control.name || control.textContent);
+        }
+        return {silent, count: place.querySelectorAll('input, select, button').length, said: place.querySelector('.demo-said').textContent,
+                bad: svgs().match(/NaN|undefined|Infinity/)}"""
+    )
+    found = computed(page, name, script)
+    assert found["silent"] == [] and found["count"] >= 3 and found["bad"] is None and re.search(r"\d", found["said"])
+    assert page.said == []
+
+
+def test_a_place_without_its_cell_is_an_error():
+    with pytest.raises(KeyError, match="05_gan has no cell fig-5-4"):
+        demos.placed({"cells": []}, "05_gan")
