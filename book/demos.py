@@ -7,11 +7,13 @@ from pathlib import Path
 from gentools.lab import data
 
 FOLDER = Path(__file__).resolve().parent / "demos"
-SCRIPTS = ("frame", "two_kls", "em", "dirac", "rounds", "sampler")
+SCRIPTS = ("frame", "two_kls", "em", "codes", "dirac", "pairs", "rounds", "sampler")
 PLACES = {  # notebook: {cell under which a demo stands: its name}
     "01_joint_kl": {"outcome-1-4": "two_kls"},
     "02_em": {"touch": "em"},
+    "03_vae": {"eq-3-9": "codes"},
     "05_gan": {"fig-5-4": "dirac"},
+    "09_ali": {"fig-9-2": "pairs"},
     "10_regularized_gan": {"fig-10-2": "rounds"},
     "16_diffusion": {"fig-16-5": "sampler"},
 }
