@@ -31,6 +31,13 @@ def _printed(part, block):
         return _table(part)
     if part.kind == "text":
         return nodes.literal_block("", "\n".join(part.lines), **block.non_default_attributes())
+    if part.kind == "claim":
+        figure, ruling, claim, found = part.lines
+        told = [nodes.strong("", ruling, classes=[ruling.replace(" ", "-")]), nodes.Text(f" {claim}")]
+        told += [nodes.Text(f" Figure {figure}.")] if figure else []
+        return nodes.container(
+            "", nodes.paragraph("", "", *told), nodes.paragraph("", found), classes=["printed", "claim"]
+        )
     said = [nodes.paragraph("", "", *_said(line)) for line in part.lines]
     return nodes.container("", *said, classes=["printed", part.kind])
 

@@ -1,4 +1,4 @@
-"""What `recorded` and `report` print, as the parts it is made of: a caption, tables, sentences. Plain functions, without Sphinx.
+"""What `recorded`, `report` and the ledger of claims print, as parts: captions, tables, sentences. Plain functions, no Sphinx.
 
 A notebook prints them as lines of text, which a page can show as what they are. Whatever is not known stays as it is.
 """
@@ -6,15 +6,19 @@ A notebook prints them as lines of text, which a page can show as what they are.
 import re
 from typing import NamedTuple
 
-PRINTS = re.compile(r"\b(?:recorded|report)\(")  # a cell that may print such lines
+PRINTS = re.compile(r"\b(?:recorded|report|claims\.command)\(")  # a cell that may print such lines
 CAPTION = re.compile(r"Figure \d+\.\d+\. ")
 HEAD = re.compile(r"(\d+ seeds +)(mean +)(95 % interval +)range$")
 ROW = re.compile(r"(\S.*?)  +(-?\d[\d.e+-]*|none|-?inf)$")  # of a figure with one seed
+CLAIM = re.compile(r"(?P<figure>\d+\.\d+)? +(?P<ruling>holds|refuted|not shown|open) +(?P<claim>\S.*)$")
 SENTENCES = ("Settings: ", "Twice the steps, ")  # wrapped, to the full stop that ends a line
 
 
 class Part(NamedTuple):
-    """kind: "caption", "made", "settings", "verdict", "twice", "table" or "text"; rows: of a table, tuples of words."""
+    """kind: "caption", "made", "settings", "verdict", "twice", "claim", "table" or "text"; rows: of a table, tuples of words.
+
+    The lines of a claim are its figure, the ruling, the claim, and what the record says.
+    """
 
     kind: str
     lines: tuple = ()
@@ -51,8 +55,17 @@ def _next(lines):
     if first.startswith("Verdict: "):
         used = next((i for i, line in enumerate(lines) if i and not line.startswith("  ")), len(lines))
         return Part("verdict", tuple(line.strip() for line in lines[:used])), used
+    if claim := CLAIM.match(first):
+        used = next((i for i, line in enumerate(lines) if i and not _detail(line)), len(lines))
+        said = " ".join(line.strip() for line in lines[1:used])
+        return Part("claim", (claim["figure"] or "", claim["ruling"], claim["claim"], said)), used
     rows = _rows(lines)
     return (Part("table", rows=rows), len(rows)) if rows else (Part("text", (first,)), 1)
+
+
+def _detail(line):
+    """Whether a line belongs to the claim above it."""
+    return line.startswith(" " * 7) and not CLAIM.match(line)
 
 
 def _rows(lines):

@@ -30,6 +30,7 @@ from gentools.lab import data
 from gentools.lab.quiz import Exercise, Question
 from gentools.press import notebooks
 from gentools.press.notebooks import ROOT
+from gentools.recipes.claims import ledger
 
 BUILDERS = ("myst_nb", "sphinx_book_theme", "sphinx_copybutton", "sphinx_design", "bs4")
 
@@ -156,6 +157,21 @@ def test_what_a_report_prints_is_taken_apart_and_what_is_not_known_stays():
     assert found[4].lines == ("Verdict: a is ahead;", "b is not.")
 
 
+def test_the_ledger_of_claims_is_taken_apart():
+    text = """1.3    refuted    Both may stand in (Su 2018). scale full, cpu, 0 s, 5 seeds.
+       the forward joint bounds
+       in every pair.
+       open       Few data are enough (Anonymous 2018).
+       not run: figures 6.4
+1 refuted; 1 open
+"""
+    one, other, end = reports.parts(text)
+    claim = "Both may stand in (Su 2018). scale full, cpu, 0 s, 5 seeds."
+    assert one == ("claim", ("1.3", "refuted", claim, "the forward joint bounds in every pair."), ())
+    assert other.lines == ("", "open", "Few data are enough (Anonymous 2018).", "not run: figures 6.4")
+    assert (end.kind, end.lines) == ("text", ("1 refuted; 1 open",))
+
+
 KNOWN_LINES = re.compile(r"^(Figure \d|Made by|\d+ seeds|Settings|Verdict|Twice the steps)", re.MULTILINE)
 
 
@@ -269,6 +285,9 @@ def test_reports_are_tables_and_captions_are_text(pages):
     assert [th.get_text().strip() for th in table.find_all("th")] == ["5 seeds", "mean", "95 % interval", "range"]
     record = json.loads((ROOT / "figures" / "16_diffusion" / "16.3.json").read_text(encoding="utf-8"))
     assert [row.td.get_text().strip() for row in table.tbody.find_all("tr")] == [*record["summary"]]
+    claims = pages["17_one_map.html"].select("div.claim")
+    assert len(claims) == len([row for row in ledger() if row.claim])
+    assert all(claim.find("a", href=re.compile("#figure-")) for claim in claims if claim.strong.get_text() != "open")
 
 
 def test_the_download_button_gives_the_notebook_itself(site, pages):
