@@ -42,6 +42,7 @@ WRONG = {
         lambda w: w.logsumexp(0),  # forgets to divide
         lambda w: w.logsumexp(0) - math.log(50),  # right for 50 samples only
         lambda w: w.logsumexp(1) - math.log(len(w)),  # the wrong axis
+        lambda w: w.max() + (w - w.max()).exp().mean(0).log(),  # one largest weight for all columns
     ],
     "3.E3": [
         lambda x, latent, v: int((torch.linalg.eigvalsh(x.T.cov()).flip(0)[:latent] > v).sum()),  # sums over n - 1
@@ -63,6 +64,9 @@ WRONG = {
         lambda nets, opts, x, z: step(
             nets, opts, x, z, lambda w: w.logsumexp(1).mean() - math.log(6)
         ),  # the wrong axis
+        lambda nets, opts, x, z: step(
+            nets, opts, x, z, lambda w: (w.detach().max() + (w - w.detach().max()).exp().mean(0).log()).mean()
+        ),  # one largest weight for all images
         lambda nets, opts, x, z: step(nets, opts, x, z, importance, before=lambda opt: None),  # adds to old gradients
         lambda nets, opts, x, z: step(nets, opts, x, z, importance, times=0),  # no step
         lambda nets, opts, x, z: step(nets, opts, x, z, importance, times=2),
