@@ -150,6 +150,7 @@ def step(nets, opts, x, z, kl_weight=1.0):
     """One step on the negative conditional ELBO. x: images and labels; z: standard normal noise (n, k). (4.1)"""
     loss_weights(kl_weight=kl_weight)
     images, y = x
+    filled(images=images)
     mean, log_variance = nets["encoder"](images, y)
     code = vae.sample(mean, log_variance, z)
     reconstruction = -nets["decoder"].log_likelihood(images, code, y).mean()
@@ -275,10 +276,15 @@ def linear_log_likelihood(x, y, decoder, centers, noise_variance):
 
 
 def ink_and_slant(images):
-    """Mean brightness and slant of images (n, h, w), (n, 2). The slant is cov(row, column) / var(row), ink as weight."""
+    """Mean brightness and slant of images (n, h, w), (n, 2). The slant is cov(row, column) / var(row), ink as weight.
+
+    It is 0 for an image without ink. ValueError for one whose ink lies in one line: that has no slant.
+    """
     if images.ndim != 3 or images.shape[1] < 2:
         raise ValueError(f"images are (n, h, w) with two lines or more, which a slant needs, not {tuple(images.shape)}")
     no_negative(images=images)
+    if ((images > 0).any(2).sum(1) == 1).any():
+        raise ValueError("the ink of an image lies in one of its lines, which has no slant; leave that image out")
     h, w = images.shape[1:]
     images = images.double() + 1e-9
     mass = images / images.sum((1, 2), keepdim=True)

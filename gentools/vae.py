@@ -22,6 +22,7 @@ from gentools.lab.shapes import (
     filled,
     finite,
     no_negative,
+    number_or_like,
     one_matrix,
     one_number,
     positive,
@@ -60,8 +61,9 @@ def log_normal(x, mean, log_variance):
 def expectation(f, mean, std, nodes=60):
     """E f(z, noise) over z = mean + std * noise, noise ~ N(0, 1), by Gauss-Hermite quadrature in float64.
 
-    It is for a smooth f that does not swing faster than the nodes lie. Where f jumps, 60 nodes are wrong by some
-    hundredths of the jump, and no error says so. Raises ValueError for several means or stds, and for more nodes than 300.
+    f is given the nodes (nodes,) and their noise (nodes,) and returns a number for each, or one for all. It is for a smooth
+    f that does not swing faster than the nodes lie. Where f jumps, 60 nodes are wrong by some hundredths of the jump, and
+    no error says so. Raises ValueError for several means or stds, for more nodes than 300, and for other shapes of f.
     """
     import numpy as np
 
@@ -71,7 +73,10 @@ def expectation(f, mean, std, nodes=60):
     if nodes > 300:  # numpy's weights are NaN from 380 on
         raise ValueError(f"nodes may be 300 at most, not {nodes}: the weights of more overflow in float64")
     noise, weight = (torch.from_numpy(a) for a in np.polynomial.hermite_e.hermegauss(nodes))
-    return (weight * f(mean + std * noise, noise)).sum() / math.sqrt(2 * math.pi)
+    mean, std = (torch.as_tensor(number, dtype=torch.float64).reshape(()) for number in (mean, std))
+    values = f(mean + std * noise, noise)
+    number_or_like(noise, f=values)
+    return (weight * values).sum() / math.sqrt(2 * math.pi)
 
 
 def pathwise(slope, z, noise):
@@ -81,8 +86,12 @@ def pathwise(slope, z, noise):
 
 
 def score(f, z, noise, std):
-    """The same gradient through the density: f(z) times the slopes of log N(z; mean, std^2) in mean and std. (3.4)"""
+    """The same gradient through the density: f(z) times the slopes of log N(z; mean, std^2) in mean and std. (3.4)
+
+    std is one number, or one for each of z.
+    """
     same_shape(z=z, noise=noise)
+    number_or_like(z, std=std)
     positive(std=std)
     return f(z) * noise / std, f(z) * (noise**2 - 1) / std
 

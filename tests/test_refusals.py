@@ -573,6 +573,9 @@ VALUES = {  # of which nothing follows, or something false
     "fit_reverse, -2 steps": lambda: joint_kl.fit_reverse(torch.linspace(-9, 9, 5).double(), P, 0.0, 2.5, steps=-2),
     "k_means, half a step": lambda: em.k_means(X, X[:2], 0.5),
     "k_means, -2 steps": lambda: em.k_means(X, X[:2], -2),
+    "expectation of a table": lambda: vae.expectation(lambda z, noise: z[:, None] ** 2, 0.0, 1.0),
+    "expectation of two functions": lambda: vae.expectation(lambda z, noise: torch.stack([z, z]), 0.0, 1.0),
+    "score, a column of deviations": lambda: vae.score(torch.sin, normal(4), normal(4), torch.ones(4, 1)),
     "expectation, std -1": lambda: vae.expectation(lambda z, noise: z, 0.0, -1.0),
     "spectrum of NaN": lambda: vae.spectrum(X * NAN),
     "linear terms, variance -1": lambda: vae.linear_terms(EYE, EYE, -EYE[0] - 1, EYE),
@@ -989,6 +992,7 @@ VALUES = {  # of which nothing follows, or something false
     "a gated PixelCNN of no pixels": lambda: autoregressive.GatedPixelCNN(0, 4, 1),
     "what is seen by NaN": lambda: autoregressive.some_seen(NAN * normal(N, 4)),
     "VAE step of no rows": lambda: vae.step(GAUSSIAN_VAE, {}, X[:0], NOISE[:0]),
+    "conditional VAE step of no rows": lambda: conditional_vae.step({}, {}, (X[:0], Y[:0]), NOISE[:0]),
     "sampled VAE step of no rows": lambda: aae.sampled_vae_step(
         GAUSSIAN_VAE, {}, X[:0], normal(0, K + aae.NOISE), lambda code: vae.log_normal(code, 0 * code, 0 * code)
     ),
@@ -1197,6 +1201,9 @@ VALUES = {  # of which nothing follows, or something false
         NOISE, normal(3, K), torch.zeros(3).double()
     ),
     "ink_and_slant, negative ink": lambda: conditional_vae.ink_and_slant(normal(N, 5, 5)),
+    "ink_and_slant, ink in one line alone": lambda: conditional_vae.ink_and_slant(
+        torch.eye(9)[5].outer(torch.ones(9)).expand(N, 9, 9)
+    ),
     "ink_and_slant of one line": lambda: conditional_vae.ink_and_slant(torch.rand(N, 1, 5)),
     "class_averages of single numbers": lambda: conditional_vae.class_averages(normal(N), Y, 3),
     "label_entropy of no labels": lambda: conditional_vae.label_entropy(Y[:0], 3),

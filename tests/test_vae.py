@@ -60,6 +60,19 @@ def test_expectations_of_polynomials_and_waves(mean, std):
     assert float(wave) == pytest.approx(math.exp(-(std**2) / 2) * math.sin(mean), abs=1e-10)
 
 
+def test_expectations_take_one_number_in_any_form_and_constants():
+    for one in (torch.ones(1), torch.ones(1, 1), torch.ones((), dtype=torch.float64), np.float64(1), 1):
+        assert float(vae.expectation(lambda z, noise: z**2, one, one)) == pytest.approx(2.0, abs=1e-10)
+    assert float(vae.expectation(lambda z, noise: 3.0, 0.1, 0.2)) == pytest.approx(3.0, abs=1e-10)
+    assert float(vae.expectation(lambda z, noise: z, 0.1, 0.2)) == pytest.approx(0.1, abs=1e-12)  # not that of float32
+
+
+def test_a_deviation_for_each_sample_scales_the_score_of_each():
+    z, noise, std = normal(5), normal(5, seed=1), 0.5 + torch.rand(5).double()
+    alone = [torch.stack(vae.score(torch.sin, z[i : i + 1], noise[i : i + 1], std[i]))[:, 0] for i in range(5)]
+    assert torch.allclose(torch.stack(vae.score(torch.sin, z, noise, std)), torch.stack(alone, 1))
+
+
 @pytest.mark.parametrize("f, slope", [(lambda z: z**2, lambda z: 2 * z), (torch.sin, torch.cos)])
 def test_both_gradient_estimators_are_unbiased(f, slope):
     mean, std, h = 0.7, 0.9, 1e-5

@@ -224,6 +224,14 @@ def number_per_row(x, **numbers):
             raise ValueError(f"{name} must hold one number per row, ({len(x)},), not {tuple(value.shape)}")
 
 
+def number_or_like(x, **numbers):
+    """Refuse what is neither one number nor of the shape of x (n, ...): torch would make a table. Raises ValueError."""
+    for name, value in numbers.items():
+        shape = torch.as_tensor(value).shape
+        if shape not in ((), (1,), x.shape):
+            raise ValueError(f"{name} must be one number or of shape {tuple(x.shape)}, not of shape {tuple(shape)}")
+
+
 def same_columns(**given):
     """Refuse tensors whose last axes must stand for the same things and differ in length. Raises ValueError."""
     _refuse(given, lambda shape: shape[-1:], "the last axes of these stand for the same and need one length")
