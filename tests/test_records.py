@@ -277,6 +277,18 @@ def test_what_twice_the_steps_moved_is_said():
     assert records.after_twice(record, []) == records.after_twice({"seeds": [0, 1, 2], "numbers": numbers}) == ""
 
 
+def test_of_many_numbers_that_moved_those_that_compare_are_said_first():
+    names = [*"abcdef", "a minus b", "g"]
+
+    def record(names):
+        numbers, longer = (dict.fromkeys(names, values) for values in ([1.0, 2.0, 3.0], [9.0]))
+        return {"seeds": [0, 1, 2], "numbers": numbers, "twice": {"seeds": [0], "numbers": longer}}
+
+    said = records.after_twice(record(names))
+    assert "elsewhere: a minus b 9 (" in said and "; e 9 (" in said and said.endswith("; and 2 more.")
+    assert "elsewhere: a 9 (" in records.after_twice(record([*names[:3], "a minus b"]))  # all of them fit
+
+
 def test_another_figures_picture_is_noticed():
     record, _ = stored("1.3")
     assert "picture: made by something else" in set(wrongs("1.3", record, stored("1.4")[1]))

@@ -224,6 +224,8 @@ def after_twice(record, names=None):
     compared = [] if found is None else [name for name in _ends(record) if names is None or name in names]
     if not compared:
         return ""
+    if len(found) > SHOWN:  # what is shown begins with the comparisons
+        found = {name: found[name] for name in sorted(found, key=lambda name: " minus " not in name)}
     outside = [f"{name} {_number(at)} ({_number(low)} to {_number(high)})"
                for name, (at, low, high) in found.items() if name in compared]  # fmt: skip
     seeds = record["twice"]["seeds"]
