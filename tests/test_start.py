@@ -23,6 +23,14 @@ def test_the_map_shows_every_chapter_once_and_which_are_written():
     assert all(before in start.PLACES for *_, needs in start.PLACES.values() for before in needs)
 
 
+def test_the_arrows_of_the_map_lead_from_left_to_right_or_down():
+    for column, row, needs in start.PLACES.values():
+        for before in needs:
+            left, above, _ = start.PLACES[before]
+            assert left < column or (left == column and above < row)
+    assert "arrows lead from left to right or down" in start.RECIPES["0.1"].caption
+
+
 def led_to(number):
     """The chapters from which arrows of the map lead to one, on the way or at once."""
     needs = start.PLACES[number][2]

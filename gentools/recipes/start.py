@@ -74,7 +74,7 @@ def draw_chapter(ax, number, title, solid):
 
 
 def draw_map(results, config):
-    """A box for each chapter, from left to right, and arrows from what it needs."""
+    """A box for each chapter, and arrows from what it needs, which lead from left to right or down."""
     fig, ax = drawing.panels(size=(8.4, 5.4))
     for number in PLACES:
         draw_chapter(ax, number, config.titles[number], number in config.written)
@@ -177,7 +177,7 @@ def verdict_bag(summary):
 RECIPES = {
     "0.1": Recipe(
         title="The map",
-        caption="Chapters and what their derivations need, from left to right. Chapters 3 and 4 look back at EM, chapter 2, and "
+        caption="Chapters and what their derivations need: arrows lead from left to right or down. Chapters 3 and 4 look back at EM, chapter 2, and "
         "(4.11) uses its two steps. Chapters 10 and 12 use the BatchNorm of chapter 6. For comparisons, chapter 13 also uses the Fréchet distance of chapter 6, chapter 14 the WGAN-GP "
         "of chapter 12, chapter 16 the scores of chapter 5, and chapters 14 and 16 the scores of chapter 11; evaluation and the "
         "one map belong to all of them.",
