@@ -19,9 +19,10 @@ from gentools import recipes, vae
 from gentools.lab import records
 from gentools.lab.optim import adam
 from gentools.lab.randomness import generator
-from gentools.lab.stream import Stream
+from gentools.lab.stream import Stream, binarize
 from gentools.lab.training import train
 from gentools.recipes import conditional_vae as recipe_module
+from gentools.recipes import conditional_vae_drawings as drawings
 from gentools.recipes import conditional_vae_exact
 from gentools.recipes import conditional_vae_few as few_module
 from gentools.recipes.conditional_vae import LOOKS
@@ -234,6 +235,13 @@ def test_ink_and_slant_of_strokes():
     assert torch.allclose(ink, torch.tensor([1 / 9, 1 / 9, 0.5 / 9]).double(), atol=1e-6)
 
 
+def test_an_image_without_ink_has_the_slant_0_and_gray_in_two_lines_one_of_its_own():
+    images = torch.zeros(2, 9, 9)
+    images[1, 4, 4], images[1, 5, 3] = 1, 0.01
+    ink, slant = cvae.ink_and_slant(images).T
+    assert torch.allclose(slant, torch.tensor([0.0, 1.0]).double(), atol=1e-4) and float(ink[0]) < 1e-8
+
+
 def test_correlation_is_numpys():
     a, b = normal(30, 2), normal(30, 2, seed=1)
     for i in range(2):
@@ -262,6 +270,26 @@ def test_recipes_run_and_draw(id):
     if recipe.verdict:
         summary = {k: records.summarize([float(r["numbers"][k]) for r in results]) for k in results[0]["numbers"]}
         assert recipe.verdict(summary).endswith(".")
+
+
+@pytest.mark.parametrize("data", ["digits", "mnist"])
+def test_figure_4_7_draws_guessing_at_the_share_of_the_most_frequent_held_out_class(data):
+    if data == "mnist":  # as figure 4.6 has recorded it
+        share = records.load("4.6")["summary"][recipe_module.CHANCE]["mean"]
+    else:
+        labels = labeled(data, "test")[1]
+        share = float(labels.bincount().max() / len(labels))
+    assert drawings.GUESSING[data] == pytest.approx(share, abs=1e-6)
+
+
+def test_sigma_rises_at_first_and_then_falls_with_the_reconstruction():
+    nets = cvae.NETWORKS["VAE"](0, 64, (100,), 8)
+    stream = Stream(labeled("digits", "train"), batch=100, z_shape=8, prepare=binarize)
+    history = train(cvae.step, nets, {"vae": adam(nets.parameters(), 3e-3)}, stream, steps=200, seed=0)
+    sigma, reconstruction = history["sigma"], history["reconstruction"]
+    top = int(sigma.argmax())
+    assert 3 <= top <= 50 and sigma[top] > 1.1 * sigma[0] and reconstruction[top] < 0.85 * reconstruction[0]
+    assert torch.corrcoef(torch.stack([sigma[top:], reconstruction[top:]]).log())[0, 1] > 0.8
 
 
 def test_watching_a_run_leaves_its_networks_as_they_are():

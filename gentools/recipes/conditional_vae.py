@@ -631,8 +631,8 @@ RECIPES = conditional_vae_exact.RECIPES | conditional_vae_few.RECIPES | {
         caption="Two classifiers read the label from sampled codes of held-out images, after training on those of the training "
         "images; all seeds. An offset is a code less the mean of its class. Right: H(y) minus the better reader's cross-entropy, "
         "a lower bound on I(y;z) by (4.7), up to sampling.",
-        alt="Both readers are high for the VAE and the class means. For the offset and the CVAE the linear reader is near "
-        "guessing, and the nonlinear one gets about seven tenths, for the offset somewhat more. The nats show the same.",
+        alt="Both readers are high for the VAE and the class means. The linear reader is at guessing for the offset and somewhat "
+        "above it for the CVAE; the nonlinear one gets about seven tenths of both, of the offset more. The nats show the same.",
         run=run_readers, draw=draw_readers, quick=QUICK, full=Comparison(), seeds=SEEDS, verdict=verdict_readers, idle=("judge_steps", "rows", "draws", "stride"),
     ),
     "4.7": Recipe(
