@@ -202,6 +202,24 @@ def test_a_linear_denoiser_is_its_chain_and_learns_the_exact_one():
     assert left.max() < 2e-3
 
 
+def test_what_stands_above_the_top_is_not_named_after_the_bound():
+    """L_T of (16.3) is larger than the top term of (16.2), by what x_T tells about x_0: names and messages keep them apart."""
+    small = dataclasses.replace(recipe.RECIPES["16.3"].quick, steps=20, points=300)
+    result = recipe.RECIPES["16.3"].run(small, 0, "cpu")
+    assert "nats above the top term, learned variances" in result["numbers"]
+    assert not any("L_T" in name for name in result["numbers"])
+    steps, variance, nats = 8, 9.0, 1e-3
+    for betas, most in ((torch.full((steps,), 0.3).double(), math.inf), (torch.full((steps,), 0.6).double(), nats)):
+        with pytest.raises(Wrong) as refused:
+            exercises.check_mended(lambda steps, variance, nats, betas=betas: betas)
+        mean, spread = torch.tensor([0.0, variance], dtype=torch.float64)
+        chain = diffusion.exact_chain(mean, spread, betas)
+        top = float(diffusion.joint_terms(mean, spread, betas, chain)[0])
+        of_bound = float(diffusion.bound_terms(mean, spread, betas, chain)[0])
+        assert top < most and of_bound > 5 * top
+        assert f"first term of (16.2) is {top:.2g} nats" in str(refused.value) and "L_T" not in str(refused.value)
+
+
 @pytest.mark.parametrize("betas", [[0.1, 1.2], [0.0, 0.5], [-0.1]])
 def test_betas_that_are_no_variances_are_refused(betas):
     with pytest.raises(ValueError, match="variance in"):

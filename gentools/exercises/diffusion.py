@@ -267,10 +267,14 @@ def check_mended(answer):
         cost = float((top - 1 - top.log()) / 2)
         if cost > nats:
             raise Wrong(
-                f"With {steps} steps on data of variance {variance}, L_T is {cost:.2g} nats; {nats} are allowed."
+                f"With {steps} steps on data of variance {variance}, the first term of (16.2) is {cost:.2g} nats; "
+                f"{nats} are allowed."
             )
         if cost < nats / 2:
-            raise Wrong(f"L_T is {cost:.2g} nats. Use no more noise than needed: between {nats / 2} and {nats}.")
+            raise Wrong(
+                f"The first term of (16.2) is {cost:.2g} nats. Use no more noise than needed: between {nats / 2} and "
+                f"{nats}."
+            )
         chain = diffusion.exact_chain(mean, variance, betas)
         spread = diffusion.chain_joint(chain)[1][0, 0].sqrt() / variance**0.5
         if abs(spread - 1) > 0.05:

@@ -194,14 +194,14 @@ def run_linear(config, seed, device):
     exact = diffusion.exact_chain(mean, variance, betas)
     curve = torch.stack(curve).detach()
     numbers = {
-        "nats above L_T, learned variances": curve[-1],
+        "nats above the top term, learned variances": curve[-1],
         "change of them over the last quarter": change(curve),
         "nats, largest step, learned variances": diffusion.joint_terms(mean, variance, betas, learned)[1:].max(),
         "largest miss of a slope": (learned.slope - exact.slope).abs().max(),
     }
     for name, used in (("beta", betas), ("beta-tilde", diffusion.smaller_variance(betas))):
         terms = diffusion.joint_terms(mean, variance, betas, learned._replace(variance=used))
-        numbers[f"nats above L_T, {name}"] = terms[1:].sum()
+        numbers[f"nats above the top term, {name}"] = terms[1:].sum()
         numbers[f"the same of the exact mean, {name}"] = diffusion.variance_cost(exact.variance, used).sum()
     arrays = {
         "slope": learned.slope, "exact slope": exact.slope, "ratio": learned.variance / betas,
@@ -234,17 +234,18 @@ def draw_linear(results, config):
     for name, look in FIXED.items():
         value = results[0]["numbers"][f"the same of the exact mean, {name}"]
         axes[2].axhline(value, color=look.rgb, ls=look.line, lw=1.2, label=f"exact mean, {look.label}")
-    axes[2].set(title="nats above $L_T$", xlabel="training step")
+    axes[2].set(title="nats above the top term", xlabel="training step")
     axes[2].legend(loc="best", fontsize=8)
     return fig
 
 
 def verdict_linear(summary):
     """Does the trained chain land on the exact one, and do learned variances close the gap?"""
-    learned, late = summary["nats above L_T, learned variances"], summary["change of them over the last quarter"]
+    learned = summary["nats above the top term, learned variances"]
+    late = summary["change of them over the last quarter"]
     words = []
     for name in FIXED:
-        fixed = summary[f"nats above L_T, {name}"]
+        fixed = summary[f"nats above the top term, {name}"]
         low = fixed["min"] if verdicts.finished(fixed) else None
         closed = low is not None and verdicts.always_below(learned, low / 20)
         words.append(f"{'less' if closed else 'not less'} than a twentieth of what {name} leaves")
@@ -501,8 +502,8 @@ RECIPES = {
     "16.3": Recipe(
         title="A trained chain lands on the exact one",
         caption="Data N(0.5, 0.25), twenty steps, a line and a variance for each learned from samples. Left and middle: every seed "
-        "on the exact values. Right: what the joint KL keeps above L_T over training, and what the two fixed variances keep "
-        "even with the exact mean (beta-tilde at step 1 with that of step 2, as in (16.8), also in the middle).",
+        "on the exact values. Right: what the joint KL keeps above its top term, the first of (16.2), over training, and what the two fixed "
+        "variances keep even with the exact mean (beta-tilde at step 1 with that of step 2, as in (16.8), also in the middle).",
         alt="Left, green dots on a black curve of slopes. Middle, green dots on a black curve of variance ratios below a line at 1 "
         "for beta, and a curve of beta-tilde below. Right, green curves fall far below two horizontal lines.",
         run=run_linear, draw=draw_linear, quick=Linear(steps=300, points=2000), full=Linear(), seeds=tuple(range(5)),
