@@ -18,12 +18,13 @@ from gentools.lab import checkpoint, data, records, worlds
 from gentools.lab.chapters import CHAPTERS
 from gentools.lab.chapters import chapter as chapter_of
 from gentools.lab.divergences import js, kl, mutual_information
-from gentools.lab.optim import adam
+from gentools.lab.optim import adam, cosine
 from gentools.lab.stream import Stream
 from gentools.lab.training import train
 from gentools.press import ledger, notebooks
 from gentools.recipes import ROOT, claims, find, one_map_pictures, one_map_points, one_map_ring, recipes
 from gentools.recipes.longer import doubled
+from gentools.recipes.shared import fitting
 
 # The map
 
@@ -715,15 +716,65 @@ def test_the_ring_without_a_model_is_described_alike_on_every_machine(monkeypatc
         assert one_map_ring.verdict_ring(summary) == said
 
 
+def test_the_informed_start_of_the_ring_is_a_trained_vae(monkeypatch):
+    """Its VAE trains to the end of its own schedule, before all the rounds, and what it leaves is drawn and recorded."""
+    full, trained = find("17.4").full, []
+    assert (
+        full.informed >= full.steps // 2
+    )  # after 400 steps there were only the 1.2 nats at which the plain start ends
+    assert doubled(full) == dataclasses.replace(full, steps=2 * full.steps)
+
+    def fit_kept(step, nets, opts, rows, latent, *, steps, schedule, **how):
+        rates = {group["lr"] for opt in opts.values() for group in opt.param_groups}
+        trained.append((step, steps, rates, schedule(steps)))
+        return fitting.fit(step, nets, opts, rows, latent, steps=steps, schedule=schedule, **how)
+
+    monkeypatch.setattr(one_map_ring, "fit_kept", fit_kept)
+    config = dataclasses.replace(find("17.4").quick, steps=8, informed=6, points=2600, read=100)
+    result = one_map_ring.run_ring(config, 0, "cpu")
+    rates = {name: {rate} for name, rate in config.rates}
+    assert [each[:3] for each in trained] == [
+        (vae.step, 8, rates["VAE"]),
+        (one_map.step, 8, rates["wake-sleep"]),
+        (vae.step, 6, rates["VAE"]),
+        (one_map.step, 8, rates["informed start"]),
+    ]
+    assert all(abs(last) < 1e-9 for *_, last in trained)
+    arrays, numbers = result["arrays"], result["numbers"]
+    assert arrays["informed start step"].tolist() == [0, 2, 4, 6, 8] and arrays["wake-sleep step"].tolist() == [
+        2,
+        4,
+        6,
+        8,
+    ]
+    told = arrays["informed start information, nats"].tolist()
+    assert numbers["informed start: information when the rounds begin, nats"] == pytest.approx(told[0])
+    assert numbers["informed start: information at the end minus when the rounds begin, nats"] == pytest.approx(
+        told[-1] - told[0]
+    )
+    assert numbers["informed start: information at the end minus after three quarters, nats"] == pytest.approx(
+        told[4] - told[3]
+    )
+    assert numbers["informed start: energy distance when the rounds begin"] == pytest.approx(
+        float(arrays["informed start energy distance"][0])
+    )
+    summary = {name: records.summarize([value, value + 1e-3, value - 1e-3]) for name, value in numbers.items()}
+    for gain, word in ((-1.0, "take from it"), (0.0, "change it by nothing resolved"), (1.0, "add to it")):
+        name = "informed start: information at the end minus when the rounds begin, nats"
+        said = one_map_ring.verdict_ring(summary | {name: records.summarize([gain - 0.1, gain, gain + 0.1])})
+        assert f"seed by seed the rounds {word}" in said and "begin at" in said
+
+
 def capstone_cell(step):
     """The training cell of chapter 17's capstone in its smallest size, with a reader's step."""
     nb = notebooks.load(notebooks.ROOT / "notebooks" / "17_one_map.ipynb")
     (cell,) = (cell["source"] for cell in nb["cells"] if cell.get("id") == "capstone-run")
-    for old, new in (("my_step = None\n", ""), ("300 if", "3 if"), ("(0, 400)", "(0, 2)")):
+    for old, new in (("my_step = None\n", ""), ("300 if", "3 if")):
         assert cell.count(old) == 1
         cell = cell.replace(old, new)
     shown, drawn = [], []
-    names = {"data": data, "Stream": Stream, "vae": vae, "train": train, "adam": adam, "ARMS": one_map_points.ARMS}
+    names = {"data": data, "Stream": Stream, "vae": vae, "train": train, "adam": adam, "cosine": cosine}
+    names["ARMS"] = one_map_points.ARMS
     names |= {"curves": lambda history, alt: shown.append(history), "SCALE": "quick", "DEVICE": "cpu", "my_step": step}
     exec(cell, names | {"scatter": lambda rows, *more, alt: drawn.append(rows)})
     return shown, drawn

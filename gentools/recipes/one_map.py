@@ -151,12 +151,13 @@ RECIPES = {
     "17.4": Recipe(
         title="The capstone on the ring",
         caption="A VAE and the model of the capstone, from the same networks, on the ring of eight Gaussians, five seeds. The informed "
-        "start has 400 steps of the VAE first, of 10,000 in all. Each rate is the best of three or four that were tried over all steps on "
-        "other seeds; it falls to 0. Left, samples and codes of the data, first seed. Right, every seed over "
+        f"start is a VAE of {one_map_ring.Ring().informed:,} steps at the VAE's rate, which falls to 0 over them; after it, from step 0 on, "
+        "it has as many rounds as the plain start. Each rate is the best of three or four that were tried over all steps on other seeds, "
+        "that of the informed start with 400 steps of a VAE before the rounds; it falls to 0. Left, samples and codes of the data, first seed. Right, every seed over "
         "training: energy distance of the samples from the data, and I(x;z). Dotted gray: fresh draws of the data, and of a Gaussian with "
         "the data's deviation.",
         alt="Clouds of samples and codes for three models, and two panels of curves: the VAE ends nearest to the data and with the "
-        "most information in its codes, and the capstone ends alike from both starts.",
+        "most information in its codes, and the curves of the informed start begin near there.",
         run=one_map_ring.run_ring, draw=one_map_ring.draw_ring, verdict=one_map_ring.verdict_ring,
         seeds=tuple(range(5)), full=one_map_ring.Ring(), quick=one_map_ring.Ring(steps=60, informed=20, points=3000, read=200, moments=4),
     ),

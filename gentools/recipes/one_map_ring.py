@@ -12,7 +12,7 @@ from gentools.lab.randomness import generator
 from gentools.recipes.one_map_points import device_of, from_decoder, noise, vae_networks
 from gentools.recipes.shared import arms, drawing, verdicts
 from gentools.recipes.shared.curves import change
-from gentools.recipes.shared.fitting import fit, fit_kept
+from gentools.recipes.shared.fitting import fit_kept
 from gentools.recipes.shared.points import DRAWN, RING, Points, score
 
 CAPSTONE = {  # name: its step, and whether a VAE trains the networks first
@@ -24,7 +24,12 @@ LINES = {"VAE": "--", "wake-sleep": ":", "informed start": "-"}
 SCORES = {"modes": "covered", "quality": "quality", "overlap": "overlap"}  # names of `evaluation.Modes`
 FAR, KNOWN = "energy distance", "information, nats"
 FRESH, CLOUD = "the data", "round cloud"  # levels without a model
-CHANGE = "energy distance at the end minus after three quarters"
+CHANGE = {
+    FAR: "energy distance at the end minus after three quarters",
+    KNOWN: "information at the end minus after three quarters, nats",
+}
+BEGUN = {FAR: "energy distance when the rounds begin", KNOWN: "information when the rounds begin, nats"}
+GAIN = "information at the end minus when the rounds begin, nats"
 
 
 @dataclass(frozen=True)
@@ -32,14 +37,15 @@ class Ring:
     """A VAE and the capstone's model, from the same networks, on the ring."""
 
     data: Points = RING
-    rates: tuple = (("VAE", 3e-3), ("wake-sleep", 1e-3), ("informed start", 3e-3))  # of Adam at the start; fall to 0
+    rates: tuple = (("VAE", 3e-3), ("wake-sleep", 1e-3), ("informed start", 3e-3))  # of Adam over `steps`; fall to 0
     tuning: tuple = (  # rate, energy distances after all steps, a run each of seeds 100 and, where there are two, 101
+        # of the informed start: with 400 steps of a VAE, at the same rate, before 9,600 rounds
         ("VAE", (1e-3, 0.0102), (3e-3, 0.0077, 0.0101), (1e-2, 0.1046)),
         ("wake-sleep", (3e-4, 0.0701), (1e-3, 0.067, 0.0689), (3e-3, 0.1046, 0.0648), (1e-2, 0.1046)),
         ("informed start", (3e-4, 0.0688), (1e-3, 0.0681, 0.069), (3e-3, 0.0635, 0.0697), (1e-2, 0.1046)),
     )
     steps: int = 10_000  # the rates fall along half a cosine over them
-    informed: int = 400  # of them, but at most half: those of a VAE at a constant rate, for the informed start
+    informed: int = 5000  # steps of a VAE before these, for the informed start: its rate falls alike, to 0 over them
     batch: int = 128
     points: int = 20_000  # drawn once, to train on
     read: int = 1500  # points whose codes are read for the information
@@ -63,31 +69,35 @@ def looked_at(nets, rows, config, seed):
     return found | {FAR: float(aae.energy_distance(x, rows[-DRAWN:])), KNOWN: float(told)}
 
 
-def train_capstone(name, rate, config, seed, device, rows):
-    """Networks after training, and what `looked_at` saw on the way."""
-    nets, (step, informed) = vae_networks(seed).to(device), CAPSTONE[name]
-    first = min(config.informed, config.steps // 2) if informed else 0
-    if first:
-        fit(vae.step, nets, optimizers(vae.step, nets, rate), rows, 2, batch=config.batch, steps=first, seed=seed,
-            device=device)  # fmt: skip
-    history = fit_kept(
-        step, nets, optimizers(step, nets, rate), rows, 2 if step is vae.step else (2, 2), batch=config.batch,
-        steps=config.steps - first, seed=seed, device=device, schedule=cosine(config.steps - first),
-        watch=lambda done: looked_at(nets, rows, config, seed), log_every=max(1, (config.steps - first) // config.moments),
-    )  # fmt: skip
-    return nets, [{**seen, "step": seen["step"] + first} for seen in history.watched]
+def train_capstone(name, config, seed, device, rows):
+    """Networks after training, and what `looked_at` saw on the way: from step 0 on where a VAE has trained them first."""
+    nets, (step, informed), rates = vae_networks(seed).to(device), CAPSTONE[name], dict(config.rates)
+
+    def fitted(step, rate, steps, moments):
+        every = max(1, steps // moments)
+        return fit_kept(
+            step, nets, optimizers(step, nets, rate), rows, 2 if step is vae.step else (2, 2), batch=config.batch,
+            steps=steps, seed=seed, device=device, schedule=cosine(steps), log_every=every,
+            watch=lambda done: looked_at(nets, rows, config, seed),
+        )  # fmt: skip
+
+    start = [fitted(vae.step, rates["VAE"], config.informed, 1).watched[-1] | {"step": 0}] if informed else []
+    return nets, start + fitted(step, rates[name], config.steps, config.moments).watched
 
 
 def run_ring(config, seed, device):
     """Scores over training, samples and codes of the VAE and of the capstone's model from both starts."""
     rows, numbers, arrays = config.data.draw(config.points, seed)[0], {}, {}
-    for name, rate in config.rates:
-        nets, seen = train_capstone(name, rate, config, seed, device, rows)
+    for name, _ in config.rates:
+        nets, seen = train_capstone(name, config, seed, device, rows)
         for what in (*SCORES, FAR, KNOWN):
             arrays[f"{name} {what}"] = torch.tensor([each[what] for each in seen])
             numbers[name, what] = seen[-1][what]
-        distance = arrays[f"{name} {FAR}"]
-        numbers[name, CHANGE] = change(distance)
+        for what, changed in CHANGE.items():
+            numbers[name, changed] = change([each[what] for each in seen if each["step"] > 0])
+        if seen[0]["step"] == 0:
+            numbers |= {(name, begun): seen[0][what] for what, begun in BEGUN.items()}
+            numbers[name, GAIN] = seen[-1][KNOWN] - seen[0][KNOWN]
         with torch.no_grad():
             shown = rows[:DRAWN].to(device)
             arrays[f"{name} codes"] = vae.sample(*nets["encoder"](shown), noise(seed, len(shown), 2, like=nets))
@@ -132,17 +142,20 @@ def draw_ring(results, config):
     for name, found in levels.items():
         drawing.level(axes["x"], found[FAR], name, at=0.98, ha="right", above=-12 if name == FRESH else 3)
     axes["x"].set_ylim(-0.14 * levels[CLOUD][FAR], 1.2 * levels[CLOUD][FAR])
-    axes["y"].set(xlabel="step")
+    axes["y"].set(xlabel="step, after the VAE of the informed start")
     axes["y"].legend(fontsize=8, loc="lower right")
     return fig
 
 
 def verdict_ring(summary):
-    """The three by energy distance and by information, modes and quality, and what was still moving."""
+    """The three by energy distance and by information, what rounds make of an informed start, modes, quality, what still moved."""
     ends = [
-        f"{name} {verdicts.settling(summary[arms.name(name, FAR)], summary[arms.name(name, CHANGE)])}"
+        f"{name} {verdicts.settling(summary[arms.name(name, FAR)], summary[arms.name(name, CHANGE[FAR])])}"
         for name in CAPSTONE
     ]
+    told, gain, late = (summary[arms.name("informed start", what)] for what in (KNOWN, GAIN, CHANGE[KNOWN]))
+    begun = summary[arms.name("informed start", BEGUN[KNOWN])]
+    word = {1: "add to it", -1: "take from it", 0: "change it by nothing resolved"}[verdicts.sign(gain)]
     levels = without_model(Ring().data, Ring().points)
     quality = [f"{name} {verdicts.span(summary[arms.name(name, 'quality')], '.2f')}" for name in CAPSTONE]
     quality += [f"{name} {found['quality']:.2f}" for name, found in levels.items()]
@@ -151,6 +164,7 @@ def verdict_ring(summary):
     return (
         f"by distance to the data, the nearest first, intervals compared: {verdicts.ordered(arms.scores(summary, CAPSTONE, FAR), least_first=True)}; without a model: {', '.join(far)};\n"
         f"  by information in the codes, intervals compared: {verdicts.ordered(arms.scores(summary, CAPSTONE, KNOWN))};\n"
+        f"  the rounds of the informed start begin at {verdicts.span(begun, '.2f')} nats and end at {verdicts.span(told, '.2f')} ({verdicts.settling(told, late)}): seed by seed the rounds {word};\n"
         f"  good samples: {', '.join(quality)};\n"
         f"  modes of 8: {', '.join(modes)}; distance over the last quarter: {', '.join(ends)}."
     )
