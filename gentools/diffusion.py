@@ -24,6 +24,8 @@ from gentools.lab.shapes import (
     filled,
     labels_within,
     no_negative,
+    number_per_row,
+    one_number,
     passing_down,
     positive,
     same_rows,
@@ -107,7 +109,8 @@ class Chain(NamedTuple):
 def betas_of(path, steps):
     """The noise variances beta_1..beta_T of a path with alpha^2 + sigma^2 = 1 at T equal steps, float64 (steps,).
 
-    Raises ValueError for another path, such as the straight one, and for less than one step.
+    Raises ValueError for another path, such as the straight one, for one that keeps less than 0.999 of the data's variance
+    at t = 0, where the chain begins, and for less than one step.
     """
     whole(steps=steps)
     if not (sum(part**2 for part in path(torch.arange(steps + 1) / steps)[:2]) - 1).abs().max() < 1e-5:
@@ -115,6 +118,10 @@ def betas_of(path, steps):
             "a chain keeps the variance 1 of a standard normal, and this path has another alpha^2 + sigma^2 on its way"
         )
     kept = path(torch.arange(steps + 1, dtype=torch.float64) / steps).alpha ** 2
+    if not kept[0] > 0.999:
+        raise ValueError(
+            f"a chain begins at the data, and this path keeps the share {kept[0]:.3g} of their variance at t = 0"
+        )
     return 1 - kept[1:] / kept[:-1]
 
 
@@ -138,7 +145,11 @@ def posterior(betas):
 
 
 def moments(mean, variance, betas):
-    """Means and variances of x_0..x_T for data N(mean, variance), both (steps + 1,). Raises ValueError for variance < 0."""
+    """Means and variances of x_0..x_T for data N(mean, variance), both (steps + 1,).
+
+    Raises ValueError for variance < 0 and for several means or variances.
+    """
+    one_number(mean=mean, variance=variance)
     if not torch.as_tensor(variance >= 0).all():
         raise ValueError(f"the variance of the data must be 0 or more, not {variance}")
     kept = kept_share(betas)
@@ -348,6 +359,8 @@ class LabeledDenoiser(nn.Module):
     def forward(self, x, t, y):
         """x (n, d), t (n,), y (n,) -> (n, d)."""
         labels_within(y, self.classes + 1, rows=len(x))
+        vectors(t=t)
+        number_per_row(x, t=t)
         told = self.time(waves(t)) + self.label(nn.functional.one_hot(y, self.classes + 1).to(x.dtype))
         h = self.enter(x)
         for block in self.blocks:
@@ -400,6 +413,8 @@ class UNet(nn.Module):
     def forward(self, x, t, y):
         """x (n, channels side^2), t (n,), y (n,) -> (n, channels side^2)."""
         labels_within(y, self.classes + 1, rows=len(x))
+        vectors(t=t)
+        number_per_row(x, t=t)
         told = self.mix(self.time(waves(t)) + self.label(nn.functional.one_hot(y, self.classes + 1).to(x.dtype)))
         h, kept = self.first(x.unflatten(1, self.shape)), []
         for i, unit in enumerate(self.down):

@@ -21,11 +21,12 @@ from gentools.lab.quiz import Wrong
 from gentools.lab.randomness import generator
 from gentools.lab.stream import Stream
 from gentools.lab.training import train
+from gentools.press import notebooks
+from gentools.recipes import ROOT, diffusion_exact, recording
 from gentools.recipes import diffusion as recipe
 from gentools.recipes import diffusion_bits as bits
 from gentools.recipes import diffusion_digits as digits
 from gentools.recipes import diffusion_pictures as pictures
-from gentools.recipes import recording
 from gentools.recipes.shared import points, verdicts
 
 seeds = st.integers(0, 10**6)
@@ -405,6 +406,32 @@ def test_heun_is_of_second_order_and_ddim_of_first():
     assert errors[diffusion.ddim][0] / errors[diffusion.ddim][1] == pytest.approx(2, abs=0.2)
     assert errors[diffusion.heun][0] / errors[diffusion.heun][1] > 2.5
     assert errors[diffusion.heun][1] < errors[diffusion.ddim][1] / 50
+
+
+def test_the_last_point_of_heun_in_figure_16_5_shows_the_start():
+    """The samples begin at N(0, 1), and x_T is a little wider: without that, Heun's error falls fourfold."""
+    config = recipe.RECIPES["16.5"].full
+    truth, top = 0.5 * math.log(config.variance), diffusion.even(torch.zeros(1).double() + 1)
+    start = -0.5 * float((top.alpha**2 * config.variance + top.sigma**2).log())
+    before, after = (
+        float(diffusion_exact.spread_after("Heun", config.variance, n).log()) - truth for n in config.steps[-2:]
+    )
+    assert before / after > 6 and 3.8 < (before - start) / (after - start) < 4.2
+    assert f"for about {-start:.4f} of the start".replace("0.", ".") in recipe.RECIPES["16.5"].caption
+
+
+def test_what_chapter_16_says_of_guided_digits():
+    numbers = records.load("16.9")["numbers"]
+    asked, spread = ([numbers[f"w = {w}: {what}"] for w in (1, 2, 4)] for what in ("asked class", "spread"))
+    judge = numbers["judge: accuracy on held-out images"]
+    assert sum(a > b for a, b in zip(asked[0], judge, strict=True)) == 4 and set(asked[1] + asked[2]) == {1.0}
+    assert all(one > two < four for one, two, four in zip(*spread, strict=True))
+    text = next(cell["source"] for cell in chapter_cells() if cell["id"] == "digits-2")
+    assert "in four of five seeds" in text and "rises again a little to 4, in every seed" in text
+
+
+def chapter_cells():
+    return notebooks.load(ROOT / "notebooks" / "16_diffusion.ipynb")["cells"]
 
 
 def test_on_the_straight_path_ddim_is_euler():

@@ -527,6 +527,7 @@ class OneOutput(nn.Module):
 
 ONE_OUTPUT = nn.ModuleDict({"denoiser": OneOutput()})
 CHAIN = diffusion.exact_chain(ZERO[0], 1.0, BETAS)
+PICTURES, SMALL_UNET = torch.zeros(N, 16), diffusion.UNet(0, 4, 1, 3, width=8)
 
 
 def as_it_is(noisy, t):  # an estimate: data and noise
@@ -931,6 +932,14 @@ VALUES = {  # of which nothing follows, or something false
     ),
     "alpha-GAN, pictures rebuilt": lambda: alpha_gan.rebuilt(ALPHA, X.view(N, 1, 1, D), NOISE),
     "chain of data with variance -20": lambda: diffusion.exact_chain(ZERO[0], -20.0, BETAS),
+    "moments, four variances": lambda: diffusion.moments(ZERO[0], 1 + torch.arange(4.0), BETAS),
+    "exact chain, three means": lambda: diffusion.exact_chain(BETAS, 1.0, BETAS),
+    "joint terms, four variances": lambda: diffusion.joint_terms(ZERO[0], 1 + torch.arange(4.0), BETAS, CHAIN),
+    "betas of a path that begins in noise": lambda: diffusion.betas_of(lambda t: diffusion.even(t, reach=1.0), 4),
+    "labeled denoiser, a column of times": lambda: DENOISER["denoiser"](X.float(), X[:, :1].float(), Y),
+    "labeled denoiser, one time for all": lambda: DENOISER["denoiser"](X.float(), X[0, :1].float(), Y),
+    "U-Net, a column of times": lambda: SMALL_UNET(PICTURES, PICTURES[:, :1], Y),
+    "U-Net, one time for all": lambda: SMALL_UNET(PICTURES, PICTURES[0, :1], Y),
     "joint terms, three betas and a chain of two": lambda: diffusion.joint_terms(
         ZERO[0], 1.0, BETAS, diffusion.exact_chain(ZERO[0], 1.0, BETAS[:2])
     ),

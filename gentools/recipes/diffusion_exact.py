@@ -521,8 +521,8 @@ RECIPES = {
     ),
     "16.5": Recipe(
         title="Steps against error, exactly",
-        caption="Samples for data N(0, 4) by the exact denoiser: a network without error, so all error is the sampler's. Vertical: the "
-        "distance between the logarithms of the samples' and of the data's standard deviation (0.1 is about ten percent). "
+        caption="Samples for data N(0, 4) by the exact denoiser: a network without error, so all error is the sampler's but for about .0002 of "
+        "the start: it is N(0, 1), and not quite the law of x_T, which Heun's last point shows. Vertical: the distance between the logarithms of the samples' and of the data's standard deviation (0.1 is about ten percent). "
         "Horizontal: steps, equal in log-SNR; Heun asks the denoiser twice in each, the others once.",
         alt="Three falling lines on logarithmic axes: ancestral and DDIM fall like 1/steps, Heun faster.",
         run=run_samplers, draw=draw_samplers, full=Samplers(),
