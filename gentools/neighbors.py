@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 
 from gentools.evaluation import checked
-from gentools.lab.shapes import finite, graphless, told_apart, whole
+from gentools.lab.shapes import finite, graphless, neighbors_told_apart, whole
 
 TABLE = 2**20  # distances that are held at a time: few enough to stay in the cache of a processor
 BLOCK = 64  # distances of which one minimum is taken on the way to the k smallest
@@ -58,8 +58,12 @@ def smallest(table, k):
 
 
 @graphless
+@neighbors_told_apart
 def radii(x, k=5):
-    """Squared distance of every row of x (n, d) to its k-th nearest other row: (n,). ValueError for fewer than k + 1 rows."""
+    """Squared distance of every row of x (n, d) to its k-th nearest other row: (n,).
+
+    Raises ValueError for fewer than k + 1 rows and for squares that overflow; warns of distances that rounding blurs.
+    """
     whole(k=k)
     (x,) = checked(k + 1, x=x)
     x = x - x.mean(0)  # distances stay, rounding shrinks
@@ -88,7 +92,6 @@ def neighborhoods(real, fake, k=5):
     center = real.mean(0)
     real, fake = real - center, fake - center
     real_radii, fake_radii = radii(real, k), radii(fake, k)  # squared, (n,) and (m,)
-    told_apart(real=(real, real_radii), fake=(fake, fake_radii))
     right, inside = _right(fake).T, torch.full_like(fake_radii, math.inf)
     parts = _parts(_left(real, real_radii), len(fake))
     scratch = torch.empty(len(parts[0][1]), len(fake), dtype=fake.dtype, device=fake.device)
@@ -125,8 +128,16 @@ class Nearest(NamedTuple):
 
 @graphless
 def nearest(x, y):
-    """For every row of x (n, d) the nearest row of y (m, d): its distance and its index. ValueError as `checked` does."""
+    """For every row of x (n, d) the nearest row of y (m, d): its distance and its index.
+
+    Raises ValueError as `checked` does, and for distances whose squares overflow.
+    """
     x, y = checked(1, x=x, y=y)
+    finite(
+        "distances overflow: scale the features down",
+        squares_of_x=(2 * x).square().sum(1),
+        squares_of_y=(2 * y).square().sum(1),
+    )
     exact = "donot_use_mm_for_euclid_dist"  # a copy is at distance 0
     tables = (torch.cdist(part, y, compute_mode=exact).min(1) for _, part in _parts(x, len(y)))
     distance, index = zip(*tables, strict=True)
@@ -154,6 +165,11 @@ def nearest_neighbor_accuracy(x, y):
     `checked` does, and for unequal sizes.
     """
     x, y = checked(2, x=x, y=y)
+    finite(
+        "distances overflow: scale the features down",
+        squares_of_x=(2 * x).square().sum(1),
+        squares_of_y=(2 * y).square().sum(1),
+    )
     if len(x) != len(y):
         raise ValueError(f"x and y need equally many rows, and have {len(x)} and {len(y)}")
     pool, n, right = torch.cat([x, y]), len(x), 0

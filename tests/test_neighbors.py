@@ -1,5 +1,6 @@
 """Chapter 11: metrics of neighbors against tables of all distances, scikit-learn and exact expectations."""
 
+import contextlib
 import math
 import warnings
 
@@ -104,9 +105,14 @@ def test_balls_that_rounding_blurs_are_noticed(kind):
         warnings.simplefilter("always")
         neighbors.neighborhoods(*tight)
         neighbors.neighborhoods(normal(300, 8).to(kind), (20 + normal(50, 8).to(kind)).repeat_interleave(6, 0))
-    blurred = len(found) == 2 and "in real are smaller than torch.float32 can tell" in str(found[0].message)
+    said = [str(each.message) for each in found]
+    blurred = len(said) == 2 and all("smaller than torch.float32 can tell" in each for each in said)
+    assert not any("common mean" in each for each in said)  # that was subtracted, and could not help
     assert blurred if kind == torch.float32 else not found
-    with pytest.warns(UserWarning, match="distances in a are smaller"):
+    with pytest.warns(UserWarning, match="distances in x are smaller") if blurred else contextlib.nullcontext():
+        radii = neighbors.radii(tight[0])  # alone it says so too
+    assert (radii < 1e-2).all() and (blurred or (radii > 0).all())
+    with pytest.warns(UserWarning, match="distances in a are smaller than .* subtract a common mean, or give"):
         aae.energy_distance(tight[0].float() + 1e6, tight[1].float())
 
 
@@ -122,6 +128,18 @@ REFUSALS = {
     "k, a text": (lambda: neighbors.radii(GOOD, "5"), "a whole number, not '5'"),
     "coverage, k 5.0": (lambda: neighbors.expected_coverage(9, 9, 5.0), "k must be at least 1 and a whole number"),
     "nearest, NaN": (lambda: neighbors.nearest(GOOD, BAD), "rows of y hold NaN"),
+    "nearest, squares overflow": (
+        lambda: neighbors.nearest(1e30 * GOOD.float(), GOOD.float()),
+        "scale the features down",
+    ),
+    "nearest, only differences overflow": (
+        lambda: neighbors.nearest(torch.full((1, 1), -1.5e19), torch.full((1, 1), 1.5e19)),
+        "scale the features down",
+    ),
+    "accuracy, squares overflow": (
+        lambda: neighbors.nearest_neighbor_accuracy(GOOD.float(), 1e30 * GOOD.float()),
+        "scale the features down",
+    ),
     "memorizing, sizes": (lambda: neighbors.memorizing(GOOD, GOOD, GOOD[:5]), "equally many rows"),
     "accuracy, sizes": (lambda: neighbors.nearest_neighbor_accuracy(GOOD, GOOD[:5]), "equally many rows"),
     "coverage, k = n": (lambda: neighbors.expected_coverage(5, 5, 5), "1 <= k < n"),

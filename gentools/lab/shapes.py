@@ -386,12 +386,29 @@ def whole(least=1, **numbers):
             raise ValueError(f"{name} must be {wish}, not {number!r}")
 
 
-def told_apart(**given):
+def neighbors_told_apart(function):
+    """Decorates f(x, ...) -> squares (n,), such as those of distances between rows of x: it warns as `told_apart` does.
+
+    The rows are looked at about their mean, as the function must do.
+    """
+
+    @functools.wraps(function)
+    def telling(x, *args, **how):
+        squares = function(x, *args, **how)
+        x = x.to(squares.dtype)
+        told_apart(centered=True, x=(x - x.mean(0), squares))
+        return squares
+
+    return telling
+
+
+def told_apart(*, centered=False, **given):
     """Warn if over a twentieth of squared distances is lost in rounding, where they come from |x|^2 - 2 x.y + |y|^2.
 
     given: by name a pair of rows x (n, d) and the squares that matter, one per row or one in all. Copies of a row do not
-    count: they are 0 apart, and rounding as good as says so.
+    count: they are 0 apart, and rounding as good as says so. centered: the rows have had their mean subtracted.
     """
+    advice = "" if centered else "subtract a common mean, or "
     for name, (x, squares) in given.items():
         rounding = 4 * torch.finfo(x.dtype).eps * float(x.detach().square().sum(1).max())
         lost = squares < rounding
@@ -401,7 +418,7 @@ def told_apart(**given):
             if 20 * few > lost.numel():
                 warnings.warn(
                     f"{few} of {lost.numel()} distances in {name} are smaller than {x.dtype} can tell, and the result is "
-                    f"wrong by as much: subtract a common mean, or give {name}.double()",
+                    f"wrong by as much: {advice}give {name}.double()",
                     stacklevel=3,
                 )
 
