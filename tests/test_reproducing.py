@@ -35,6 +35,10 @@ def test_at_quick_scale_only_the_bill_and_the_command_are_printed(capsys, monkey
     assert reproduce("5.6", minutes=30) is None
     bill, command = capsys.readouterr().out.splitlines()
     assert "Figure 5.6, scale cpu, 1 seed: recorded with 5 seeds" in bill and "figures 5.6" in command
+    assert reproduce("5.6", minutes=30, batch=64) is None
+    assert (
+        "scale to" in (said := capsys.readouterr().out) and "figures 5.6" not in said
+    )  # it would run the recorded settings
 
 
 def test_a_run_above_the_limit_names_the_minutes_it_needs(capsys, monkeypatch):

@@ -38,7 +38,8 @@ def reproduce(id, seeds=(0,), scale=None, device=None, folder=None, minutes=10, 
     config = override(recipe.config(scale), **changes)
     print(bill(id, record, scale, seeds, changes))
     if session.scale == "quick":
-        print(f'Set the scale to "full" in the setup cell to run it here, or run `python -m gentools figures {id}`.')
+        command = "" if changes else f", or run `python -m gentools figures {id}`"  # which knows of no changes
+        print(f'Set the scale to "full" in the setup cell to run it here{command}.')
         if minutes is not None and not changes and record is not None and scale == record["scale"]:
             needed = len(seeds) * record["seconds"] / len(record["seeds"]) / 60
             if needed > minutes:
