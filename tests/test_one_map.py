@@ -765,10 +765,52 @@ def test_the_informed_start_of_the_ring_is_a_trained_vae(monkeypatch):
         assert f"seed by seed the rounds {word}" in said and "begin at" in said
 
 
+def source_of(id):
+    """The source of one cell of chapter 17."""
+    nb = notebooks.load(notebooks.ROOT / "notebooks" / "17_one_map.ipynb")
+    return next("".join(cell["source"]) for cell in nb["cells"] if cell.get("id") == id)
+
+
+def test_what_rows_for_does_to_the_points_of_the_ring():
+    points, text = data.ring(20_000, 0)[0], source_of("train-why")
+    for rows in (data.grid(20_000, 0)[0], points):
+        assert f"{float(rows.std()):.2f}" in text
+    assert float(one_map_points.rows_for("flow matching", points).std()) == pytest.approx(0.5, abs=0.005)
+    assert "half as wide as the noise" in text
+
+
+def test_from_another_start_a_truncated_game_may_end_nearer():
+    """What the cell of the broken run shows of one world is no rule; that the whole game ends nearer is one."""
+    full, cut = ali.LOSSES["joint KL"], ali.LOSSES["truncated"]
+    flipped = (lambda logit: 2 * cut[0](logit) - full[0](logit), full[1])
+
+    def nearer(seed, losses):
+        w = one_map.world(seed)
+        encoder, decoder = w.p_z_given_x, w.q_x_given_z
+        for _ in range(200):
+            encoder, decoder = ali.exact_step(w, encoder, decoder, losses, step_size=0.2)
+        end = ali.divergence(w.p_x[:, None] * encoder, decoder * w.q_z)
+        return bool(end < ali.divergence(w.p_xz, w.q_xz))
+
+    starts = {5: [False, True, False], 2: [True, True, False], 4: [True, True, True]}
+    for seed, ends in starts.items():
+        assert [nearer(seed, losses) for losses in (cut, full, flipped)] == ends
+    assert "one_map.world(5)" in source_of("wrong-run") and "`one_map.world(4)`" in source_of("wrong")
+
+
+def test_the_slope_of_another_discriminator_differs_and_often_points_elsewhere(capsys):
+    exec(source_of("estimate-ratio"), {"one_map": one_map, "gan": gan, "kl": kl, "torch": torch})
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.rpartition(": ")[2] for line in lines] == ["True", "False", "True"]
+
+
+def test_a_step_with_sums_is_told_that_the_losses_are_means():
+    assert "means over the rows" in source_of("exercises")
+
+
 def capstone_cell(step):
     """The training cell of chapter 17's capstone in its smallest size, with a reader's step."""
-    nb = notebooks.load(notebooks.ROOT / "notebooks" / "17_one_map.ipynb")
-    (cell,) = (cell["source"] for cell in nb["cells"] if cell.get("id") == "capstone-run")
+    cell = source_of("capstone-run")
     for old, new in (("my_step = None\n", ""), ("300 if", "3 if")):
         assert cell.count(old) == 1
         cell = cell.replace(old, new)

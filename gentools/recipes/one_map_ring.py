@@ -141,8 +141,12 @@ def draw_ring(results, config):
     levels = without_model(config.data, config.points)
     for name, found in levels.items():
         drawing.level(axes["x"], found[FAR], name, at=0.98, ha="right", above=-12 if name == FRESH else 3)
-    axes["x"].set_ylim(-0.14 * levels[CLOUD][FAR], 1.2 * levels[CLOUD][FAR])
-    axes["y"].set(xlabel="step, after the VAE of the informed start")
+    far = [float(r["arrays"][f"{name} {FAR}"].max()) for r in results for name in CAPSTONE]
+    axes["x"].set_yscale("symlog", linthresh=0.1)
+    axes["x"].set_yticks(ticks := (0, 0.05, 0.1, 0.3, 1, 3), [f"{tick:g}" for tick in ticks])
+    axes["x"].minorticks_off()
+    axes["x"].set_ylim(-0.14 * levels[CLOUD][FAR], 1.2 * max(levels[CLOUD][FAR], *far))
+    axes["y"].set(xlabel="step")
     axes["y"].legend(fontsize=8, loc="lower right")
     return fig
 
