@@ -25,6 +25,7 @@ from gentools.lab.shapes import (
     floating,
     labels_within,
     loss_weights,
+    noise_told_apart,
     of_width,
     same_columns,
     same_shape,
@@ -231,7 +232,8 @@ def split_kl_term(mean, log_variance, noise, log_prior, chunk=1000):
     mean, log_variance, noise (n, k): one sampled code per image. The two add up to E KL(p(z|x) || q(z)), estimated at
     the same codes; I is at most about log n, whatever the encoder, so read it with the n that it was measured on.
     Raises ValueError for the codes of a `PointEncoder`, for which I is log n and the other term infinite, for no images, and
-    where densities of sharp codes overflow.
+    where densities of sharp codes overflow. Before that, codes with less noise than their precision can tell beside the
+    mean, which in single precision begins at log-variances of about -30, give a warning: use .double().
     """
     same_shape(mean=mean, log_variance=log_variance, noise=noise)
     if not len(mean):
@@ -241,6 +243,7 @@ def split_kl_term(mean, log_variance, noise, log_prior, chunk=1000):
     own = vae.log_normal(z, mean, log_variance)
     mixed = torch.cat([vae.log_normal(rows[:, None], mean, log_variance).logsumexp(1) for rows in z.split(chunk)])
     finite("the codes are sharper than their precision can tell: use .double()", own=own, mixed=mixed)
+    noise_told_apart(mean, log_variance)
     mixed = mixed - math.log(len(mean))
     return (own - mixed).mean(), (mixed - log_prior(z)).mean()
 

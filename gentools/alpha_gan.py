@@ -4,7 +4,7 @@ The generator draws x from q(x|z), and so makes two laws of x: q(x) from the pri
 the reconstructions. l(x|z) is the density behind the reconstruction error, Laplace for an absolute and Gaussian for a
 squared one. D(x) is the probability of "data" beside samples and reconstructions, C(z) that of "prior" beside codes.
 Tables are float64 with x along dim 0 and z along dim 1. Shapes: p_joint, q_joint, likelihood and q_x_given_z (n, k), q_z
-(k,), p_x, q_x and rho_x (n,), data x (n, ...), noise z (n, 2, k). Divergences are in nats, 0-d.
+(k,), p_x, q_x and rho_x (n,), rows of data x (n, d), noise z (n, 2, k). Divergences are in nats, 0-d.
 """
 
 import math
@@ -18,7 +18,16 @@ from gentools.gan import descend, discriminator_loss, kl_loss
 from gentools.lab.divergences import cross_entropy, js, kl
 from gentools.lab.networks import frozen, mlp
 from gentools.lab.randomness import generator
-from gentools.lab.shapes import distributions, loss_weights, no_negative, positive, same_rows, same_shape, vectors
+from gentools.lab.shapes import (
+    distributions,
+    flat,
+    loss_weights,
+    no_negative,
+    positive,
+    same_rows,
+    same_shape,
+    vectors,
+)
 
 # The joints, exactly
 
@@ -130,6 +139,7 @@ def players(nets):
 
 def attempt(nets, x, z):
     """Codes of x (n, d), draws of the prior, each (n, k), and what the generator makes of both, (2n, d); z (n, 2, k)."""
+    flat(x=x)
     same_rows(x=x, z=z)
     if z.ndim != 3 or z.shape[1] != 2:
         raise ValueError(f"z holds two draws for each row, (n, 2, k), and has the shape {tuple(z.shape)}")
@@ -141,6 +151,7 @@ def attempt(nets, x, z):
 def autoencoder_step(nets, opts, x, code, fakes, reconstruction_weight):
     """Encoder and generator on one loss: x (n, d), code (n, k), fakes (2n, d). Returns error and what is paid to D and C."""
     loss_weights(reconstruction_weight=reconstruction_weight)
+    same_shape(x=x, reconstructions=fakes[: len(x)])
     with frozen(nets["discriminator"]), frozen(nets["code discriminator"]):
         lost = (x - fakes[: len(x)]).abs().flatten(1).sum(1).mean()
         passed = 2 * kl_loss(nets["discriminator"](fakes)) + kl_loss(nets["code discriminator"](code))
@@ -211,9 +222,6 @@ def separate_step(nets, opts, x, z, reconstruction_weight=1.0):
 @torch.no_grad()
 def rebuilt(nets, x, noise):
     """Reconstructions (n, d) of x (n, d) from one code each; noise (n, k)."""
+    flat(x=x)
     same_rows(x=x, noise=noise)
-    if x.ndim != 2:
-        raise ValueError(
-            f"x must be rows (n, d), which is what the generator gives, not {tuple(x.shape)}: x.flatten(1)"
-        )
     return nets["generator"](vae.sample(*nets["encoder"](x), noise))

@@ -20,6 +20,8 @@ from gentools.lab.randomness import generator
 from gentools.lab.shapes import (
     distributions,
     filled,
+    of_bits,
+    of_two_axes,
     only_bits,
     permutations,
     same_columns,
@@ -36,8 +38,9 @@ from gentools.lab.shapes import (
 def conditionals(p, order):
     """The factors of a table (2, ..., 2) in that order: for i = 0..d-1 a pair p(prefix) (2^i,), p(x_i | prefix) (2^i, 2).
 
-    Given a prefix that never occurs the row is 0 throughout.
+    Given a prefix that never occurs the row is 0 throughout. Raises ValueError for a table that is not of bits.
     """
+    of_bits(p=p)
     distributions(p=p)
     table, factors = p.permute(*order), []
     for i in range(p.ndim):
@@ -57,7 +60,9 @@ def prefix_joints(p, q):
     """The two joints of x and its prefixes z, as tables (2^d, 2^(d-1)). Deleting coordinates fixes z once x is known.
 
     The latent is the longest prefix, which holds all shorter ones; rows are x, columns z.
+    Raises ValueError for tables that are not of bits.
     """
+    of_bits(p=p, q=q)
     same_shape(p=p, q=q)
     distributions(p=p, q=q)
     x = torch.arange(p.numel(), device=p.device)
@@ -74,8 +79,7 @@ def logit_average(p, orders):
     """
     if not orders or any(sorted(order) != [*range(p.ndim)] for order in orders):
         raise ValueError(f"each order must hold the {p.ndim} coordinates once; they are {orders}")
-    if set(p.shape) - {2}:
-        raise ValueError(f"a logit is of a bit, so p is a table (2, ..., 2), not of shape {tuple(p.shape)}")
+    of_bits(p=p)
     distributions(p=p)
     logits = torch.stack([torch.stack(_logits(p, order)) for order in orders]).mean(0)  # (d, 2, ..., 2)
     if p.device.type == "cpu" and logits.isnan().any():
@@ -139,10 +143,11 @@ def marginal_entropy(p, kept):
 def scheduled_optimum(p, rate):
     """Where scheduled sampling takes q(x2|x1) for a joint p (n, m), if x1 is replaced by the model's own at that rate. (15.11)
 
-    Given an x1 that never occurs the row is 0 throughout. Raises ValueError for a rate outside [0, 1].
+    Given an x1 that never occurs the row is 0 throughout. Raises ValueError for a rate outside [0, 1] and other tables.
     """
     if not 0 <= rate <= 1:
         raise ValueError(f"the rate is a probability, not {rate}")
+    of_two_axes(p=p)
     distributions(p=p)
     p_x1 = p.sum(1, keepdim=True)  # (n, 1)
     occurs = p_x1 > 0
@@ -266,7 +271,11 @@ class Raster(nn.Module):
         self.register_buffer("order", torch.arange(math.prod(self.size)), persistent=False)
 
     def forward(self, x):
-        """Bits (n, ...) -> logits (n, h * w), pixels in raster order."""
+        """Bits (n, ...) -> logits (n, h * w), pixels in raster order. Raises ValueError for pictures of another size."""
+        if tuple(x.shape[1:]) not in (self.size, (1, *self.size), (math.prod(self.size),)):
+            raise ValueError(
+                f"x must be n pictures of size {self.size}, (n, h, w), (n, 1, h, w) or (n, h * w), not {tuple(x.shape)}"
+            )
         return self.maps(2 * x.reshape(-1, 1, *self.size) - 1).flatten(1)  # bits as -1 and 1
 
 

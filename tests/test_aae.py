@@ -1,6 +1,8 @@
 """Chapter 08: the adversarial autoencoder, against quadrature, scipy and derivations other than its own."""
 
+import itertools
 import math
+import warnings
 
 import pytest
 import scipy.stats
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from gentools import aae, gan, joint_kl, vae
 from gentools.conditional_gan import conditional_gradient
-from gentools.exercises.aae import QUESTIONS
+from gentools.exercises.aae import QUESTIONS, small_run, solve_least
 from gentools.lab import records, worlds
 from gentools.lab.divergences import entropy, expected_kl, js, kl, mutual_information
 from gentools.lab.randomness import generator
@@ -84,6 +86,39 @@ def test_point_codes_their_information_is_log_n_and_single_codes_lack_it():
     assert single + math.log(h) == pytest.approx(squares, abs=1e-6)
     together = float(joint_kl.smoothed_kl(w.x, h)) + math.log(h)
     assert together == pytest.approx(squares - math.log(w.n), abs=1e-3)
+
+
+def test_weights_of_the_small_run_are_as_the_exercise_says():
+    """8.E6: above ten the codes move away from the prior again, but are not far; at a hundred they tell nothing."""
+    for weight in (20.0, 30.0):
+        assert 0.1 < small_run(weight)[0] < 0.5
+    near, rebuilt = small_run(100.0)
+    assert near < 0.1 and rebuilt > 26
+
+
+def test_the_words_on_the_energy_distances_of_figure_8_4():
+    """Three pairs of six are told apart seed by seed, each by an interval that nearly reaches 0; and one arm still rises."""
+    numbers = records.load("8.4")["numbers"]
+    apart = {}
+    for a, b in itertools.combinations(("AAE, weight 10", "AAE, point codes", "AAE, weight 1", "VAE"), 2):
+        pair = (numbers[f"{name}: energy distance"] for name in (a, b))
+        found = records.summarize([x - y for x, y in zip(*pair, strict=True)])
+        if not found["low"] <= 0 <= found["high"]:
+            apart[a, b] = found
+    assert set(apart) == {("AAE, weight 10", "AAE, weight 1"), ("AAE, weight 10", "VAE"), ("AAE, point codes", "VAE")}
+    assert all(-0.005 < found["high"] < 0 for found in apart.values())
+    assert min(numbers["AAE, weight 10: energy distance at the end minus after three quarters"]) > 0
+
+
+def test_a_longer_run_of_figure_8_3_leaves_its_group():
+    """Seed 0 of the weight 10 rebuilds worse than every VAE, and after twice the steps better than any."""
+    record = records.load("8.3")
+    found, vae_runs = (record["numbers"][f"{name}: reconstruction"] for name in ("AAE, weight 10", "VAE"))
+    assert [each > max(vae_runs) for each in found] == [True, True, False, False, False]
+    assert max(found[2:]) < min(vae_runs)
+    longer = record["twice"]["numbers"]
+    ((lost,), (distance,)) = (longer[f"AAE, weight 10: {what}"] for what in ("reconstruction", "energy distance"))
+    assert lost < min(found[2:]) and distance < record["numbers"]["AAE, weight 10: energy distance"][0] / 2
 
 
 def test_answers_to_the_questions_vary():
@@ -195,8 +230,37 @@ def test_the_split_of_the_kl_term_is_exact_for_known_gaussians():
     noise = torch.randn(n, 1, generator=generator(0, "e"))
     told, off = aae.split_kl_term(mean, log_variance, noise, aae.log_normal_prior)
     assert abs(float(told) - math.log(1 / 0.6)) < 0.05 and abs(float(off)) < 0.02
-    sharp, _ = aae.split_kl_term(mean, log_variance - 30, noise, aae.log_normal_prior)
+    double = (t.double() for t in (mean, log_variance - 30, noise))
+    sharp, _ = aae.split_kl_term(*double, aae.log_normal_prior)
     assert abs(float(sharp) - math.log(n)) < 0.01  # every code names its image
+
+
+def test_codes_with_less_noise_than_their_precision_holds_are_warned_of():
+    """Single precision against double: alike without a warning, and apart where there is one."""
+    mean, noise = (torch.randn(500, 2, generator=generator(0, name)) for name in ("mean", "noise"))
+
+    def off(log_variance, dtype=torch.float32):
+        given = (t.to(dtype) for t in (mean, torch.full_like(mean, log_variance), noise))
+        return float(aae.split_kl_term(*given, aae.log_normal_prior)[1])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for log_variance in (-10.0, -24.0, -28.0):
+            assert abs(off(log_variance) - off(log_variance, torch.float64)) < 0.005
+    for log_variance in (-32.0, -40.0, -60.0):
+        with pytest.warns(UserWarning, match="smaller than torch.float32 can tell"):
+            single = off(log_variance)
+        assert abs(single - off(log_variance, torch.float64)) > 0.02
+
+
+@pytest.mark.parametrize("table", [torch.eye(3) / 3, torch.eye(3)[:2] / 2, torch.eye(3)[[0, 0, 1]] / 3])
+def test_the_least_loss_of_a_deterministic_encoder_is_finite(table):
+    """8.E1 on tables with zeros, a code that is not used and a code of two x, against the objective at the best decoder."""
+    table, q_z = table.double(), torch.tensor([0.5, 0.25, 0.25]).double()
+    p_z = table.sum(0)
+    best = table / p_z.where(p_z > 0, 1) * q_z
+    best[:, p_z == 0] = q_z[p_z == 0] / len(table)
+    assert float(solve_least(table, q_z)) == pytest.approx(float(aae.objective(table, best)), abs=1e-12)
 
 
 def test_a_point_encoder_has_no_noise_and_trains():

@@ -19,6 +19,7 @@ from gentools.lab.records import summarize
 from gentools.lab.worlds import simplex
 from gentools.recipes import autoregressive as nats
 from gentools.recipes import autoregressive_digits as digits
+from gentools.recipes import autoregressive_exact as exact
 from gentools.recipes.shared.pictures import labeled
 
 
@@ -592,6 +593,70 @@ def test_true_digits_are_neither_held_out_nor_the_teachers_of_the_judge(monkeypa
     assert torch.equal(seen[0], images[:900]) and len(images) - len(seen[0]) > 297
 
 
+@pytest.mark.parametrize("shape", [(4, 2), (3, 2), (2, 3), (4,), (3, 3)])
+def test_tables_that_are_not_of_bits_are_refused(shape):
+    """Their axes would be cut in the wrong places, and the sum over coordinates would not be the KL."""
+    p, q = (simplex(generator(seed, "table"), math.prod(shape)).reshape(shape) for seed in (0, 1))
+    order = range(len(shape))
+    for call in (
+        lambda: ar.conditionals(p, order),
+        lambda: ar.prefix_kl(p, q, order),
+        lambda: ar.prefix_joints(p, q),
+        lambda: ar.logit_average(p, [order]),
+    ):
+        with pytest.raises(ValueError, match="table of bits"):
+            call()
+    assert torch.allclose(ar.in_parallel(p, [[i] for i in order]), p)  # these need no bits
+    assert torch.isclose(ar.marginal_entropy(p, list(order)), -torch.xlogy(p, p).sum())
+
+
+def test_scheduled_sampling_of_three_coordinates_is_refused():
+    with pytest.raises(ValueError, match="table"):
+        ar.scheduled_optimum(torch.full((2, 2, 2), 0.125), 0.5)
+
+
+@pytest.mark.parametrize("shape", [(5, 12), (5, 3, 2), (5, 2, 3, 1), (5, 2, 2, 3), (2, 3)])
+@pytest.mark.parametrize("kind", [ar.PlainPixelCNN, ar.GatedPixelCNN])
+def test_pictures_of_another_size_are_refused(kind, shape):
+    """Two pictures to a row, transposed ones and channels would all have become pictures of the right size."""
+    with pytest.raises(ValueError, match="size"):
+        kind((2, 3), 4, 1)(torch.zeros(shape))
+
+
+def test_the_counts_of_products_beside_figure_15_3():
+    """Between the smallest and the largest picture, as the recorded slopes are taken; each of those lies below."""
+    config, summary = exact.RECIPES["15.3"].full, records.load("15.3")["summary"]
+    low, high = config.sides[0] ** 2, config.sides[-1] ** 2
+    ways = {"MADE": (lambda d: d * d * (2 * config.hidden + d), 2.18, (1.9, 2.1)),
+            "MADE with a cache": (lambda d: d * (2 * config.hidden + d), 1.18, (1.0, 1.1))}  # fmt: skip
+    for name, (products, slope, measured) in ways.items():
+        assert round(math.log(products(high) / products(low)) / math.log(high / low), 2) == slope
+        found = summary[f"{name}: slope on logarithmic axes"]
+        assert (round(found["min"], 1), round(found["max"], 1)) == measured and found["max"] < slope
+
+
+def test_samples_gain_up_to_sixteen_passes_and_no_more_that_five_seeds_show():
+    numbers, passes = records.load("15.5")["numbers"], (1, 2, 4, 8, 16, 64)
+    runs = [numbers[f"{k} passes: distance"] for k in passes]
+    for fewer, more in itertools.pairwise(runs[:5]):
+        assert all(b < a for a, b in zip(fewer, more, strict=True))
+    apart = summarize([b - a for a, b in zip(runs[4], runs[5], strict=True)])
+    assert apart["low"] < 0 < apart["high"]
+
+
+def test_the_trials_that_the_text_names():
+    tuning = {name: dict(zip(rates, found, strict=True)) for name, rates, found in digits.Families().tuning}
+    assert tuning["gated PixelCNN, 3 layers"] == {1e-2: -23.93} and tuning["gated PixelCNN"][1e-2] == -22.79
+
+
+def test_the_likelihoods_of_both_autoregressive_models_lie_above_the_bound():
+    """So at the recorded length; with twice the steps the bound rises to what the text says."""
+    record = records.load("15.6")
+    nats = {name: record["summary"][f"{name}: nats"] for name in ("VAE", "MADE", "gated PixelCNN")}
+    assert all(nats[name]["min"] > nats["VAE"]["max"] for name in ("MADE", "gated PixelCNN"))
+    assert round(record["twice"]["numbers"]["VAE: nats"][0], 2) == -22.16 > nats["VAE"]["max"]
+
+
 def test_the_verdict_on_nats_compares_the_same_images_and_calls_a_bound_a_bound():
     few, many = (bound["mean"] for bound in nats.chapter_three().values())
     summary = {
@@ -622,3 +687,15 @@ def test_the_verdict_on_orders_tells_arms_apart_and_says_what_has_settled():
     assert said.endswith("MADE in raster order 0.00 (settled), one order 0.50 (still rising).")
     lower = summary | {"likelihoods of 8 orders averaged, nats": summarize([v - 0.5 for v in at])}
     assert "against MADE in raster order: less in every seed" in digits.verdict_any(lower)
+
+
+def test_a_rate_that_one_run_chose_need_not_be_the_best_and_twice_the_steps_turn_an_order():
+    """As the text says of figure 15.6, whose MADE is that of figure 15.5 at another rate."""
+    families, orders = records.load("15.6"), records.load("15.5")
+    chosen, other = families["config"]["made_rate"], orders["config"]["made_rate"]
+    assert chosen != other and families["config"]["made_steps"] == orders["config"]["steps"]
+    mine, theirs = families["numbers"]["MADE: nats"], orders["numbers"]["MADE in raster order, nats"]
+    assert all(a > b for a, b in zip(theirs, mine, strict=True))
+    longer = {name: values[0] for name, values in families["twice"]["numbers"].items()}
+    assert longer["gated PixelCNN: nats"] > longer["VAE: nats"] > longer["MADE: nats"]
+    assert longer["MADE: nats"] < mine[0] and min(mine) > max(families["numbers"]["VAE: nats"])

@@ -930,6 +930,11 @@ VALUES = {  # of which nothing follows, or something false
     "alpha-GAN with two discriminators, weight -1": lambda: alpha_gan.separate_step(
         ALPHA, {}, X, normal(N, 2, K), -1.0
     ),
+    "alpha-GAN, rows with a further axis": lambda: alpha_gan.step(ALPHA, {}, X[:, None], normal(N, 2, K)),
+    "conditionals of three values": lambda: autoregressive.conditionals(table(3, 3), (0, 1)),
+    "prefix joints of three values": lambda: autoregressive.prefix_joints(table(3, 3), table(3, 3)),
+    "scheduled sampling of three coordinates": lambda: autoregressive.scheduled_optimum(table(2, 2, 2), 0.5),
+    "a PixelCNN of transposed pictures": lambda: autoregressive.GatedPixelCNN((2, 3), 4, 1)(torch.zeros(5, 3, 2)),
     "alpha-GAN, pictures rebuilt": lambda: alpha_gan.rebuilt(ALPHA, X.view(N, 1, 1, D), NOISE),
     "chain of data with variance -20": lambda: diffusion.exact_chain(ZERO[0], -20.0, BETAS),
     "moments, four variances": lambda: diffusion.moments(ZERO[0], 1 + torch.arange(4.0), BETAS),
@@ -1493,7 +1498,7 @@ def test_refusals_name_what_they_saw():
         alpha_gan.repeated_step(ALPHA, {}, X, normal(N, 0, K))
     with pytest.raises(ValueError, match=r"rows of bits \(n, \.\.\.\), not of shape \(4,\)"):
         autoregressive.log_likelihood(MADE["model"], torch.ones(4).double())
-    with pytest.raises(ValueError, match=r"a table \(2, \.\.\., 2\), not of shape \(3, 3\)"):
+    with pytest.raises(ValueError, match=r"a table of bits \(2, \.\.\., 2\), not of shape \(3, 3\)"):
         autoregressive.logit_average(table(3, 3), [(0, 1)])
     with pytest.raises(ValueError, match="width must be at least 1 and a whole number, not 0"):
         diffusion.LabeledDenoiser(0, D, 3, width=0)

@@ -9,6 +9,7 @@ from torch import nn
 from gentools import aae, vae
 from gentools.exercises.steps import same_updates
 from gentools.lab import data, worlds
+from gentools.lab.divergences import kl
 from gentools.lab.networks import mlp
 from gentools.lab.optim import adam
 from gentools.lab.quiz import Exercise, Question, Wrong, off
@@ -118,18 +119,29 @@ def _compare(got, truth, seed, what):
         raise Wrong(f"In world {seed} {place}the {what} should be {wrong.right}, not {wrong.given}.")
 
 
+ZEROS = {  # tables (3, 3) and (2, 3) of encoders that give every x one code
+    "a deterministic encoder, each x with a code of its own,": torch.eye(3, dtype=torch.float64) / 3,
+    "two x with one code each, and a third code that is not used,": torch.eye(3, dtype=torch.float64)[:2] / 2,
+}
+
+
 def check_least(answer):
-    """8.E1, answer(p_xz (n, m), q_z (m,)) -> (): 20 tables, at the encoder's own decoder."""
+    """8.E1, answer(p_xz (n, m), q_z (m,)) -> (): 20 tables, at the encoder's own decoder, and two with zeros."""
     for seed in range(20):
         w = worlds.table(seed)
         best = w.p_xz / w.p_xz.sum(0) * w.q_z  # the joint whose decoder is the encoder's own p(x|z)
         _compare(answer(w.p_xz, w.q_z), aae.objective(w.p_xz, best), seed, "loss")
+    for name, p_xz in ZEROS.items():
+        third = torch.full((3,), 1 / 3, dtype=torch.float64)
+        if wrong := off(answer(p_xz, third), kl(p_xz.sum(0), third)):  # each code names its x: nothing else is paid
+            raise Wrong(f"For {name} the loss should be {wrong.right}, not {wrong.given}.")
 
 
 def solve_least(p_xz, q_z):
     """The least loss in nats () over decoders, for p_xz (n, m) and prior q_z (m,)."""
     p_z = p_xz.sum(0)
-    return -(p_xz * (p_xz / p_z).log()).sum() + (p_z * (p_z / q_z).log()).sum()  # the best decoder is p(x|z)
+    lost = torch.xlogy(p_z, p_z).sum() - torch.xlogy(p_xz, p_xz).sum()  # the best decoder is p(x|z), and 0 log 0 = 0
+    return lost + torch.xlogy(p_z, p_z / q_z).sum()
 
 
 def check_logit(answer):
@@ -289,7 +301,7 @@ EXERCISES = {
         hints=(
             "The second term does not contain the decoder. For each code, the first is a cross-entropy over x.",
             "A cross-entropy of p(x|z) and q(x|z) is least at q(x|z) = p(x|z).",
-            "-sum p(x,z) log p(x|z), plus the divergence of all codes from the prior.",
+            "-sum p(x,z) log p(x|z), plus the divergence of all codes from the prior. Where p is 0 nothing is paid: torch.xlogy.",
         ),
         solution=solve_least,
     ),

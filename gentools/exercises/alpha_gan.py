@@ -54,7 +54,7 @@ QUESTIONS = {
         "b",
         {
             "a": "It is behind WGAN-GP, and their intervals do not meet. AGE and the GAN are not separated from it.",
-            "b": "WGAN-GP has the least mean, and its interval meets no other. It falls to the end of these runs; twice the steps bring it no lower.",
+            "b": "WGAN-GP has the least mean, and its interval meets no other. It falls to the end of these runs; one run of twice the steps ends within their range.",
             "c": "Both are behind WGAN-GP, and not separated from alpha-GAN. By precision they are before alpha-GAN.",
             "d": "The interval of WGAN-GP meets no other, by this distance as by KID.",
         },

@@ -279,6 +279,22 @@ def of_two_axes(**tables):
             raise ValueError(f"{name} must be a table (n, k), not of shape {tuple(table.shape)}")
 
 
+def of_bits(**tables):
+    """Refuse what is no table of bits, with axes of length 2 alone. Raises ValueError."""
+    for name, table in tables.items():
+        if set(table.shape) - {2}:
+            raise ValueError(f"{name} is a table of bits (2, ..., 2), not of shape {tuple(table.shape)}")
+
+
+def flat(**rows):
+    """Refuse what is not rows of numbers (n, d), such as pictures or rows with a further axis. Raises ValueError."""
+    for name, x in rows.items():
+        if x.ndim != 2:
+            raise ValueError(
+                f"{name} must be rows (n, d), which is what the generator gives, not {tuple(x.shape)}: {name}.flatten(1)"
+            )
+
+
 def draws_of_each(number, **given):
     """Refuse what does not hold so many draws for each row, (n, number, k). Raises ValueError."""
     for name, rows in given.items():
@@ -421,6 +437,18 @@ def told_apart(*, centered=False, **given):
                     f"wrong by as much: {advice}give {name}.double()",
                     stacklevel=3,
                 )
+
+
+def noise_told_apart(mean, log_variance):
+    """Warn if over a twentieth of Gaussian codes have less noise than the rounding of mean + noise can hold; each (n, k)."""
+    std, rounding = (log_variance.detach() / 2).exp(), 2 * torch.finfo(mean.dtype).eps * mean.detach().abs()
+    lost = int((std < rounding).sum())
+    if 20 * lost > std.numel():
+        warnings.warn(
+            f"the noise of {lost} of {std.numel()} numbers of codes is smaller than {mean.dtype} can tell beside their "
+            "mean, and the result is wrong by some hundredths of a nat up to a nat: give the codes and the noise .double()",
+            stacklevel=4,
+        )
 
 
 def split_evenly(parts, **given):
