@@ -833,3 +833,13 @@ def test_the_capstones_cell_trains_a_readers_step_and_stops_at_a_loss_that_is_no
 
     with pytest.raises(checkpoint.NonFinite, match="encoder"):
         capstone_cell(broken)
+
+
+def test_twice_the_rounds_undo_the_informed_start():
+    """As the text below figure 17.4 says of the run of twice the steps."""
+    record = records.load("17.4")
+    ends, longer = record["summary"], {name: values[0] for name, values in record["twice"]["numbers"].items()}
+    told, far = "information, nats", "energy distance"
+    assert ends[f"informed start: {told}"]["low"] > ends[f"wake-sleep: {told}"]["high"]
+    assert longer[f"informed start: {told}"] == pytest.approx(longer[f"wake-sleep: {told}"], abs=0.1)
+    assert longer[f"informed start: {far}"] == pytest.approx(longer[f"wake-sleep: {far}"], abs=0.01)

@@ -145,7 +145,7 @@ def draw_ring(results, config):
     axes["x"].set_yscale("symlog", linthresh=0.1)
     axes["x"].set_yticks(ticks := (0, 0.05, 0.1, 0.3, 1, 3), [f"{tick:g}" for tick in ticks])
     axes["x"].minorticks_off()
-    axes["x"].set_ylim(-0.14 * levels[CLOUD][FAR], 1.2 * max(levels[CLOUD][FAR], *far))
+    axes["x"].set_ylim(-0.35 * levels[CLOUD][FAR], 1.2 * max(levels[CLOUD][FAR], *far))
     axes["y"].set(xlabel="step")
     axes["y"].legend(fontsize=8, loc="lower right")
     return fig
