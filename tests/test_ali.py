@@ -770,3 +770,12 @@ def test_the_discriminator_of_pairs_sees_pictures_flat_and_before_the_code():
     for row, code, logit in zip(x, z, d(x, z), strict=True):
         found = sum(w * v for w, v in zip(weight, [*row.flatten(), *code], strict=True)) + bias
         assert torch.allclose(found, logit, atol=1e-6)
+
+
+def test_twice_the_steps_take_bigan_no_nearer_to_the_autoencoder():
+    """As the text below figure 9.8 says of the run of twice the steps, on its first seed."""
+    record = records.load("9.8")
+    ends, longer = record["numbers"], {name: values[0] for name, values in record["twice"]["numbers"].items()}
+    right, error = "BiGAN: nearest neighbor right", "BiGAN: reconstruction error"
+    assert longer[right] < min(ends[right]) and longer[right] < longer["untrained: nearest neighbor right"]
+    assert 0.95 * min(ends[error]) < longer[error] < ends[error][0]

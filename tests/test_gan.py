@@ -497,3 +497,11 @@ def test_tables_with_zeros():
     assert gan.expected(gan.kl_loss, q, logit) == pytest.approx(float(kl(q, p)))
     assert gan.expected(gan.saturating_loss, q, logit) == pytest.approx(math.log(2 / 3))
     assert gan.label_kl(p, q, d) == pytest.approx(float(gan.joint_kl(p, q, d) - kl((p + q) / 2, p)))
+
+
+def test_twice_the_steps_widen_the_lead_of_the_saturating_loss():
+    """As the text below figure 5.6 says of the run of twice the steps, on its first seed."""
+    record = records.load("5.6")
+    ends, longer = record["numbers"], {name: values[0] for name, values in record["twice"]["numbers"].items()}
+    lead, own, modes = "overlap: saturating minus non-saturating", "saturating: overlap", "non-saturating: modes"
+    assert longer[lead] > ends[lead][0] and longer[own] > ends[own][0] and longer[modes] < ends[modes][0]

@@ -538,3 +538,11 @@ def test_a_collapse_is_told_by_the_dimensions_in_use():
     assert "no dimension is used in any seed" in verdict(changed("3.11"))
     some = changed("3.11", **{"sigma fixed at 1: dimensions": [0, 1], "sigma learned: dimensions": [7, 8]})
     assert verdict(some) == "dimensions in use: 0.5 with sigma fixed at 1, 7.5 with sigma learned."
+
+
+def test_twice_the_steps_raise_bound_and_likelihood_alike():
+    """As the text below figure 3.10 says of the run of twice the steps, on its first seed."""
+    record = records.load("3.10")
+    rise = {name: values[0] - record["numbers"][name][0] for name, values in record["twice"]["numbers"].items()}
+    bound, likelihood = rise["ELBO, all test images"], rise["log-likelihood, 128 samples, all test images"]
+    assert min(bound, likelihood) > 0 and abs(bound - likelihood) < 0.2 * bound
