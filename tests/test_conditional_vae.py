@@ -554,3 +554,10 @@ def test_the_default_networks_have_the_documented_widths():
         means = [tuple(p.shape) for p in nets["prior"].parameters()]
         assert means == ([(10, 20)] if name == "class means" else [])
         assert isinstance(nets["decoder"].part, vae.Bernoulli)
+
+
+def test_twice_the_steps_make_the_cheap_cvae_obey_a_little_more_often():
+    """As the text below figure 4.7 says of the run of twice the steps, on its first seed."""
+    record, obeyed = records.load("4.7"), "CVAE, weight 0.01: transfers of the class asked for"
+    (longer,) = record["twice"]["numbers"][obeyed]
+    assert max(record["numbers"][obeyed]) < longer < 0.2
