@@ -469,6 +469,20 @@ def test_both_divergences_of_a_gaussian_from_two_humps(page):
         assert (reverse["mean"], reverse["std"]) == pytest.approx([float(t) for t in ours], abs=2e-3)
 
 
+def test_the_two_directions_part_where_the_demo_begins_and_meet_where_its_humps_do(page):
+    script = "return [state.apart, 1].map(apart => [it.fitForward(apart), it.fitReverse(apart, state.mean, state.std)])"
+    (cover, pick), (both, same) = computed(page, "two_kls", script)
+    assert abs(cover["mean"]) < 0.01 < 2 < abs(pick["mean"]) and pick["std"] < 1 < cover["std"]
+    assert both["mean"] == pytest.approx(same["mean"], abs=1e-3)
+
+
+def test_the_penalty_of_the_smallest_game_goes_beyond_its_upper_limit(page):
+    growths = "return ['at once', 'in turn'].map(order => [2, 10].map(gamma => it.growth({...state, order, gamma})))"
+    top = "return [...place.querySelectorAll('input')].find(each => each.name === 'gamma').max"
+    assert float(computed(page, "dirac", top)) == 10
+    assert all(settles < 1 < leaves for settles, leaves in computed(page, "dirac", growths))
+
+
 def test_em_by_hand_takes_the_steps_of_the_chapter(page):
     script = """return [2, 3].map(k => { let model = it.begin(state.xs, k, 1), stairs = [it.likelihood(state.xs, model)];
         const start = model;
@@ -544,6 +558,8 @@ def test_the_sampler_takes_the_steps_of_the_chapter_and_ends_at_the_data(page):
         ends = ours(estimate, starts, diffusion.down(7), diffusion.straight)[:, 0]
         assert computed(page, "sampler", script) == pytest.approx(ends.tolist(), abs=1e-9)
     misses = computed(page, "sampler", "return [5, 20, 50].map(steps => it.run(steps, 'Heun', 0.2).miss)")
+    reached = "return ['Euler (DDIM)', 'Heun'].map(method => it.run(50, method, state.std).miss)"
+    assert max(computed(page, "sampler", reached)) < 0.05  # which the text asks for, within the slider
     assert misses == sorted(misses, reverse=True) and misses[-1] < 0.01
 
 

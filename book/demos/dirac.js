@@ -42,7 +42,7 @@ Demos.dirac = (() => {
       { choice: "loss", label: "generator's loss", of: Object.keys(LOSSES) },
       { choice: "order", label: "players move", of: ["at once", "in turn"] },
       { slider: "eta", label: "step size η", from: 0.05, to: 4, step: 0.05 },
-      { slider: "gamma", label: "penalty γ (R1)", from: 0, to: 4, step: 0.05 },
+      { slider: "gamma", label: "penalty γ (R1)", from: 0, to: 10, step: 0.05 },
     ],
     start: () => ({ loss: "minimax", order: "at once", eta: 0.3, gamma: 0 }),
     draw: (s, [left, right]) => {

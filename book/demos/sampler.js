@@ -50,9 +50,11 @@ Demos.sampler = (() => {
     });
   };
 
+  const STARTS = quantiles(normal);
+
   /* Where COUNT evenly spread starts end, and how far that is from the data on average (the cost of moving one to the other). */
   const run = (steps, method, std) => {
-    const paths = quantiles(normal).map((at) => path(at, steps, method, std));
+    const paths = STARTS.map((at) => path(at, steps, method, std));
     const ends = paths.map((p) => p.at(-1)).sort((a, b) => a - b);
     const miss = quantiles((x) => density(x, std)).reduce((sum, q, i) => sum + Math.abs(q - ends[i]) / COUNT, 0);
     return { paths, ends, miss };
@@ -60,7 +62,7 @@ Demos.sampler = (() => {
 
   return {
     title: "from noise to data in few steps",
-    text: "The denoiser is exact here, so every error is the sampler's. Left: paths from noise (t = 1) to data (t = 0). Right: where 200 of them end, and the density of the data. How many calls of the denoiser does each method need until the distance falls below 0.02? Then make the modes narrower.",
+    text: "The denoiser is exact here, so every error is the sampler's. Left: paths from noise (t = 1) to data (t = 0). Right: where 200 of them end, and the density of the data. How many calls of the denoiser does each method need until the distance falls below 0.05? Then make the modes narrower.",
     plots: [
       { label: "Paths from noise to data", x: [0, 1], y: [-3.5, 3.5], across: "1 − t", up: "x" },
       { label: "Ends of the paths and the density of the data", x: [-3.5, 3.5], y: [0, 1.2], across: "x", up: "density" },

@@ -49,13 +49,13 @@ Demos.two_kls = (() => {
       { label: "Both divergences over the mean of q", x: [-4, 4], y: [0, 8], across: "mean of q", up: "nats" },
     ],
     controls: [
-      { slider: "apart", label: "humps at ±", from: 0, to: 3, step: 0.05 },
+      { slider: "apart", label: "humps at ±", from: 0, to: 4, step: 0.05 },
       { slider: "mean", label: "mean of q", from: -4, to: 4, step: 0.05 },
       { slider: "std", label: "standard deviation of q", from: 0.3, to: 4, step: 0.05 },
       { button: "Least KL(p‖q)", act: (s) => Object.assign(s, fitForward(s.apart)) },
       { button: "Least KL(q‖p) from here", act: (s) => Object.assign(s, fitReverse(s.apart, s.mean, s.std)) },
     ],
-    start: () => ({ apart: 2, mean: 0.5, std: 1 }),
+    start: () => ({ apart: 3, mean: 0.5, std: 1 }),
     draw: (s, [left, right]) => {
       const xs = GRID.filter((x, i) => i % 2 === 0 && Math.abs(x) <= 6);
       left.line(xs, xs.map((x) => Math.exp(logHumps(x, s.apart))), "k0");
