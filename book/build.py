@@ -73,8 +73,8 @@ def stage(root, source):
     (source / "index.md").write_text(front.replace("CARDS", cards.cards(root, source)), encoding="utf-8")
     for name in ("book.css", "book.js"):
         shutil.copy(HERE / name, static)
-    for name in demos.SCRIPTS:
-        shutil.copy(demos.FOLDER / f"{name}.js", static)
+    for script in demos.FOLDER.glob("*.js"):
+        shutil.copy(script, static)
     script = mathjax(root / "build" / "book-tools")
     if script:
         shutil.copytree(root / "build" / "book-tools" / "mathjax", static / "mathjax")
@@ -87,7 +87,7 @@ def stage(root, source):
         "version": tag.removeprefix("v"),
         "published": repository != publish.PLACEHOLDER,
         "mathjax": script,
-        "demos": demos.SCRIPTS,
+        "demos": {stem: list(places.values()) for stem, places in demos.PLACES.items()},
     }
     (source / "about.json").write_text(json.dumps(about))
 

@@ -7,15 +7,24 @@ from pathlib import Path
 from gentools.lab import data
 
 FOLDER = Path(__file__).resolve().parent / "demos"
-SCRIPTS = ("frame", "two_kls", "em", "codes", "dirac", "pairs", "rounds", "sampler")
 PLACES = {  # notebook: {cell under which a demo stands: its name}
     "01_joint_kl": {"outcome-1-4": "two_kls"},
     "02_em": {"touch": "em"},
     "03_vae": {"eq-3-9": "codes"},
+    "04_conditional_vae": {"eq-4-6": "classes"},
     "05_gan": {"fig-5-4": "dirac"},
+    "06_dcgan": {"eq-6-5": "taps"},
+    "07_conditional_gan": {"fig-7-1": "blind"},
+    "08_aae": {"eq-8-6": "aggregate"},
     "09_ali": {"fig-9-2": "pairs"},
     "10_regularized_gan": {"fig-10-2": "rounds"},
+    "11_evaluation": {"eq-11-3": "moments"},
+    "12_wgan_gp": {"fig-12-1": "critic"},
+    "13_age": {"outcome-13-4": "line"},
+    "14_alpha_gan": {"eq-14-6": "shared"},
+    "15_autoregressive": {"eq-15-11": "fed"},
     "16_diffusion": {"fig-16-5": "sampler"},
+    "17_one_map": {"eq-17-5": "apart"},
 }
 
 

@@ -176,8 +176,16 @@ def alternative_texts(app, doctree):
             node["alt"] = alt
 
 
+def load_demos(app, pagename, *_):
+    """Let a page load the scripts of its own demos, and no other page."""
+    for name in ("frame", *names) if (names := app.config.demo_scripts.get(pagename)) else ():
+        app.add_js_file(f"{name}.js", defer="defer")
+
+
 def setup(app):
     """Connect them."""
+    app.add_config_value("demo_scripts", {}, "html")
+    app.connect("html-page-context", load_demos)
     app.add_transform(Printed)
     app.add_transform(Numbered)
     app.add_transform(Mentions)

@@ -12,7 +12,6 @@ Demos.codes = (() => {
     const variances = VALUES.map((value, j) => (j < codes ? Math.max(value, noise) : noise));
     return variances.reduce((sum, v, j) => sum - (Math.log(2 * Math.PI * v) + VALUES[j] / v) / 2, 0);
   };
-  const sum = (values) => values.reduce((a, b) => a + b, 0);
 
   return {
     title: "how many codes does the optimum use?",
@@ -36,7 +35,7 @@ Demos.codes = (() => {
       const noises = Array.from({ length: 130 }, (_, i) => 0.1 + i * 0.05);
       const given = (values, rest) => values.map((value, j) => (j < s.codes ? value : rest[j]));
       const none = VALUES.map(() => 0);
-      const at = (noise) => [sum(given(distortions(noise), VALUES)), sum(given(rates(noise), none))];
+      const at = (noise) => [Sum(given(distortions(noise), VALUES)), Sum(given(rates(noise), none))];
       right.line(...[0, 1].map((i) => noises.map((noise) => at(noise)[i])), "k1");
       const [distortion, rate] = at(s.noise);
       right.dots([distortion], [rate], "k2 fill", 4);

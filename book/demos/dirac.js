@@ -19,10 +19,7 @@ Demos.dirac = (() => {
   /* (5.10): the larger modulus of the eigenvalues at (0, 0), by trace and determinant; it is the same for both losses. */
   const growth = ({ order, eta, gamma }) => {
     const [a, b] = [eta * gamma, eta ** 2 / 4];
-    const [trace, det] = order === "at once" ? [2 - a, 1 - a + b] : [2 - a - b, 1 - a];
-    const square = trace ** 2 / 4 - det;
-    if (square < 0) return Math.sqrt(det);
-    return Math.max(Math.abs(trace / 2 + Math.sqrt(square)), Math.abs(trace / 2 - Math.sqrt(square)));
+    return order === "at once" ? Modulus(2 - a, 1 - a + b) : Modulus(2 - a - b, 1 - a);
   };
 
   const orbit = (s, steps) => {

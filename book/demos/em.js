@@ -1,17 +1,15 @@
 "use strict";
 /* Chapter 2: EM on one column of numbers, one half-step at a click. */
 Demos.em = (() => {
-  const logNormal = (x, mean, variance) => -0.5 * ((x - mean) ** 2 / variance + Math.log(2 * Math.PI * variance));
-  const sum = (values) => values.reduce((a, b) => a + b, 0);
-  const mean = (values) => sum(values) / values.length;
+  const mean = (values) => Sum(values) / values.length;
 
   /* log q(x, z=k) of every point: rows of K numbers. model: {weights, means, variances}. */
   const logJoint = (xs, { weights, means, variances }) =>
-    xs.map((x) => weights.map((w, k) => Math.log(w) + logNormal(x, means[k], variances[k])));
+    xs.map((x) => weights.map((w, k) => Math.log(w) + LogNormal(x, means[k], Math.sqrt(variances[k]))));
 
   const logSum = (row) => {
     const top = Math.max(...row);
-    return top + Math.log(sum(row.map((l) => Math.exp(l - top))));
+    return top + Math.log(Sum(row.map((l) => Math.exp(l - top))));
   };
 
   /* (2.1): the responsibilities q(z|x). */
@@ -20,17 +18,17 @@ Demos.em = (() => {
   /* (2.3): weights, means and variances under the responsibilities. A component that nobody chooses keeps its place, and no
      variance falls below 1: that is the exact maximum under this condition, and rules out collapse. */
   const mStep = (xs, resp, last) => {
-    const counts = last.means.map((_, k) => sum(resp.map((row) => row[k])));
-    const means = counts.map((n, k) => (n > 1e-9 ? sum(xs.map((x, i) => resp[i][k] * x)) / n : last.means[k]));
+    const counts = last.means.map((_, k) => Sum(resp.map((row) => row[k])));
+    const means = counts.map((n, k) => (n > 1e-9 ? Sum(xs.map((x, i) => resp[i][k] * x)) / n : last.means[k]));
     const variances = counts.map((n, k) =>
-      n > 1e-9 ? Math.max(1, sum(xs.map((x, i) => resp[i][k] * (x - means[k]) ** 2)) / n) : last.variances[k]);
+      n > 1e-9 ? Math.max(1, Sum(xs.map((x, i) => resp[i][k] * (x - means[k]) ** 2)) / n) : last.variances[k]);
     return { weights: counts.map((n) => Math.max(n / xs.length, 1e-12)), means, variances };
   };
 
   /* Nats per point: the log-likelihood, and the bound with given responsibilities. */
   const likelihood = (xs, model) => mean(logJoint(xs, model).map(logSum));
   const bound = (xs, model, resp) =>
-    mean(logJoint(xs, model).map((row, i) => sum(row.map((l, k) => (resp[i][k] > 0 ? resp[i][k] * (l - Math.log(resp[i][k])) : 0)))));
+    mean(logJoint(xs, model).map((row, i) => Sum(row.map((l, k) => (resp[i][k] > 0 ? resp[i][k] * (l - Math.log(resp[i][k])) : 0)))));
 
   /* K equal components at points of the data; the same for the same number of the start. */
   const begin = (xs, k, number) => {
@@ -78,14 +76,14 @@ Demos.em = (() => {
         const inside = s.xs.map((x, i) => i).filter((i) => s.xs[i] >= low && s.xs[i] < low + 3);
         let foot = 0;
         s.model.means.forEach((_, k) => {
-          const share = s.resp ? sum(inside.map((i) => s.resp[i][k])) : k === 0 ? inside.length : 0;
+          const share = s.resp ? Sum(inside.map((i) => s.resp[i][k])) : k === 0 ? inside.length : 0;
           left.bar(low, low + 2.8, foot, foot + share / n / 3, s.resp ? `${KINDS[k]} fill` : "k0 fill");
           foot += share / n / 3;
         });
       }
       const xs = Array.from({ length: 181 }, (_, i) => 40 + i / 3);
       s.model.means.forEach((mu, k) =>
-        left.line(xs, xs.map((x) => s.model.weights[k] * Math.exp(logNormal(x, mu, s.model.variances[k]))), KINDS[k]));
+        left.line(xs, xs.map((x) => s.model.weights[k] * Math.exp(LogNormal(x, mu, Math.sqrt(s.model.variances[k])))), KINDS[k]));
       const at = s.stairs.map((_, i) => i + 1);
       right.x = [0, Math.max(40, at.length)];
       right.clear();

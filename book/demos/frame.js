@@ -18,6 +18,20 @@ const Html = (tag, properties, parent) => {
   return made;
 };
 
+/* What several demos compute with. */
+const Sum = (values) => values.reduce((a, b) => a + b, 0);
+const Grid = (from, to, count) => Array.from({ length: count }, (_, i) => from + ((to - from) * i) / (count - 1));
+const LogNormal = (x, mean, std) => -0.5 * ((x - mean) / std) ** 2 - Math.log(std * Math.sqrt(2 * Math.PI));
+
+/* The larger modulus of the eigenvalues of a matrix of two rows, by its trace and determinant. */
+const Modulus = (trace, det) => {
+  const square = trace ** 2 / 4 - det;
+  return square < 0 ? Math.sqrt(det) : Math.abs(trace / 2) + Math.sqrt(square);
+};
+
+/* sum of p log(p/q) in nats; where p is 0 nothing is added. */
+const Kl = (p, q) => Sum(p.map((each, i) => (each > 0 ? each * Math.log(each / q[i]) : 0)));
+
 /* Axes over x = [low, high] and y = [low, high], 320 by 240, with lines, dots and bars of one of the kinds "k0" to "k3". */
 class Plot {
   constructor(parent, { label, x, y, across, up }) {

@@ -5,11 +5,9 @@ Demos.two_kls = (() => {
   const STEP = 0.02;
   const GRID = Array.from({ length: 2401 }, (_, i) => (i - 1200) * STEP); // as far as the widest q that can be chosen
 
-  const logNormal = (x, mean, std) => -0.5 * ((x - mean) / std) ** 2 - Math.log(std * Math.sqrt(2 * Math.PI));
-
   /* log p at x: two humps of weight 1/2 at -apart and apart. */
   const logHumps = (x, apart) => {
-    const [a, b] = [logNormal(x, -apart, STD), logNormal(x, apart, STD)];
+    const [a, b] = [LogNormal(x, -apart, STD), LogNormal(x, apart, STD)];
     return Math.max(a, b) + Math.log1p(Math.exp(-Math.abs(a - b))) - Math.LN2;
   };
 
@@ -17,7 +15,7 @@ Demos.two_kls = (() => {
   const kls = (apart, mean, std) => {
     let [forward, reverse] = [0, 0];
     for (const x of GRID) {
-      const [p, q] = [logHumps(x, apart), logNormal(x, mean, std)];
+      const [p, q] = [logHumps(x, apart), LogNormal(x, mean, std)];
       forward += Math.exp(p) * (p - q) * STEP;
       reverse += Math.exp(q) * (q - p) * STEP;
     }
@@ -59,7 +57,7 @@ Demos.two_kls = (() => {
     draw: (s, [left, right]) => {
       const xs = GRID.filter((x, i) => i % 2 === 0 && Math.abs(x) <= 6);
       left.line(xs, xs.map((x) => Math.exp(logHumps(x, s.apart))), "k0");
-      left.line(xs, xs.map((x) => Math.exp(logNormal(x, s.mean, s.std))), "k1");
+      left.line(xs, xs.map((x) => Math.exp(LogNormal(x, s.mean, s.std))), "k1");
       const means = Array.from({ length: 65 }, (_, i) => -4 + i / 8);
       const along = means.map((mean) => kls(s.apart, mean, s.std));
       right.line(means, along.map((each) => each.forward), "k3");
