@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 
 from gentools.evaluation import checked
-from gentools.lab.shapes import finite, graphless, neighbors_told_apart, whole
+from gentools.lab.shapes import finite, graphless, neighbors_told_apart, squares_fit, whole
 
 TABLE = 2**20  # distances that are held at a time: few enough to stay in the cache of a processor
 BLOCK = 64  # distances of which one minimum is taken on the way to the k smallest
@@ -133,11 +133,7 @@ def nearest(x, y):
     Raises ValueError as `checked` does, and for distances whose squares overflow.
     """
     x, y = checked(1, x=x, y=y)
-    finite(
-        "distances overflow: scale the features down",
-        squares_of_x=(2 * x).square().sum(1),
-        squares_of_y=(2 * y).square().sum(1),
-    )
+    squares_fit(x=x, y=y)
     exact = "donot_use_mm_for_euclid_dist"  # a copy is at distance 0
     tables = (torch.cdist(part, y, compute_mode=exact).min(1) for _, part in _parts(x, len(y)))
     distance, index = zip(*tables, strict=True)
@@ -165,11 +161,7 @@ def nearest_neighbor_accuracy(x, y):
     `checked` does, and for unequal sizes.
     """
     x, y = checked(2, x=x, y=y)
-    finite(
-        "distances overflow: scale the features down",
-        squares_of_x=(2 * x).square().sum(1),
-        squares_of_y=(2 * y).square().sum(1),
-    )
+    squares_fit(x=x, y=y)
     if len(x) != len(y):
         raise ValueError(f"x and y need equally many rows, and have {len(x)} and {len(y)}")
     pool, n, right = torch.cat([x, y]), len(x), 0

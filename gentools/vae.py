@@ -80,20 +80,26 @@ def expectation(f, mean, std, nodes=60):
 
 
 def pathwise(slope, z, noise):
-    """Gradient of E f(z) in (mean, std), one estimate per sample, through z: f'(z) and f'(z) noise. Equation (3.3)."""
+    """Gradient of E f(z) in (mean, std), one estimate per sample, through z: f'(z) and f'(z) noise. Equation (3.3).
+
+    slope is f', and gives a number for each of z. Raises ValueError for other shapes of it.
+    """
     same_shape(z=z, noise=noise)
-    return slope(z), slope(z) * noise
+    at = slope(z)
+    same_shape(z=z, slope=at)
+    return at, at * noise
 
 
 def score(f, z, noise, std):
     """The same gradient through the density: f(z) times the slopes of log N(z; mean, std^2) in mean and std. (3.4)
 
-    std is one number, or one for each of z.
+    std is one number, or one for each of z; f gives a number for each of z. Raises ValueError for other shapes of it.
     """
-    same_shape(z=z, noise=noise)
+    at = f(z)
+    same_shape(z=z, noise=noise, f=at)
     number_or_like(z, std=std)
     positive(std=std)
-    return f(z) * noise / std, f(z) * (noise**2 - 1) / std
+    return at * noise / std, at * (noise**2 - 1) / std
 
 
 # Encoder and decoders

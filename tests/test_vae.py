@@ -73,6 +73,13 @@ def test_a_deviation_for_each_sample_scales_the_score_of_each():
     assert torch.allclose(torch.stack(vae.score(torch.sin, z, noise, std)), torch.stack(alone, 1))
 
 
+@pytest.mark.parametrize("estimate", [vae.pathwise, lambda f, z, noise: vae.score(f, z, noise, 1.0)])
+def test_a_function_that_gives_a_column_is_refused_by_both_gradient_estimators(estimate):
+    z, noise = normal(5), normal(5, seed=1)  # a column times a row would be a table of 5 by 5
+    with pytest.raises(ValueError, match=r"\(5, 1\)"):
+        estimate(lambda z: z[:, None], z, noise)
+
+
 @pytest.mark.parametrize("f, slope", [(lambda z: z**2, lambda z: 2 * z), (torch.sin, torch.cos)])
 def test_both_gradient_estimators_are_unbiased(f, slope):
     mean, std, h = 0.7, 0.9, 1e-5

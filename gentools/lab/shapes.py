@@ -380,6 +380,12 @@ def finite(advice, **given):
             raise ValueError(f"{bad} of the {x.numel()} numbers of {name} are NaN or infinite; {advice}")
 
 
+def squares_fit(**given):
+    """Refuse rows (n, d) so far from 0 that the square of a distance between two of them may overflow. Raises ValueError."""
+    squares = {f"squares_of_{name}": (2 * x).square().sum(1) for name, x in given.items()}
+    finite("distances overflow: scale the features down", **squares)
+
+
 def centers_of_modes(columns=None, **given):
     """Refuse centers that are no finite tensor (k, d), one row per mode and k >= 1; with columns, d must be that number.
 
