@@ -343,6 +343,15 @@ def test_runs_of_twice_the_steps_go_into_the_record_and_stay_there(sandbox, monk
     assert entry["numbers"] == {name: [float(v)] for name, v in direct["numbers"].items()}
     assert "Twice the steps, seed 0: " in said and "runs of the recorded length would" in said
     monkeypatch.setattr(recording.records, "load", lambda id: stored | {"twice": entry})
+    both, more = (recording.twice("2.1", "full", seeds) for seeds in ([0, 2], [2]))
+    joined = recording.with_kept("2.1", more)
+    assert joined.pop("seconds") == pytest.approx(entry["seconds"] + more["seconds"])
+    assert joined == {k: v for k, v in both.items() if k != "seconds"}, "as if both seeds had been run at once"
+    assert recording.with_kept("2.1", entry | {"device": "another"})["device"] == "another", "a seed that was run again"
+    elsewhere = recording.with_kept("2.1", more | {"device": "another"})
+    assert elsewhere["device"] == "another and cpu" and recording.with_kept("2.1", more | {"fingerprint": "other"})[
+        "seeds"
+    ] == [2]
     results = recording.compute("2.1", "full", [0], jobs=1)
     assert recording.record_of("2.1", "full", [0], results)["twice"] == entry, "drawing the figure again keeps them"
     assert "twice" not in recording.record_of("2.1", "quick", [0], results)

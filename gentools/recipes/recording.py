@@ -73,6 +73,8 @@ def data_digest(config):
 
 # Computing
 
+MACHINE = ("device", "torch", "python")  # what is told of where a seed was run
+
 
 def _identity(id, scale, config=None):
     """What a stored result must agree with, beside its seed, before it is used; config: where it is not the scale's."""
@@ -271,6 +273,25 @@ def twice(id, scale, seeds, device="cpu", jobs=1):
     }
 
 
+def with_kept(id, entry):
+    """Runs of twice the steps with those that the record of figure `id` keeps from other seeds, as if all were made at once.
+
+    A seed that was run again, or a change of code or settings, leaves the new runs alone.
+    """
+    kept = (records.load(id) or {}).get("twice")
+    if not kept or kept["fingerprint"] != entry["fingerprint"] or set(kept["seeds"]) & set(entry["seeds"]):
+        return entry
+    seeds = kept["seeds"] + entry["seeds"]
+    order = sorted(range(len(seeds)), key=seeds.__getitem__)
+    values = {name: kept["numbers"][name] + new for name, new in entry["numbers"].items()}
+    return entry | {
+        "seeds": [seeds[i] for i in order],
+        "numbers": {name: [both[i] for i in order] for name, both in values.items()},
+        **{k: " and ".join(sorted({*kept[k].split(" and "), *entry[k].split(" and ")})) for k in MACHINE},
+        "seconds": kept["seconds"] + entry["seconds"],
+    }
+
+
 def _kept(id, scale):
     """What the stored record of figure `id` keeps of runs of twice the steps; None if its code or settings are others now.
 
@@ -314,7 +335,7 @@ def _fresh(id):
 def _where(results):
     """Where results were computed: {"device": ..., "torch": ..., "python": ...}; the seeds may come from several machines."""
     named = [r["machine"] for r in results]
-    return {k: " and ".join(sorted({m[k] for m in named})) for k in named[0]}
+    return {k: " and ".join(sorted({m[k] for m in named})) for k in MACHINE}
 
 
 def _dump(path, record):
@@ -410,7 +431,8 @@ def _parser():
     parser.add_argument("--data", help="folder with data files, instead of GENTOOLS_DATA")
     parser.add_argument(
         "--twice", action="store_true",
-        help="run the first seed, or --seeds, for twice the steps, and say which recorded numbers that moves",
+        help="run the first seed, or --seeds, for twice the steps, and say which recorded numbers that moves; "
+        "runs that the record keeps from other seeds are counted in",
     )  # fmt: skip
     parser.add_argument("--record", action="store_true", help="write into figures/, as part of the course")
     return parser
@@ -463,7 +485,7 @@ def _twice_command(asked, args):
     for id, recipe in asked.items():
         seeds = args.seeds or list(recipe.seeds[:1])
         print(f"{id} {recipe.title}: {recipe.record}, twice the steps, {len(seeds)} seeds", flush=True)
-        entry = twice(id, recipe.record, seeds, args.device, args.jobs)
+        entry = with_kept(id, twice(id, recipe.record, seeds, args.device, args.jobs))
         print(textwrap.fill(records.after_twice(records.load(id) | {"twice": entry}), 110))
         if args.record:
             print(f"  wrote {keep_twice(id, entry).relative_to(ROOT)}", flush=True)
