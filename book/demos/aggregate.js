@@ -16,7 +16,7 @@ Demos.aggregate = (() => {
 
   return {
     title: "what the prior asks of all codes together, and of each",
-    text: "Left: the prior, black, and the law p(z) of all codes, blue: n Gaussians of width h. Right, over h: the KL term of a VAE, black, is what codes tell of their image, orange, and KL(p(z)‖q(z)), green, which is all that an adversarial autoencoder pays. Which width is best for each? Then let h go down until the codes do not overlap: (8.6) says how the green line rises from there, and where the orange one ends.",
+    text: "Left: the prior, gray, and the law p(z) of all codes, blue: n Gaussians of width h. Right, over h: the KL term of a VAE, gray, is what codes tell of their image, orange, and KL(p(z)‖q(z)), green, which is all that an adversarial autoencoder pays. Which width is best for each? Then let h go down until the codes do not overlap: (8.6) says how the green line rises from there, and where the orange one ends.",
     plots: [
       { label: "Prior and law of all codes", x: [-4, 4], y: [0, 1], across: "code z", up: "density" },
       { label: "Both terms and their sum over the width", x: [-2, 0.5], y: [0, 5], across: "log₁₀ h", up: "nats" },

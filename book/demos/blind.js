@@ -21,7 +21,7 @@ Demos.blind = (() => {
 
   return {
     title: "what does a generator make that does not see the class?",
-    text: "Left, black: the data, two classes; blue: the best q(x) of (7.7), for a discriminator that sees the class and a generator that does not. Right: how much x tells of the class, KL(p̃(c)‖p̃(c|x)). Pull the classes apart: where does q go? Then make the second class wide, and one class rare.",
+    text: "Left, gray: the data, two classes; blue: the best q(x) of (7.7), for a discriminator that sees the class and a generator that does not. Right: how much x tells of the class, KL(p̃(c)‖p̃(c|x)). Pull the classes apart: where does q go? Then make the second class wide, and one class rare.",
     plots: [
       { label: "Density of the data and of the best blind generator", x: [-8, 8], y: [0, 0.8], across: "x", up: "density" },
       { label: "What x tells of the class", x: [-8, 8], y: [0, 12], across: "x", up: "nats" },

@@ -19,7 +19,7 @@ Demos.classes = (() => {
 
   return {
     title: "how much does a code of the prior tell of its class?",
-    text: "Left: the prior of a VAE with class means, black, and its three parts. Right, in nats: half the spread of the means, orange; what a code tells of the class, blue; the entropy H(y) of the class, black. Up to which distance is the spread nearly the information? With equal shares, how far apart must the means be until a code tells nine tenths of H(y)?",
+    text: "Left: the prior of a VAE with class means, gray, and its three parts. Right, in nats: half the spread of the means, orange; what a code tells of the class, blue; the entropy H(y) of the class, gray. Up to which distance is the spread nearly the information? With equal shares, how far apart must the means be until a code tells nine tenths of H(y)?",
     plots: [
       { label: "A mixture of three Gaussians", x: [-9, 9], y: [0, 0.4], across: "code z", up: "density" },
       { label: "Spread, information and entropy over the distance of the means", x: [0, 5], y: [0, 2.4], across: "distance of neighbors", up: "nats" },

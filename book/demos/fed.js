@@ -15,7 +15,7 @@ Demos.fed = (() => {
 
   return {
     title: "what scheduled sampling settles on",
-    text: "Left: how often each pair of bits occurs in the data, black, and in what the best model of (15.11) draws, blue. Right: the KL that is left, over the rate at which the model's own first bit is fed, and the mutual information of the bits, black. Is a small rate harmless? What is lost at rate 1, and for which data is nothing lost?",
+    text: "Left: how often each pair of bits occurs in the data, gray, and in what the best model of (15.11) draws, blue. Right: the KL that is left, over the rate at which the model's own first bit is fed, and the mutual information of the bits, gray. Is a small rate harmless? What is lost at rate 1, and for which data is nothing lost?",
     plots: [
       { label: "Pairs of bits in data and model", x: [0, 4], y: [0, 1], across: `pairs ${NAMES.join(", ")}`, up: "probability" },
       { label: "What is left of the KL over the rate", x: [0, 1], y: [0, 0.8], across: "rate ρ", up: "nats" },

@@ -28,7 +28,7 @@ Demos.moments = (() => {
 
   return {
     title: "samples that are far from the data at a Fréchet distance of 0",
-    text: "Left: features of the data, black; of samples, blue; and the Gaussian with the mean and variance of the samples, orange dashes, which is all that a Fréchet distance sees. Right: KL(q‖data), blue, and the part that the Gaussian sees, orange, over the distance of the humps. Give q the moments of the data; how large can you make the KL while the Fréchet distance stays 0?",
+    text: "Left: features of the data, gray; of samples, blue; and the Gaussian with the mean and variance of the samples, orange dashes, which is all that a Fréchet distance sees. Right: KL(q‖data), blue, and the part that the Gaussian sees, orange, over the distance of the humps. Give q the moments of the data; how large can you make the KL while the Fréchet distance stays 0?",
     plots: [
       { label: "Densities of features", x: [-4, 4], y: [0, 1.6], across: "feature h", up: "density" },
       { label: "The KL and what a Gaussian sees of it", x: [0, 2], y: [0, 4], across: "half distance of the humps", up: "nats" },

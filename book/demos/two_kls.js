@@ -41,7 +41,7 @@ Demos.two_kls = (() => {
 
   return {
     title: "which Gaussian is nearest to two humps?",
-    text: "Left, black: p, two humps; blue: q, one Gaussian. Right: KL(p‖q) in green and KL(q‖p) in orange, over the mean of q at its present standard deviation. Before you press a button, guess where it will put q. Then pull the humps together: below some distance both directions agree on where the mean is.",
+    text: "Left, gray: p, two humps; blue: q, one Gaussian. Right: KL(p‖q) in green and KL(q‖p) in orange, over the mean of q at its present standard deviation. Before you press a button, guess where it will put q. Then pull the humps together: below some distance both directions agree on where the mean is.",
     plots: [
       { label: "Two humps p and one Gaussian q on a line", x: [-6, 6], y: [0, 0.6], across: "x", up: "density" },
       { label: "Both divergences over the mean of q", x: [-4, 4], y: [0, 8], across: "mean of q", up: "nats" },
