@@ -835,6 +835,19 @@ def test_the_capstones_cell_trains_a_readers_step_and_stops_at_a_loss_that_is_no
         capstone_cell(broken)
 
 
+def test_twice_the_steps_take_wgan_gp_near_flow_matching_and_modes_from_the_regularized_gan():
+    """As the text below figure 17.2 says of its run of twice the steps."""
+    record = records.load("17.2")
+    short, longer = (
+        {name: values[0] for name, values in numbers["numbers"].items()} for numbers in (record, record["twice"])
+    )
+    assert record["twice"]["seeds"] == [0]
+    ends = {name: [numbers[f"{name}: overlap"] for numbers in (short, longer)] for name in ("WGAN-GP", "flow matching")}
+    assert [f"{at:.2f}" for at in (ends["WGAN-GP"][1], ends["flow matching"][1])] == ["0.90", "0.94"]
+    assert ends["flow matching"][0] - ends["WGAN-GP"][0] > 0.2
+    assert [numbers["regularized GAN: modes"] for numbers in (short, longer)] == [22, 15]
+
+
 def test_twice_the_rounds_undo_the_informed_start():
     """As the text below figure 17.4 says of the run of twice the steps."""
     record = records.load("17.4")
