@@ -80,7 +80,10 @@ def elbo(p_z_given_x, q_joint):
 
 
 def gaussian_cells(x, mean, std):
-    """Probabilities of a Gaussian on an even grid `x` (m,), one per cell; they sum to 1 if the grid reaches far."""
+    """Probabilities of a Gaussian on an even grid `x` (m,), one per cell.
+
+    They sum to 1 if the grid reaches far and its places are not farther apart than `std`.
+    """
     one_number(mean=mean, std=std)
     positive(std=std)
     finite("no cell holds anything of such a Gaussian", mean=torch.as_tensor(mean), std=torch.as_tensor(std))

@@ -87,6 +87,27 @@ def test_figure_1_2_shows_the_third_minimum_and_its_grid_holds_every_fit():
     assert numbers[f"{both}: std"] == pytest.approx(np.exp(found.x[1]), abs=0.01) and np.exp(found.x[1]) > 2
 
 
+def test_from_which_distance_on_no_reverse_fit_covers_both_bumps_depends_on_their_weights():
+    """As the text says of the third minimum. By symmetry and slopes: at equal weights 0 is its mean at every distance."""
+    z = np.linspace(-9, 9, 2001)
+    q = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+
+    def covers(weight, distance):
+        def reverse_kl(v):
+            x = v[0] + np.exp(v[1]) * z
+            parts = [
+                np.log(c) - ((x - at) / 0.7) ** 2 / 2 for c, at in ((weight, -distance / 2), (1 - weight, distance / 2))
+            ]
+            return integrate.trapezoid(q * (-v[1] - z**2 / 2 - np.logaddexp(*parts)), z)
+
+        start = [(0.5 - weight) * distance, np.log(0.4 * distance)]
+        return np.exp(optimize.minimize(reverse_kl, start, method="Nelder-Mead").x[1]) > 1.5
+
+    assert covers(0.4, 6.0) and not covers(0.4, 7.3)  # the figure's
+    assert not covers(0.3, 5.0) and covers(0.45, 10.0)
+    assert all(covers(0.5, distance) for distance in (8.0, 14.0, 20.0))
+
+
 @pytest.mark.parametrize("h", [0.02, 0.01])
 def test_smoothed_kl_against_adaptive_quadrature(h):
     atoms = torch.tensor([-0.7, 0.1, 1.3]).double()
