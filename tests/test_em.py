@@ -13,7 +13,7 @@ from scipy import stats
 from sklearn.cluster import KMeans
 
 from gentools import em, joint_kl
-from gentools.lab import worlds
+from gentools.lab import data, worlds
 from gentools.lab.chapters import CHAPTERS
 from gentools.lab.divergences import kl
 from gentools.lab.randomness import generator
@@ -202,6 +202,40 @@ def test_a_component_collapses_onto_a_point_unless_there_is_a_floor():
     (_, _, covariances), stairs = em.gaussian_em(x, weights, means, covariances, steps=50, floor=1e-4)
     assert stairs.isfinite().all()
     assert (torch.linalg.eigvalsh(covariances) >= 0.99e-4 * x.var(0, correction=0).min()).all()
+
+
+def test_three_components_on_old_faithful_end_where_the_text_says():
+    """The third one between the clouds, for a while in the upper one, or for good in the lower one, which is best."""
+    x = data.old_faithful()
+    share = torch.full((3,), 1 / 3, dtype=x.dtype)
+
+    def ends(seed, steps):
+        means = x[torch.randperm(len(x), generator=generator(seed, "EM by hand"))[:3]]
+        (_, means, _), stairs = em.gaussian_em(x, share, means, x.T.cov(correction=0).expand(3, 2, 2), steps)
+        return means[:, 1].sort().values.tolist(), float(stairs[-1])
+
+    for seed, steps in ((0, 60), (3, 300)):
+        (low, middle, high), between = ends(seed, steps)
+        assert low < 60 < middle < 75 < high
+    (_, middle, high), _ = ends(3, 60)
+    assert middle > 75 and high > 75
+    (_, middle, high), best = ends(12, 300)
+    assert middle < 60 and best > between + 0.01
+
+
+def test_the_cut_decides_which_number_of_components_is_best_on_held_out_eruptions():
+    x = data.old_faithful()
+
+    def best(cut):
+        parts = torch.randperm(len(x), generator=generator(cut, "five parts")).chunk(5)
+
+        def held_out(part, k):
+            rest = torch.cat([p for p in parts if p is not part])
+            return float(em.fit_mixture(x[rest], components=k, floor=1e-3, tol=1e-4).log_density(x[part]).mean())
+
+        return max((2, 3, 4), key=lambda k: sum(held_out(part, k) for part in parts))
+
+    assert [best(cut) for cut in (0, 6)] == [4, 2]
 
 
 # k-means

@@ -33,6 +33,12 @@ def products(x, weights, rates):
     return resp.mean(0), x @ resp / resp.sum(0)
 
 
+def densities(x, weights, rates):
+    joint = weights * torch.distributions.Poisson(rates).log_prob(x[:, None]).exp()
+    resp = joint / joint.sum(1, keepdim=True)
+    return resp.mean(0), x @ resp / resp.sum(0)
+
+
 WRONG = {
     "2.E1": [
         naive,
@@ -52,6 +58,7 @@ WRONG = {
         lambda x, w, lam: (poisson(x, w, lam).mean(0), x @ poisson(x, w, lam) / len(x)),
         lambda x, w, lam: (poisson(x, w, lam).mean(0), lam),  # the rates stay
         products,  # 0/0 for large counts
+        densities,  # 0/0 far from all rates
     ],
     "2.E4": [
         [[[2.0, 55.0], [4.3, 80.0]], [[2.0, 55.0], [4.3, 80.0]]],  # the first finds the groups
