@@ -505,3 +505,6 @@ def test_twice_the_steps_widen_the_lead_of_the_saturating_loss():
     ends, longer = record["numbers"], {name: values[0] for name, values in record["twice"]["numbers"].items()}
     lead, own, modes = "overlap: saturating minus non-saturating", "saturating: overlap", "non-saturating: modes"
     assert longer[lead] > ends[lead][0] and longer[own] > ends[own][0] and longer[modes] < ends[modes][0]
+    rival = "KL: overlap"
+    assert longer[rival] - ends[rival][0] > 0.9 * (longer[own] - ends[own][0])
+    assert longer[own] - longer[rival] == pytest.approx(ends[own][0] - ends[rival][0], abs=0.05)
