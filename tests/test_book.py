@@ -498,6 +498,39 @@ def test_the_penalty_of_the_smallest_game_goes_beyond_its_upper_limit(page):
     assert all(settles < 1 < leaves for settles, leaves in computed(page, "dirac", growths))
 
 
+NOWHERE = "const nowhere = {line() {}, dots() {}, bar() {}, clear() {}};"
+
+
+@pytest.mark.parametrize("name, ties", [
+    ("dirac", [{"order": "at once", "eta": e, "gamma": g} for e, g in ((0.4, 5.05), (1.6, 1.45))]
+     + [{"order": "in turn", "eta": e, "gamma": g} for e, g in ((0.4, 4.95), (0.8, 2.4), (1.6, 1.05))]),
+    ("line", [{"eta": 0.5, "v": 1.0, "e": 0.6, "w": 0.8}, {"eta": 0.2, "v": 2.5, "e": 0.6, "w": 0.8}]),
+])  # fmt: skip
+def test_rounding_does_not_decide_what_becomes_of_a_deviation(page, name, ties):
+    """On the limit a deviation keeps its size, which no last digit of the factor may turn into growth."""
+    script = f"{NOWHERE} return {json.dumps(ties)}.map(s => it.draw({{...state, ...s}}, [nowhere, nowhere]))"
+    for said in computed(page, name, script):
+        assert "multiplied by 1.0000 per step, so what is left out near" in said
+
+
+def test_every_start_of_em_by_hand_separates_and_is_seen_whole(page):
+    script = (
+        NOWHERE
+        + """const bad = [];
+        for (const k of [1, 2, 3, 4])
+            for (let number = 0; number < 30; number++) {
+                const s = Object.assign(it.start(state.xs), {k, number}), right = {...nowhere, y: [-4.4, -3.7]};
+                it.controls[0].changed(s);
+                const apart = new Set(s.model.means).size === k;
+                it.controls.find(each => each.button === "Ten of both").act(s);
+                it.draw(s, [nowhere, right]);
+                if (!apart || Math.min(...s.stairs) < right.y[0] || Math.max(...s.stairs) > right.y[1]) bad.push([k, number]);
+            }
+        return bad"""
+    )
+    assert computed(page, "em", script) == []
+
+
 def test_em_by_hand_takes_the_steps_of_the_chapter(page):
     script = """return [2, 3].map(k => { let model = it.begin(state.xs, k, 1), stairs = [it.likelihood(state.xs, model)];
         const start = model;

@@ -50,7 +50,7 @@ Demos.dirac = (() => {
       left.bar(0.66, 0.74, -0.04, 0.04, "k0 fill");
       right.line(path.map((_, t) => t), path.map(([theta, psi]) => Math.log10(Math.max(1e-300, Math.hypot(theta, psi)))), "k1");
       const factor = growth(s);
-      const end = factor < 1 ? "it settles" : factor > 1 ? "it moves away" : "what is left out near 0 decides";
+      const end = ["it settles", "what is left out near 0 decides", "it moves away"][Beside1(factor) + 1];
       return `Near the equilibrium a deviation is multiplied by ${factor.toFixed(4)} per step, so ${end}.`;
     },
     play,

@@ -30,10 +30,16 @@ Demos.em = (() => {
   const bound = (xs, model, resp) =>
     mean(logJoint(xs, model).map((row, i) => Sum(row.map((l, k) => (resp[i][k] > 0 ? resp[i][k] * (l - Math.log(resp[i][k])) : 0)))));
 
-  /* K equal components at points of the data; the same for the same number of the start. */
+  /* K components of one width at points of the data, no two alike, for equal ones would stay equal; the same for the same
+     number of the start. */
   const begin = (xs, k, number) => {
     const sorted = [...xs].sort((a, b) => a - b);
-    const means = Array.from({ length: k }, (_, i) => sorted[(37 + 101 * number + 61 * i * (number + 1)) % sorted.length]);
+    const means = [];
+    for (let i = 0; i < k; i++) {
+      let at = (37 + 101 * number + 61 * i * (number + 1)) % sorted.length;
+      while (means.includes(sorted[at])) at = (at + 1) % sorted.length;
+      means.push(sorted[at]);
+    }
     const all = mean(xs.map((x) => (x - mean(xs)) ** 2));
     return { weights: means.map(() => 1 / k), means, variances: means.map(() => all) };
   };
@@ -86,6 +92,7 @@ Demos.em = (() => {
         left.line(xs, xs.map((x) => s.model.weights[k] * Math.exp(LogNormal(x, mu, Math.sqrt(s.model.variances[k])))), KINDS[k]));
       const at = s.stairs.map((_, i) => i + 1);
       right.x = [0, Math.max(40, at.length)];
+      right.y = [Math.min(-4.4, ...s.stairs.map((each) => Math.floor(10 * each) / 10)), -3.7];
       right.clear();
       right.line(at, s.stairs, "k0");
       right.dots(at, s.stairs, "k0", 2);

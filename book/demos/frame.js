@@ -29,6 +29,9 @@ const Modulus = (trace, det) => {
   return square < 0 ? Math.sqrt(det) : Math.abs(trace / 2) + Math.sqrt(square);
 };
 
+/* Whether a factor per step is below 1, is 1 up to rounding, or above: -1, 0 or 1. */
+const Beside1 = (factor) => (Math.abs(factor - 1) < 1e-9 ? 0 : Math.sign(factor - 1));
+
 /* sum of p log(p/q) in nats; where p is 0 nothing is added. */
 const Kl = (p, q) => Sum(p.map((each, i) => (each > 0 ? each * Math.log(each / q[i]) : 0)));
 

@@ -37,7 +37,7 @@ Demos.line = (() => {
       const far = path.map(([e, w]) => Math.log10(Math.max(1e-300, Math.hypot(e - rest[0], w - rest[1]))));
       right.line(path.map((_, t) => t), far, "k1");
       const factor = growth(s.v, s.eta);
-      const end = factor < 1 ? "it settles, from near enough" : factor > 1 ? "it moves away" : "what is left out near it decides";
+      const end = ["it settles, from near enough", "what is left out near it decides", "it moves away"][Beside1(factor) + 1];
       return `Near the point of rest a deviation is multiplied by ${factor.toFixed(4)} per step, so ${end}. V at the beginning: ${value(s.e, s.w, s.v).toFixed(3)}.`;
     },
     value,
