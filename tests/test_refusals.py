@@ -874,6 +874,8 @@ VALUES = {  # of which nothing follows, or something false
     "great circle to NaN": lambda: dcgan.great_circle(NOISE, NAN * NOISE, 0.5),
     "great circle in bfloat16": lambda: dcgan.great_circle(NOISE.bfloat16(), CODE.bfloat16(), 0.5),
     "great circle to single numbers": lambda: dcgan.great_circle(NOISE, NOISE[:, :1], 0.5),
+    "great circle at numbers for moments": lambda: dcgan.great_circle(NOISE[0], CODE[0], torch.linspace(0, 1, K)),
+    "line at numbers for moments": lambda: dcgan.linear_walk(NOISE[0], CODE[0], torch.linspace(0, 1, K)),
     "line to single numbers": lambda: dcgan.linear_walk(NOISE, NOISE[:, :1], 0.5),
     "statistics of NaN": lambda: dcgan.measure_statistics(nn.BatchNorm1d(K), NAN * NOISE.float()),
     "moving average, angle NaN": lambda: dcgan.average_gain(0.5, NAN),
