@@ -17,7 +17,7 @@ from torch.nn.functional import conv2d, conv_transpose2d, pad
 
 import gentools
 from gentools import dcgan, evaluation, gan, recipes
-from gentools.lab import worlds
+from gentools.lab import records, worlds
 from gentools.lab.divergences import kl
 from gentools.lab.networks import classifier
 from gentools.lab.optim import Average, adam
@@ -408,6 +408,20 @@ def test_short_z_give_pictures_that_vary_less_and_long_ones_more():
     assert varied["line"] < 0.9 * varied["ends"] and varied["long"] > 1.1 * varied["ends"]
     assert varied["circle"] == pytest.approx(varied["ends"], rel=0.05)
     assert chi2.sf(2 * 64, 64) < chi2.cdf(64 / 2, 64) < 1e-3
+
+
+@pytest.mark.parametrize("id", ["6.3", "6.6", "6.7", "6.8"])
+def test_a_caption_says_that_training_is_not_counted_where_it_is_not(id):
+    a_training = records.load("6.4")["seconds"] / len(records.load("6.4")["seeds"])
+    record = records.load(id)
+    counted = record["seconds"] / len(record["seeds"]) > a_training / 2
+    assert ("is not counted here" in recipes.find(id).caption) != counted
+
+
+def test_any_z_gives_the_right_class_of_figure_6_8_once_in_ten():
+    """For all ten classes can be B, and every picture is of one class."""
+    assert set(records.load("6.8")["numbers"]["classes with enough exemplars"]) == {10}
+    assert "(any z: one in ten)" in recipes.find("6.8").caption
 
 
 @pytest.mark.parametrize("side, left_out", [(6, 0), (7, 1)])

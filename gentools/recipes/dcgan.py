@@ -309,7 +309,7 @@ RECIPES = {
     "6.3": Recipe(
         title="Samples over training",
         caption="Eight fixed z, seen through the averaged generator at several moments of one run, and eight pictures of the "
-        f"data. {dcgan_latent.SHARED}",
+        "data. The networks are those of figure 6.4.",
         alt="Sheets of small pictures at growing numbers of steps. Early ones are smeared, later ones show shirts, trousers, "
         "dresses, shoes and bags; the last sheet shows the data.",
         run=run_samples, draw=draw_samples, quick=Samples(QUICK, shown=(1, 2, 4)),

@@ -332,8 +332,8 @@ RECIPES = {
     ),
     "6.8": Recipe(
         title="Arithmetic, scored",
-        caption="All ordered pairs of classes, five results each. Left: the judge sees the class of B. Right: it does, and the "
-        f"picture is as bright as the brightest quarter of B. {SHARED}",
+        caption="All ordered pairs of classes, five results each. Left: the judge sees the class of B (any z: one in ten). "
+        f"Right: it does, and the picture is as bright as the brightest quarter of B. {SHARED}",
         alt="Two panels of points for four ways to do the arithmetic: three exemplars, one, one shortened, three in pixels. In the right panel a "
         "dashed line shows what any z scores.",
         run=run_scores, draw=draw_scores,
