@@ -275,6 +275,16 @@ def test_what_twice_the_steps_moved_is_said():
     assert records.after_twice(record, []) == records.after_twice({"seeds": [0, 1, 2], "numbers": numbers}) == ""
 
 
+@pytest.mark.parametrize("name, counts", [
+    ("AGE: V over the last quarter", True), ("no gain: code error over the last quarter", True), ("coverage", True),
+    ("gain of the ELBO over the last quarter of the steps", False), ("overlap, change over the last quarter", False),
+    ("change over the last quarter, new rows", False), ("distance at the end minus after three quarters", False),
+])  # fmt: skip
+def test_a_mean_over_the_last_quarter_is_where_a_run_ended_and_a_change_is_not(name, counts):
+    record = {"seeds": [0, 1, 2], "numbers": {name: [1.0, 2.0, 3.0]}, "twice": {"seeds": [0], "numbers": {name: [9.0]}}}
+    assert list(records.moved(record)) == [name] * counts
+
+
 def test_of_many_numbers_that_moved_those_that_compare_are_said_first():
     names = [*"abcdef", "a minus b", "g"]
 

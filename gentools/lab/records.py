@@ -18,8 +18,10 @@ from gentools.lab.plots import show_png
 LEAST_SEEDS = 3  # for an interval; two points say more by themselves
 SHOWN = 6  # of the numbers that twice the steps moved
 # Numbers that say how a run went and not where it ended: with twice the steps they are others, as they should be. What is
-# read at a share of the steps is read at another step.
-OF_THE_RUN = r"seconds$|over the last quarter|after three quarters|a quarter of the steps$|halfway$"
+# read at a share of the steps is read at another step. A mean over the last quarter is where the run ended.
+OF_THE_RUN = (
+    r"seconds$|\b(change|gain)\b[^:]* over the last quarter|after three quarters|a quarter of the steps$|halfway$"
+)
 
 
 def summarize(values, least=-math.inf, most=math.inf):
