@@ -25,6 +25,7 @@ from gentools.lab.shapes import (
     same_rows,
     same_shape,
     semidefinite,
+    vectors,
 )
 
 # The joints, exactly
@@ -39,7 +40,10 @@ def pushed(p_x, p_z_given_x):
 
 
 def value(p_z, q_bar, q_z):
-    """V = KL(q_bar || q_z) - KL(p_z || q_z): what the encoder raises and the generator lowers. (13.2)"""
+    """V = KL(q_bar || q_z) - KL(p_z || q_z): what the encoder raises and the generator lowers. (13.2)
+
+    NaN where both are infinite, because the prior lacks codes of the data and codes of the samples.
+    """
     same_shape(p_z=p_z, q_bar=q_bar, q_z=q_z)
     return kl(q_bar, q_z) - kl(p_z, q_z)
 
@@ -61,6 +65,7 @@ def full_moment_kl(mean, cov):
     """(tr C + |m|^2 - k - log det C)/2 = KL(N(m, C) || N(0, I)), mean (k,) and covariance (k, k)."""
     positive_definite(cov=cov)
     same_rows(mean=mean, cov=cov)
+    vectors(mean=mean)
     return (cov.trace() + mean @ mean - len(mean) - torch.logdet(cov)) / 2
 
 

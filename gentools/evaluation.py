@@ -19,6 +19,7 @@ from gentools.lab.shapes import (
     loss_weights,
     modes_kept,
     number_per_row,
+    one_score_each,
     one_score_per_row,
     positive,
     rows_apart,
@@ -27,6 +28,7 @@ from gentools.lab.shapes import (
     same_shape,
     semidefinite,
     tensors,
+    told_whole,
     vectors,
     whole,
     within_unit,
@@ -60,6 +62,7 @@ def modes(samples, centers, std):
     if not 0 < std < math.inf:
         raise ValueError(f"std must be positive, not {std}")
     kind = torch.promote_types(torch.promote_types(samples.dtype, centers.dtype), torch.float32)  # the finer of the two
+    told_whole(kind, samples=samples, centers=centers)
     distance = torch.cdist(samples.to(kind), centers.to(kind), compute_mode="donot_use_mm_for_euclid_dist")
     nearest, mode = distance.min(1)
     share = mode[nearest <= 3 * std].bincount(minlength=len(centers)) / len(samples)
@@ -274,6 +277,7 @@ def checked(least=2, **samples):
     kind = torch.float32
     for x in samples.values():
         kind = torch.promote_types(kind, x.dtype)
+    told_whole(kind, **samples)
     return tuple(x.to(kind) for x in samples.values())
 
 
@@ -505,8 +509,7 @@ def critic_gap(critic, real, fake, at_once=1000):
         if not len(part):
             raise ValueError(f"there are no {name} rows to read the critic on")
         scores = torch.cat([critic(each) for each in part.split(at_once)])
-        if scores.numel() != len(part):
-            raise ValueError(f"a critic gives one score per row, not {tuple(scores.shape[1:])}")
+        one_score_each(scores, part)
         if not scores.isfinite().all():
             raise ValueError(f"the critic's scores of the {name} rows hold NaN or infinity; its training failed")
         means.append(float(scores.double().mean()))

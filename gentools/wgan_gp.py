@@ -20,9 +20,11 @@ from gentools.lab.shapes import (
     distributions,
     filled,
     finite,
+    flat,
     loss_weights,
     number_per_row,
     one_number,
+    one_score_each,
     positive,
     rising,
     same_mass,
@@ -37,11 +39,14 @@ from gentools.lab.shapes import (
 
 def critic_loss(real_score, fake_score):
     """E_q f - E_p f. Its least value over all f with slopes of at most 1 is -W1(p, q) (Arjovsky et al. 2017)."""
+    one_score_each(real_score)
+    one_score_each(fake_score)
     return fake_score.mean() - real_score.mean()
 
 
 def generator_loss(fake_score):
     """-E_q f: the part of the critic's gain that the generator can move."""
+    one_score_each(fake_score)
     return -fake_score.mean()
 
 
@@ -156,6 +161,7 @@ def piecewise_penalty(critic, real, fake, mix):
     same_shape(real=real, fake=fake)
     same_rows(real=real, mix=mix)
     filled(real=real)
+    flat(real=real)
     slope = piecewise_slopes(critic, interpolate(real, fake, mix))  # (n, d)
     return (slope.norm(dim=1) - 1).square().mean()
 
@@ -217,6 +223,7 @@ def piecewise_gradient(critic, real, fake, mix, penalty_weight):
     same_shape(real=real, fake=fake)
     same_rows(real=real, mix=mix)
     filled(real=real)
+    flat(real=real)
     within_unit(mix=mix)
     loss_weights(penalty_weight=penalty_weight)
     linears, bends = _layers(critic)

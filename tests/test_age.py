@@ -289,6 +289,19 @@ def test_a_game_without_a_point_of_rest_is_refused(v):
     assert done.returncode == 0 and "expected a variance 0 < v < infinity" in done.stdout, done.stderr
 
 
+def test_the_divergence_of_full_moments_takes_one_mean():
+    eye = torch.eye(2).double()
+    assert age.full_moment_kl(torch.tensor([3.0, 4.0]).double(), eye) == 12.5
+    with pytest.raises(ValueError, match="mean must be numbers"):
+        age.full_moment_kl(0 * eye, eye)  # with a table the answer was a table
+
+
+def test_the_value_is_nan_where_the_prior_lacks_codes_of_both():
+    half, prior = torch.tensor([0.5, 0.5]).double(), torch.tensor([1.0, 0.0]).double()
+    assert age.value(half, half, prior).isnan() and age.value(prior, half, prior) == math.inf
+    assert age.value(half, prior, prior) == -math.inf
+
+
 def test_a_step_size_without_bounds_is_refused():
     for step_size in (math.nan, math.inf):
         with pytest.raises(ValueError, match="a finite step size"):

@@ -342,6 +342,26 @@ def test_birthdays_by_hand_and_by_simulation():
     assert evaluation.birthdays(drawn, 0.5, at_once=700).size == pytest.approx(1 / 0.36, rel=0.05)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_whole_numbers_that_single_precision_takes_for_one_are_no_pair(sign):
+    """Such as names of samples: they are refused, and told apart in double precision."""
+    names = sign * torch.tensor([[2**24], [2**24 + 1], [2]])
+    calls = [
+        lambda x: evaluation.birthdays(x, 0.5),
+        lambda x: evaluation.modes(x, torch.zeros(1, 1), 0.1),
+        lambda x: neighbors.nearest(x[:1], x[1:]),
+        lambda x: evaluation.parzen(x, x, 1.0),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=r"become one in torch\.float32; give \w+\.double"):
+            call(names)
+        call(names.double())
+    assert evaluation.birthdays(names.double(), 0.5).pairs == 0
+    assert evaluation.birthdays(names[[0, 2, 2]], 0.5).pairs == 1  # 2^24 itself is exact
+    with pytest.raises(ValueError, match=r"one in torch\.float64"):
+        evaluation.checked(x=names * 2**30, y=names.double())
+
+
 def test_parzen_agrees_with_scikit_learn():
     from sklearn.neighbors import KernelDensity
 

@@ -116,6 +116,19 @@ def test_clipping_keeps_every_weight_within_its_bound_and_descends_first():
         assert torch.allclose(mine, other.clamp(-0.1, 0.1), atol=1e-6)
 
 
+def test_a_critic_of_several_scores_is_refused_before_it_moves():
+    """The loss was the mean of all scores."""
+    critic = nn.Linear(2, 3)
+    before, rows = critic.weight.detach().clone(), torch.ones(4, 2)
+    optimizer = torch.optim.SGD(critic.parameters(), 0.1)
+    for step, last in ((wgan_gp.clipped_critic_step, 0.1), (wgan_gp.critic_step, 1.0)):
+        with pytest.raises(ValueError, match=r"a critic gives one score per row, not \(3,\)"):
+            step(critic, optimizer, rows, 2 * rows, last)
+    with pytest.raises(ValueError, match="one score per row"):
+        wgan_gp.generator_loss(critic(rows))
+    assert torch.equal(critic.weight, before)
+
+
 @pytest.mark.parametrize("bound", [0.0, -1.0, math.nan])
 def test_a_bound_that_no_weight_can_keep_is_refused(bound):
     critic = mlp([2, 8, 1], generator=generator(0, "clip"))
@@ -150,6 +163,20 @@ def test_the_closed_form_is_the_double_backward(sizes, activation):
     for a, b in zip(*found, strict=True):
         assert torch.allclose(a, b, rtol=1e-12, atol=1e-13)
     assert all((found[1][i + 1] == 0).all() for i, p in enumerate(critic.parameters()) if p.ndim == 1), "biases"
+
+
+def test_both_forms_of_the_penalty_refuse_rows_with_a_further_axis():
+    """The closed form took the length over that axis, and was another number."""
+    critic, rows = (
+        mlp([2, 8, 1], generator=generator(0, "rows")),
+        torch.randn(2, 5, 5, 2, generator=generator(1, "rows")),
+    )
+    for form in (wgan_gp.gradient_penalty, wgan_gp.piecewise_penalty):
+        for real, fake in (rows, rows[:, 0, :2, 0]):
+            with pytest.raises(ValueError, match=r"one score per row|must be rows \(n, d\)"):
+                form(critic, real, fake, torch.rand(len(real)))
+    with pytest.raises(ValueError, match=r"must be rows \(n, d\)"):
+        wgan_gp.piecewise_gradient(critic, *rows, torch.rand(5), 1.0)
 
 
 def test_a_step_with_the_closed_form_is_the_same_step():

@@ -51,13 +51,18 @@ def one_score_per_row(function):
     def checking(critic, *args, **how):
         def scores(x):
             given = critic(x)
-            if given.numel() != len(x):
-                raise ValueError(f"a critic gives one score per row, not {tuple(given.shape[1:])}")
+            one_score_each(given, x)
             return given
 
         return function(scores, *args, **how)
 
     return checking
+
+
+def one_score_each(scores, rows=None):
+    """Refuse scores (n, ...) of a critic that are not one for each of the rows, which are n if not given. ValueError."""
+    if scores.numel() != len(scores if rows is None else rows):
+        raise ValueError(f"a critic gives one score per row, not {tuple(scores.shape[1:])}")
 
 
 def rows_apart(function):
@@ -302,7 +307,7 @@ def flat(**rows):
     for name, x in rows.items():
         if x.ndim != 2:
             raise ValueError(
-                f"{name} must be rows (n, d), which is what the generator gives, not {tuple(x.shape)}: {name}.flatten(1)"
+                f"{name} must be rows (n, d), as the generator gives them, not of shape {tuple(x.shape)}: {name}.flatten(1)"
             )
 
 
@@ -360,6 +365,17 @@ def floating(**given):
     for name, value in given.items():
         if not value.is_floating_point():
             raise TypeError(f"{name} must hold floating-point numbers, not {value.dtype}; {name}.double() makes them")
+
+
+def told_whole(kind, **given):
+    """Refuse whole numbers so large that several become one as floating-point numbers of that kind. Raises ValueError."""
+    most = round(2 / torch.finfo(kind).eps)
+    for name, x in given.items():
+        if not x.is_floating_point() and x.numel() and not (-most <= int(x.min()) and int(x.max()) <= most):
+            raise ValueError(
+                f"{name} holds whole numbers up to {int(x.max())} or down to {int(x.min())}, and beyond {most} several become "
+                f"one in {kind}; give {name}.double(), or less a common number"
+            )
 
 
 def filled(**given):
