@@ -3,6 +3,7 @@
 import cmath
 import itertools
 import math
+import re
 import subprocess
 import sys
 
@@ -349,6 +350,47 @@ def test_chapter_13_says_how_the_ring_is_rebuilt():
     assert record["twice"]["numbers"]["AGE: data error"][0] < 0.02
     far = record["twice"]["numbers"]["both rebuild: median distance from the middle"][0]
     assert far > 2 * 2, "most samples lie far outside the ring of radius 2"
+
+
+def ends_and_longer(what):
+    """{arm: its numbers of that name in figure 13.4}, and {arm: that of the run of twice the steps}."""
+    record = records.load("13.4")
+    found = {arm: record["numbers"].get(arms.name(arm, what)) for arm in dict(age_recipes.Digits().rates)}
+    return found, {arm: record["twice"]["numbers"][arms.name(arm, what)][0] for arm in found}
+
+
+def test_chapter_13_says_what_twice_the_steps_make_of_the_games():
+    """Of the arm in which both rebuild with V, of AGE with data weight 1000, and of the authors' weights."""
+    distance, distance_later = ends_and_longer(age_recipes.DISTANCE)
+    value, value_later = ends_and_longer("V over the last quarter")
+    codes, codes_later = ends_and_longer("code error over the last quarter")
+    images, images_later = ends_and_longer("data error, held out")
+    assert distance_later["both rebuild"] < min(distance["both rebuild"])
+    assert ends_and_longer(age_recipes.CHANGE)[1]["both rebuild"] > 0, "it no longer falls at the end"
+    assert value_later["both rebuild"] > 2 * max(value["both rebuild"])
+    assert codes_later["both rebuild"] > max(codes["both rebuild"])
+    assert images_later["both rebuild"] > max(images["both rebuild"])
+    assert codes_later["AGE"] == pytest.approx(codes["AGE"][0] / 2, rel=0.05)
+    assert distance_later["AGE"] > distance["AGE"][0]
+    for ends, later in ((value, value_later), (images, images_later)):
+        assert later["authors' weights"] > max(ends["authors' weights"])
+
+
+def test_chapter_13_says_what_shows_that_the_encoder_has_won():
+    """Data error and distance in every seed; the code error of two seeds is less than in any other run with V."""
+    codes, games = ends_and_longer("code error over the last quarter")[0], ("AGE", "authors' weights", "both rebuild")
+    least = min(min(codes[arm]) for arm in games)
+    assert sum(error < least for error in codes["data weight 10"]) == 2
+    for what in (age_recipes.DISTANCE, "data error, held out", "V over the last quarter"):
+        found = ends_and_longer(what)[0]
+        assert min(found["data weight 10"]) > 2 * max(max(found[arm]) for arm in games)
+
+
+def test_the_picture_of_the_digits_is_described_by_its_numbers():
+    found = ends_and_longer("V over the last quarter")[0]
+    ranges = (found[arm] for arm in ("data weight 10", "authors' weights", "both rebuild"))
+    told = re.findall(r"between (\d+) and (\d+)", age_recipes.RECIPES["13.4"].alt)
+    assert told == [(f"{min(values):.0f}", f"{max(values):.0f}") for values in ranges]
 
 
 def test_chapter_13_says_how_often_each_rate_was_tried():

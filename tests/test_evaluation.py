@@ -11,11 +11,14 @@ from scipy import integrate, linalg, stats
 from scipy.special import logsumexp
 
 from gentools import evaluation, neighbors, similarity
-from gentools.lab import data
+from gentools.lab import data, records
 from gentools.lab.divergences import mutual_information
 from gentools.lab.networks import mlp
 from gentools.lab.optim import adam
 from gentools.lab.randomness import generator
+from gentools.lab.stream import Stream, unit
+from gentools.lab.training import train
+from gentools.recipes import evaluation_points
 
 SETS = {"grid": (data.grid_centers(), data.GRID_STD), "ring": (data.ring_centers(), data.RING_STD)}
 
@@ -527,6 +530,48 @@ def test_a_critic_that_failed_is_refused():
     torch.nn.init.constant_(critic.weight, math.nan)
     with pytest.raises(ValueError, match="scores of the real rows hold NaN"):
         evaluation.critic_gap(critic, GOOD, GOOD)
+
+
+# What chapter 11 says
+
+
+def test_chapter_11_says_how_many_training_points_its_copies_leave_out():
+    """Those of 1,000 more than a third, those of 100 nine tenths."""
+    for seed in range(5):
+        rng = generator(seed, "copies")
+        points, known = None, torch.arange(1000.0)[:, None]
+        left = {
+            name: 1 - len(evaluation_points.SAMPLERS[name](points, known, 1000, rng).unique()) / 1000
+            for name in ("copies of 1,000", "copies of 100")
+        }
+        assert 1 / 3 < left["copies of 1,000"] < 0.4 and 0.9 <= left["copies of 100"] < 0.91
+
+
+def test_chapter_11_says_that_only_copies_are_far_nearer_to_the_training_set():
+    """Blurred pictures lie just below real ones, in every seed."""
+    found = {
+        name.removesuffix(": near train"): values
+        for name, values in records.load("11.5")["numbers"].items()
+        if name.endswith(": near train")
+    }
+    assert len(found) == 10 and set(found.pop("copies of 100")) == {0.0}
+    assert all(min(values) > 0.9 for values in found.values())
+    below = [name for name, values in found.items() if max(values) < min(found["real pictures"])]
+    assert below == ["blurred"] and max(found["blurred"]) > min(found["real pictures"]) - 0.005
+
+
+def test_chapter_11_says_how_little_the_gap_of_copies_falls_against_their_own_set():
+    """The third change that the training cell proposes, seed 0: by less than a fifth on learned rows and on new ones."""
+    order = torch.randperm(1797, generator=generator(0, "split"))
+    known, validation, test, _ = unit(data.digits()[0][order]).flatten(1).split([400, 400, 400, 597])
+    copies, gaps = known[torch.randint(50, (597,), generator=generator(0, "copies"))], []
+    for rows in (validation, known):
+        nets = torch.nn.ModuleDict({"critic": mlp([64, 64, 64, 1], generator=generator(0, "critic"))})
+        opts = {"critic": adam(nets.parameters(), lr=1e-3, betas=(0.5, 0.9))}
+        train(evaluation.critic_step, nets, opts, Stream((rows, copies[:400]), batch=64, z_shape=1), steps=400, seed=0)
+        pairs = ((rows, copies[:400]), (test, copies[400:]))
+        gaps.append([evaluation.critic_gap(nets["critic"], *pair) for pair in pairs])
+    assert all(0.8 < after / before < 1 for before, after in zip(*gaps, strict=True))
 
 
 # No graph

@@ -48,7 +48,7 @@ QUESTIONS = {
         "a",
         {
             "a": "For copies it is 0. No other column looks at the training set.",
-            "b": "It falls only a little, because repetition leaves out a third of the training points.",
+            "b": "It falls only a little, because repetition leaves out somewhat more than a third of the training points.",
             "c": "The critic compares with test rows, and a thousand copies lie nearly as close to these as fresh data do.",
         },
     ),

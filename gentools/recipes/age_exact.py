@@ -134,7 +134,7 @@ def run_floors(config, seed, device):
         batch.append(age.delta(codes) / config.batches)
     numbers = {f"sphere in {k} dimensions": age.sphere_floor(k) for k in (64, 128)}
     numbers |= {f"batch of {n}": age.batch_floor(n) for n in (16, 64)}
-    numbers["largest distance of a measured batch from the formula"] = max(
+    numbers["largest relative distance of a measured batch from the formula"] = max(
         abs(float(seen / age.batch_floor(n)) - 1) for seen, n in zip(batch, config.sizes, strict=True)
     )
     arrays = {"true": torch.stack(true), "published": torch.stack(published), "batch": torch.stack(batch)}
