@@ -157,6 +157,7 @@ def exact_step(w, p_z_given_x, q_x_given_z, losses, step_size):
     same_shape(p_z_given_x=p_z_given_x, q_x_given_z=q_x_given_z)
     distributions(dim=-1, p_z_given_x=p_z_given_x, p_x=w.p_x, q_z=w.q_z)
     distributions(dim=-2, q_x_given_z=q_x_given_z)
+    positive(p_z_given_x=p_z_given_x, q_x_given_z=q_x_given_z, p_x=w.p_x, q_z=w.q_z)
     p_joint, q_joint = w.p_x[..., None] * p_z_given_x, w.q_z[..., None, :] * q_x_given_z
     at_p, at_q = (values(loss, best_logit(p_joint, q_joint)) for loss in losses)
     slope_p = p_joint * (at_p - (p_z_given_x * at_p).sum(-1, keepdim=True))
@@ -173,6 +174,7 @@ def natural_step(log_p, log_q, w, losses, step_size):
     loss_weights(step_size=step_size)
     same_shape(log_p=log_p, log_q=log_q)
     distributions(p_x=w.p_x, q_z=w.q_z)
+    finite("every probability must be above 0", log_p=log_p, log_q=log_q)
     distributions(dim=1, exp_log_p=log_p.detach().exp())
     distributions(dim=0, exp_log_q=log_q.detach().exp())
     logit = w.p_x.log()[:, None] + log_p - w.q_z.log() - log_q
@@ -225,7 +227,7 @@ class GaussianEncoder(vae.Encoder):
         return mean, 8 * torch.tanh(raw / 8)
 
     def log_density(self, z, x):
-        """log p(z|x) in nats, (n,)."""
+        """log p(z|x) of codes z (n, k), one for each row of x (n, ...), in nats: (n,)."""
         return vae.log_normal(z, *self.moments(x))
 
 
@@ -418,6 +420,7 @@ def inverse_step(nets, opts, x, noise):
 def autoencoder_step(nets, opts, x, noise):
     """Encoder and generator as a plain autoencoder: descend |x - G(E(x))|^2. No discriminator and no prior."""
     same_rows(x=x, noise=noise)
+    draws_of_each(3, noise=noise)
     filled(x=x)
     encoder, generator = nets["players"].values()
     loss = (x.flatten(1) - generator(encoder(x, noise[:, 1]))).square().sum(1).mean()

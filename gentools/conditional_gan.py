@@ -20,6 +20,7 @@ from gentools.lab.networks import frozen, mlp
 from gentools.lab.shapes import (
     distributions,
     filled,
+    gray_of_side,
     loss_weights,
     may_lack_inputs,
     modes_kept,
@@ -224,6 +225,8 @@ class ProjectionDiscriminator(nn.Module):
     @may_lack_inputs
     def __init__(self, code, side=28, width=32):
         super().__init__()
+        if side not in (14, 28):
+            raise ValueError(f"the networks of this chapter see pictures of side 14 or 28, not {side}")
         whole(width=width)
         self.register_buffer("code", code)
         self.first = nn.Conv2d(1, width, 4, stride=2, padding=1)
@@ -234,8 +237,7 @@ class ProjectionDiscriminator(nn.Module):
 
     def forward(self, x, c):
         """Images x (n, 1, side, side) in [0, 1] and classes c (n,) -> logits (n, 1)."""
-        if tuple(x.shape[1:]) not in ((1, 14, 14), (1, 28, 28)):
-            raise ValueError(f"images must have shape (n, 1, side, side) with side 14 or 28, not {tuple(x.shape)}")
+        gray_of_side({16: 14, 49: 28}[self.origin.in_features // self.second.out_channels], images=x)
         h = leaky_relu(self.second(leaky_relu(self.first(2 * x - 1), 0.2)), 0.2).flatten(1)
         v = self.of_class(look_up(self.code, c, len(x)))
         return self.origin(h) + (v * h).sum(1, keepdim=True)

@@ -17,6 +17,7 @@ from gentools.lab.divergences import kl
 from gentools.lab.networks import frozen, mlp
 from gentools.lab.shapes import (
     distributions,
+    draws_of_each,
     filled,
     finite,
     loss_weights,
@@ -60,8 +61,8 @@ def proximal_step(log_q, log_p, proximal_weight):
     """One round of the exact game in logarithms: D is made exact, then the generator answers. (10.2)
 
     log_q, log_p: (..., n), normalized along the last dimension, as is the result. proximal_weight: a number, or a tensor
-    that broadcasts, so that many games are played at once. Of log_q -inf is allowed, of log_p not: raises ValueError, and
-    so do tables that are no logarithms of probabilities.
+    (..., 1) with one for each of many games, which are played at once. Of log_q -inf is allowed, of log_p not: raises
+    ValueError, and so do tables that are no logarithms of probabilities, and weights along their last dimension.
     """
     _logarithms(log_q, log_p, proximal_weight)
     return _answer(log_q, log_p, proximal_weight)
@@ -80,6 +81,11 @@ def orbit(log_q, log_p, proximal_weight, steps):
 def _logarithms(log_q, log_p, proximal_weight):
     """Refuse what `proximal_step` cannot play. Raises ValueError."""
     positive(proximal_weight=proximal_weight)
+    if torch.as_tensor(proximal_weight).shape[-1:] not in ((), (1,)):
+        raise ValueError(
+            "each game has one weight for all of its values: the last dimension of proximal_weight is 1, as that of "
+            f"weights[:, None], and not {proximal_weight.shape[-1]}"
+        )
     finite("q leaves a value that the data never take after one round: drop it from both tables", log_p=log_p)
     same_columns(log_q=log_q, log_p=log_p)
     distributions(dim=-1, **{"exp(log_q)": log_q.exp(), "exp(log_p)": log_p.exp()})
@@ -151,6 +157,7 @@ def implied_width(penalty_weight, numbers):
 def flow(x, log_d_slope, proximal_weight, time):
     """One explicit step of dx/dt = gradient of log D / (2 proximal_weight): the proximal step on samples. (10.10)"""
     same_shape(x=x, log_d_slope=log_d_slope)
+    one_number(proximal_weight=proximal_weight, time=time)
     positive(proximal_weight=proximal_weight)
     loss_weights(time=time)
     return x + time * log_d_slope / (2 * proximal_weight)
@@ -188,6 +195,9 @@ def fresh_step(nets, opts, x, z, penalty_weight):
     Real and fake points pass the discriminator in separate batches, each with its own statistics of BatchNorm.
     """
     loss_weights(penalty_weight=penalty_weight)
+    filled(z=z)
+    if z.ndim < 3 or not z.shape[1]:
+        raise ValueError(f"z holds one batch of codes or more, (n, inner, ...), and has the shape {tuple(z.shape)}")
     generator, discriminator = nets["generator"], nets["discriminator"]
     codes = z.unbind(1)
     with torch.no_grad():
@@ -258,6 +268,7 @@ def phase(nets, opts, x, played, answered, penalty_weight):
     x: (batches, n, ...) data; played, answered: (batches, n, k), the codes that D and G see.
     """
     loss_weights(penalty_weight=penalty_weight)
+    filled(x=x, played=played, answered=answered)
     generator, discriminator = nets["generator"], nets["discriminator"]
     for real, codes in zip(x, played, strict=True):
         with torch.no_grad():
@@ -278,14 +289,14 @@ def phase(nets, opts, x, played, answered, penalty_weight):
 
 def recorded_phase(nets, opts, x, z, penalty_weight, batches=5):
     """`phase` in which G answers on the codes that D saw. x: (batches * n, ...), z: (batches * n, 2, k)."""
-    if z.ndim != 3 or z.shape[1] != 2:
-        raise ValueError(f"noise holds two draws per row, (rows, 2, k), as for `fresh_phase`, not {tuple(z.shape)}")
+    draws_of_each(2, z=z)
     codes = z[:, 0].unflatten(0, (batches, -1))  # (batches, n, k)
     return phase(nets, opts, x.unflatten(0, (batches, -1)), codes, codes, penalty_weight)
 
 
 def fresh_phase(nets, opts, x, z, penalty_weight, batches=5):
     """`phase` in which G answers on codes of its own. x: (batches * n, ...), z: (batches * n, 2, k)."""
+    draws_of_each(2, z=z)
     played, answered = z.unflatten(0, (batches, -1)).unbind(2)  # (batches, n, k) each
     return phase(nets, opts, x.unflatten(0, (batches, -1)), played, answered, penalty_weight)
 

@@ -227,6 +227,14 @@ def test_image_networks(side):
     assert all(torch.equal(a, b) for a, b in zip(nets.parameters(), again.parameters(), strict=True))
 
 
+@pytest.mark.parametrize("side,other", [(14, 28), (28, 14), (28, 27)])
+def test_a_discriminator_of_pictures_names_the_side_that_it_was_built_for(side, other):
+    d = cgan.ProjectionDiscriminator(cgan.one_hot(3), side, width=4)
+    assert d(torch.rand(2, 1, side, side), torch.tensor([0, 2])).shape == (2, 1)
+    with pytest.raises(ValueError, match=rf"\(n, 1, {side}, {side}\)"):
+        d(torch.rand(2, 1, other, other), torch.tensor([0, 2]))
+
+
 def test_projection_is_an_unconditional_logit_plus_an_inner_product():
     d = cgan.ProjectionDiscriminator(cgan.one_hot(3), side=14, width=4)
     x = torch.rand(5, 1, 14, 14)

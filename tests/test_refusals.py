@@ -79,6 +79,7 @@ PLACE = torch.tensor([[0, 1, 2], [2, 1, 0], [1, 0, 2], [0, 2, 1]])
 BIGAN = ali.toy_networks(0, 5, 0.0).double()
 BIGAN["players"]["encoder"] = ali.PlainEncoder(nn.Linear(2, 2).double())
 PAIR = {"x": normal(N, 2), "noise": normal(N, 3, 2)}
+SURE = torch.cat([torch.eye(W.p_xz.shape[1])[:1].double(), W.p_z_given_x[1:]])  # the first x has its code for sure
 MADE = autoregressive.networks(0, 2, 5).double()
 GAN = gan.toy_networks(0, 5).double()
 OPTS = {name: torch.optim.SGD([torch.zeros(1)]) for name in ("generator", "discriminator", "critic", "players")}
@@ -589,6 +590,14 @@ VALUES = {  # of which nothing follows, or something false
     "proximal step of tables": lambda: regularized_gan.proximal_step(Q.log(), P, 1.0),
     "proximal step from a table": lambda: regularized_gan.proximal_step(Q, P.log(), 1.0),
     "proximal step, one number for all": lambda: regularized_gan.proximal_step(Q.log(), ZERO[:1], 1.0),
+    "proximal step, a weight for every value": lambda: regularized_gan.proximal_step(Q.log(), P.log(), 1 + P),
+    "orbit, weights of games along the values": lambda: regularized_gan.orbit(Q.log().expand(5, -1), P.log(), 1 + P, 2),
+    "flow, a weight for every number": lambda: regularized_gan.flow(X, X, 1 + X[0], 0.1),
+    "fresh phase, one draw for each row": lambda: regularized_gan.fresh_phase(GAN, OPTS, PAIR["x"], NOISE, 1.0, 2),
+    "recorded phase, one draw for each row": lambda: regularized_gan.recorded_phase(
+        GAN, OPTS, PAIR["x"], NOISE, 1.0, 2
+    ),
+    "phase without an answer": lambda: regularized_gan.phase(WGAN_PLAYERS, {}, X[:0], NOISE[:0], NOISE[:0], 1.0),
     "orbit of tables": lambda: regularized_gan.orbit(Q.log(), P, 1.0, 2),
     "frechet without columns": lambda: evaluation.frechet(X[:, :0], X[:, :0]),
     "expected_modes of a table": lambda: evaluation.expected_modes(P[:4].view(2, 2), 5),
@@ -605,6 +614,8 @@ VALUES = {  # of which nothing follows, or something false
     ),
     "flow backwards": lambda: regularized_gan.flow(X, X, 1.0, -0.1),
     "line_simultaneous, variance 0": lambda: age.line_simultaneous(EYE[0, 0], EYE[0, 0], 0.0, 0.1),
+    "exact step of ALI, a probability of 0": lambda: exact_step(p_z_given_x=SURE),
+    "natural step of ALI, a probability of 0": lambda: natural_step(p_z_given_x=SURE),
     "local factors of counts": lambda: ali.local_factors(2 * W.p_xz, ali.LOSSES["swapped"], 0.1),
     "correlations of counts": lambda: ali.correlations(2 * W.p_xz),
     "correlations, infinite": lambda: ali.correlations(W.p_xz / 0),
@@ -747,6 +758,8 @@ VALUES = {  # of which nothing follows, or something false
     "signed, already signed": lambda: dcgan.signed(2 * X - 1),
     "analogy of other codes": lambda: dcgan.analogy(normal(3, 4), normal(3, 1), normal(3, 4)),
     "generator with one row of noise": lambda: ALI["players"]["generator"](NOISE, NOISE[:1]),
+    "autoencoder step, two draws": lambda: ali.autoencoder_step(BIGAN, OPTS, PAIR["x"], PAIR["noise"][:, :2]),
+    "discriminator of side 20": lambda: conditional_gan.ProjectionDiscriminator(conditional_gan.one_hot(3), 20),
     "autoencoder step, other rows": lambda: ali.autoencoder_step(BIGAN, {}, PAIR["x"], PAIR["noise"][:1]),
     "proximal step, a value without data": lambda: regularized_gan.proximal_step(
         table(3).log(), torch.tensor([0.5, 0.5, 0.0]).double().log(), 1.0

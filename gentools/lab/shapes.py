@@ -311,6 +311,13 @@ def flat(**rows):
             )
 
 
+def gray_of_side(side, **given):
+    """Refuse what is not gray pictures (n, 1, side, side). Raises ValueError."""
+    for name, x in given.items():
+        if tuple(x.shape[1:]) != (1, side, side):
+            raise ValueError(f"{name} must have the shape (n, 1, {side}, {side}), not {tuple(x.shape)}")
+
+
 def draws_of_each(number, **given):
     """Refuse what does not hold so many draws for each row, (n, number, k). Raises ValueError."""
     for name, rows in given.items():
