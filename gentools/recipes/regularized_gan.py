@@ -129,9 +129,9 @@ def run_bifurcation(config, seed, device):
         path = regularized_gan.orbit(
             log_table(0.3, 0.7).expand(config.weights, 2), log_p, weight[:, None], config.rounds
         )
-        ratio = (path - log_p)[-config.kept :, :, 0]  # (kept, weights)
-        arrays[f"{share:g}"] = ratio
-        numbers[table, "largest |log q/p| below 1/4"] = (path - log_p).abs().max()
+        ratio = (path - log_p)[-config.kept :]  # (kept, weights, 2)
+        arrays[f"{share:g}"] = ratio[..., 0]
+        numbers[table, "largest |log q/p| at the end, below 1/4"] = ratio[:, weight < 0.25].abs().max()
         numbers[table, "largest |log q/p| at the end, above 0.26"] = ratio[:, weight > 0.26].abs().max()
         long = regularized_gan.orbit(log_table(0.3, 0.7, dtype=torch.float32), log_p, config.averaged, 20_000)
         log_d = -softplus(long - log_p)[:-1]  # (20,000, 2)
