@@ -109,12 +109,19 @@ def test_chapter_9_says_how_the_games_end():
     mismatch = {name: summary[f"{name}: joint mismatch"] for name in (*recipe_module.PAIRED, "ALI")}
     rest = max(of["mean"] for name, of in mismatch.items() if name != "swapped")
     assert mismatch["swapped"]["low"] > rest
+    settings, best = {name: dict(tried) for name, *tried in config["tuning"]}, config["learning_rate"]
+    assert [name for name, tried in settings.items() if max(tried, key=tried.get) == best] == ["swapped"]
+    assert (
+        max(settings, key=lambda name: max(settings[name].values())) == "minimax" and settings["minimax"][5e-4] == 0.725
+    )
     assert sorted(mismatch, key=lambda name: mismatch[name]["mean"])[:2] == ["joint KL, logit", "ALI"]
     assert verdicts.separated(mismatch["swapped"], mismatch["ALI"]) == 1, "of the same losses"
     numbers = record["numbers"]
     for repaired in ("joint KL", "joint KL, logit"):
         pairs = zip(numbers[f"{repaired}: modes"], numbers["minimax: modes"], strict=True)
         assert all(fewer < more for fewer, more in pairs)
+    kept = {name: numbers[f"{name}: {recipe_module.AWAY}"].count(0) for name in ("joint KL", "joint KL, logit")}
+    assert kept == {"joint KL": 2, "joint KL, logit": 4}, "runs whose codes stay with the prior"
     assert not verdicts.sign(apart["minimax for swapped"]["modes"])
     moved = numbers["minimax: overlap, change over the last quarter"]
     assert sum(change > 0 for change in moved) == 3 and sum(change < 0 for change in moved) == 2
@@ -140,6 +147,10 @@ def test_chapter_9_says_what_longer_runs_do():
     for name in ("ALI", "GAN"):
         assert long[f"{name}: high-quality share"] > short[f"{name}: high-quality share"]
         assert long[f"{name}: modes, good samples"] < short[f"{name}: modes, good samples"]
+    found, before = long["post-hoc: reconstruction error"], short["post-hoc: reconstruction error"]
+    assert before < short["ALI: reconstruction error"] and abs(found / long["ALI: reconstruction error"] - 1) < 0.05
+    errors = {name: records.load("9.7")["numbers"][f"{name}: reconstruction error"] for name in recipe_module.COLUMNS}
+    assert sum(max(each) == ali for ali, *each in zip(errors["ALI"], *errors.values(), strict=True)) == 9
     far = {k.split(":")[0]: v for k, v in first_seed_and_twice("9.6")[1].items() if "codes to prior" in k}
     assert {name for name, distance in far.items() if distance >= 10} == {"truncated", "joint KL", "minimax"}
     assert far["joint KL"] > 10 * far["minimax"]
@@ -365,6 +376,15 @@ def test_losses_at_ten_thousand(name):
     sign = -1 if name == "truncated" else 1
     assert (sign * got >= 0).all()
     assert math.isinf(float(slopes(ali.kl_encoder_loss, BIG)[0]))
+
+
+def test_the_recorded_logit_form_is_the_tamed_one():
+    """The text of chapter 9: a push held at 6.5 where D is below .12."""
+    assert recipe_module.STEPS["joint KL, logit"].keywords["losses"][0] is ali.tamed
+    logits = torch.tensor([-9.0, -2.1, -1.9], dtype=torch.float64, requires_grad=True)
+    far, low, high = (3 * torch.autograd.grad(ali.tamed(logits), logits)[0]).tolist()
+    assert far == pytest.approx(low) == pytest.approx(6.5, abs=0.05) and high < 6.2
+    assert float(torch.sigmoid(torch.tensor(-2.0))) == pytest.approx(0.12, abs=0.005)
 
 
 def test_the_tamed_slope_is_constant_below_the_floor():
@@ -705,6 +725,26 @@ def test_the_verdict_on_speed_never_promises_less_than_was_missed(typical, worst
     values = {"median miss of the formula": typical, "largest miss": worst}
     numbers = {f"{name}: {what}": [value] for name in ali.LOSSES for what, value in values.items()}
     assert ali_games.verdict_speed(summary_of(numbers)) == f"Measured factors {said}."
+
+
+@pytest.mark.parametrize("least,said", [(4.089, "4.0"), (4.1, "4.1"), (0.19, "0.1")])
+def test_the_verdict_on_games_never_promises_more_than_the_least(least, said):
+    numbers = {"games": [60.0], "truncated: least 2 KL(M||P) at the end": [least]}
+    numbers |= {f"{name}: games solved to 1e-12": [0.0] for name in ali.LOSSES}
+    assert ali_games.verdict_played(summary_of(numbers)).endswith(f"The truncated losses leave at least {said} nats.")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.6, 1.0])
+def test_a_mean_over_runs_of_two_kinds_stands_in_no_order(share):
+    """Of figure 9.10, where codes leave the prior in some runs of the repaired losses."""
+    summary = dict(records.load("9.10")["summary"])
+    for name in recipe_module.PAIRED:
+        away = [1.0, 1, 1, 0, 0] if share == 0.6 and name == "joint KL" else [float(share == 1.0)] * 5
+        summary[f"{name}: {recipe_module.AWAY}"] = records.summarize(away)
+    first, *orders = recipe_module.verdict_long(summary).split(";\n  ")
+    assert first.startswith("no mean is compared, for the runs are of two kinds: joint KL") is (share == 0.6)
+    orders = [text for text in (first, *orders) if "the most first" in text]
+    assert len(orders) == 2 and all(("before joint KL" in text) is (share != 0.6) for text in orders)
 
 
 def test_the_verdict_of_the_rows_names_the_models_whose_share_still_moves():

@@ -443,12 +443,23 @@ def test_a_move_of_no_sign_decides_by_how_far_it_reaches(one, change, expected):
 @pytest.mark.parametrize("below,above,expected", [(1, 0, None), (2, 0, None), (3, 0, True), (4, 0, True), (3, 1, None),
                                                   (0, 1, None), (0, 3, False), (0, 4, False), (0, 0, None)])  # fmt: skip
 def test_one_score_of_many_decides_nothing(below, above, expected):
-    """A claim of "faster" or "better" that figure 10.10 judges by four scores needs three of them, and none against it."""
-    rule = next(claim.rule for claim in claims.CLAIMS if claim.figure == "10.10")
-    names = [f"{claims.PAIR}: {score}, {when}" for score in ("distance", "critic")
-             for when in ("a quarter of the steps", "equal seconds")]  # fmt: skip
+    """A claim of "faster" or "better" that is judged by four scores needs three of them, and none against it."""
+    names = ["a", "b", "c", "d"]
+    rule = claims.better(names)
     ends = [(-2, -1)] * below + [(1, 2)] * above + [(-1, 1)] * (4 - below - above)
     assert rule({name: summary(*each) for name, each in zip(names, ends, strict=True)}) is expected
+
+
+def test_seconds_on_a_loaded_machine_decide_no_claim():
+    """Figure 10.10: its arms cost the same, yet in four of five seeds their seconds differ; so steps alone decide."""
+    record = records.load("10.10")
+    numbers, arms = record["numbers"], ("without, fresh z", "without, recorded z", "with, recorded z")
+    idle = [record["twice"]["numbers"][f"{arm}: seconds"][0] for arm in arms]
+    loaded = zip(*(numbers[f"{arm}: seconds"] for arm in arms), strict=True)
+    assert max(idle) < 1.03 * min(idle) and sum(max(each) > 1.3 * min(each) for each in loaded) == 4
+    rule = next(claim.rule for claim in claims.CLAIMS if claim.figure == "10.10")
+    steps = {f"{claims.PAIR}: {score}, a quarter of the steps": summary(-2, -1) for score in ("distance", "critic")}
+    assert rule(steps) is True and "equal seconds" not in find("10.10").verdict(record["summary"])
 
 
 def test_rulings_that_were_read_by_hand():

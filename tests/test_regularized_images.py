@@ -181,6 +181,20 @@ def test_a_critic_below_zero_lies_within_the_frame():
     plt.close(fig)
 
 
+def test_a_critic_that_says_nothing_is_the_best_of_no_order():
+    """Of figure 10.7: one run of R1 under BatchNorm lies at -0.4, which would make its mean the least."""
+    record = records.load("10.7")
+    numbers, verdict = record["numbers"], recipes.find("10.7").verdict
+    assert min(numbers["1:1, R1: critic"]) < -0.4
+    means = {name: record["summary"][f"{name}: critic"]["mean"] for name in regularized_images.EIGHT}
+    zeroed = {name: sum(max(0, v) for v in numbers[f"{name}: critic"]) / 5 for name in means}
+    assert min(means, key=means.get) == "1:1, R1" and min(zeroed, key=zeroed.get) == "no BatchNorm, R1"
+    text = "critic finds: no BatchNorm, R1 (without 1:1, R1, where a run lies below 0 and says nothing). "
+    assert text in verdict(record["summary"])
+    above = {"1:1, R1: critic": records.summarize([0.01, 0.02, 0.01])}
+    assert "critic finds: 1:1, R1. " in verdict(record["summary"] | above)
+
+
 def test_spread_of_copies_is_zero_and_of_noise_the_number_of_pixels():
     one = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     assert regularized_images.spread(one.expand(50, -1, -1, -1)) == pytest.approx(0.0, abs=1e-8)

@@ -546,14 +546,22 @@ def draw_long(results, config):
 
 
 def verdict_long(summary):
-    """The games in the order of their overlap and modes, whether these have settled, how often codes are away, differences."""
+    """The games in the order of their overlap and modes, whether these have settled, how often codes are away, differences.
+
+    A mean over runs of two kinds, codes at the prior and away from it, is compared with no other.
+    """
+    away = arms.scores(summary, PAIRED + tuple(WITHOUT), AWAY)
+    two_kinds = [name for name, of in away.items() if of["mean"] is not None and 0 < of["mean"] < 1]
     found = {what: arms.scores(summary, GAMES, what) for what in ("overlap", "modes")}
     moved = {what: arms.scores(summary, GAMES, f"{what}, change over the last quarter") for what in found}
-    said = [f"{what}, the most first: {verdicts.ordered(of)}" for what, of in found.items()]
+    said = [f"no mean is compared, for the runs are of two kinds: {verdicts.listed(two_kinds)}"] if two_kinds else []
+    said += [
+        f"{what}, the most first: {verdicts.ordered({name: of[name] for name in of if name not in two_kinds})}"
+        for what, of in found.items()
+    ]
     for what, of in found.items():
         ends = ", ".join(f"{name} {verdicts.settling(of[name], moved[what][name])}" for name in of)
         said.append(f"{what} over the last quarter: {ends}")
-    away = arms.scores(summary, PAIRED + tuple(WITHOUT), AWAY)
     said.append(f"codes at least {FAR:g} from the prior, share of the last quarter: "
                 + ", ".join(f"{name} {verdicts.mean(of, '.2f')}" for name, of in away.items()))  # fmt: skip
     words = {1: "more", 0: "not separated", -1: "less"}

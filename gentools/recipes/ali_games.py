@@ -163,7 +163,8 @@ def verdict_played(summary):
         return "No run finished."
     solved = arms.scores(summary, ali.LOSSES, "games solved to 1e-12")
     words = ", ".join(f"{name} {verdicts.mean(s, '.0f')}" for name, s in solved.items())
-    least = verdicts.mean(summary["truncated: least 2 KL(M||P) at the end"], ".1f")
+    least = summary["truncated: least 2 KL(M||P) at the end"]["mean"]  # of all games, so rounded down
+    least = verdicts.mean({"mean": least if least is None else math.floor(10 * least) / 10}, ".1f")
     games = verdicts.mean(summary["games"], ".0f")
     return f"Of {games} games, solved to 1e-12: {words}. The truncated losses leave at least {least} nats."
 

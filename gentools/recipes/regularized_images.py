@@ -348,15 +348,24 @@ def _at_the_end(ax, results, what):
 
 
 def verdict_eight(summary):
-    """`verdict_pairs`, the best arm of each judge, how many runs collapsed, and what had settled."""
+    """`verdict_pairs`, the best arm of each judge, how many runs collapsed, and what had settled.
+
+    A run below 0 says nothing by the critic, so arms with such a run are left out of its order, and named.
+    """
+    found = arms.scores(summary, EIGHT, "critic")
+    below = [name for name, s in found.items() if s["mean"] is not None and s["min"] < 0]
     by_distance, by_critic = (
-        verdicts.best(arms.scores(summary, EIGHT, what), least_first=True, none="none, for no run finished")
-        for what in ("distance", "critic")
+        verdicts.best(scores, least_first=True, none="none, for no run finished")
+        for scores in (
+            arms.scores(summary, EIGHT, "distance"),
+            {name: s for name, s in found.items() if name not in below},
+        )
     )
+    aside = f" (without {verdicts.listed(below)}, where a run lies below 0 and says nothing)" if below else ""
     said, distances = verdict_pairs(EIGHT_PAIRS, summary), arms.scores(summary, EIGHT, "distance")
     ends = [f"{name} {verdicts.settling(s, summary[arms.name(name, LATE)])}" for name, s in distances.items()]
     return (
-        f"{said} Least mean distance: {by_distance}. Least mean that the critic finds: {by_critic}. "
+        f"{said} Least mean distance: {by_distance}. Least mean that the critic finds: {by_critic}{aside}. "
         f"Collapsed runs: {collapses(EIGHT, summary)}. Distance in the last quarter of training: {', '.join(ends)}."
     )
 
@@ -441,7 +450,11 @@ def draw_clothes(results, config):
 
 
 def verdict_clothes(summary):
-    """`verdict_pairs`, and whether the first spread is higher with penalty, as it was on faces."""
+    """`verdict_pairs`, and whether the first spread is higher with penalty, as it was on faces.
+
+    Without the scores at equal seconds: the arms cost the same, and which was the quicker one was decided by the load.
+    """
+    summary = {name: s for name, s in summary.items() if not name.endswith(WHEN[2])}
     higher = all(verdicts.sign(summary[arms.name(gap(*pair), FIRST_SPREAD)]) == 1 for pair in SECOND_PAIRS)
     return (
         f"{verdict_pairs(SECOND_PAIRS, summary)} Spread at the first moment {'is' if higher else 'is not shown to be'} "
