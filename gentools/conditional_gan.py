@@ -237,6 +237,7 @@ class ProjectionDiscriminator(nn.Module):
 
     def forward(self, x, c):
         """Images x (n, 1, side, side) in [0, 1] and classes c (n,) -> logits (n, 1)."""
+        # The last layer tells for which side it was built: each of its maps has 4x4 cells or 7x7.
         gray_of_side({16: 14, 49: 28}[self.origin.in_features // self.second.out_channels], images=x)
         h = leaky_relu(self.second(leaky_relu(self.first(2 * x - 1), 0.2)), 0.2).flatten(1)
         v = self.of_class(look_up(self.code, c, len(x)))
