@@ -19,7 +19,7 @@ from gentools.lab.shapes import (
     filled,
     finite,
     modes_kept,
-    moments,
+    number_or_column,
     same_columns,
     same_shape,
     whole,
@@ -323,7 +323,7 @@ def average_gain(decay, angle):
 def linear_walk(a, b, t):
     """The straight line from a (t = 0) to b (t = 1); t: a number, or moments (..., 1)."""
     same_columns(a=a, b=b)
-    moments(t=t)
+    number_or_column(t=t)
     return (1 - t) * a + t * b
 
 
@@ -336,7 +336,7 @@ def great_circle(a, b, t):
     raises ValueError within 0.005 of it in float32, within 0.000001 in float64, for 0, which has no direction, and NaN.
     """
     same_columns(a=a, b=b)
-    moments(t=t)
+    number_or_column(t=t)
     if torch.finfo(torch.result_type(a, b)).eps > 1e-6:
         raise ValueError(f"an angle between vectors is lost in {a.dtype}; a.float() and b.float() keep it")
     cosine = (a * b).sum(-1, keepdim=True) / (a.norm(dim=-1, keepdim=True) * b.norm(dim=-1, keepdim=True))

@@ -21,6 +21,7 @@ from gentools.lab.shapes import (
     filled,
     finite,
     loss_weights,
+    number_or_column,
     one_number,
     positive,
     probabilities,
@@ -81,11 +82,7 @@ def orbit(log_q, log_p, proximal_weight, steps):
 def _logarithms(log_q, log_p, proximal_weight):
     """Refuse what `proximal_step` cannot play. Raises ValueError."""
     positive(proximal_weight=proximal_weight)
-    if torch.as_tensor(proximal_weight).shape[-1:] not in ((), (1,)):
-        raise ValueError(
-            "each game has one weight for all of its values: the last dimension of proximal_weight is 1, as that of "
-            f"weights[:, None], and not {proximal_weight.shape[-1]}"
-        )
+    number_or_column(proximal_weight=proximal_weight)
     finite("q leaves a value that the data never take after one round: drop it from both tables", log_p=log_p)
     same_columns(log_q=log_q, log_p=log_p)
     distributions(dim=-1, **{"exp(log_q)": log_q.exp(), "exp(log_p)": log_p.exp()})

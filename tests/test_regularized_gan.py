@@ -67,7 +67,7 @@ def test_weights_along_the_values_are_no_weights_of_games():
     """A vector of n weights and n values: torch would give every value a weight of its own, in one game."""
     w = worlds.table(3)
     weights = torch.ones_like(w.p_x)
-    with pytest.raises(ValueError, match="one weight for all of its values"):
+    with pytest.raises(ValueError, match="a column of them"):
         regularized_gan.proximal_step(w.q_x.log(), w.p_x.log(), weights)
     assert regularized_gan.proximal_step(w.q_x.log(), w.p_x.log(), weights[:, None]).shape == (len(weights),) * 2
 
@@ -239,6 +239,33 @@ def test_chapter_10_says_how_the_grid_ends():
     healed = records.load("10.6")["summary"]  # what they had after the first part
     for codes in ("recorded z", "fresh z"):
         assert summary[f"{codes}: overlap"]["low"] > healed[f"no BN, {codes}, penalty 0, 2 steps: overlap"]["max"]
+
+
+def test_chapter_10_says_what_three_longer_runs_do_to_the_grid():
+    """As the text below figure 10.6: of five and ten steps only those with penalty 5 recover, and with two it leads."""
+    longer = records.load("10.6")["twice"]
+    assert longer["seeds"] == [0, 1, 2] and longer["config"]["steps"] == 16_000
+
+    def of(codes, penalty, inner, what="overlap"):
+        return longer["numbers"][f"no BN, {codes} z, penalty {penalty}, {inner} steps: {what}"]
+
+    plain, several = (
+        longer["numbers"]["no BN, plain: overlap"],
+        [(c, k) for c in ("recorded", "fresh") for k in (5, 10)],
+    )
+    free, tied = ([v for way in several for v in of(way[0], penalty, way[1])] for penalty in (0, 5))
+    assert {v for c, k in several for v in of(c, 0, k, "collapsed")} == {1} and max(free) < 0.04
+    assert {v for c, k in several for v in of(c, 5, k, "collapsed")} == {0}
+    assert [f"{v:.2f}" for v in (min(tied), max(tied), min(plain), max(plain))] == ["0.15", "0.60", "0.31", "0.51"]
+    assert all(v > w for c in ("recorded", "fresh") for v, w in zip(of(c, 5, 2), plain, strict=True))
+    healed = [of(c, 0, 2, "collapsed") for c in ("recorded", "fresh")]
+    assert sum(map(sum, healed)) < 6, "some of two steps without penalty have recovered"
+    clothes = records.load("10.7")["twice"]["numbers"]
+    ends = {
+        name: values[0] for name, values in clothes.items() if name.endswith(": distance") and " minus " not in name
+    }
+    del ends["real training pictures: distance"]
+    assert min(ends, key=ends.get) == "1:2, penalty 5: distance" and len(ends) == 8
 
 
 def test_chapter_10_says_how_large_the_penalty_is():

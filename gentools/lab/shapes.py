@@ -242,14 +242,13 @@ def same_columns(**given):
     _refuse(given, lambda shape: shape[-1:], "the last axes of these stand for the same and need one length")
 
 
-def moments(**given):
+def number_or_column(**given):
     """Refuse what is neither one number nor of shape (..., 1): torch would take numbers (k,) for one per column. ValueError."""
     for name, value in given.items():
         shape = torch.as_tensor(value).shape
         if shape and shape[-1] != 1:
             raise ValueError(
-                f"{name} is one number, or one for each moment, (..., 1), not of shape {tuple(shape)}; {name}[..., None] "
-                "makes them"
+                f"{name} is one number, or a column of them, (..., 1), not of shape {tuple(shape)}; {name}[..., None] makes one"
             )
 
 

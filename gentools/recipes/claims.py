@@ -175,6 +175,7 @@ def _last_quarters(what, arms, moved="at the end minus after three quarters"):
 
 
 PAIR = "with, recorded z minus without, recorded z"
+GRID = "no BN, recorded z"
 
 CLAIMS = (
     Claim("Both directions of the joint KL may stand in for the marginal one", "Su 2018", "1.3",
@@ -224,6 +225,8 @@ CLAIMS = (
           else False if always_below(s["no BN, 1 steps: ratio at the first"], 1e-12) else None),
     Claim("The penalty steadies a GAN: two steps with it beat one without", "Su 2018", "10.11",
           keeps_up("recorded z, penalty 5", "one step", ": overlap", ", change over the last quarter")),
+    Claim("That distance keeps a GAN from collapse, on points", "Su 2018", "10.6",
+          more(f"{GRID}, penalty 0, 2 steps", f"{GRID}, penalty 5, 2 steps", ": collapsed")),
     Claim("That distance keeps a DCGAN from collapse", "Su 2018", "10.8", more("1:2", "1:2, penalty 5", ": collapsed")),
     Claim("Without BatchNorm it makes training faster", "Su 2018", "10.9",
           better([f"{PAIR}: critic", f"{PAIR}: critic, a quarter of the steps"])),
