@@ -18,7 +18,7 @@ PLACES = {  # notebook: {cell under which a demo stands: its name}
     "08_aae": {"eq-8-6": "aggregate"},
     "09_ali": {"fig-9-2": "pairs"},
     "10_regularized_gan": {"fig-10-2": "rounds"},
-    "11_evaluation": {"eq-11-3": "moments"},
+    "11_evaluation": {"eq-11-4": "moments"},
     "12_wgan_gp": {"fig-12-1": "critic"},
     "13_age": {"outcome-13-4": "line"},
     "14_alpha_gan": {"eq-14-6": "shared"},

@@ -654,13 +654,13 @@ def test_the_best_blind_generator_is_the_one_of_the_chapter(page):
 
 
 def test_the_codes_of_all_images_and_of_each(page):
-    script = "return [[0.05, 5, 1.5], [1, 2, 0.1], [0.01, 16, 3], [0.4, 3, 1]].map(([h, n, r]) => [h, it.centers(n, r), it.terms(it.centers(n, r), h)])"
+    script = "return [[0.05, 5, 1.5], [1, 2, 0.5], [0.01, 16, 3], [0.4, 3, 1], [3.16, 2, 3], [3.16, 5, 1.5]].map(([h, n, r]) => [h, it.centers(n, r), it.terms(it.centers(n, r), h)])"
     for h, codes, found in computed(page, "aggregate", script):
 
         def log_p(z, codes=codes, h=h):
             return np.logaddexp.reduce(stats.norm.logpdf(z, codes, h)) - math.log(len(codes))
 
-        marks = sorted({min(max(e + k * h, -14), 14) for e in codes for k in (-8, 0, 8)})
+        marks = sorted({e + k * h for e in codes for k in (-9, -3, 0, 3, 9)})
         pieces = [
             quad(lambda z: np.exp(log_p(z)) * (log_p(z) - stats.norm.logpdf(z)), a, b, limit=200)[0]
             for a, b in pairwise(marks)
@@ -768,6 +768,21 @@ def test_three_distances_of_two_widened_points(page):
         mean, cov = torch.tensor([t]).double(), torch.tensor([[noise**2]]).double()
         assert found_kl == pytest.approx(float(gaussian_kl(0 * mean, cov, mean, cov)))
         assert found_mmd == pytest.approx(float(one_map.mmd(p, q, one_map.gaussian_kernel(x, width))), abs=1e-6)
+
+
+def test_the_distance_of_widened_points_is_finite_at_every_place_of_the_sliders(page):
+    script = """const worst = []; for (let noise = 0.05; noise <= 2; noise += 0.05) for (let t = 0.25; t <= 6; t += 0.25)
+        { const js = it.js(t, noise); if (!(js >= -1e-9 && js <= Math.LN2 + 1e-9)) worst.push([t, noise, js]); } return worst"""
+    assert computed(page, "apart", script) == []
+
+
+def test_wide_samples_of_age_are_drawn_as_what_they_are_whatever_their_sign(page):
+    end = computed(page, "line", "return it.orbit({eta: 0.1, v: 1, e: 2.3, w: 2.5}, 200).at(-1)")
+    assert end == pytest.approx([1, -1], abs=1e-6)  # a point of rest outside of the picture, of the same law
+    script = """Object.assign(state, {eta: 0.1, v: 1, e: 2.3, w: 2.5}); place.demo.redraw();
+        const [x, y] = place.querySelector('polyline').getAttribute('points').split(' ').at(-1).split(',').map(Number);
+        return [3 * (x - 44) / 266, 3 * (196 - y) / 186]"""
+    assert computed(page, "line", script) == pytest.approx([1, 1], abs=1e-2)
 
 
 @pytest.mark.parametrize("name", [name for places in demos.PLACES.values() for name in places.values()])

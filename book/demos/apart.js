@@ -21,7 +21,7 @@ Demos.apart = (() => {
 
   return {
     title: "which distance says that a far model is far?",
-    text: "The data are one point and the model is another, both widened by Gaussian noise. Left: distances over t; W₁ gray, JS blue, squared MMD orange. Right: their slopes, which a model that moves its point would follow. Make the noise small: (17.5) is its limit. Which distance still has a slope at t = 5, and what would you change so that the others have one?",
+    text: "The data are one point and the model is another, both widened by Gaussian noise. Left: distances over t; W₁ gray, JS blue, squared MMD orange. Right: their slopes, which a model that moves its point would follow (at small noise JS and MMD leave the picture for a moment). Make the noise small: (17.5) is its limit. Which distance still has a slope at t = 5, and what would you change so that the others have one?",
     plots: [
       { label: "Three distances over the distance of the points", x: [0, 6], y: [0, 6], across: "t", up: "distance" },
       { label: "Their slopes", x: [0, 6], y: [0, 1.2], across: "t", up: "slope" },

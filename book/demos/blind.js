@@ -21,7 +21,7 @@ Demos.blind = (() => {
 
   return {
     title: "what does a generator make that does not see the class?",
-    text: "Left, gray: the data, two classes; blue: the best q(x) of (7.7), for a discriminator that sees the class and a generator that does not. Right: how much x tells of the class, KL(p̃(c)‖p̃(c|x)). Pull the classes apart: where does q go? Then make the second class wide, and one class rare.",
+    text: "Left, gray: the data, two classes; blue: the best q(x) of (7.7), for a discriminator that sees the class and a generator that does not. Right: how much x tells of the class, KL(p̃(c)‖p̃(c|x)). Pull the classes apart: where does q go? Then make the right class wide, and one class rare.",
     plots: [
       { label: "Density of the data and of the best blind generator", x: [-8, 8], y: [0, 0.8], across: "x", up: "density" },
       { label: "What x tells of the class", x: [-8, 8], y: [0, 12], across: "x", up: "nats" },
@@ -37,9 +37,9 @@ Demos.blind = (() => {
       left.line(XS, marginal, "k0");
       left.line(XS, made, "k1");
       right.line(XS, telling, "k2");
-      const mean = Math.round(100 * Sum(made.map((each, i) => each * XS[i] * STEP))) / 100 + 0; // no -0
+      const mean = Sum(made.map((each, i) => each * XS[i] * STEP));
       const there = marginal[Math.round((mean - XS[0]) / STEP)] / Math.max(...marginal);
-      return `q has its mean at ${mean.toFixed(2)}, where the data have ${(100 * there).toFixed(0)} % of their highest density; ${rest.toFixed(3)} nats are left of the KL.`;
+      return `q has its mean at ${Fixed(mean, 2)}, where the data have ${(100 * there).toFixed(0)} % of their highest density; ${rest.toFixed(3)} nats are left of the KL.`;
     },
     XS,
     best,

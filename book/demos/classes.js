@@ -40,7 +40,7 @@ Demos.classes = (() => {
       right.line(distances, along.map((each) => each.entropy), "k0 thin");
       const { spread, kl, information, entropy } = terms(s.apart, s.middle);
       right.dots([s.apart, s.apart], [spread, information], "k0 fill", 4);
-      return `Half the spread ${spread.toFixed(3)} − KL ${kl.toFixed(3)} = information ${information.toFixed(3)} nats, of H(y) = ${entropy.toFixed(3)}.`;
+      return `Half the spread ${spread.toFixed(3)} − KL ${Fixed(kl, 3)} = information ${Fixed(information, 3)} nats, of H(y) = ${entropy.toFixed(3)}.`;
     },
     terms,
   };

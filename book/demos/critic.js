@@ -8,7 +8,7 @@ Demos.critic = (() => {
 
   return {
     title: "how steep is the best critic under the penalty?",
-    text: "All data lie at one point and all samples at another, at distance d. Left: gain minus penalty over the critic's slope ψ, with its largest value; at ψ = 1 the penalty is 0, and the gain is W₁ = d. Right: the largest value, blue, and W₁, gray, over d. Guess first: does a larger weight λ bring the slope nearer to 1? Which λ keeps the value within a tenth of W₁ at d = 3?",
+    text: "All data lie at one point and all samples at another, at distance d. Left: gain minus penalty over the critic's slope ψ, with its largest value (for small λ outside the picture); at ψ = 1 the penalty is 0, and the gain is W₁ = d. Right: the largest value, blue, and W₁, gray, over d. Guess first: does a larger weight λ bring the slope nearer to 1? Which λ keeps the value within a tenth of W₁ at d = 3?",
     plots: [
       { label: "Gain minus penalty over the slope", x: [0, 5], y: [-2, 8], across: "slope ψ", up: "gain − penalty" },
       { label: "Largest value and Wasserstein distance over the distance of the points", x: [0, 4], y: [0, 8], across: "distance d", up: "value" },

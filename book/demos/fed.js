@@ -37,7 +37,7 @@ Demos.fed = (() => {
       right.line(rates, rates.map((rate) => left(p, rate)), "k1");
       right.line([0, 1], [left(p, 1), left(p, 1)], "k0 thin");
       right.dots([s.rate], [left(p, s.rate)], "k2 fill", 4);
-      return `${left(p, s.rate).toFixed(4)} nats are left, of ${left(p, 1).toFixed(4)} that one bit tells of the other.`;
+      return `${Fixed(left(p, s.rate), 4)} nats are left, of ${Fixed(left(p, 1), 4)} that one bit tells of the other.`;
     },
     joint,
     trained,

@@ -32,8 +32,11 @@ const Modulus = (trace, det) => {
 /* Whether a factor per step is below 1, is 1 up to rounding, or above: -1, 0 or 1. */
 const Beside1 = (factor) => (Math.abs(factor - 1) < 1e-9 ? 0 : Math.sign(factor - 1));
 
-/* sum of p log(p/q) in nats; where p is 0 nothing is added. */
-const Kl = (p, q) => Sum(p.map((each, i) => (each > 0 ? each * Math.log(each / q[i]) : 0)));
+/* sum of p log(p/q) in nats; where p is 0, or so small that half of it may round to 0, nothing is added. */
+const Kl = (p, q) => Sum(p.map((each, i) => (each > 1e-300 ? each * Math.log(each / q[i]) : 0)));
+
+/* With so many decimals, and no "-0.00". */
+const Fixed = (value, decimals) => (Math.round(value * 10 ** decimals) / 10 ** decimals + 0).toFixed(decimals);
 
 /* Axes over x = [low, high] and y = [low, high], 320 by 240, with lines, dots and bars of one of the kinds "k0" to "k3". */
 class Plot {

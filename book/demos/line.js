@@ -29,7 +29,7 @@ Demos.line = (() => {
     start: () => ({ eta: 0.1, v: 1, e: 0.6, w: 0.8 }),
     draw: (s, [left, right]) => {
       const rest = [s.v ** -0.5, s.v ** 0.5];
-      const path = orbit(s, 200).filter(([e, w]) => Number.isFinite(e + w));
+      const path = orbit(s, 200).filter(([e, w]) => Number.isFinite(e + w)).map((at) => at.map(Math.abs)); // no law has a sign
       left.line(...[0, 1].map((i) => path.map((at) => at[i])), "k1");
       left.dots(...[0, 1].map((i) => path.map((at) => at[i])), "k1 fill", 1.6);
       left.dots([rest[0]], [rest[1]], "k0", 5);

@@ -28,10 +28,10 @@ Demos.moments = (() => {
 
   return {
     title: "samples that are far from the data at a Fréchet distance of 0",
-    text: "Left: features of the data, gray; of samples, blue; and the Gaussian with the mean and variance of the samples, orange dashes, which is all that a Fréchet distance sees. Right: KL(q‖data), blue, and the part that the Gaussian sees, orange, over the distance of the humps. Give q the moments of the data; how large can you make the KL while the Fréchet distance stays 0?",
+    text: "Left: features of the data, gray; of samples, blue; and the Gaussian with the mean and variance of the samples, orange dashes, which is all that a Fréchet distance sees. Right: KL(q‖data), blue, and the part that the Gaussian sees, orange, over the distance of the humps. Give q the moments of the data with the button. How does the KL grow as the humps move towards ±1 and become narrow, at a Fréchet distance of 0?",
     plots: [
       { label: "Densities of features", x: [-4, 4], y: [0, 1.6], across: "feature h", up: "density" },
-      { label: "The KL and what a Gaussian sees of it", x: [0, 2], y: [0, 4], across: "half distance of the humps", up: "nats" },
+      { label: "The KL and what a Gaussian sees of it", x: [0, 2], y: [0, 5.6], across: "half distance of the humps", up: "nats" },
     ],
     controls: [
       { slider: "apart", label: "humps at ±", from: 0, to: 2, step: 0.01 },
@@ -53,7 +53,7 @@ Demos.moments = (() => {
       const { all, seen, forgotten, frechet } = terms(s);
       right.dots([s.apart], [all], "k1 fill", 4);
       right.dots([s.apart], [seen], "k2 fill", 4);
-      return `KL ${all.toFixed(3)} = forgotten ${forgotten.toFixed(3)} + seen ${seen.toFixed(3)} nats; squared Fréchet distance ${frechet.toFixed(3)}.`;
+      return `KL ${all.toFixed(3)} = forgotten ${Fixed(forgotten, 3)} + seen ${seen.toFixed(3)} nats; squared Fréchet distance ${frechet.toFixed(3)}.`;
     },
     terms,
     match,

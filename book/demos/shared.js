@@ -16,7 +16,7 @@ Demos.shared = (() => {
     text: "x has two values. Left: how often the first one occurs in data, samples, reconstructions, and in samples and reconstructions together. Right: what is charged, over the share in reconstructions: two discriminators, orange, and a shared one, blue. Find samples and reconstructions that are both wrong and cost nothing with the shared one. Where does it see everything?",
     plots: [
       { label: "Share of the first value in the four laws", x: [0, 4], y: [0, 1], across: "data, samples, reconstructions, both", up: "share" },
-      { label: "What is charged over the share in reconstructions", x: [0, 1], y: [0, 3], across: "share in reconstructions", up: "nats" },
+      { label: "What is charged over the share in reconstructions", x: [0, 1], y: [0, 5], across: "share in reconstructions", up: "nats" },
     ],
     controls: [
       { slider: "data", label: "share in the data", from: 0.1, to: 0.9, step: 0.05 },
