@@ -22,11 +22,7 @@ Demos.dirac = (() => {
     return order === "at once" ? Modulus(2 - a, 1 - a + b) : Modulus(2 - a - b, 1 - a);
   };
 
-  const orbit = (s, steps) => {
-    const path = [[s.theta ?? 0.7, s.psi ?? 0]];
-    while (path.length <= steps) path.push(play(...path.at(-1), s));
-    return path;
-  };
+  const orbit = (s, steps) => Orbit([s.theta ?? 0.7, s.psi ?? 0], steps, (at) => play(...at, s));
 
   return {
     title: "the smallest game of generator and discriminator",

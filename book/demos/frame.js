@@ -23,6 +23,19 @@ const Sum = (values) => values.reduce((a, b) => a + b, 0);
 const Grid = (from, to, count) => Array.from({ length: count }, (_, i) => from + ((to - from) * i) / (count - 1));
 const LogNormal = (x, mean, std) => -0.5 * ((x - mean) / std) ** 2 - Math.log(std * Math.sqrt(2 * Math.PI));
 
+/* log of two equal humps of this width, at a and b. */
+const LogHumps = (x, a, b, std) => {
+  const [left, right] = [LogNormal(x, a, std), LogNormal(x, b, std)];
+  return Math.max(left, right) + Math.log1p(Math.exp(-Math.abs(left - right))) - Math.LN2;
+};
+
+/* A start and so many moves from it, each from where the last one ended. */
+const Orbit = (start, steps, move) => {
+  const path = [start];
+  while (path.length <= steps) path.push(move(path.at(-1)));
+  return path;
+};
+
 /* The larger modulus of the eigenvalues of a matrix of two rows, by its trace and determinant. */
 const Modulus = (trace, det) => {
   const square = trace ** 2 / 4 - det;

@@ -4,11 +4,7 @@ Demos.line = (() => {
   const value = (e, w, v) => (e ** 2 * (w ** 2 - v) - Math.log(w ** 2 / v)) / 2;
   const step = (e, w, v, eta) => [e + eta * e * (w ** 2 - v), w - eta * (e ** 2 * w - 1 / w)];
 
-  const orbit = ({ e, w, v, eta }, steps) => {
-    const path = [[e, w]];
-    while (path.length <= steps) path.push(step(...path.at(-1), v, eta));
-    return path;
-  };
+  const orbit = ({ e, w, v, eta }, steps) => Orbit([e, w], steps, (at) => step(...at, v, eta));
 
   /* The larger modulus of the eigenvalues at rest, e = 1/w and w^2 = v; (13.9) where they are a complex pair. */
   const growth = (v, eta) => Modulus(2 - (2 * eta) / v, 1 - (2 * eta) / v + 4 * eta ** 2);

@@ -4,10 +4,7 @@ Demos.moments = (() => {
   const STEP = 0.01;
   const HS = Grid(-16, 16, 3201);
 
-  const logHumps = (h, { apart, middle, std }) => {
-    const [a, b] = [LogNormal(h, middle - apart, std), LogNormal(h, middle + apart, std)];
-    return Math.max(a, b) + Math.log1p(Math.exp(-Math.abs(a - b))) - Math.LN2;
-  };
+  const logHumps = (h, { apart, middle, std }) => LogHumps(h, middle - apart, middle + apart, std);
 
   /* In nats: KL(q||N(0, 1)) and its two parts in (11.3), what the Gaussian forgets and what it sees; and the Frechet distance. */
   const terms = (s) => {

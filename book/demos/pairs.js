@@ -17,7 +17,7 @@ Demos.pairs = (() => {
   const softmax = (logs) => {
     const top = Math.max(...logs);
     const powers = logs.map((l) => Math.exp(l - top));
-    return powers.map((p) => p / powers.reduce((a, b) => a + b, 0));
+    return powers.map((p) => p / Sum(powers));
   };
   const columns = (q) => PRIOR.map((_, z) => q.map((row) => row[z]));
   const joints = ([p, q]) => [table((x, z) => DATA[x] * p[x][z]), table((x, z) => PRIOR[z] * q[x][z])];

@@ -7,7 +7,7 @@ Demos.rounds = (() => {
     "nearly all on the rarest": P.map((_, i) => (i === 5 ? 0.95 : 0.01)),
     "near the data": P.map((p, i) => p * (i % 2 ? 1.02 : 0.98)),
   };
-  const normalized = (q) => q.map((each) => each / q.reduce((a, b) => a + b, 0));
+  const normalized = (q) => q.map((each) => each / Sum(q));
 
   /* q_new is proportional to q_old D^(1/weight), with D = p/(p + q_old). */
   const round = (q, weight) => {
@@ -16,11 +16,7 @@ Demos.rounds = (() => {
     return normalized(logs.map((l) => Math.exp(l - top)));
   };
 
-  const orbit = (start, weight, rounds) => {
-    const path = [normalized(start)];
-    while (path.length <= rounds) path.push(round(path.at(-1), weight));
-    return path;
-  };
+  const orbit = (start, weight, rounds) => Orbit(normalized(start), rounds, (q) => round(q, weight));
 
   /* (10.5) */
   const factor = (weight) => 1 - 1 / (2 * weight);

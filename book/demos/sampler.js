@@ -11,7 +11,7 @@ Demos.sampler = (() => {
     const logs = MODES.means.map((m, k) => Math.log(MODES.weights[k]) - (at - alpha * m) ** 2 / (2 * spread));
     const top = Math.max(...logs);
     const shares = logs.map((l) => Math.exp(l - top));
-    const total = shares.reduce((a, b) => a + b, 0);
+    const total = Sum(shares);
     const center = shares.reduce((a, s, k) => a + (s / total) * MODES.means[k], 0);
     return center + ((alpha * std ** 2) / spread) * (at - alpha * center);
   };
@@ -33,7 +33,7 @@ Demos.sampler = (() => {
   };
 
   const density = (x, std) =>
-    MODES.means.reduce((sum, m, k) => sum + (MODES.weights[k] * Math.exp(-0.5 * ((x - m) / std) ** 2)) / (std * Math.sqrt(2 * Math.PI)), 0);
+    Sum(MODES.means.map((m, k) => MODES.weights[k] * Math.exp(LogNormal(x, m, std))));
 
   const normal = (x) => Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI);
 

@@ -6,10 +6,7 @@ Demos.two_kls = (() => {
   const GRID = Array.from({ length: 2401 }, (_, i) => (i - 1200) * STEP); // as far as the widest q that can be chosen
 
   /* log p at x: two humps of weight 1/2 at -apart and apart. */
-  const logHumps = (x, apart) => {
-    const [a, b] = [LogNormal(x, -apart, STD), LogNormal(x, apart, STD)];
-    return Math.max(a, b) + Math.log1p(Math.exp(-Math.abs(a - b))) - Math.LN2;
-  };
+  const logHumps = (x, apart) => LogHumps(x, -apart, apart, STD);
 
   /* KL(p||q) and KL(q||p) in nats, q = N(mean, std^2). */
   const kls = (apart, mean, std) => {

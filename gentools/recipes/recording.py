@@ -287,7 +287,7 @@ def with_kept(id, entry):
     return entry | {
         "seeds": [seeds[i] for i in order],
         "numbers": {name: [both[i] for i in order] for name, both in values.items()},
-        **{k: " and ".join(sorted({*kept[k].split(" and "), *entry[k].split(" and ")})) for k in MACHINE},
+        **_together([kept, entry]),
         "seconds": kept["seconds"] + entry["seconds"],
     }
 
@@ -334,8 +334,12 @@ def _fresh(id):
 
 def _where(results):
     """Where results were computed: {"device": ..., "torch": ..., "python": ...}; the seeds may come from several machines."""
-    named = [r["machine"] for r in results]
-    return {k: " and ".join(sorted({m[k] for m in named})) for k in MACHINE}
+    return _together([r["machine"] for r in results])
+
+
+def _together(machines):
+    """Several machines as one {name: what they are, with "and" between}; each may be such a union already."""
+    return {k: " and ".join(sorted({each for m in machines for each in m[k].split(" and ")})) for k in MACHINE}
 
 
 def _dump(path, record):
