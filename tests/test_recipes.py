@@ -114,6 +114,16 @@ def test_a_run_that_is_not_the_stored_one_goes_to_build(sandbox):
     assert (sandbox / "figures" / "01_joint_kl" / "1.4.json").exists()
 
 
+def test_what_a_figure_costs_is_said_before_it_is_computed(sandbox, monkeypatch, capsys):
+    record = recording.records.load("1.4") | {"device": "NVIDIA H100 80GB HBM3", "seconds": 1200.0, "seeds": [0]}
+    monkeypatch.setattr(recording.records, "load", lambda id: record)
+    assert recording.command(["1.4", "--jobs", "1"]) == 0
+    told = "Figure 1.4, scale full, 1 seed: recorded with 1 seed, 20 minutes (NVIDIA H100 80GB HBM3, one thread)."
+    assert f"{told} A CPU takes many times as long." in capsys.readouterr().out
+    assert recording.command(["1.4", "--jobs", "1"]) == 0
+    assert told not in capsys.readouterr().out, "nothing is left to run"
+
+
 def test_side_by_side_processes_give_the_same_numbers(sandbox):
     alone = recording.compute("1.3", "quick", [0, 1])
     for path in (sandbox / "build" / "records").rglob("seed-*.pt"):
@@ -342,6 +352,7 @@ def test_runs_of_twice_the_steps_go_into_the_record_and_stay_there(sandbox, monk
     direct = recipe.run(dataclasses.replace(recipe.config("full"), steps=2 * before["config"]["steps"]), 0, "cpu")
     assert entry["numbers"] == {name: [float(v)] for name, v in direct["numbers"].items()}
     assert "Twice the steps, seed 0: " in said and "runs of the recorded length would" in said
+    assert "Figure 2.1, scale full, 1 seed: recorded with" in said and "Twice the steps take about twice that." in said
     monkeypatch.setattr(recording.records, "load", lambda id: stored | {"twice": entry})
     both, more = (recording.twice("2.1", "full", seeds) for seeds in ([0, 2], [2]))
     joined = recording.with_kept("2.1", more)

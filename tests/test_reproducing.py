@@ -19,7 +19,7 @@ from gentools.lab.chapters import CHAPTERS
 from gentools.lab.history import History
 from gentools.lab.stream import Stream
 from gentools.press import notebooks
-from gentools.recipes import dcgan, joint_kl, recording, reproducing
+from gentools.recipes import costs, dcgan, joint_kl, recording, reproducing
 from gentools.recipes.shared import fitting, points
 
 
@@ -499,5 +499,9 @@ def test_no_recipe_is_pinned_to_the_cpu(id, monkeypatch):
 )
 def test_the_bill_speaks_of_the_recorded_settings_where_others_are_asked_for(seeds, changes, said):
     record = {"scale": "cpu", "seeds": list(range(seeds)), "seconds": 480.0 * seeds, "device": "cpu"}
-    assert reproducing.bill("9.9", record, "cpu", [0, 1], changes) == said
-    assert "nobody knows" in reproducing.bill("9.9", record, "full", [0, 1], changes)
+    assert costs.bill("9.9", record, "cpu", [0, 1], changes) == said
+    assert "nobody knows" in costs.bill("9.9", record, "full", [0, 1], changes)
+    record["device"] = "NVIDIA T4"
+    on_gpu = said.replace("(cpu,", "(NVIDIA T4,")
+    assert costs.bill("9.9", record, "cpu", [0, 1], changes, device="cuda") == on_gpu
+    assert costs.bill("9.9", record, "cpu", [0, 1], changes) == f"{on_gpu} A CPU takes many times as long."

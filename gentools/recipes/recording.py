@@ -29,7 +29,7 @@ from gentools.lab.lock import patient
 from gentools.lab.pictures import located
 from gentools.lab.seeds import run_seeds
 from gentools.lab.stream import find_device
-from gentools.recipes import ROOT, find, models, recipes, seedstore
+from gentools.recipes import ROOT, costs, find, models, recipes, seedstore
 from gentools.recipes.longer import doubled
 from gentools.recipes.shared import scores
 
@@ -463,7 +463,9 @@ def command(argv):
         _check_settings(id, *settings[id])
     for id, recipe in asked.items():
         scale, seeds = settings[id]
-        print(f"{id} {recipe.title}: {scale}, {len(seeds)} seeds, {recipe.config(scale)}", flush=True)
+        print(f"{id} {recipe.title}: {scale}, {costs.counted(seeds)}, {recipe.config(scale)}", flush=True)
+        if todo := missing(id, scale, seeds):
+            print(f"  {costs.bill(id, records.load(id), scale, todo, device=args.device)}", flush=True)
         results = compute(id, scale, seeds, args.device, args.jobs)
         path = write(id, scale, seeds, results, args.record)
         print(f"  wrote {path.relative_to(ROOT)}", flush=True)
@@ -488,7 +490,10 @@ def _twice_command(asked, args):
         _fresh(id)  # what the run is compared with
     for id, recipe in asked.items():
         seeds = args.seeds or list(recipe.seeds[:1])
-        print(f"{id} {recipe.title}: {recipe.record}, twice the steps, {len(seeds)} seeds", flush=True)
+        print(f"{id} {recipe.title}: {recipe.record}, twice the steps, {costs.counted(seeds)}", flush=True)
+        if todo := missing(id, recipe.record, seeds, doubled(recipe.config(recipe.record))):
+            told = costs.bill(id, records.load(id), recipe.record, todo, device=args.device)
+            print(f"  {told} Twice the steps take about twice that.", flush=True)
         entry = with_kept(id, twice(id, recipe.record, seeds, args.device, args.jobs))
         print(textwrap.fill(records.after_twice(records.load(id) | {"twice": entry}), 110))
         if args.record:

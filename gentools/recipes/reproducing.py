@@ -11,7 +11,7 @@ from gentools.lab import closure, records, session, trial
 from gentools.lab.pictures import located
 from gentools.lab.plots import show
 from gentools.lab.stream import find_device
-from gentools.recipes import find, recording
+from gentools.recipes import costs, find, recording
 
 
 def reproduce(id, seeds=(0,), scale=None, device=None, folder=None, minutes=10, **changes):
@@ -36,7 +36,7 @@ def reproduce(id, seeds=(0,), scale=None, device=None, folder=None, minutes=10, 
     if minutes is not None and not (_number(minutes) and minutes >= 0):
         raise ValueError(f"minutes is a number of at least 0, or None for any, and not {minutes!r}")
     config = override(recipe.config(scale), **changes)
-    print(bill(id, record, scale, seeds, changes))
+    print(costs.bill(id, record, scale, seeds, changes, device))
     if session.scale == "quick":
         command = "" if changes else f", or run `python -m gentools figures {id}`"  # which knows of no changes
         print(f'Set the scale to "full" in the setup cell to run it here{command}.')
@@ -100,7 +100,7 @@ def _affordable(id, recipe, config, scale, seeds, device, folder, minutes):
     done = f" ({spent.resumed:,} of the first seed are done)" if spent.resumed else ""
     print(
         f"Measured here, on {recording.device_name(device)}: {spent.trainings} trainings of {spent.steps:,} steps in all"
-        f"{done}, {'more than ' if spent.part else ''}{_minutes(spent.seconds / 60)} a seed, {len(todo)} to run."
+        f"{done}, {'more than ' if spent.part else ''}{costs.minutes(spent.seconds / 60)} a seed, {len(todo)} to run."
     )
     if minutes is None or took <= minutes:
         return True
@@ -234,28 +234,6 @@ def _form(name, old, new):
     if name.endswith("rates") and arms and given != arms:
         return f"a tuple with a row for each of {', '.join(arms)}, in this order"
     return None
-
-
-def bill(id, record, scale, seeds, changes=None):
-    """One sentence: what is run, and how long it took where it was recorded, which other settings (changes) alter."""
-    what = f"Figure {id}, scale {scale}, {_counted(seeds)}"
-    if record is None or record["scale"] != scale:
-        return f"{what}: this size was not recorded, so nobody knows how long it takes."
-    time = _minutes(record["seconds"] / len(record["seeds"]) / 60)
-    time += " each" if len(record["seeds"]) > 1 else ""
-    where = f"({record['device']}, one thread)"
-    if changes:
-        other = ", ".join(f"{name}={value!r}" for name, value in changes.items())
-        return f"{what}, {other}: with the recorded settings {_counted(record['seeds'])} took {time} {where}."
-    return f"{what}: recorded with {_counted(record['seeds'])}, {time} {where}."
-
-
-def _counted(seeds):
-    return f"{len(seeds)} seed{'s' if len(seeds) > 1 else ''}"
-
-
-def _minutes(minutes):
-    return f"{minutes:.0f} minutes" if minutes >= 1.5 else "a minute" if minutes > 0.75 else "less than a minute"
 
 
 def agreement(results, record):
