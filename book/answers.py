@@ -1,7 +1,8 @@
 """What a page can say where a notebook would wait for an answer: every option with what it is told, folded.
 
 A page cannot run `ask("5.Q1", "b")`. So a cell under it holds a dropdown per question with the options, and per exercise
-with the hints and a solution, and the lines that ask for a letter in place of None are left out.
+with the hints and in it a solution, and the lines that ask for a letter in place of None are left out. questions.js makes
+letters to click of the dropdowns of questions.
 """
 
 import inspect
@@ -51,23 +52,23 @@ def _question(kind, id, question):
         f"- ({letter}) {'Right.' if letter == question.answer else 'Not so.'} {plain(words)}"
         for letter, words in question.feedback.items()
     ]
-    return _fold(f"{kind} {id}: what each answer is told", told)
+    return _fold(f"{kind} {id}: what each answer is told", told, kind.lower())
 
 
 def _outcome(id, question):
-    return _fold(
-        f"Prediction {id}: what came out", [f"- ({question.answer}) {plain(question.feedback[question.answer])}"]
-    )
+    told = [f"- ({question.answer}) {plain(question.feedback[question.answer])}"]
+    return _fold(f"Prediction {id}: what came out", told, "outcome")
 
 
 def _exercise(id, exercise):
     hints = [f"{i}. {plain(words)}" for i, words in enumerate(exercise.hints, 1)]
     source = inspect.getsource(exercise.solution).rstrip()
-    return _fold(f"Exercise {id}: hints and a solution", [*hints, "", "```python", source, "```"])
+    solution = _fold("A solution", ["```python", source, "```"], "solution")
+    return _fold(f"Exercise {id}: hints and a solution", [*hints, "", solution], "exercise", "`" * 5)
 
 
-def _fold(title, lines):
-    return "\n".join([f"````{{dropdown}} {title}", *lines, "````", ""])
+def _fold(title, lines, kind, fence="`" * 4):
+    return "\n".join([f"{fence}{{dropdown}} {title}", f":class-container: book-{kind}", "", *lines, fence, ""])
 
 
 def plain(words):

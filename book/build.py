@@ -71,7 +71,7 @@ def stage(root, source):
         shutil.copy(HERE / name, source)
     front = (HERE / "index.md").read_text(encoding="utf-8")
     (source / "index.md").write_text(front.replace("CARDS", cards.cards(root, source)), encoding="utf-8")
-    for name in ("book.css", "book.js"):
+    for name in ("book.css", "book.js", "questions.js", "icon.svg"):
         shutil.copy(HERE / name, static)
     for script in demos.FOLDER.glob("*.js"):
         shutil.copy(script, static)

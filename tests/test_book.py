@@ -33,6 +33,7 @@ from gentools import (
     diffusion,
     em,
     evaluation,
+    exercises,
     gan,
     joint_kl,
     one_map,
@@ -133,7 +134,8 @@ def test_what_waits_for_an_answer_is_answered_in_a_fold():
     assert "{dropdown} Question 1.Q1" in fold and "{dropdown} Prediction 1.Q2" in fold
     assert r"- (a) Not so. No\: 1 \* 2\_3 \< \$5" in fold and r"- (b) Right. Yes\." in fold
     fold = nb["cells"][5]["source"]
-    assert r"2. Add \[one\]\." in fold and "return x + 1" in fold
+    hints, solution = fold.split("{dropdown} A solution")  # a second fold within the first
+    assert r"2. Add \[one\]\." in hints and "return x + 1" in solution
 
 
 PRINTED = """\
@@ -366,6 +368,46 @@ def seen(page, selector):
 def opened(page):
     """Ids of the dialogs that are open, each of which makes the rest of the page inert."""
     return page.run("[...document.querySelectorAll('dialog[open]')].map(dialog => dialog.id)")
+
+
+CLICKED = """((id, letter) => {
+const names = row => [...row.previousElementSibling.querySelectorAll('strong')].map(strong => strong.textContent);
+const row = [...document.querySelectorAll('.book-letters')].find(row => names(row).includes(id + '.'));
+const button = [...row.querySelectorAll('button')].find(button => button.textContent === letter);
+button.click();
+const outcome = [...document.querySelectorAll('details.book-outcome')].find(o => o.querySelector('summary').textContent.includes(id + ':'));
+return [row.querySelector('.book-told').textContent, [...row.querySelectorAll('[aria-pressed=true]')].map(b => b.textContent).join(),
+        outcome ? outcome.querySelector('.sd-card-body > p').textContent : null]; })"""
+
+
+def letters_of(words):
+    """Words without what a page sets in another way: quotes, dashes, spaces."""
+    return re.sub(r"[^a-z0-9]", "", words.lower())
+
+
+@pytest.mark.parametrize("path", notebooks.find(ROOT), ids=lambda path: path.stem)
+def test_a_click_on_a_letter_tells_what_a_notebook_tells(page, path):
+    sources = ["".join(cell["source"]) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]]
+    calls = [found for source in sources for found in answers.ASKS.findall(source) if found[0] in ("ask", "predict")]
+    assert len(calls) >= 6
+    questions = exercises.module(path.stem[3:]).QUESTIONS
+    page.open(f"{page.site}/{path.stem}.html", 1300)
+    for call, id in calls:
+        question = questions[id]
+        for letter, words in question.feedback.items():
+            told, pressed, compared = page.run(f"{CLICKED}({json.dumps(id)}, {json.dumps(letter)})")
+            assert pressed == letter, (id, letter)
+            if call == "ask":
+                verdict = "Right." if letter == question.answer else "Not so."
+                assert letters_of(told) == letters_of(f"{letter} {verdict} {words}") and compared is None, (id, letter)
+            else:
+                assert letters_of(told) == letters_of(f"{letter} noted. Read on, then open what came out."), (
+                    id,
+                    letter,
+                )
+                said = "As you predicted." if letter == question.answer else f"You said ({letter}). {words}"
+                assert letters_of(compared) == letters_of(said), (id, letter)
+    assert page.run("document.querySelectorAll('details.book-question, details.book-prediction').length") == 0
 
 
 @pytest.mark.parametrize("width", [390, 950])
