@@ -1,6 +1,8 @@
 """The training cells of the chapters: they run as plain Python, and nothing in them is pinned to the CPU."""
 
+import ast
 import builtins
+import inspect
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 import torch
 
 import gentools
-from gentools import gan
+from gentools import exercises, gan
 from gentools.lab import stream as streams
 from gentools.recipes import models
 
@@ -106,3 +108,135 @@ def test_nothing_is_pinned_to_the_cpu(chapter, monkeypatch):
             names["train"], names["adam"] = train, lambda *args, **kwargs: FakeOptimizer()
     assert runs and all(devices == {"meta"} for devices in runs)
     assert all(thing.device.type == "meta" for thing in shown if isinstance(thing, torch.Tensor))
+
+
+def printed(chapter):
+    """(module's name in the chapter, name) of everything whose source a chapter prints."""
+    nb = nbformat.read(NOTEBOOKS / f"{chapter}.ipynb", 4)
+    code = "\n".join(c.source for c in nb.cells if c.cell_type == "code")
+    return [tuple(name.split(".")) for line in re.findall(r"^source\((.*)\)", code, re.M) for name in line.split(", ")]
+
+
+def copied(module, name, known):
+    """The source of module.name as chapter 0 says to copy it: names that Python does not find take the module's in front.
+
+    `known` holds what the notebook has imported, and `module` is the module's name there. The copy has its own name.
+    """
+    home, text = known[module], inspect.getsource(getattr(known[module], name))
+    nodes = list(ast.walk(ast.parse(text)))
+    own = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    own |= {n.arg for n in nodes if isinstance(n, ast.arg)}
+    lines = text.splitlines(keepends=True)
+    for n in sorted((n for n in nodes if isinstance(n, ast.Name)), key=lambda n: (n.lineno, -n.col_offset)):
+        if n.id in own or n.id in known or hasattr(builtins, n.id):
+            # what the notebook has under this name is what the module means, or the copy would go wrong in silence
+            assert n.id in own or n.id not in known or vars(home).get(n.id, known[n.id]) is known[n.id], (name, n.id)
+            continue
+        line = lines[n.lineno - 1]
+        assert line[n.col_offset :].startswith(n.id)
+        lines[n.lineno - 1] = f"{line[: n.col_offset]}{module}.{line[n.col_offset :]}"
+    return re.sub(rf"^(def|class) {name}\b", rf"\1 copied_{name}", "".join(lines), flags=re.M)
+
+
+def imported(chapter):
+    """What the setup cell and the imports cell of a chapter give."""
+    names = namespace("cpu", [])
+    nb = nbformat.read(NOTEBOOKS / f"{chapter}.ipynb", 4)
+    exec(next(c.source for c in nb.cells if c.id == "imports"), names)
+    return names
+
+
+def trained(chapter, names, change=lambda source: source):
+    """`names` after the imports cell and all training cells of a chapter, which `change` has changed."""
+    for id, source in cells(chapter):
+        exec(compile(change(source), id, "exec"), names)
+        if id == "imports":
+            names["train"] = shortened(names["train"])
+    return names
+
+
+@pytest.mark.parametrize("chapter", [path.stem for path in sorted(NOTEBOOKS.glob("*.ipynb"))])
+def test_what_a_chapter_prints_can_be_copied_as_chapter_0_says(chapter):
+    names = imported(chapter)
+    assert printed(chapter)
+    for module, name in printed(chapter):
+        text = copied(module, name, names)
+        exec(text, names)
+        for found in re.findall(rf"\b{module}\.(\w+)", text):
+            assert hasattr(names[module], found), found
+
+
+def test_the_copy_that_chapter_0_speaks_of_runs():
+    names = imported("01_joint_kl")
+    text = copied("joint_kl", "gap", names)
+    assert "joint_kl.given_x(" in text
+    exec(text, names)
+    exec(re.sub(r".*\.distributions\(.*\n", "", text).replace("copied_gap", "shorter_gap"), names)
+    p, q = torch.tensor([[0.1, 0.4], [0.3, 0.2]]), torch.tensor([[0.3, 0.3], [0.2, 0.2]])
+    assert names["copied_gap"](p, q) == names["shorter_gap"](p, q) == names["joint_kl"].gap(p, q)
+
+
+@pytest.mark.parametrize(
+    "chapter,things",
+    [  # what a text or a hint tells the reader to begin with
+        ("04_conditional_vae", ["conditional_vae.step"]),  # 4.E5
+        ("06_dcgan", ["dcgan.step"]),  # 6.E5
+        ("06_dcgan", ["gan.step"]),  # 6.E6
+        ("07_conditional_gan", ["cgan.step"]),  # 7.E5
+        ("11_evaluation", ["evaluation.critic_step", "evaluation.slope_penalty"]),  # 11.E4
+    ],
+)
+def test_steps_that_readers_are_told_to_copy_train(chapter, things):
+    names = imported(chapter)
+    text = "\n\n".join(copied(*thing.split("."), names) for thing in things)
+    for thing in things:
+        text = re.sub(rf"\b{thing}\b".replace(".", r"\."), "copied_" + thing.split(".")[1], text)
+    if things == ["gan.step"]:  # it meets the networks of a chapter that has a step of its own
+        things = ["dcgan.step"]
+    calls = []
+
+    def change(source):
+        return re.sub(rf"\b{things[0]}\b".replace(".", r"\."), "my_step", source)
+
+    def my_step(*args, **how):
+        calls.append(names["copied_" + things[0].split(".")[1]](*args, **how))
+        return calls[-1]
+
+    names = {**namespace("cpu", []), "my_step": my_step}
+    exec(cells(chapter)[0][1], names)
+    exec(text, names)
+    trained(chapter, names, change)
+    assert calls and all(value.isfinite() for metrics in calls for value in metrics.values())
+
+
+@pytest.mark.parametrize("chapter,called", [("06_dcgan", "mended"), ("07_conditional_gan", "careless")])
+def test_the_code_in_the_text_of_an_exercise_runs_after_the_training_cells(chapter, called):
+    nb = nbformat.read(NOTEBOOKS / f"{chapter}.ipynb", 4)
+    (code,) = re.findall(r"```python\n(.*?)```", "".join(c.source for c in nb.cells if c.id == "exercises"), re.S)
+    names = trained(chapter, namespace("cpu", []))
+    if called not in code.split("def ")[-1].split("(")[0]:  # the reader's own function, which the code calls
+        names[called] = exercises.module(chapter[3:]).EXERCISES["6.E6"].solution
+    exec(code, names)
+    if called == "careless":  # "Train with it instead of `cgan.step`, and look at the rows"
+        source = dict(cells(chapter))
+        for id in ("train-run", "train-curves", "train-samples"):
+            exec(source[id].replace("cgan.step", called), names)
+
+
+def test_the_leaking_network_of_15_e5_trains_in_place_of_the_made():
+    """As its text says: the loss falls below anything possible, and what is drawn is nearly black."""
+    linked = """class Linked(ar.MADE):
+    def forward(self, x):
+        return super().forward(x) + 8 * x.flatten(1)
+"""
+    names = namespace("cpu", [])
+    source = dict(cells("15_autoregressive"))
+    exec(source["imports"] + "\n" + linked, names)
+    short = source["train-run"].replace("(800, 256, 1e-2)", "(200, 64, 1e-2)")
+    made = "ar.networks(seed=0, size=side, hidden=HIDDEN)"
+    assert made in short
+    exec(
+        short.replace(made, 'torch.nn.ModuleDict({"model": Linked(side**2, HIDDEN, rng=generator(0, "made"))})'), names
+    )
+    drawn = names["ar"].sample(names["nets"]["model"], torch.rand(40, 64, generator=torch.Generator().manual_seed(0)))
+    assert names["history"]["loss"][-20:].mean() < 5 and drawn.mean() < 0.15

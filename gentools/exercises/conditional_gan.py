@@ -274,7 +274,8 @@ EXERCISES = {
     "7.E5": Exercise(
         check=check_matching,
         hints=(
-            "Start from `cgan.step`. Three sets of logits take part: real pairs, generated pairs, real pictures with wrong classes.",
+            "Start from a copy of `cgan.step`, where names that Python does not find take `cgan.` in front. "
+            "Three sets of logits take part: real pairs, generated pairs, real pictures with wrong classes.",
             "softplus(-logit) is -log D and belongs to the real pairs, softplus(logit) is -log(1 - D) and belongs to the others.",
             "Add the mean of the first and half of the sum of the two other means. The generator's turn is that of `cgan.step`.",
         ),

@@ -277,7 +277,8 @@ EXERCISES = {
     "6.E5": Exercise(
         check=check_two_steps,
         hints=(
-            "Start from `dcgan.step`. The part of the discriminator stands in a loop over two halves: x.chunk(2) and z.chunk(2).",
+            "Start from a copy of `dcgan.step`, where names that Python does not find take `dcgan.` in front. "
+            "The part of the discriminator stands in a loop over two halves: x.chunk(2) and z.chunk(2).",
             "In each round: pictures from half of z, cut off with .detach(), two passes of the discriminator, gan.descend.",
             "After the loop make new pictures from all of z, and descend the non-saturating loss of their logits.",
         ),
@@ -288,7 +289,8 @@ EXERCISES = {
         check=check_mended,
         hints=(
             "In its own turn the generator is judged on fakes alone. What did the discriminator compare them with before?",
-            "Show the discriminator x and the fakes in one batch in both turns.",
+            "Show the discriminator x and the fakes in one batch in both turns. In a copy of `gan.step` names that Python does not "
+            "find take `gan.` in front.",
             "In the generator's turn take discriminator(torch.cat([x, fake])) and keep the logits behind the first len(x).",
         ),
         solution=solve_mended,

@@ -303,7 +303,8 @@ EXERCISES = {
     "11.E4": Exercise(
         check=check_step,
         hints=(
-            "Begin with source(evaluation.critic_step, evaluation.slope_penalty). What has to change for slopes below 1?",
+            "Begin with copies of what source(evaluation.critic_step, evaluation.slope_penalty) prints, where names that Python "
+            "does not find take `evaluation.` in front. What has to change for slopes below 1?",
             "max(|slope| - 1, 0)^2 in place of (|slope| - 1)^2, and mix = z in place of random numbers.",
             "The slope needs create_graph=True, or the penalty moves nothing; clear old gradients before backward().",
         ),
