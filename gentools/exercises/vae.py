@@ -128,18 +128,28 @@ def solve_kl_term(mean, log_variance, v):
 
 
 def check_bound(answer):
-    """3.E2, answer(log_weights (s, n)) -> (n,): also where exponentials underflow, in all columns or in all but one."""
-    cases = (((0.0,) * 4, 50), ((-100.0,) * 4, 20), ((-1000.0,) * 4, 7), ((0.0, -100.0, -1000.0, -2000.0), 9))
-    for seed, (levels, s) in enumerate(cases):
+    """3.E2, answer(log_weights (s, n)) -> (n,): where exponentials underflow, in all columns or all but one, or overflow."""
+    near, wide = 3, 800  # nats: in the last case the weights of a column lie farther apart than exp can bear
+    cases = (
+        ((0.0,) * 4, 50, near),
+        ((-100.0,) * 4, 20, near),
+        ((-1000.0,) * 4, 7, near),
+        ((0.0, -100.0, -1000.0, -2000.0), 9, near),
+        ((-1000.0,) * 4, 9, wide),
+    )
+    for seed, (levels, s, spread) in enumerate(cases):
         noise = torch.randn(s, 4, generator=generator(seed, "3.E2"), dtype=torch.float64)
-        weights = torch.tensor(levels, dtype=torch.float64) + 3 * noise
+        weights = torch.tensor(levels, dtype=torch.float64) + spread * noise
         got, truth = _values(answer, weights), vae.importance_bound(weights, s)
         if got.shape != truth.shape:
             raise Wrong(f"For weights of shape ({s}, 4) it should return 4 numbers; the shape is {tuple(got.shape)}.")
         around = "With log-weights around " + ", ".join(f"{level:g}" for level in dict.fromkeys(levels))
+        if spread == wide:
+            around += f" that lie up to {float((weights.max(0).values - weights.min(0).values).max()):.0f} apart,"
         if not got.isfinite().all():
             column = int((~got.isfinite()).nonzero()[0])
-            raise Wrong(f"{around} column {column} gives {got[column]}: the exponentials underflow.")
+            flow = "overflow" if got[column] > 0 else "underflow"
+            raise Wrong(f"{around} column {column} gives {got[column]}: the exponentials {flow}.")
         if wrong := off(got, truth):
             raise Wrong(f"{around} column {wrong.place} should give {wrong.right}, not {wrong.given}.")
 

@@ -43,6 +43,9 @@ WRONG = {
         lambda w: w.logsumexp(0) - math.log(50),  # right for 50 samples only
         lambda w: w.logsumexp(1) - math.log(len(w)),  # the wrong axis
         lambda w: w.max() + (w - w.max()).exp().mean(0).log(),  # one largest weight for all columns
+        lambda w: w.mean(0) + (w - w.mean(0)).exp().mean(0).log(),  # overflows where the weights lie far apart
+        lambda w: w.min(0).values + (w - w.min(0).values).exp().mean(0).log(),
+        lambda w: w.median(0).values + (w - w.median(0).values).exp().mean(0).log(),
     ],
     "3.E3": [
         lambda x, latent, v: int((torch.linalg.eigvalsh(x.T.cov()).flip(0)[:latent] > v).sum()),  # sums over n - 1
