@@ -225,7 +225,10 @@ def offsets(nets, x, y, noise):
 
 @torch.no_grad()
 def decode(nets, offset, y):
-    """Mean image (n, d) of class y at an offset from its prior mean: with normal offsets, a sample of the class."""
+    """Mean image (n, d) of class y at an offset from its prior mean: with normal offsets, a sample of the class.
+
+    A model of which no part sees the label, the VAE, takes any y and does not look at it.
+    """
     return nets["decoder"](_one_each(nets["prior"](y), offset) + offset, y)
 
 

@@ -48,7 +48,8 @@ QUESTIONS = {
         "c",
         {
             "a": "It can be undone by one who knows the label. The reader has to guess it.",
-            "b": "The offset is the code without the mean of its class, the part that tells most of the label.",
+            "b": "The offset is the code without the mean of its class. With it goes nearly all that a linear reader finds of the "
+            "label, and about a third of what the better reader finds.",
             "c": "Each class has its own place, and the code shows which. The subtraction takes that away, and (4.3) charges "
             "for what is left.",
         },
@@ -276,7 +277,8 @@ EXERCISES = {
     "4.E5": Exercise(
         check=check_step,
         hints=(
-            "Start from the lines of conditional_vae.step. Encoder and decoder do not look at the label, so None will do for it.",
+            "Start from a copy of conditional_vae.step, where names that Python does not find take `conditional_vae.` in front. "
+            "Encoder and decoder do not look at the label, so None will do for it.",
             "The class means are nets['prior'].means, (classes, k). You need (4.4) of every image and every class.",
             "The KL term is the right side of (4.11): -torch.logsumexp(shares.log() - kl, 1) with kl of shape (n, classes). "
             "Return loss.detach().",
