@@ -21,6 +21,7 @@ from gentools.lab.shapes import (
     falling,
     filled,
     finite,
+    flat,
     no_negative,
     number_or_like,
     one_matrix,
@@ -301,6 +302,7 @@ def expected_importance_bound(p_z_given_x, q_joint, samples):
 
 def spectrum(x):
     """Covariance of the rows of x (n, d), divided by n, with its eigenvalues, largest first, and eigenvectors (columns)."""
+    flat(x=x)
     filled(x=x)
     finite("count and drop those rows first", x=x)
     centered = x.double() - x.double().mean(0)

@@ -579,6 +579,7 @@ VALUES = {  # of which nothing follows, or something false
     "expectation of two functions": lambda: vae.expectation(lambda z, noise: torch.stack([z, z]), 0.0, 1.0),
     "score, a column of deviations": lambda: vae.score(torch.sin, normal(4), normal(4), torch.ones(4, 1)),
     "expectation, std -1": lambda: vae.expectation(lambda z, noise: z, 0.0, -1.0),
+    "spectrum of square pictures, as many as they have rows": lambda: vae.spectrum(torch.rand(8, 8, 8)),
     "spectrum of NaN": lambda: vae.spectrum(X * NAN),
     "linear terms, variance -1": lambda: vae.linear_terms(EYE, EYE, -EYE[0] - 1, EYE),
     "gradient in a table of counts": lambda: gan.gradient(torch.sum, 5 * P),

@@ -305,9 +305,7 @@ def flat(**rows):
     """Refuse what is not rows of numbers (n, d), such as pictures or rows with a further axis. Raises ValueError."""
     for name, x in rows.items():
         if x.ndim != 2:
-            raise ValueError(
-                f"{name} must be rows (n, d), as the generator gives them, not of shape {tuple(x.shape)}: {name}.flatten(1)"
-            )
+            raise ValueError(f"{name} must be rows (n, d), not of shape {tuple(x.shape)}: {name}.flatten(1)")
 
 
 def gray_of_side(side, **given):
