@@ -575,7 +575,7 @@ RECIPES = {
     "15.5": Recipe(
         title="Any order",
         caption="One network for all orders on binarized 8x8 digits, a line per seed. Left, held-out nats over training: of a MADE "
-        "trained in raster order, and of one random order in the network for all. Middle, nats at the end against the number of "
+        "trained in raster order, and of one random order in the network for all, which is larger. Middle, nats at the end against the number of "
         "random orders whose likelihoods are averaged; averaging their logits is the likelihood of no model. "
         "Right, the distance of samples to held-out digits against the passes in which a picture is drawn; the gray band is two "
         "standard deviations of what as many true digits score, to either side of their mean. Below, samples. Both rates are the best "

@@ -223,7 +223,7 @@ def draw_cost(results, config):
 def verdict_cost(summary):
     """How the price grows with the number of pixels, and what the cache gains."""
     slopes = {name: summary[arms.name(name, "slope on logarithmic axes")] for name in WAYS}
-    said = ", ".join(f"{name} {verdicts.mean(slopes[name], '.1f')}" for name in WAYS)
+    said = ", ".join(f"{name} {verdicts.span(slopes[name], '.1f')}" for name in WAYS)
     gain = verdicts.span(summary["MADE: times slower without the cache"], ".0f")
     same = verdicts.always_above(summary["MADE with a cache: share of pictures that are the same"], 1 - 1e-9)
     return (
