@@ -236,6 +236,7 @@ def bound_terms(mean, variance, betas, chain):
 def variance_cost(exact, used):
     """What a step costs whose mean is exact and whose variance is not: (r - 1 - log r)/2 nats, r = exact/used. (16.7)"""
     positive(used=used)
+    same_shape(exact=exact, used=used)
     if not torch.as_tensor(exact >= 0).all():
         raise ValueError(f"exact holds variances, 0 or more, not {exact}")
     ratio = exact / used

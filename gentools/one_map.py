@@ -394,6 +394,7 @@ def dropped_slopes(w, h):
 
     GAN moves q towards an older model, AAE and ALI the encoder towards another one.
     """
+    positive(h=h)
     moved = mixed(w.p_xz, w.p_old_xz, h)
     return torch.stack([
         kl(mixed(w.q_x, w.q_old, h), w.q_x),

@@ -988,6 +988,7 @@ VALUES = {  # of which nothing follows, or something false
         DENOISER, {}, (X.float(), Y), X.float(), diffusion.straight, diffusion.noise_target, 2.0
     ),
     "variance cost of variance -1": lambda: diffusion.variance_cost(-EYE[0, 0], EYE[0, 0]),
+    "variance cost of two steps with one variance": lambda: diffusion.variance_cost(BETAS[:2], BETAS[:1]),
     "variance cost of variance 0 in use": lambda: diffusion.variance_cost(EYE[0, 0], ZERO[0]),
     "mixture_estimate, std -1": lambda: diffusion.mixture_estimate(NOISE, -1.0, P[:4], diffusion.straight),
     "mixture_estimate, std NaN": lambda: diffusion.mixture_estimate(NOISE, NAN, P[:4], diffusion.straight),
@@ -1062,6 +1063,7 @@ VALUES = {  # of which nothing follows, or something false
     "repeated step, three draws": lambda: alpha_gan.repeated_step(ALPHA, {}, X, normal(N, 3, K)),
     "renamed, a name twice": lambda: one_map.renamed(W, torch.zeros(len(W.p_x)).long()),
     "renamed, too few names": lambda: one_map.renamed(W, torch.arange(len(W.p_x) - 1)),
+    "dropped slopes, no step": lambda: one_map.dropped_slopes(W, 0.0),
     "mixed, twice the way": lambda: one_map.mixed(P, Q, 2.0),
     "mixed, NaN": lambda: one_map.mixed(P, Q, math.nan),
     "average_orders of a vector": lambda: autoregressive.average_orders(-P),
