@@ -22,7 +22,7 @@ from gentools.lab.randomness import generator
 from gentools.lab.stream import Stream
 from gentools.lab.training import train
 from gentools.press import notebooks
-from gentools.recipes import ROOT, diffusion_exact, recording
+from gentools.recipes import ROOT, claims, diffusion_exact, recording
 from gentools.recipes import diffusion as recipe
 from gentools.recipes import diffusion_bits as bits
 from gentools.recipes import diffusion_digits as digits
@@ -426,8 +426,39 @@ def test_what_chapter_16_says_of_guided_digits():
     judge = numbers["judge: accuracy on held-out images"]
     assert sum(a > b for a, b in zip(asked[0], judge, strict=True)) == 4 and set(asked[1] + asked[2]) == {1.0}
     assert all(one > two < four for one, two, four in zip(*spread, strict=True))
-    text = next(cell["source"] for cell in chapter_cells() if cell["id"] == "digits-2")
+    text = text_of("digits-2")
     assert "in four of five seeds" in text and "rises again a little to 4, in every seed" in text
+    longer = records.load("16.9")["twice"]["numbers"]
+    assert longer["w = 1: asked class"] == [1.0] and "it is 1 at $w = 1$ too" in text
+    assert longer["w = 4: spread"] > longer["w = 2: spread"]
+    claim = next(claim for claim in claims.CLAIMS if claim.figure == "16.9")
+    asked = claims.Asked(records.load("16.9")["summary"])
+    assert claim.rule(asked) is True and not any("spread" in name for name in asked.names)
+    assert "cover less" in claim.text and "diverse" not in claim.text  # the spread of guided samples rises from 2 to 4
+
+
+def test_the_ancestral_sampler_is_narrower_than_heun_at_most_calls_in_every_seed():
+    numbers = records.load("16.10")["numbers"]
+    ancestral, heun = (numbers[f"{name}, 100 calls: spread"] for name in ("ancestral", "Heun"))
+    assert all(a < h - 0.01 for a, h in zip(ancestral, heun, strict=True))
+    assert "the ancestral sampler is narrower still at 100 calls" in text_of("digits-3")
+
+
+def test_more_steps_are_not_promised_where_the_last_quarter_brought_nothing():
+    late = records.load("16.11")["numbers"]["training: Fréchet, change over the last quarter"][0]
+    assert late > 0 and "more steps need not help" in text_of("mnist-2")
+
+
+def test_the_bound_of_twice_the_steps_passes_the_vae_at_its_own_length_alone():
+    bits = records.load("16.12")["twice"]["numbers"]["each pixel read as well: nats of one in 10 test pictures"][0]
+    record = records.load("3.10")
+    short, longer = (found["numbers"]["ELBO, every tenth image"] for found in (record, record["twice"]))
+    assert max(short) < bits < longer[0]
+    assert "but not that of the VAE's own run of twice the steps" in text_of("bits-2")
+
+
+def text_of(cell):
+    return next("".join(c["source"]) for c in chapter_cells() if c["id"] == cell)
 
 
 def chapter_cells():

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from gentools import ali, gan, one_map, vae
+from gentools import aae, ali, gan, one_map, vae
 from gentools.exercises import one_map as exercises
 from gentools.lab import checkpoint, data, records, worlds
 from gentools.lab.chapters import CHAPTERS
@@ -630,6 +630,24 @@ def test_rates_that_were_tried_over_all_steps_surround_the_best_of_the_short_tri
         assert rates == sorted(rates) and short[name] in rates and min(rates) < short[name]
 
 
+def test_the_trial_that_chose_a_rate_may_be_better_than_all_runs_at_it_and_the_text_says_so():
+    cells = {c["id"]: "".join(c["source"]) for c in notebooks.load(ROOT / "notebooks" / "17_one_map.ipynb")["cells"]}
+    trial = max(score for _, score in tried_in_full("17.2", "alpha-GAN"))
+    runs = records.load("17.2")["numbers"]["alpha-GAN: overlap"]
+    assert trial > 1.5 * max(runs) and f"an overlap of {trial:.2f}".replace("0.", ".") in cells["grid-read"]
+    runs = records.load("17.3")["numbers"]["AGE: Fréchet"]
+    (chosen, lucky), (larger, mean) = tried_in_full("17.3", "AGE")[-2:]
+    assert chosen < larger and lucky < min(runs) and mean < statistics.fmean(runs[:2])
+    ends = sorted(map(round, runs))
+    said = f"one run ends at {ends[-1]}, the others at {ends[0]} to {ends[-2]}"
+    assert said in cells["digits-read"] and f"({mean} to {statistics.fmean(runs[:2]):.1f})" in cells["digits-read"]
+
+
+def tried_in_full(id, model):
+    """The pairs of rate and score that were tried over all steps, of one model."""
+    return next(tried for name, *tried in find(id).full.tuning_in_full if name == model)
+
+
 def test_rates_from_chapter_14_are_what_its_record_says():
     summary = records.load("14.5")["summary"]
     for name, _, *tried in one_map_pictures.Digits().tuning:
@@ -827,16 +845,17 @@ def capstone_cell(step):
         cell = cell.replace(old, new)
     shown, drawn = [], []
     names = {"data": data, "Stream": Stream, "vae": vae, "train": train, "adam": adam, "cosine": cosine}
-    names["ARMS"] = one_map_points.ARMS
+    names |= {"ARMS": one_map_points.ARMS, "aae": aae}
     names |= {"curves": lambda history, alt: shown.append(history), "SCALE": "quick", "DEVICE": "cpu", "my_step": step}
     exec(cell, names | {"scatter": lambda rows, *more, alt: drawn.append(rows)})
     return shown, drawn
 
 
-def test_the_capstones_cell_trains_a_readers_step_and_stops_at_a_loss_that_is_no_number():
+def test_the_capstones_cell_trains_a_readers_step_and_stops_at_a_loss_that_is_no_number(capsys):
     step = exercises.solve_step
     shown, drawn = capstone_cell(step)
     assert [len(history["decoder"]) for history in shown] == [3, 3] and all(rows.isfinite().all() for rows in drawn)
+    assert capsys.readouterr().out.count(": energy distance ") == 2  # of what was trained from each start
 
     def broken(nets, opts, x, z):
         wake, sleep = step(nets, opts, x, z)

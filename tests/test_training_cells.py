@@ -240,3 +240,16 @@ def test_the_leaking_network_of_15_e5_trains_in_place_of_the_made():
     )
     drawn = names["ar"].sample(names["nets"]["model"], torch.rand(40, 64, generator=torch.Generator().manual_seed(0)))
     assert names["history"]["loss"][-20:].mean() < 5 and drawn.mean() < 0.15
+
+
+@pytest.mark.parametrize("chapter,checks", [("16_diffusion", 2), ("17_one_map", 4)])
+def test_a_check_of_samples_sees_that_nothing_was_trained(chapter, checks, capsys):
+    """Whatever a learner breaks, the line below his samples must be able to say False."""
+    names = namespace("cpu", [])
+    for id, source in cells(chapter):
+        if id in ("imports", "train-run", "train-samples"):
+            exec(compile(source, id, "exec"), names)
+        if id == "imports":
+            names["train"] = lambda *args, **how: defaultdict(lambda: torch.zeros(1))
+    said = re.findall(r": (True|False)$", capsys.readouterr().out, re.MULTILINE)
+    assert said == ["False"] * checks
