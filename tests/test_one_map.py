@@ -643,6 +643,19 @@ def test_the_trial_that_chose_a_rate_may_be_better_than_all_runs_at_it_and_the_t
     assert said in cells["digits-read"] and f"({mean} to {statistics.fmean(runs[:2]):.1f})" in cells["digits-read"]
 
 
+def test_what_twice_the_steps_change_on_digits():
+    """As the text below figure 17.3 says of the first seed."""
+    record = records.load("17.3")
+    moved = {}
+    for name, *_ in find("17.3").full.models:
+        short, longer = (numbers[f"{name}: Fréchet"][0] for numbers in (record["numbers"], record["twice"]["numbers"]))
+        moved[name] = (round(short), round(longer))
+        assert name in ("AGE", "regularized GAN") or abs(longer / short - 1) < 0.2, name
+    assert moved["AGE"] == (46, 18) and moved["regularized GAN"] == (21, 51)
+    cells = {c["id"]: "".join(c["source"]) for c in notebooks.load(ROOT / "notebooks" / "17_one_map.ipynb")["cells"]}
+    assert "AGE comes from 46 to 18, the regularized GAN goes from 21 to 51, and no other" in cells["digits-read"]
+
+
 def tried_in_full(id, model):
     """The pairs of rate and score that were tried over all steps, of one model."""
     return next(tried for name, *tried in find(id).full.tuning_in_full if name == model)
