@@ -1,6 +1,7 @@
 """Questions and exercises of chapter 14."""
 
 import functools
+import math
 
 import torch
 from torch import nn
@@ -111,13 +112,18 @@ QUESTIONS = {
 
 
 def check_overlooked(answer):
-    """14.E1, answer(q_x (n,), rho_x (n,), share) -> nats: 20 tables, each with a share of its own from 0.1 to 0.9."""
+    """14.E1, answer(q_x (n,), rho_x (n,), share) -> nats: 20 tables with shares from 0.1 to 0.9, and two halves."""
     for seed in range(20):
         w = worlds.table(seed)
         rho_x, share = w.q_x_given_z @ w.p_z, 0.1 + 0.8 * (seed % 5) / 4
         truth, got = float(solve_overlooked(w.q_x, rho_x, share)), answer(w.q_x, rho_x, share)
         if wrong := off(got, truth):
             raise Wrong(f"In world {seed} with the share {share:g} it should be {wrong.right} nats, not {wrong.given}.")
+    halves = torch.tensor([[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]], dtype=torch.float64)
+    if wrong := off(answer(*halves, 0.5), math.log(2)):
+        raise Wrong(
+            f"If samples and reconstructions show one half of the data each, it should be log 2, not {wrong.given}."
+        )
 
 
 def solve_overlooked(q_x, rho_x, share):

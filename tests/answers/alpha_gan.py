@@ -58,6 +58,10 @@ WRONG = {
             (1 - share) * kl(q, share * q + (1 - share) * r) + share * kl(r, share * q + (1 - share) * r)
         ),
         lambda q, r, share: kl(q, share * q + (1 - share) * r) + kl(r, share * q + (1 - share) * r),
+        lambda q, r, share: (  # NaN where a law is 0
+            share * q * (q / (share * q + (1 - share) * r)).log()
+            + (1 - share) * r * (r / (share * q + (1 - share) * r)).log()
+        ).sum(),
     ],
     "14.E2": [
         [[0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5]],  # 2 log 2
