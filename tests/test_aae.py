@@ -121,6 +121,53 @@ def test_a_longer_run_of_figure_8_3_leaves_its_group():
     assert lost < min(found[2:]) and distance < record["numbers"]["AAE, weight 10: energy distance"][0] / 2
 
 
+def test_twice_the_steps_of_figure_8_7_part_seen_and_held_out_and_bring_the_last_run_near():
+    """What wrong-2 says of 1,500 images."""
+    record = records.load("8.7")
+
+    def gap(numbers):
+        seen, new = (torch.tensor(numbers[f"1500 images, {where}: reconstruction"]) for where in ("seen", "held out"))
+        return new - seen
+
+    recorded, longer = gap(record["numbers"]), record["twice"]["numbers"]
+    assert [round(float(each), 1) for each in (recorded.min(), recorded.max(), recorded[0], gap(longer))] == [
+        0.3,
+        0.9,
+        0.3,
+        2.2,
+    ]
+    assert longer["1500 images, held out: reconstruction at the end minus after three quarters"][0] > 0
+    first, *rest = record["numbers"]["1500 images, seen: energy distance"]
+    assert max(rest) < 0.01 < 0.09 < first and abs(longer["1500 images, seen: energy distance"][0]) < 0.01
+
+
+@pytest.mark.parametrize(("n", "passed"), [(297, 0.007), (30, 0.07)])
+def test_how_far_few_draws_of_the_prior_lie_by_chance(n, passed):
+    """The caption of figure 8.7: one set in twenty is above this."""
+    found = [
+        float(
+            aae.energy_distance(
+                *(torch.randn(m, 2, generator=generator(seed, name)) for name, m in (("few", n), ("many", 1000)))
+            )
+        )
+        for seed in range(400)
+    ]
+    assert 0.02 < sum(each > passed for each in found) / 400 < 0.09
+    assert str(passed) in recipes.RECIPES["8.7"].caption and recipes.DRAWN == 1000
+
+
+def test_the_energy_distance_sees_how_full_the_petals_are_before_it_sees_petals():
+    """What the chapter says of its own run: 27 % of codes between the petals count less than petals filled unevenly."""
+    full = torch.tensor([42, 33, 25, 30, 13, 13, 29, 61, 24, 30])  # codes nearest to each petal after the training cell
+    many = aae.petals(torch.randn(4000, aae.NOISE, generator=generator(0, "many")))
+    uneven = aae.petals(
+        torch.randn(3000, aae.NOISE, generator=generator(1, "few")), torch.arange(10).repeat_interleave(10 * full)
+    )
+    cloud = many.square().mean().sqrt() * torch.randn(3000, 2, generator=generator(2, "cloud"))
+    assert full.max() > 4 * full.min()
+    assert float(aae.energy_distance(uneven, many)) > float(aae.energy_distance(cloud, many)) > 0.02
+
+
 def test_answers_to_the_questions_vary():
     answers = [question.answer for question in QUESTIONS.values()]
     assert max(map(answers.count, "abc")) <= 0.4 * len(answers)

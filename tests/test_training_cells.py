@@ -3,17 +3,21 @@
 import ast
 import builtins
 import inspect
+import math
 import re
 from collections import defaultdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
 import torch
 
 import gentools
-from gentools import exercises, gan
+from gentools import aae, exercises, gan
+from gentools.lab import data
 from gentools.lab import stream as streams
+from gentools.lab.randomness import generator
 from gentools.recipes import models
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
@@ -272,3 +276,50 @@ def test_a_cell_that_judges_sees_that_nothing_was_trained(chapter, capsys):
         if id in JUDGED[chapter]:
             assert said[id] == ["False"] * JUDGED[chapter][id], id
     assert JUDGED[chapter].keys() <= said.keys()
+
+
+def verdict_of(chapter, last, capsys, **swapped):
+    """What the training cell `last` prints at its end with these names exchanged, after two steps of training."""
+    names = namespace("cpu", [])
+    for id, source in cells(chapter):
+        if id == last:
+            names |= swapped
+        if id == last or id in ("imports", "train-run"):
+            exec(compile(source, id, "exec"), names)
+        if id == "imports":
+            names["train"] = shortened(names["train"])
+        if id == last:
+            return capsys.readouterr().out.splitlines()[-1].rsplit(": ", 1)[1] == "True"
+
+
+def test_a_network_that_does_not_look_at_its_image_is_not_said_to_rebuild_it(capsys):
+    rows = data.digits()[0].flatten(1).float() / 255
+    x = rows[-300:]
+
+    def said(made):
+        return verdict_of("14_alpha_gan", "train-sheet", capsys, alpha_gan=SimpleNamespace(rebuilt=lambda *args: made))
+
+    for still in (rows[:-300].median(0).values, rows[:-300].mean(0), torch.zeros(64), torch.full((64,), 0.5)):
+        assert not said(still.expand(300, 64))
+    assert not said(x.roll(1, 0)) and said(x + 0.09) and not said(x + 0.17)
+
+
+@pytest.mark.parametrize("prior", [aae.petals, aae.swiss_roll])
+def test_codes_that_follow_the_prior_are_not_said_to_be_far_from_it(prior, capsys):
+    """In one case of twenty they are; a round cloud of the same size is farther."""
+    normal = [torch.randn(300, aae.NOISE, generator=generator(seed, "codes")) for seed in range(16)]
+    size = prior(normal[0]).square().mean().sqrt()
+
+    def said(codes):
+        def encoder(x):
+            many = codes.repeat(len(x) // 300, 1)
+            return many, torch.full_like(many, 2 * math.log(0.02))
+
+        def distance(cloud, first):  # of fewer draws, which takes a quarter of the time
+            return aae.energy_distance(cloud, first[:2000])
+
+        fewer = SimpleNamespace(NOISE=aae.NOISE, energy_distance=distance)
+        return verdict_of("08_aae", "train-codes", capsys, nets={"encoder": encoder}, prior=prior, aae=fewer)
+
+    assert sum(said(prior(noise)) for noise in normal) <= 2
+    assert all(said(size * noise[:, :2]) for noise in normal[:2])
