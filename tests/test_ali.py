@@ -812,6 +812,14 @@ def test_the_discriminator_of_pairs_sees_pictures_flat_and_before_the_code():
         assert torch.allclose(found, logit, atol=1e-6)
 
 
+def test_both_repaired_losses_cover_fewer_modes_than_minimax_after_twice_the_steps_too():
+    """As the text below figure 9.10 says."""
+    record = records.load("9.10")
+    for numbers in (record["numbers"], record["twice"]["numbers"]):
+        joint, logit, minimax = (numbers[f"{name}: modes"] for name in ("joint KL", "joint KL, logit", "minimax"))
+        assert all(max(pair) < most for *pair, most in zip(joint, logit, minimax, strict=True))
+
+
 def test_twice_the_steps_take_bigan_no_nearer_to_the_autoencoder():
     """As the text below figure 9.8 says of the run of twice the steps, on its first seed."""
     record = records.load("9.8")
