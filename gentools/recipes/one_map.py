@@ -152,8 +152,8 @@ RECIPES = {
         title="The capstone on the ring",
         caption="A VAE and the model of the capstone, from the same networks, on the ring of eight Gaussians, five seeds. The informed "
         f"start is a VAE of {one_map_ring.Ring().informed:,} steps at the VAE's rate, which falls to 0 over them; after it, from step 0 on, "
-        "it has as many rounds as the plain start. Each rate is the best of three or four that were tried over all steps on other seeds, "
-        "that of the informed start with 400 steps of a VAE before the rounds; it falls to 0. Left, samples and codes of the data, first seed. Right, every seed over "
+        "it has as many rounds as the plain start. Each rate is the best of three to five that were tried over all steps on other seeds, "
+        "by distance; it falls to 0. Left, samples and codes of the data, first seed. Right, every seed over "
         "training: energy distance of the samples from the data (the axis is logarithmic above 0.1), and I(x;z). Dotted gray: fresh draws of the data, and of a Gaussian with "
         "the data's deviation.",
         alt="Clouds of samples and codes for three models, and two panels of curves: the VAE ends nearest to the data and with the "
