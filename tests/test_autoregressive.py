@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from chapters import source
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate
@@ -17,11 +18,10 @@ from gentools.lab.divergences import kl
 from gentools.lab.randomness import generator
 from gentools.lab.records import summarize
 from gentools.lab.worlds import simplex
-from gentools.press import notebooks
-from gentools.recipes import ROOT, claims
 from gentools.recipes import autoregressive as nats
 from gentools.recipes import autoregressive_digits as digits
 from gentools.recipes import autoregressive_exact as exact
+from gentools.recipes import claims
 from gentools.recipes.shared.pictures import labeled
 
 
@@ -637,11 +637,6 @@ def test_the_counts_of_products_beside_figure_15_3():
         assert (round(found["min"], 1), round(found["max"], 1)) == measured and found["max"] < slope
 
 
-def text_of(cell):
-    cells = notebooks.load(ROOT / "notebooks" / "15_autoregressive.ipynb")["cells"]
-    return next("".join(c["source"]) for c in cells if c["id"] == cell)
-
-
 def test_one_slow_run_of_figure_15_3_is_told_in_text_and_verdict():
     """The mean of its slopes, 1.4, would be that of no run."""
     record, config = records.load("15.3"), exact.RECIPES["15.3"].full
@@ -650,7 +645,7 @@ def test_one_slow_run_of_figure_15_3_is_told_in_text_and_verdict():
     ends = record["numbers"]["gated PixelCNN: ms per picture of 144 pixels"]
     starts = sorted(round(end / growth**slope) for end, slope in zip(ends, slopes, strict=True))
     assert starts == [26, 29, 48] and sorted(round(slope, 1) for slope in slopes) == [0.7, 1.7, 1.7]
-    assert "48 ms at 64 pixels, the others 26 and 29" in text_of("orders")
+    assert "48 ms at 64 pixels, the others 26 and 29" in source(15, "orders")
     assert "gated PixelCNN 0.7 to 1.7, MADE 1.9 to 2.1" in exact.verdict_cost(record["summary"])
 
 
@@ -661,7 +656,7 @@ def test_the_network_of_all_orders_is_larger_than_made_so_no_claim_rests_on_its_
     weights = sum(p.numel() for p in net.parameters())
     closed = sum(int((part == 0).sum()) for name, part in made.named_buffers() if name.endswith("mask"))
     open_ones = sum(p.numel() for p in made.parameters()) - closed
-    said = text_of("any-2")
+    said = source(15, "any-2")
     assert f"two hidden layers and {weights:,} weights" in said and f"{open_ones:,} that no mask closes" in said
     assert weights > 3 * open_ones and "which is larger" in digits.RECIPES["15.5"].caption
     claim = next(claim for claim in claims.CLAIMS if claim.figure == "15.5")
@@ -738,4 +733,4 @@ def test_a_rate_that_one_run_chose_need_not_be_the_best_and_twice_the_steps_turn
     longer = {name: values[0] for name, values in orders["twice"]["numbers"].items()}
     assert longer["MADE in raster order, nats"] < theirs[0]  # though the last quarter of every run rose
     assert longer["one order, mean over orders, nats"] > longer["MADE in raster order, nats"]
-    assert "twice the steps bring MADE no more, here and in figure 15.5" in text_of("families-2")
+    assert "twice the steps bring MADE no more, here and in figure 15.5" in source(15, "families-2")

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from chapters import source
 from scipy import optimize
 from sklearn.covariance import EmpiricalCovariance
 from sklearn.metrics import log_loss
@@ -22,7 +23,6 @@ from gentools.lab.optim import adam
 from gentools.lab.randomness import generator
 from gentools.lab.stream import Stream, binarize
 from gentools.lab.training import train
-from gentools.press import notebooks
 from gentools.recipes import conditional_vae as recipe_module
 from gentools.recipes import conditional_vae_drawings as drawings
 from gentools.recipes import conditional_vae_exact
@@ -558,12 +558,6 @@ def test_the_default_networks_have_the_documented_widths():
         assert isinstance(nets["decoder"].part, vae.Bernoulli)
 
 
-def cell(id):
-    """Source of a cell of the chapter's notebook."""
-    (found,) = [c["source"] for c in notebooks.load(notebooks.find(notebooks.ROOT, "4")[0])["cells"] if c["id"] == id]
-    return found
-
-
 def both(id):
     """(numbers of the recorded runs, those of the run of twice the steps with the first seed), by name."""
     record = records.load(id)
@@ -576,8 +570,8 @@ def test_twice_the_steps_make_the_cheap_cvae_obey_as_often_as_the_text_says():
     assert f"{np.mean(numbers[obeyed]):.2f} {longer[obeyed]:.2f}" == "0.05 0.12"
     late = numbers[f"{obeyed}, change over the last quarter"]
     assert max(late) < 0 and f"{np.mean(late):.3f}" == "-0.001"
-    assert "in 5 of 100 transfers, and in 12 after twice the steps" in cell("wrong-2")
-    assert 'against the verdict\'s "still falling"' in cell("wrong-2")
+    assert "in 5 of 100 transfers, and in 12 after twice the steps" in source(4, "wrong-2")
+    assert 'against the verdict\'s "still falling"' in source(4, "wrong-2")
     assert "still falling there, settled at weight 1" in records.load("4.7")["verdict"]
 
 
@@ -593,7 +587,7 @@ def test_how_much_of_the_saving_is_in_the_kl_term():
     for name in ("class means", "CVAE"):
         assert 0.65 < share(means, name) < 0.75 and 0.45 < share(longer, name) < 0.55
     said = "Seven tenths of the saving are in the KL term, and in the run of twice the steps (end of the report) about half"
-    assert said in cell("bounds-2")
+    assert said in source(4, "bounds-2")
 
 
 def test_the_lead_in_slant_doubles_with_twice_the_steps():
@@ -604,7 +598,7 @@ def test_the_lead_in_slant_doubles_with_twice_the_steps():
         leads = [of[f"class means: {what}"] - of[f"CVAE: {what}"] for of in (first, longer)]
         assert all(lead > 0 for lead in leads) if what in kept else all(lead < 0 for lead in leads)
     assert [f"{lead:.2f}" for lead in leads] == ["0.05", "0.11"]  # those of the slant
-    assert "the lead in slant doubles, from 0.05 to 0.11" in cell("grids-2")
+    assert "the lead in slant doubles, from 0.05 to 0.11" in source(4, "grids-2")
     assert (
         "slant: every run of class means higher (class means still rising, CVAE settled)"
         in records.load("4.5")["verdict"]
@@ -635,4 +629,4 @@ def test_with_a_cheap_kl_term_the_cvae_pays_more_as_the_text_says():
         train(step, nets, {"vae": adam(nets.parameters(), lr=3e-3)}, stream, steps=500, seed=0)
         charged[name] = cvae.elbo_terms(nets, x, y, normal(300, 8).float())[1].mean()
     assert charged["CVAE"] > charged["class means"] > 10  # at the full weight both end below 4
-    assert "the line about the KL terms prints False" in cell("train-change")
+    assert "the line about the KL terms prints False" in source(4, "train-change")

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from chapters import source
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, signal, stats
@@ -21,8 +22,7 @@ from gentools.lab.quiz import Wrong
 from gentools.lab.randomness import generator
 from gentools.lab.stream import Stream
 from gentools.lab.training import train
-from gentools.press import notebooks
-from gentools.recipes import ROOT, claims, diffusion_exact, recording
+from gentools.recipes import claims, diffusion_exact, recording
 from gentools.recipes import diffusion as recipe
 from gentools.recipes import diffusion_bits as bits
 from gentools.recipes import diffusion_digits as digits
@@ -426,7 +426,7 @@ def test_what_chapter_16_says_of_guided_digits():
     judge = numbers["judge: accuracy on held-out images"]
     assert sum(a > b for a, b in zip(asked[0], judge, strict=True)) == 4 and set(asked[1] + asked[2]) == {1.0}
     assert all(one > two < four for one, two, four in zip(*spread, strict=True))
-    text = text_of("digits-2")
+    text = source(16, "digits-2")
     assert "in four of five seeds" in text and "rises again a little to 4, in every seed" in text
     longer = records.load("16.9")["twice"]["numbers"]
     assert longer["w = 1: asked class"] == [1.0] and "it is 1 at $w = 1$ too" in text
@@ -441,12 +441,12 @@ def test_the_ancestral_sampler_is_narrower_than_heun_at_most_calls_in_every_seed
     numbers = records.load("16.10")["numbers"]
     ancestral, heun = (numbers[f"{name}, 100 calls: spread"] for name in ("ancestral", "Heun"))
     assert all(a < h - 0.01 for a, h in zip(ancestral, heun, strict=True))
-    assert "the ancestral sampler is narrower still at 100 calls" in text_of("digits-3")
+    assert "the ancestral sampler is narrower still at 100 calls" in source(16, "digits-3")
 
 
 def test_more_steps_are_not_promised_where_the_last_quarter_brought_nothing():
     late = records.load("16.11")["numbers"]["training: Fréchet, change over the last quarter"][0]
-    assert late > 0 and "more steps need not help" in text_of("mnist-2")
+    assert late > 0 and "more steps need not help" in source(16, "mnist-2")
 
 
 def test_the_bound_of_twice_the_steps_passes_the_vae_at_its_own_length_alone():
@@ -454,15 +454,7 @@ def test_the_bound_of_twice_the_steps_passes_the_vae_at_its_own_length_alone():
     record = records.load("3.10")
     short, longer = (found["numbers"]["ELBO, every tenth image"] for found in (record, record["twice"]))
     assert max(short) < bits < longer[0]
-    assert "but not that of the VAE's own run of twice the steps" in text_of("bits-2")
-
-
-def text_of(cell):
-    return next("".join(c["source"]) for c in chapter_cells() if c["id"] == cell)
-
-
-def chapter_cells():
-    return notebooks.load(ROOT / "notebooks" / "16_diffusion.ipynb")["cells"]
+    assert "but not that of the VAE's own run of twice the steps" in source(16, "bits-2")
 
 
 def test_on_the_straight_path_ddim_is_euler():

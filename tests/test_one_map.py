@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from chapters import source
 
 from gentools import aae, ali, gan, one_map, vae
 from gentools.exercises import one_map as exercises
@@ -21,7 +22,7 @@ from gentools.lab.divergences import js, kl, mutual_information
 from gentools.lab.optim import adam, cosine
 from gentools.lab.stream import Stream
 from gentools.lab.training import train
-from gentools.press import ledger, notebooks
+from gentools.press import ledger
 from gentools.recipes import ROOT, claims, find, one_map_pictures, one_map_points, one_map_ring, recipes
 from gentools.recipes.longer import doubled
 from gentools.recipes.shared import fitting
@@ -631,16 +632,16 @@ def test_rates_that_were_tried_over_all_steps_surround_the_best_of_the_short_tri
 
 
 def test_the_trial_that_chose_a_rate_may_be_better_than_all_runs_at_it_and_the_text_says_so():
-    cells = {c["id"]: "".join(c["source"]) for c in notebooks.load(ROOT / "notebooks" / "17_one_map.ipynb")["cells"]}
     trial = max(score for _, score in tried_in_full("17.2", "alpha-GAN"))
     runs = records.load("17.2")["numbers"]["alpha-GAN: overlap"]
-    assert trial > 1.5 * max(runs) and f"an overlap of {trial:.2f}".replace("0.", ".") in cells["grid-read"]
+    assert trial > 1.5 * max(runs) and f"an overlap of {trial:.2f}".replace("0.", ".") in source(17, "grid-read")
     runs = records.load("17.3")["numbers"]["AGE: Fréchet"]
     (chosen, lucky), (larger, mean) = tried_in_full("17.3", "AGE")[-2:]
     assert chosen < larger and lucky < min(runs) and mean < statistics.fmean(runs[:2])
     ends = sorted(map(round, runs))
     said = f"one run ends at {ends[-1]}, the others at {ends[0]} to {ends[-2]}"
-    assert said in cells["digits-read"] and f"({mean} to {statistics.fmean(runs[:2]):.1f})" in cells["digits-read"]
+    for words in (said, f"({mean} to {statistics.fmean(runs[:2]):.1f})"):
+        assert words in source(17, "digits-read")
 
 
 def test_what_twice_the_steps_change_on_digits():
@@ -652,8 +653,7 @@ def test_what_twice_the_steps_change_on_digits():
         moved[name] = (round(short), round(longer))
         assert name in ("AGE", "regularized GAN") or abs(longer / short - 1) < 0.2, name
     assert moved["AGE"] == (46, 18) and moved["regularized GAN"] == (21, 51)
-    cells = {c["id"]: "".join(c["source"]) for c in notebooks.load(ROOT / "notebooks" / "17_one_map.ipynb")["cells"]}
-    assert "AGE comes from 46 to 18, the regularized GAN goes from 21 to 51, and no other" in cells["digits-read"]
+    assert "AGE comes from 46 to 18, the regularized GAN goes from 21 to 51, and no other" in source(17, "digits-read")
 
 
 def tried_in_full(id, model):
@@ -742,10 +742,7 @@ def test_what_the_figures_claim_to_be_equal(id):
 
 def test_the_table_of_the_notebook_is_the_map():
     """A row that changes has to change in the chapter too: build its cell from one_map.table()."""
-    cells = {
-        cell["id"]: "".join(cell["source"]) for cell in notebooks.load(ROOT / "notebooks" / "17_one_map.ipynb")["cells"]
-    }
-    assert cells["map-table"] == one_map.table()
+    assert source(17, "map-table") == one_map.table()
 
 
 def test_the_ring_without_a_model_is_described_alike_on_every_machine(monkeypatch):
@@ -813,14 +810,8 @@ def test_the_informed_start_of_the_ring_is_a_trained_vae(monkeypatch):
         assert f"seed by seed the rounds {word}" in said and "begin at" in said
 
 
-def source_of(id):
-    """The source of one cell of chapter 17."""
-    nb = notebooks.load(notebooks.ROOT / "notebooks" / "17_one_map.ipynb")
-    return next("".join(cell["source"]) for cell in nb["cells"] if cell.get("id") == id)
-
-
 def test_what_rows_for_does_to_the_points_of_the_ring():
-    points, text = data.ring(20_000, 0)[0], source_of("train-why")
+    points, text = data.ring(20_000, 0)[0], source(17, "train-why")
     for rows in (data.grid(20_000, 0)[0], points):
         assert f"{float(rows.std()):.2f}" in text
     assert float(one_map_points.rows_for("flow matching", points).std()) == pytest.approx(0.5, abs=0.005)
@@ -843,22 +834,22 @@ def test_from_another_start_a_truncated_game_may_end_nearer():
     starts = {5: [False, True, False], 2: [True, True, False], 4: [True, True, True]}
     for seed, ends in starts.items():
         assert [nearer(seed, losses) for losses in (cut, full, flipped)] == ends
-    assert "one_map.world(5)" in source_of("wrong-run") and "`one_map.world(4)`" in source_of("wrong")
+    assert "one_map.world(5)" in source(17, "wrong-run") and "`one_map.world(4)`" in source(17, "wrong")
 
 
 def test_the_slope_of_another_discriminator_differs_and_often_points_elsewhere(capsys):
-    exec(source_of("estimate-ratio"), {"one_map": one_map, "gan": gan, "kl": kl, "torch": torch})
+    exec(source(17, "estimate-ratio"), {"one_map": one_map, "gan": gan, "kl": kl, "torch": torch})
     lines = capsys.readouterr().out.splitlines()
     assert [line.rpartition(": ")[2] for line in lines] == ["True", "False", "True"]
 
 
 def test_a_step_with_sums_is_told_that_the_losses_are_means():
-    assert "means over the rows" in source_of("exercises")
+    assert "means over the rows" in source(17, "exercises")
 
 
 def capstone_cell(step):
     """The training cell of chapter 17's capstone in its smallest size, with a reader's step."""
-    cell = source_of("capstone-run")
+    cell = source(17, "capstone-run")
     for old, new in (("my_step = None\n", ""), ("300 if", "3 if")):
         assert cell.count(old) == 1
         cell = cell.replace(old, new)

@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from chapters import source
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
@@ -23,7 +24,6 @@ from gentools.lab.optim import adam, cosine
 from gentools.lab.randomness import generator
 from gentools.lab.stream import Stream, binarize
 from gentools.lab.training import train
-from gentools.press import notebooks
 from gentools.recipes import vae as recipes
 from gentools.recipes import vae_linear
 from gentools.recipes.shared.fitting import adams, fit
@@ -558,25 +558,19 @@ def test_twice_the_steps_raise_bound_and_likelihood_alike():
     assert min(bound, likelihood) > 0 and abs(bound - likelihood) < 0.2 * bound
 
 
-def cell(id):
-    """Source of a cell of the chapter's notebook."""
-    (found,) = [c["source"] for c in notebooks.load(notebooks.find(notebooks.ROOT, "3")[0])["cells"] if c["id"] == id]
-    return found
-
-
 @pytest.mark.parametrize("loss", ["reconstruction", "reconstruction / 64 + kl"])
 def test_a_copy_of_the_step_runs_as_the_text_says(loss):
     """That of "Change one thing" and that of 3.E6, with the names that the chapter has imported."""
-    told = cell("train-change")
+    told = source(3, "train-change")
     (line,) = re.findall(r"Leave out the line `(.*?)`", told)
     fully = re.search(r"write `vae\.(\w+)` and `vae\.(\w+)` for the two names without `vae\.`", told).groups()
-    assert f"`loss = {loss}`" in told + cell("exercises")
+    assert f"`loss = {loss}`" in told + source(3, "exercises")
     text = inspect.getsource(vae.step).replace(f"    {line}\n", "").replace("def step", "def free_step")
     text = text.replace("loss = reconstruction + kl\n", f"loss = {loss}\n")
     for name in fully:
         text = text.replace(f" {name}(", f" vae.{name}(")
     names = {}
-    exec(cell("imports"), names)
+    exec(source(3, "imports"), names)
     exec(text, names)
     nets = vae.networks(0, pixels=4, hidden=(3,), latent=2)
     seen = names["free_step"](nets, {"vae": adam(nets.parameters(), lr=1e-3)}, torch.ones(2, 4), torch.zeros(2, 2))
@@ -591,7 +585,7 @@ def test_the_text_on_three_learning_rates_says_what_one_run_each_can_show():
     spread = max(values) - min(values)
     assert max(tried, key=tried.get) == 0.004
     assert tried[0.004] - tried[0.002] < spread < tried[0.004] - tried[0.008]
-    assert "that of 0.002 was lower by less than the seeds differ, that of 0.008 by more" in cell("tension")
+    assert "that of 0.002 was lower by less than the seeds differ, that of 0.008 by more" in source(3, "tension")
 
 
 def test_3_e6_asks_as_its_text_says():
@@ -604,6 +598,6 @@ def test_3_e6_asks_as_its_text_says():
     exercise = exercises.EXERCISES["3.E6"]
     exercise.check(answer)
     assert all(used < len(values) <= pixels and (values.diff() < 0).all() for values, pixels, used in asked)
-    assert "`eigenvalues` holds the largest ones in falling order, and `used` is smaller than their number" in cell(
-        "exercises"
+    assert "`eigenvalues` holds the largest ones in falling order, and `used` is smaller than their number" in source(
+        3, "exercises"
     )
