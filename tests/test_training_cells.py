@@ -9,6 +9,7 @@ from collections import defaultdict
 from pathlib import Path
 from types import SimpleNamespace
 
+import chapters
 import nbformat
 import pytest
 import torch
@@ -145,8 +146,7 @@ def copied(module, name, known):
 def imported(chapter):
     """What the setup cell and the imports cell of a chapter give."""
     names = namespace("cpu", [])
-    nb = nbformat.read(NOTEBOOKS / f"{chapter}.ipynb", 4)
-    exec(next(c.source for c in nb.cells if c.id == "imports"), names)
+    exec(dict(cells(chapter))["imports"], names)
     return names
 
 
@@ -206,8 +206,7 @@ def test_steps_that_readers_are_told_to_copy_train(chapter, things):
         calls.append(names["copied_" + things[0].split(".")[1]](*args, **how))
         return calls[-1]
 
-    names = {**namespace("cpu", []), "my_step": my_step}
-    exec(cells(chapter)[0][1], names)
+    names = imported(chapter) | {"my_step": my_step}
     exec(text, names)
     trained(chapter, names, change)
     assert calls and all(value.isfinite() for metrics in calls for value in metrics.values())
@@ -215,16 +214,14 @@ def test_steps_that_readers_are_told_to_copy_train(chapter, things):
 
 @pytest.mark.parametrize("chapter,called", [("06_dcgan", "mended"), ("07_conditional_gan", "careless")])
 def test_the_code_in_the_text_of_an_exercise_runs_after_the_training_cells(chapter, called):
-    nb = nbformat.read(NOTEBOOKS / f"{chapter}.ipynb", 4)
-    (code,) = re.findall(r"```python\n(.*?)```", "".join(c.source for c in nb.cells if c.id == "exercises"), re.S)
+    (code,) = re.findall(r"```python\n(.*?)```", chapters.source(chapter, "exercises"), re.S)
     names = trained(chapter, namespace("cpu", []))
     if called not in code.split("def ")[-1].split("(")[0]:  # the reader's own function, which the code calls
         names[called] = exercises.module(chapter[3:]).EXERCISES["6.E6"].solution
     exec(code, names)
     if called == "careless":  # "Train with it instead of `cgan.step`, and look at the rows"
-        source = dict(cells(chapter))
         for id in ("train-run", "train-curves", "train-samples"):
-            exec(source[id].replace("cgan.step", called), names)
+            exec(chapters.source(chapter, id).replace("cgan.step", called), names)
 
 
 def test_the_leaking_network_of_15_e5_trains_in_place_of_the_made():
@@ -233,10 +230,9 @@ def test_the_leaking_network_of_15_e5_trains_in_place_of_the_made():
     def forward(self, x):
         return super().forward(x) + 8 * x.flatten(1)
 """
-    names = namespace("cpu", [])
-    source = dict(cells("15_autoregressive"))
-    exec(source["imports"] + "\n" + linked, names)
-    short = source["train-run"].replace("(800, 256, 1e-2)", "(200, 64, 1e-2)")
+    names = imported("15_autoregressive")
+    exec(linked, names)
+    short = chapters.source(15, "train-run").replace("(800, 256, 1e-2)", "(200, 64, 1e-2)")
     made = "ar.networks(seed=0, size=side, hidden=HIDDEN)"
     assert made in short
     exec(
