@@ -2,7 +2,7 @@
 
 A page cannot run `ask("5.Q1", "b")`. So a cell under it holds a dropdown per question with the options, and per exercise
 with the hints and in it a solution, and the lines that ask for a letter in place of None are left out. questions.js makes
-letters to click of the dropdowns of questions.
+letters to click of the dropdowns of questions, so the text asks for a letter, and not for one in a cell.
 """
 
 import inspect
@@ -13,6 +13,7 @@ ASKS = re.compile(r'^\s*(ask|predict|outcome|check)\("(\d+\.[QE]\d+)"', re.MULTI
 WAITS = re.compile(
     r"^(?:Question|Prediction|Outcome|Exercise) \S+: (?:not answered yet|none yet|predict first|not attempted)"
 )
+ASKED_FOR = {"Put a letter in place of `None`": "Choose a letter"}  # in a notebook: on a page
 KINDS = {"ask": "Question", "predict": "Prediction"}
 
 
@@ -20,7 +21,7 @@ def answered(nb, questions, exercises):
     """The notebook with a folded cell under every cell that asks. questions and exercises: the registered ones by id."""
     cells = []
     for cell in nb["cells"]:
-        cells.append(cell)
+        cells.append(_for_a_page(cell))
         asked = ASKS.findall("".join(cell["source"])) if cell["cell_type"] == "code" else []
         if not asked:
             continue
@@ -30,6 +31,16 @@ def answered(nb, questions, exercises):
             {"cell_type": "markdown", "id": f"{cell['id'][:50]}-folded", "metadata": {}, "source": "\n".join(folds)}
         )
     return nb | {"cells": cells}
+
+
+def _for_a_page(cell):
+    """The cell, if it is text, with what a page asks for in place of what a notebook does."""
+    if cell["cell_type"] != "markdown":
+        return cell
+    text = "".join(cell["source"])
+    for words, others in ASKED_FOR.items():
+        text = text.replace(words, others)
+    return cell | {"source": text}
 
 
 def _fold_of(call, id, questions, exercises):

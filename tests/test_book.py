@@ -119,7 +119,7 @@ def right(x):
 def test_what_waits_for_an_answer_is_answered_in_a_fold():
     said = "Question 1.Q1: not answered yet. Put a letter in place of None.\nkept\n"
     cells = [
-        markdown("# Toy", "title"),
+        markdown("# Toy\n\nPut a letter in place of `None`. Guess.", "title"),
         cell('ask("1.Q1", None)\npredict("1.Q2", None)', "a", said),
         cell("x = 1", "b"),
     ]
@@ -128,6 +128,7 @@ def test_what_waits_for_an_answer_is_answered_in_a_fold():
     exercise = Exercise(lambda answer: None, ("Think.", "Add [one]."), right)
     nb = answers.answered(notebook(cells), {"1.Q1": question, "1.Q2": question}, {"1.E1": exercise})
     kinds = [(cell["cell_type"], cell["id"]) for cell in nb["cells"][1:]]
+    assert nb["cells"][0]["source"] == "# Toy\n\nChoose a letter. Guess."
     assert kinds == [("code", "a"), ("markdown", "a-folded"), ("code", "b"), ("code", "c"), ("markdown", "c-folded")]
     assert nb["cells"][1]["outputs"][0]["text"] == ["kept\n"] and nb["cells"][4]["outputs"] == []
     fold = nb["cells"][2]["source"]
@@ -280,7 +281,7 @@ def test_every_question_and_every_exercise_is_answered_in_a_dropdown(pages):
         folds, outcomes = ({id: fold for id, late, fold in named if late == which} for which in (False, True))
         assert {id for call, id in calls if call != "outcome"} == set(folds) and folds, name
         assert {id for call, id in calls if call == "outcome"} == set(outcomes), name
-        for waiting in ("not answered yet", "not attempted", "predict first"):
+        for waiting in ("not answered yet", "not attempted", "predict first", "a letter in place of"):
             assert waiting not in page.get_text()
         for id, fold in folds.items():
             assert ("Right." in fold.get_text()) == (".Q" in id) and len(fold.find_all("li")) >= 2, id
