@@ -106,6 +106,7 @@ def gaussian_m_step(x, resp, floor=0.0):
     infinite; with a floor above 0 the step is no longer exactly the best one.
     """
     same_rows(x=x, resp=resp)
+    floating(x=x, resp=resp)
     filled(x=x)
     finite("no mean follows from such points: drop them", x=x)
     distributions(1, resp=resp)
@@ -181,6 +182,7 @@ def bernoulli_log_joint(x, weights, means):
     """log q(x, z=k) = log weight_k + sum_j log Bernoulli(x_j; mean_kj) of binary points `x` (n, d): (n, K)."""
     same_rows(weights=weights, means=means)
     same_columns(x=x, means=means)
+    floating(x=x)
     only_bits(x=x)
     within_unit(means=means)
     distributions(weights=weights)
@@ -194,6 +196,7 @@ def bernoulli_m_step(x, resp, floor=1e-3):
     The means are kept in [floor, 1 - floor].
     """
     same_rows(x=x, resp=resp)
+    floating(x=x, resp=resp)
     only_bits(x=x)
     distributions(1, resp=resp)
     shared_out(resp=resp)
