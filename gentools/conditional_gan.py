@@ -184,6 +184,8 @@ def networks(seed, sizes_g, sizes_d, code_g, code_d, squash=None):
 
     sizes: widths from z to x and from x to 1, without the code. squash: a module after the generator, such as Sigmoid.
     """
+    if sizes_d[-1] != 1:
+        raise ValueError(f"a discriminator gives one logit per row, so sizes_d ends in 1, not in {sizes_d[-1]}")
     start = {name: randomness.generator(seed, name) for name in ("generator", "discriminator")}
     leaky = functools.partial(nn.LeakyReLU, 0.2)
     g = mlp([sizes_g[0] + code_g.shape[1], *sizes_g[1:]], generator=start["generator"])

@@ -9,6 +9,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from chapters import source
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize, signal
@@ -16,7 +17,7 @@ from scipy import optimize, signal
 from gentools import conditional_gan as cgan
 from gentools import gan, recipes
 from gentools.lab import data, records, worlds
-from gentools.lab.divergences import js, kl
+from gentools.lab.divergences import expected_kl, js, kl, mutual_information
 from gentools.lab.optim import adam
 from gentools.lab.randomness import generator
 from gentools.lab.stream import Stream
@@ -557,3 +558,38 @@ def test_classes_and_points_without_mass():
     nobody = torch.tensor([[0.5, 0.5], [0.0, 0.0]]).double()
     other = torch.tensor([[1.0, 0.0], [0.0, 0.0]]).double()
     assert cgan.unseen_by_blind(nobody, other) == pytest.approx(float(cgan.unseen_by_blind(nobody[:1], other[:1])))
+
+
+def test_the_share_of_good_samples_is_largest_in_the_runs_that_lost_most_modes():
+    """As the text below figure 7.2 says of the label in both players without a penalty."""
+    assert "the share of good samples is largest in the runs that lost most modes" in source(7, "ring")
+    numbers = records.load("7.2")["numbers"]
+    modes, good, asked = (numbers[f"both: {what}"] for what in ("modes", "high-quality share", "asked class"))
+    worst = [share for share, found in zip(good, modes, strict=True) if found == min(modes)]
+    assert min(worst) > max(share for share, found in zip(good, modes, strict=True) if found > min(modes))
+    assert min(asked) > 0.99 and min(modes) < max(modes)
+
+
+def test_the_caption_of_figure_7_1_says_where_the_tried_rates_tie_and_end():
+    recipe = recipes.find("7.1")
+    tried = {name: dict(pairs) for name, *pairs in recipe.config("cpu").tuning}
+    assert tried["saturating"][0.001] == tried["saturating"][0.003] == min(tried["saturating"].values())
+    assert 0.01 not in tried["saturating"] and all(0.01 in tried[name] for name in tried if name != "saturating")
+    assert "for the saturating loss 0.001 and 0.003 tie, and 0.01 was not tried" in recipe.caption
+
+
+@given(seeds)
+def test_the_ratio_of_two_softmaxes_is_an_inner_product_and_two_sums_without_the_class(seed):
+    """Beside (7.5): what makes the projection discriminator."""
+    a, b, f = torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    f = f[0]
+    ratio = torch.log_softmax(a @ f, 0) - torch.log_softmax(b @ f, 0)
+    assert torch.allclose(ratio, (a - b) @ f - (a @ f).logsumexp(0) + (b @ f).logsumexp(0))
+
+
+@given(seeds)
+def test_what_infogan_raises_is_the_information_minus_a_kl(seed):
+    w = worlds.table(seed)
+    r = torch.softmax(torch.randn(w.q_xz.shape, generator=w.rng, dtype=torch.float64), 1)
+    raised = (w.q_xz * r.log()).sum() - (w.q_z * w.q_z.log()).sum()
+    assert torch.isclose(raised, mutual_information(w.q_xz) - expected_kl(w.q_x, w.q_z_given_x, r), atol=1e-12)

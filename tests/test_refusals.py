@@ -609,6 +609,7 @@ VALUES = {  # of which nothing follows, or something false
     "line_simultaneous, step size -0.1": lambda: age.line_simultaneous(EYE[0, 0], EYE[0, 0], 1.0, -0.1),
     "growth of AGE, step size -0.1": lambda: age.growth(torch.tensor(1.0).double(), -0.1),
     "growth, step size -0.1": lambda: gan.growth(gan.dirac_alternating, -0.1, 0.0),
+    "conditional discriminator of two logits per row": lambda: conditional_gan.networks(0, [K, D], [D, 2], EYE, EYE),
     "local factors, step size -0.1": lambda: ali.local_factors(W.p_xz, ali.LOSSES["swapped"], -0.1),
     "exact step of ALI, step size -0.1": lambda: ali.exact_step(
         W, W.p_z_given_x, W.q_x_given_z, ali.LOSSES["swapped"], -0.1

@@ -343,7 +343,7 @@ RECIPES = {
         "only with the saturating loss. With the others it moves between the classes, with the KL loss to their geometric "
         "mean. Steps: samples of trained generators, every seed. Below: their Wasserstein distance to the best generator (the area "
         "between the two distribution functions), over training. Each loss has the rate of Adam, with betas 0.5 and 0.999, that came nearest to its best in one run of another seed "
-        "over all steps (for the saturating loss 0.001 and 0.003 tie); it falls to 0.",
+        "over all steps (for the saturating loss 0.001 and 0.003 tie, and 0.01 was not tried); it falls to 0.",
         alt="Three panels of densities. With the saturating loss two humps over the data's two humps; with the non-saturating "
         "loss one narrow hump in the middle; with the KL loss one hump in the middle on the geometric mean, and the trained "
         "samples somewhat wider. Below: three panels of curves on a logarithmic axis.",
