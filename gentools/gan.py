@@ -219,33 +219,35 @@ def sample(nets, z):
     return x
 
 
-# The smallest game: data at 0, model at theta, logit psi x (Mescheder et al. 2018, the Dirac GAN)
+# The smallest game: data at 0, model at theta, logit psi x (Mescheder et al. 2018, the Dirac GAN). Each of theta and psi
+# is a number or a tensor, both of one shape
 
 
 def minimax_push(theta, psi):
     """How the generator moves theta when it descends log(1 - D(theta))."""
-    return psi * torch.sigmoid(psi * theta)
+    return psi * torch.sigmoid(torch.as_tensor(psi * theta))
 
 
 def non_saturating_push(theta, psi):
     """How the generator moves theta when it descends -log D(theta)."""
-    return psi * torch.sigmoid(-psi * theta)
+    return psi * torch.sigmoid(torch.as_tensor(-psi * theta))
 
 
 def discriminator_push(theta, psi, penalty=0.0):
     """How the discriminator moves psi when it descends -log D(0) - log(1 - D(theta)) + penalty psi^2 / 2 (R1 here)."""
-    return -theta * torch.sigmoid(psi * theta) - penalty * psi
+    loss_weights(penalty=penalty)
+    return -theta * torch.sigmoid(torch.as_tensor(psi * theta)) - penalty * psi
 
 
 def dirac_simultaneous(theta, psi, step_size, penalty=0.0, push=minimax_push):
-    """Both players move at once, each against the other's old position."""
+    """Both players move at once, each against the other's old position. theta is the model's point, psi the slope of D's logit."""
     same_shape(theta=theta, psi=psi)
     loss_weights(step_size=step_size)
     return theta + step_size * push(theta, psi), psi + step_size * discriminator_push(theta, psi, penalty)
 
 
 def dirac_alternating(theta, psi, step_size, penalty=0.0, push=minimax_push):
-    """The discriminator moves first, and the generator answers its new position."""
+    """The discriminator moves first, and the generator answers its new position. Returns theta and psi."""
     same_shape(theta=theta, psi=psi)
     loss_weights(step_size=step_size)
     psi = psi + step_size * discriminator_push(theta, psi, penalty)

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from chapters import source
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize, stats
@@ -336,6 +337,10 @@ def test_the_smallest_game_settles_exactly_between_its_limits(play, step_size):
         (high + 0.05 * width, False),
         (low - 0.05 * width, False),
     ):
+        if weight < 0:  # below what (5.10) is said of
+            with pytest.raises(ValueError, match="penalty must be a number from 0 up"):
+                getattr(gan, f"dirac_{play}")(*torch.ones(2).double(), step_size, weight)
+            continue
         state = torch.tensor([0.7, 0.6]).double() * size
         log_change = 0.0
         for _ in range(3000):
@@ -343,6 +348,43 @@ def test_the_smallest_game_settles_exactly_between_its_limits(play, step_size):
             log_change += float((state.norm() / size).log())
             state = state / state.norm() * size
         assert (log_change < 0) == settles, (weight, log_change)
+
+
+@pytest.mark.parametrize("play", [gan.dirac_simultaneous, gan.dirac_alternating])
+@pytest.mark.parametrize("push", [gan.minimax_push, gan.non_saturating_push])
+def test_the_smallest_game_takes_numbers(play, push):
+    """Exercise 5.E7 begins with 300 rounds from (0.7, 0), which may be written as they are."""
+    state, numbers = torch.tensor([0.7, 0.0]).double(), (0.7, 0.0)
+    for _ in range(5):
+        state, numbers = torch.stack(play(*state, 0.4, 0.1, push)), play(*numbers, 0.4, 0.1, push)
+        assert torch.allclose(torch.stack(numbers).double(), state, atol=1e-6)
+
+
+def test_when_the_pair_is_complex_and_what_settles_are_the_inequalities_between_the_matrices_and_5_10():
+    for eta in (0.1, 1.0, 3.5, 6.0):
+        for gamma in (0.0, 0.3, 0.95, 1.7, 4.0):
+            both = (
+                (2 - eta * gamma, 1 - eta * gamma + eta**2 / 4, gamma, eta**2 / 4),
+                (2 - eta * gamma - eta**2 / 4, 1 - eta * gamma, gamma + eta / 4, -(eta**2) / 4),
+            )
+            for trace, det, shifted, extra in both:
+                assert trace**2 - 4 * det == pytest.approx(eta**2 * (shifted**2 - 1), abs=1e-9)
+                assert (abs(trace) < 1 + det) == (2 * eta * gamma < 4 + extra)
+
+
+def test_what_two_small_faults_cost_is_in_the_table_of_the_chapter():
+    """Beside "What to expect?": data left out, and samples where no data are, in the three divergences."""
+    share, rest = 1e-5, torch.full((1000,), 1e-3).double()
+    data_side = torch.cat([torch.tensor([share]), (1 - share) * rest]).double()
+    left_out, stray = (torch.cat([torch.tensor([first]).double(), rest * (1 - first)]) for first in (0.0, share))
+    whole = torch.cat([torch.zeros(1).double(), rest])
+    costs = [
+        [float(of(p, q)) / share for of in DIVERGENCES.values()] for p, q in ((data_side, left_out), (whole, stray))
+    ]
+    assert costs[0] == pytest.approx([math.log(2), 1 - math.log(2), 1], abs=1e-4)
+    assert costs[1] == pytest.approx([math.log(2), math.inf, math.inf], abs=1e-4)
+    assert r"$\varepsilon \log 2$ | $\varepsilon (1 - \log 2)$ | $\varepsilon$ |" in source(5, "compare")
+    assert r"$\delta \log 2$ | $\infty$ | $\infty$ |" in source(5, "compare")
 
 
 def test_finite_where_the_model_stays_within_the_data():

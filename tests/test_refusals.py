@@ -609,6 +609,10 @@ VALUES = {  # of which nothing follows, or something false
     "line_simultaneous, step size -0.1": lambda: age.line_simultaneous(EYE[0, 0], EYE[0, 0], 1.0, -0.1),
     "growth of AGE, step size -0.1": lambda: age.growth(torch.tensor(1.0).double(), -0.1),
     "growth, step size -0.1": lambda: gan.growth(gan.dirac_alternating, -0.1, 0.0),
+    "growth, penalty -1": lambda: gan.growth(gan.dirac_alternating, 0.5, -1.0),
+    "dirac_simultaneous, penalty -1": lambda: gan.dirac_simultaneous(X, X, 0.5, -1.0),
+    "dirac_alternating, penalty NaN": lambda: gan.dirac_alternating(X, X, 0.5, NAN),
+    "discriminator_push, penalty -1": lambda: gan.discriminator_push(X, X, -1.0),
     "conditional discriminator of two logits per row": lambda: conditional_gan.networks(0, [K, D], [D, 2], EYE, EYE),
     "local factors, step size -0.1": lambda: ali.local_factors(W.p_xz, ali.LOSSES["swapped"], -0.1),
     "exact step of ALI, step size -0.1": lambda: ali.exact_step(
