@@ -55,7 +55,7 @@ def _table(part):
     """A table of numbers; the first row is its head where it says of how many seeds they are."""
     width = max(map(len, part.rows))
     rows = [nodes.row("", *(_entry(cell) for cell in row)) for row in part.rows]
-    heads = 1 if "mean" in part.rows[0] else 0
+    heads = 1 if reports.headed(part.rows) else 0
     group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in range(width)), cols=width)
     group += [nodes.thead("", *rows[:heads])] if heads else []
     group += nodes.tbody("", *rows[heads:])

@@ -1,4 +1,4 @@
-"""What `recorded`, `report` and the ledger of claims print, as parts: captions, tables, sentences. Plain functions, no Sphinx.
+"""What `recorded`, `report`, `ends` and the ledger of claims print, as parts: captions, tables, sentences. No Sphinx.
 
 A notebook prints them as lines of text, which a page can show as what they are. Whatever is not known stays as it is.
 """
@@ -6,9 +6,11 @@ A notebook prints them as lines of text, which a page can show as what they are.
 import re
 from typing import NamedTuple
 
-PRINTS = re.compile(r"\b(?:recorded|report|claims\.command)\(")  # a cell that may print such lines
+PRINTS = re.compile(r"\b(?:recorded|report|ends|claims\.command)\(")  # a cell that may print such lines
 CAPTION = re.compile(r"Figure \d+\.\d+\. ")
 HEAD = re.compile(r"(\d+ seeds +)(mean +)(95 % interval +)range$")
+ENDS = re.compile(r"(means|each) of \d+ seeds?( \| twice the steps, seeds? [\d, ]*\d)?  +\S")
+NUMBERS = re.compile(r"(?:[-+.\de]+|none|nan|-?inf|\(\d+ failed\)|[| ])+")  # a cell of it
 ROW = re.compile(r"(\S.*?)  +(-?\d[\d.e+-]*|none|-?inf)$")  # of a figure with one seed
 CLAIM = re.compile(r"(?P<figure>\d+\.\d+)? +(?P<ruling>holds|refuted|not shown|open) +(?P<claim>\S.*)$")
 SENTENCES = ("Settings: ", "Twice the steps, ")  # wrapped, to the full stop that ends a line
@@ -32,7 +34,7 @@ def parts(text):
         part, used = _next(lines)
         if part.kind == "text" and found and found[-1].kind == "text":
             part = Part("text", (*found.pop().lines, *part.lines))
-        if part.kind == "table" and found and found[-1].kind == "text":
+        if part.kind == "table" and not ENDS.match(lines[0]) and found and found[-1].kind == "text":
             *before, title = found.pop().lines  # which numbers the table has
             found += [Part("text", tuple(before))] if before else []
             part = part._replace(lines=(title,))
@@ -70,6 +72,10 @@ def _detail(line):
 
 def _rows(lines):
     """The rows of a table that begins with the first line, cut where the heads of its columns begin."""
+    if ENDS.match(lines[0]):
+        rows = _cut(lines, [0, *(gap.end() for gap in re.finditer("  +", lines[0]))])
+        others = (i for i, row in enumerate(rows) if i and not all(map(NUMBERS.fullmatch, row[1:])))
+        return rows[: next(others, None)]
     head = HEAD.match(lines[0])
     if head is None:
         found = []
@@ -78,7 +84,11 @@ def _rows(lines):
                 break
             found.append(row.groups())
         return tuple(found)
-    starts = [0, *(head.end(i) for i in (1, 2, 3))]
+    return _cut(lines, [0, *(head.end(i) for i in (1, 2, 3))])
+
+
+def _cut(lines, starts):
+    """The rows whose cells begin at these places, up to the first line that has no such cells."""
     found = []
     for line in lines:
         cells = [line[a:b] for a, b in zip(starts, [*starts[1:], None])]
@@ -89,7 +99,12 @@ def _rows(lines):
 
 
 def _apart(cells):
-    """Whether at least two cells are filled, and each of the first three is followed by two spaces or by nothing."""
+    """Whether at least two cells are filled, and each but the last is followed by two spaces or by nothing."""
     return bool(cells[1].strip()) and all(
-        cell.endswith("  ") or not any(cells[i:]) for i, cell in enumerate(cells[:3], 1)
+        cell.endswith("  ") or not any(cells[i:]) for i, cell in enumerate(cells[:-1], 1)
     )
+
+
+def headed(rows):
+    """Whether the first row of a table names its columns."""
+    return "mean" in rows[0] or ENDS.match("  ".join(rows[0])) is not None

@@ -2,7 +2,8 @@
 
 Each chapter is a module of its name (`from gentools import em`). What notebooks use on every page is here too:
 questions (`ask`, `predict`, `outcome`), exercises (`check`, `hint`, `solution`), equations (`verify`), figures (`show`,
-`recorded`, `report`, `reproduce`, `trained`), `source`, and `setup`. Importing this module loads nothing but itself.
+`recorded`, `report`, `ends`, `reproduce`, `trained`), `source`, and `setup`. Importing this module loads nothing but
+itself.
 """
 
 import importlib
@@ -10,7 +11,7 @@ import importlib
 _HOMES = {
     "gentools.exercises": ("ask", "predict", "outcome", "check", "hint", "solution"),
     "gentools.lab.plots": ("curves", "scatter", "sheet", "show"),
-    "gentools.lab.records": ("recorded", "report"),
+    "gentools.lab.records": ("ends", "recorded", "report"),
     "gentools.lab.session": ("setup",),
     "gentools.lab.verify": ("verify",),
     "gentools.recipes.models": ("trained",),

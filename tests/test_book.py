@@ -41,7 +41,7 @@ from gentools import (
     vae,
     wgan_gp,
 )
-from gentools.lab import data
+from gentools.lab import data, records
 from gentools.lab.divergences import gaussian_kl, js, kl, mutual_information
 from gentools.lab.quiz import Exercise, Question
 from gentools.press import notebooks
@@ -175,6 +175,47 @@ def test_what_a_report_prints_is_taken_apart_and_what_is_not_known_stays():
     assert found[4].lines == ("Verdict: a is ahead;", "b is not.")
 
 
+ENDS = """\
+Twice the steps, seed 0: 1 of 2 numbers lie where 19 of 20 runs of the recorded length would.
+means of 5 seeds | twice the steps, seed 0  overlap        modes, all
+one step, slow D                            0.559 | 0.602  17.6 | 16.8
+recorded z                                  0.552 | 0.689  20 (1 failed) | 22.8
+each of 2 seeds  codes
+one              3 5
+one              modes of each run: 3, 5; codes at least 10 from the prior in 0 of 2
+means of 2 seeds, in words
+"""
+
+
+def test_what_ends_prints_is_a_table_with_a_head_and_no_title():
+    before = "against penalty 0  penalty 5\ncollapsed          -0.5 ± 0.1\n"
+    for text, first in ((ENDS, "twice"), (before + ENDS.partition("\n")[2], "text")):
+        found = reports.parts(text)
+        assert [part.kind for part in found] == [first, "table", "table", "text"]
+        _, table, other, rest = found
+        assert table.lines == other.lines == () and reports.headed(table.rows) and reports.headed(other.rows)
+        assert table.rows == (
+            ("means of 5 seeds | twice the steps, seed 0", "overlap", "modes, all"),
+            ("one step, slow D", "0.559 | 0.602", "17.6 | 16.8"),
+            ("recorded z", "0.552 | 0.689", "20 (1 failed) | 22.8"),
+        )
+        assert other.rows == (("each of 2 seeds", "codes"), ("one", "3 5"))
+        assert len(rest.lines) == 2
+    assert not reports.headed((("one value", "-3e-05"),))
+
+
+@pytest.mark.parametrize("id, ways, scores, each", [
+    ("10.11", ("one step", "fresh z"), ("overlap", "modes"), False), ("9.10", ("ALI", "GAN"), ("modes",), True),
+    ("10.6", ("no BN, plain",), ("overlap", "collapsed"), False),
+])  # fmt: skip
+def test_what_ends_prints_of_a_record_is_all_in_the_table(capsys, id, ways, scores, each):
+    records.ends(id, ways, *scores, each=each)
+    text = capsys.readouterr().out
+    (table,) = reports.parts(text)
+    assert table.kind == "table" and [row[0] for row in table.rows[1:]] == [*ways] and table.rows[0][1:] == scores
+    assert " ".join(" ".join(row) for row in table.rows).split() == text.split()
+
+
 def test_the_ledger_of_claims_is_taken_apart():
     text = """1.3    refuted    Both may stand in (Su 2018). scale full, cpu, 0 s, 5 seeds.
        the forward joint bounds
@@ -190,7 +231,9 @@ def test_the_ledger_of_claims_is_taken_apart():
     assert (end.kind, end.lines) == ("text", ("1 refuted; 1 open",))
 
 
-KNOWN_LINES = re.compile(r"^(Figure \d|Made by|\d+ seeds|Settings|Verdict|Twice the steps)", re.MULTILINE)
+KNOWN_LINES = re.compile(
+    r"^(Figure \d|Made by|((means|each) of )?\d+ seeds|Settings|Verdict|Twice the steps)", re.MULTILINE
+)
 
 
 def test_no_word_of_a_stored_report_is_lost_and_all_of_it_is_known():

@@ -137,6 +137,7 @@ BAD = [
         for call, before in {
             "print": "for x in y:\n    print(x)",
             "report": 'report("3.1")',
+            "ends": 'ends("3.1", "one", "modes")',
             "ask": 'ask("3.Q1", None)',
             "predict": 'predict("3.Q2", None)',
             "outcome": 'if x:\n    outcome("3.Q2", "a")',
@@ -250,6 +251,7 @@ BAD = [
     ("ids", "has no outcome", first("outcome", source="pass")),
     ("ids", "3.E9 is not among the exercises", add('hint("3.E9")', code)),
     ("ids", "3.E1 is registered among the exercises and not used", first("check", source="pass")),
+    ("ids", "3.9 is not among the figures", add('ends("3.9", "one", "modes")', code)),
     ("ids", "3.1 is registered among the figures and not used", first("recorded", source="pass")),
 ]
 

@@ -17,6 +17,7 @@ from packaging.version import Version
 from PIL import Image
 from scipy import stats
 
+import gentools
 from gentools import recipes
 from gentools.lab import closure, records
 from gentools.lab.chapters import CHAPTERS, chapter
@@ -336,6 +337,64 @@ def test_report_can_be_limited_to_part_of_the_numbers(capsys):
         records.report("10.7", "peanuts")
 
 
+def two_ways():
+    """A record of two ways and two scores, of three seeds, with two runs of twice the steps."""
+    numbers = {f"{way}: {score}": [1.0, 2.0, 6.0] for way in ("one", "the other") for score in ("modes", "error")}
+    longer = {name: [4.0, 0.00001] for name in numbers}
+    return {"seeds": [0, 1, 2], "numbers": numbers, "twice": {"seeds": [0, 2], "numbers": longer}}
+
+
+def ends(capsys, monkeypatch, record, *args, **how):
+    monkeypatch.setattr(records, "load", lambda id: record)
+    gentools.ends("1.3", *args, **how)
+    return [re.split("  +", line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_ends_prints_a_row_for_each_way_and_behind_a_bar_what_twice_the_steps_give(capsys, monkeypatch):
+    record = two_ways()
+    record["numbers"]["one: modes"] = [1234.5, 1234.5, math.nan]
+    rows = ends(capsys, monkeypatch, record, ("one", "the other"), "modes", "error")
+    assert rows == [
+        ["means of 3 seeds | twice the steps, seeds 0, 2", "modes", "error"],
+        ["one", "1234 (1 failed) | 2", "3 | 2"],
+        ["the other", "3 | 2", "3 | 2"],
+    ]
+    rows = ends(capsys, monkeypatch, two_ways(), "one", "error", each=True)
+    assert rows == [["each of 3 seeds | twice the steps, seeds 0, 2", "error"], ["one", "1 2 6 | 4 1e-05"]]
+
+
+def test_ends_of_a_record_without_twice_the_steps_prints_its_own_numbers(capsys, monkeypatch):
+    record = {"seeds": [0], "numbers": {"one: modes": [2 / 3]}}
+    assert ends(capsys, monkeypatch, record, ("one",), "modes") == [["means of 1 seed", "modes"], ["one", "0.667"]]
+    record["numbers"]["one: modes"] = [math.nan]
+    assert ends(capsys, monkeypatch, record, ["one"], "modes")[1] == ["one", "none (1 failed)"]
+
+
+@pytest.mark.parametrize("ways, named, said", [
+    (("one", "a third"), ("modes",), "figure 1.3 has no number 'a third: modes'; it has: one: modes, one: error,"),
+    (("one",), ("modes", "distance"), "figure 1.3 has no number 'one: distance'; it has: one: modes"),
+    (("one",), (), "at least one way and one score"), ((), ("modes",), "at least one way and one score"),
+])  # fmt: skip
+def test_ends_refuses_numbers_that_are_not_recorded(ways, named, said, capsys, monkeypatch):
+    with pytest.raises(ValueError, match=said):
+        ends(capsys, monkeypatch, two_ways(), ways, *named)
+    assert capsys.readouterr().out == ""
+
+
+def test_ends_of_a_recorded_figure_are_the_means_of_its_numbers(capsys):
+    gentools.ends("10.11", ("one step", "fresh z"), "overlap", "modes")
+    head, *rows = [re.split("  +", line) for line in capsys.readouterr().out.splitlines()]
+    record = records.load("10.11")
+    assert head == ["means of 5 seeds | twice the steps, seed 0", "overlap", "modes"] and len(rows) == 2
+    for way, *cells in rows:
+        for score, cell in zip(head[1:], cells, strict=True):
+            shown = [float(part) for part in cell.split(" | ")]
+            name = f"{way}: {score}"
+            assert shown == pytest.approx(
+                [record["summary"][name]["mean"], *record["twice"]["numbers"][name]], rel=5e-3
+            )
+
+
 def test_report_leaves_out_a_setting_inside_that_a_list_outside_replaces(capsys):
     config = records.load("7.2")["config"]
     assert config["training"]["learning_rate"] and config["learning_rates"]
@@ -360,7 +419,7 @@ def test_report_leaves_out_the_settings_that_a_figure_does_not_read(capsys):
 def test_a_figure_that_there_is_not_is_said_with_those_that_there_are(capsys):
     records.recorded("12.99")
     assert "if there is such a figure; recorded are 12.1, 12.2" in capsys.readouterr().out
-    for call in (records.recorded, records.report):
+    for call in (records.recorded, records.report, lambda id: records.ends(id, "one", "modes")):
         with pytest.raises(ValueError, match=r'ids stand in quotes, such as "14.7"'):
             call(14.7)
 
@@ -370,7 +429,8 @@ def test_where_there_are_no_figures_the_command_is_named(monkeypatch, capsys):
     assert records.load("1.3") is None
     records.recorded("1.3")
     records.report("1.3")
-    assert capsys.readouterr().out.count("python -m gentools figures 1.3") == 2
+    records.ends("1.3", "one", "modes")
+    assert capsys.readouterr().out.count("python -m gentools figures 1.3") == 3
 
 
 def test_the_wheel_carries_every_figure_and_an_installed_package_finds_them(tmp_path, monkeypatch):

@@ -61,7 +61,9 @@ def cells(chapter):
 def namespace(device, shown):
     """What the setup cell gives, with pictures that go to the list `shown`, and loops by hand of two steps."""
     names = {name: lambda *args, **kwargs: shown.append(args[0]) for name in ("curves", "scatter", "sheet", "show")}
-    quiet = {name: lambda *args, **kwargs: None for name in ("recorded", "report", "reproduce", "source", "outcome")}
+    quiet = {
+        name: lambda *args, **kwargs: None for name in ("recorded", "report", "ends", "reproduce", "source", "outcome")
+    }
     short = {"range": lambda n: builtins.range(min(n, 2))}
     return {"gentools": gentools, "torch": torch, "SCALE": "quick", "DEVICE": device, **names, **quiet, **short}
 

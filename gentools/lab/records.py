@@ -1,7 +1,8 @@
 """Recorded figures: a picture with the file that says what made it, and how a notebook shows both.
 
 figures/NN_name/ID.png is the picture, ID.json its record: recipe, configuration, seeds, every per-seed number,
-their summary, device, versions, commit, seconds. Prose quotes no measured number; `report` prints them from here.
+their summary, device, versions, commit, seconds. Prose quotes no measured number; `report` and `ends` print them from
+here.
 """
 
 import functools
@@ -180,9 +181,9 @@ def provenance(record):
     )
 
 
-def _number(x):
-    """Four significant digits, and at most four decimals: notebook lint allows no more."""
-    text = "none" if x is None else f"{x:.4g}"
+def _number(x, digits=4):
+    """Four significant digits, or fewer, and at most four decimals: notebook lint allows no more."""
+    text = "none" if x is None else f"{x:.{digits}g}"
     return f"{x:.4f}" if "e" not in text and len(text.partition(".")[2]) > 4 else text
 
 
@@ -230,13 +231,60 @@ def after_twice(record, names=None):
         found = {name: found[name] for name in sorted(found, key=lambda name: " minus " not in name)}
     outside = [f"{name} {_number(at)} ({_number(low)} to {_number(high)})"
                for name, (at, low, high) in found.items() if name in compared]  # fmt: skip
-    seeds = record["twice"]["seeds"]
     elsewhere = "; ".join(outside[:SHOWN]) + (f"; and {len(outside) - SHOWN} more" if len(outside) > SHOWN else "")
     return (
-        f"Twice the steps, seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}: {len(compared) - len(outside)} of "
-        f"{len(compared)} numbers lie where 19 of 20 runs of the recorded length would"
+        f"{_of_twice(record).capitalize()}: {len(compared) - len(outside)} of {len(compared)} numbers lie where 19 of 20 "
+        "runs of the recorded length would"
         f"{f'; elsewhere: {elsewhere}' if outside else ''}."
     )
+
+
+def ends(id, ways, *scores, each=False):
+    """Print where the ways of recorded figure `id` ended, a row each, and after "|" where its runs of twice the steps did.
+
+    ways and scores: names of which the record holds the numbers "way: score", such as
+    `ends("10.11", ("one step", "fresh z"), "overlap", "modes")`. Printed is the mean over the seeds, or with each=True
+    the number of every seed, in their order. A run that gave no number is left out of the mean and counted as failed.
+    A record without runs of twice the steps prints its own alone. Raises ValueError for a number that is not recorded.
+    """
+    record = load(id)
+    if record is None:
+        return _missing(id)
+    ways = (ways,) if isinstance(ways, str) else tuple(ways)
+    names = [f"{way}: {score}" for way in ways for score in scores]
+    if lost := [name for name in names if name not in record["numbers"]]:
+        raise ValueError(f"figure {id} has no number {lost[0]!r}; it has: {', '.join(record['numbers'])}")
+    if not names:
+        raise ValueError('name at least one way and one score, as ends("10.11", "fresh z", "overlap")')
+    runs = [record, record["twice"]] if "twice" in record else [record]
+    lead = [f"{'each' if each else 'means'} of {len(record['seeds'])} seed{'s' * (len(record['seeds']) > 1)}"]
+    if "twice" in record:
+        lead.append(_of_twice(record))
+    say = _each if each else _mean
+
+    def cell(name):
+        return " | ".join(say(run["numbers"][name]) for run in runs)
+
+    _aligned([(" | ".join(lead), *scores), *((way, *(cell(f"{way}: {score}") for score in scores)) for way in ways)])
+
+
+def _each(values):
+    return " ".join(map(_short, values))
+
+
+def _mean(values):
+    finite = [value for value in values if math.isfinite(value)]
+    failed = f" ({len(values) - len(finite)} failed)" if len(finite) < len(values) else ""
+    return f"{_short(statistics.fmean(finite)) if finite else 'none'}{failed}"
+
+
+def _short(x):
+    return _number(x, 3 if abs(x) < 1000 else 4)
+
+
+def _of_twice(record):
+    seeds = record["twice"]["seeds"]
+    return f"twice the steps, seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
 
 
 def _settings(config, replaced=(), idle=()):
@@ -265,7 +313,11 @@ def _setting(value):
 
 def _table(summary, seeds):
     rows = [(f"{seeds} seeds", "mean", "95 % interval", "range")] if seeds > 1 else []
-    rows += [(name, *_cells(s)) for name, s in summary.items()]
+    _aligned(rows + [(name, *_cells(s)) for name, s in summary.items()])
+
+
+def _aligned(rows):
+    """Print rows of texts with their columns two spaces apart."""
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())

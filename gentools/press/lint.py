@@ -184,7 +184,7 @@ def _pictures(cell):
 
 _DRAWS = {"show", "display", "curves", "scatter", "sheet", "reproduce", "live"}
 _SAYS = {"print", "report", "ask", "predict", "outcome", "check", "hint", "solution", "source", "verify", "recorded"}
-_SAYS |= _DRAWS
+_SAYS |= {"ends", *_DRAWS}
 
 
 def _at_once(node):
@@ -597,7 +597,7 @@ def _named(line, text):
 
 
 _USE = re.compile(
-    r"""(?m)^\s*(ask|predict|outcome|check|hint|solution|recorded|report)\(\s*["']([^"']*)["']\s*(,[^\n]*)?"""
+    r"""(?m)^\s*(ask|predict|outcome|check|hint|solution|recorded|report|ends)\(\s*["']([^"']*)["']\s*(,[^\n]*)?"""
 )
 
 
@@ -611,7 +611,7 @@ def ids(sheet):
         if not re.fullmatch(rf"\d+\.{patterns.get(call, '')}\d+", id):
             yield number, f'{call}("{id}"): ids look like 5.Q1 (questions), 5.E1 (exercises), 5.1 (figures)'
             continue
-        if int(id.split(".")[0]) != sheet.chapter and call not in ("recorded", "report"):
+        if int(id.split(".")[0]) != sheet.chapter and call not in ("recorded", "report", "ends"):
             yield number, f'{call}("{id}") belongs to another chapter'
         if call in ("ask", "predict", "check") and not re.match(r",\s*None\s*\)", rest):
             yield number, f'{call}("{id}", ...) must be stored with None, unanswered'
@@ -639,6 +639,7 @@ def _registered(sheet, used):
         "outcome": "questions",
         "recorded": "figures",
         "report": "figures",
+        "ends": "figures",
     }
     for number, call, id, _ in used:
         kind = kinds.get(call, "exercises")
