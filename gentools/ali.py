@@ -158,6 +158,8 @@ def exact_step(w, p_z_given_x, q_x_given_z, losses, step_size):
     distributions(dim=-1, p_z_given_x=p_z_given_x, p_x=w.p_x, q_z=w.q_z)
     distributions(dim=-2, q_x_given_z=q_x_given_z)
     positive(p_z_given_x=p_z_given_x, q_x_given_z=q_x_given_z, p_x=w.p_x, q_z=w.q_z)
+    same_columns(p_x=w.p_x, p_of_one_z_given_x=p_z_given_x[..., 0])
+    same_columns(q_z=w.q_z, q_of_one_x_given_z=q_x_given_z[..., 0, :])
     p_joint, q_joint = w.p_x[..., None] * p_z_given_x, w.q_z[..., None, :] * q_x_given_z
     at_p, at_q = (values(loss, best_logit(p_joint, q_joint)) for loss in losses)
     slope_p = p_joint * (at_p - (p_z_given_x * at_p).sum(-1, keepdim=True))
@@ -173,6 +175,8 @@ def natural_step(log_p, log_q, w, losses, step_size):
     """
     loss_weights(step_size=step_size)
     same_shape(log_p=log_p, log_q=log_q)
+    same_rows(p_x=w.p_x, log_p=log_p)
+    same_columns(q_z=w.q_z, log_q=log_q)
     distributions(p_x=w.p_x, q_z=w.q_z)
     finite("every probability must be above 0", log_p=log_p, log_q=log_q)
     distributions(dim=1, exp_log_p=log_p.detach().exp())

@@ -26,6 +26,7 @@ from gentools.lab.shapes import (
     positive,
     probabilities,
     same_columns,
+    same_rows,
     same_shape,
     whole,
 )
@@ -42,6 +43,7 @@ def objective(p_x, q_x):
 def generator_problem(q_x, q_old, d, proximal_weight):
     """E_q[-log D] + proximal_weight KL(q || q_old) in nats: what the generator minimizes with D held. (10.2)"""
     same_shape(q_x=q_x, q_old=q_old, d=d)
+    one_number(proximal_weight=proximal_weight)
     positive(proximal_weight=proximal_weight)
     probabilities(d=d)
     return -torch.xlogy(q_x, d).sum() + proximal_weight * kl(q_x, q_old)
@@ -287,6 +289,7 @@ def phase(nets, opts, x, played, answered, penalty_weight):
 def recorded_phase(nets, opts, x, z, penalty_weight, batches=5):
     """`phase` in which G answers on the codes that D saw. x: (batches * n, ...), z: (batches * n, 2, k)."""
     draws_of_each(2, z=z)
+    same_rows(x=x, z=z)
     codes = z[:, 0].unflatten(0, (batches, -1))  # (batches, n, k)
     return phase(nets, opts, x.unflatten(0, (batches, -1)), codes, codes, penalty_weight)
 
@@ -294,6 +297,7 @@ def recorded_phase(nets, opts, x, z, penalty_weight, batches=5):
 def fresh_phase(nets, opts, x, z, penalty_weight, batches=5):
     """`phase` in which G answers on codes of its own. x: (batches * n, ...), z: (batches * n, 2, k)."""
     draws_of_each(2, z=z)
+    same_rows(x=x, z=z)
     played, answered = z.unflatten(0, (batches, -1)).unbind(2)  # (batches, n, k) each
     return phase(nets, opts, x.unflatten(0, (batches, -1)), played, answered, penalty_weight)
 

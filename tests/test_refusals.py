@@ -1281,6 +1281,19 @@ VALUES = {  # of which nothing follows, or something false
         for step in (exact_step, natural_step)
         for name in ("p_x", "q_z", "p_z_given_x", "q_x_given_z")
     },
+    **{
+        f"{step.__name__}, {name} of one value": lambda step=step, name=name: step(**{name: torch.ones(1).double()})
+        for step in (exact_step, natural_step)
+        for name in ("p_x", "q_z")
+    },
+    "generator's problem, a weight for every value": lambda: regularized_gan.generator_problem(P, Q, OLD, 1 + P),
+    **{
+        f"{phase.__name__}, {rows} rows of x for ten of codes": lambda phase=phase, rows=rows: phase(
+            WGAN_PLAYERS, OPTS, normal(rows, D), normal(10, 2, K), 1.0, batches=5
+        )
+        for phase in (regularized_gan.fresh_phase, regularized_gan.recorded_phase)
+        for rows in (5, 20)
+    },
     "density term of a sampler": lambda: ali.density_term(BIGAN["players"]["encoder"], normal(N, 2), NOISE),
     "pairs from two draws": lambda: ali.pairs(ALI, PAIR["x"], normal(N, 2, 2)),
     "inverse mapping from four draws": lambda: ali.inverse_step(ALI, OPTS, PAIR["x"], normal(N, 4, 2)),
