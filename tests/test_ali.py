@@ -107,16 +107,18 @@ def test_chapter_9_says_how_the_games_end():
     away = {name: summary[f"{name}: {recipe_module.AWAY}"]["max"] for name in (*recipe_module.PAIRED, "ALI")}
     assert {name for name, share in away.items() if share} == {"joint KL", "joint KL, logit"}
     mismatch = {name: summary[f"{name}: joint mismatch"] for name in (*recipe_module.PAIRED, "ALI")}
-    rest = max(of["mean"] for name, of in mismatch.items() if name != "swapped")
-    assert mismatch["swapped"]["low"] > rest
     settings, best = {name: dict(tried) for name, *tried in config["tuning"]}, config["learning_rate"]
     assert [name for name, tried in settings.items() if max(tried, key=tried.get) == best] == ["swapped"]
     assert (
         max(settings, key=lambda name: max(settings[name].values())) == "minimax" and settings["minimax"][5e-4] == 0.725
     )
-    assert sorted(mismatch, key=lambda name: mismatch[name]["mean"])[:2] == ["joint KL, logit", "ALI"]
-    assert verdicts.separated(mismatch["swapped"], mismatch["ALI"]) == 1, "of the same losses"
-    numbers = record["numbers"]
+    numbers, longer = record["numbers"], record["twice"]["numbers"]
+    every = {name: numbers[f"{name}: joint mismatch"] + longer[f"{name}: joint mismatch"] for name in mismatch}
+    for name in ("joint KL", "joint KL, logit", "ALI"):  # the last has the losses of swapped
+        assert max(every[name]) < min(every["swapped"])
+    assert longer["logit form for minimax: high-quality share gained"][0] > 0
+    for name in ("ALI", "GAN"):  # after twice the steps both cover fewer modes than in any run
+        assert longer[f"{name}: modes"][0] < min(numbers[f"{name}: modes"])
     for repaired in ("joint KL", "joint KL, logit"):
         pairs = zip(numbers[f"{repaired}: modes"], numbers["minimax: modes"], strict=True)
         assert all(fewer < more for fewer, more in pairs)
@@ -140,7 +142,10 @@ def test_chapter_9_says_what_longer_runs_do():
     short, long = first_seed_and_twice("9.5")
     assert short["joint KL, logit: modes"] > short["minimax: modes"]
     assert long["joint KL, logit: modes"] <= min(long["minimax: modes"], short["joint KL, logit: modes"] / 2)
-    assert long["joint KL, logit: high-quality share"] > short["joint KL, logit: high-quality share"]
+    for name in ("joint KL, logit", "swapped"):
+        assert long[f"{name}: modes"] < 0.5 * short[f"{name}: modes"]
+        assert long[f"{name}: high-quality share"] > short[f"{name}: high-quality share"]
+    assert long["minimax, rate 0.003: modes"] >= short["minimax, rate 0.003: modes"]
     for name in ("minimax", "minimax, rate 0.003"):
         assert not any(records.load("9.5")["numbers"][f"{name}: codes have left the prior"])
     short, long = first_seed_and_twice("9.7")
@@ -154,6 +159,21 @@ def test_chapter_9_says_what_longer_runs_do():
     far = {k.split(":")[0]: v for k, v in first_seed_and_twice("9.6")[1].items() if "codes to prior" in k}
     assert {name for name, distance in far.items() if distance >= 10} == {"truncated", "joint KL", "minimax"}
     assert far["joint KL"] > 10 * far["minimax"]
+
+
+def test_without_noise_in_the_generator_the_losses_but_the_truncated_go_on_as_with_it():
+    """The text below figure 9.6: the other three do not break down. Figure 9.5 has them at the same rate with noise."""
+    without, noisy = (records.load(id) for id in ("9.6", "9.5"))
+    rate = without["config"]["learning_rates"]
+    assert (
+        {at for _, at in rate} == {0.003} == {at for name, at in noisy["config"]["learning_rates"] if name == "swapped"}
+    )
+    for name in ("joint KL", "minimax", "swapped"):
+        same = name if name == "swapped" else f"{name}, rate 0.003"
+        with_noise = noisy["summary"][f"{same}: modes"]["mean"]
+        assert without["summary"][f"{name}: modes"]["mean"] > 0.9 * with_noise
+        assert without["summary"][f"{name}: codes to prior"]["max"] < 10
+    assert min(without["numbers"]["truncated: codes to prior"]) > 10
 
 
 def test_the_truncated_losses_dip_in_many_games_and_end_above_one_nat():
