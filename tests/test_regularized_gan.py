@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -195,7 +196,17 @@ def test_chapter_10_says_what_its_records_hold():
     anchored = separated("1:1, EMA anchor", "1:1")
     assert anchored == {f"distance{quarter}": 1, f"distance{seconds}": 1}
     assert separated("1:1, R1", "1:1") == {f"distance{seconds}": 1}
+    for what in ("distance", "critic"):  # two steps end behind one in every seed, and after twice the steps
+        assert min(numbers[f"1:2 minus 1:1: {what}"]) > 0 < record["twice"]["numbers"][f"1:2 minus 1:1: {what}"][0]
+    level = separated("1:2, penalty 5", "1:1")
+    assert level[f"distance{seconds}"] == 1 and not {"distance", "critic"} & set(level)
+    for pair in ("1:2, penalty 5 minus 1:1", "1:1, EMA anchor minus 1:1", "1:1, R1 minus 1:1"):
+        assert min(numbers[f"{pair}: distance{seconds}"]) > 0
     bare = "no BatchNorm, R1", "no BatchNorm"
+    assert all(
+        record["twice"]["numbers"][f"{bare[0]} minus {bare[1]}: {what}{seconds}"][0] < 0
+        for what in ("distance", "critic")
+    )
     better = ("critic", f"critic{quarter}", f"distance{quarter}")
     assert separated(*bare) == dict.fromkeys(better, -1)
     assert all(max(numbers[f"{bare[0]} minus {bare[1]}: {what}"]) < 0 for what in better)
@@ -237,8 +248,10 @@ def test_chapter_10_says_how_the_grid_ends():
     assert ahead == no_help == [chosen] and len(trials["fresh z"]) == 4
     assert record["twice"]["seeds"] == [0]
     longer = {name: values[0] for name, values in record["twice"]["numbers"].items()}
-    assert [f"{longer[f'{way}: modes']:.1f}" for way in ("fresh z", "fresh z, penalty 5")] == ["18.6", "21.5"]
     assert longer["fresh for recorded z: overlap gained"] < 0 < longer["penalty 5, fresh z: overlap gained"]
+    assert longer["penalty 5, recorded z: overlap gained"] < 0, "it gains on fresh codes alone"
+    assert max(ways, key=lambda way: longer[f"{way}: overlap"]) == "fresh z, penalty 5"
+    assert longer["two steps, fresh z, for one step with slow D: overlap gained"] < 0
     tied = [trials[f"{codes} z, penalty 5"] for codes in ("recorded", "fresh")]
     assert all(tied[1][rate] > tied[0][rate] for rate in tied[0])
     healed = records.load("10.6")["summary"]  # what they had after the first part
@@ -258,12 +271,18 @@ def test_chapter_10_says_what_three_longer_runs_do_to_the_grid():
         longer["numbers"]["no BN, plain: overlap"],
         [(c, k) for c in ("recorded", "fresh") for k in (5, 10)],
     )
-    free, tied = ([v for way in several for v in of(way[0], penalty, way[1])] for penalty in (0, 5))
+    free = [v for c, k in several for v in of(c, 0, k)]
     assert {v for c, k in several for v in of(c, 0, k, "collapsed")} == {1} and max(free) < 0.04
     assert {v for c, k in several for v in of(c, 5, k, "collapsed")} == {0}
-    assert [f"{v:.2f}" for v in (min(tied), max(tied), min(plain), max(plain))] == ["0.15", "0.60", "0.31", "0.51"]
-    two = [[v for c in ("recorded", "fresh") for v in of(c, penalty, 2)] for penalty in (0, 5)]
-    assert [f"{v:.2f}" for each in two for v in (min(each), max(each))] == ["0.28", "0.60", "0.51", "0.61"]
+    before = records.load("10.6")["numbers"]
+    for c, k in [*several, ("recorded", 2), ("fresh", 2)]:
+        assert min(of(c, 5, k)) > max(before[f"no BN, {c} z, penalty 5, {k} steps: overlap"])
+    for c in (
+        "recorded",
+        "fresh",
+    ):  # two steps without penalty: above all that they had, and most runs no longer collapsed
+        assert min(of(c, 0, 2)) > max(before[f"no BN, {c} z, penalty 0, 2 steps: overlap"])
+        assert sum(of(c, 0, 2, "collapsed")) == 1
     for c in ("recorded", "fresh"):  # neither is resolved
         for control in (of(c, 0, 2), plain):
             gains = records.summarize([v - w for v, w in zip(of(c, 5, 2), control, strict=True)])
@@ -274,10 +293,36 @@ def test_chapter_10_says_what_three_longer_runs_do_to_the_grid():
     }
     del ends["real training pictures: distance"]
     assert min(ends, key=ends.get) == "1:2, penalty 5: distance" and len(ends) == 8
+    critics = {way: clothes[f"{way}: critic"][0] for way in regularized_images.EIGHT}
+    assert sum(critic < critics["1:2, penalty 5"] for critic in critics.values()) > 3, "it is not nearest by the critic"
+
+
+def test_chapter_10_says_what_penalty_5_repairs_within_8000_steps():
+    """The text below figure 10.6: the plain GAN has the most overlap; of what others lack, with two steps most comes back."""
+    summary = records.load("10.6")["summary"]
+    drawn = {name: s["mean"] for name, s in summary.items() if re.fullmatch(r"no BN, .*(plain|steps): overlap", name)}
+    assert max(drawn, key=drawn.get) == "no BN, plain: overlap" and len(drawn) == 25
+    for codes in ("recorded", "fresh"):
+        for inner, least, most in ((2, 0.75, 1), (5, 0, 0.3)):
+            free, tied = (drawn[f"no BN, {codes} z, penalty {p}, {inner} steps: overlap"] for p in (0, 5))
+            assert least < (tied - free) / (drawn["no BN, plain: overlap"] - free) < most
+        for inner in (2, 5, 10):
+            assert summary[f"no BN, {codes} z, penalty 0, {inner} steps: collapsed"]["min"] == 1
+
+
+def test_chapter_10_says_that_the_early_lead_on_clothes_does_not_last():
+    """Of figure 10.10: nearer in every seed after a quarter of the steps, farther at the same step of the longer run."""
+    record = records.load("10.10")
+    pair, quarter = "with, recorded z minus without, recorded z", ", a quarter of the steps"
+    numbers, longer = record["numbers"], record["twice"]["numbers"]
+    assert max(numbers[f"{pair}: distance{quarter}"]) < 0
+    assert not verdicts.sign(record["summary"][f"{pair}: critic{quarter}"])
+    assert record["twice"]["config"]["training"]["steps"] == 2 * record["config"]["training"]["steps"]
+    assert longer[f"{pair}: distance{quarter}"][0] > 0  # a quarter of twice the steps is half of the steps
 
 
 def test_chapter_10_says_how_large_the_penalty_is():
-    """From about half as large as the adversarial gradient to several times as large, which twice the steps undo."""
+    """In .4 to 2.8 times the adversarial gradient, in one arm 5 to 8 times, which twice the steps undo."""
     record = records.load("10.5")
     for numbers in (record["numbers"], record["twice"]["numbers"]):
         ratios = [ratio for name, each in numbers.items() if name.endswith("ratio at the last") for ratio in each]
@@ -286,7 +331,8 @@ def test_chapter_10_says_how_large_the_penalty_is():
     others = [
         each for name, each in record["numbers"].items() if name.endswith("ratio at the last") and each != several
     ]
-    assert min(several) > 5 and max(map(max, others)) < 3
+    assert min(several) > 5 and max(several) < 8 and len(others) == 5
+    assert (f"{min(map(min, others)):.1f}", f"{max(map(max, others)):.1f}") == ("0.4", "2.8")
     assert 1.4 < record["twice"]["numbers"]["no BN, 2 steps: ratio at the last"][0] < 1.55
 
 
