@@ -650,3 +650,37 @@ def test_metrics_take_tensors_with_a_graph_and_give_none(metric):
         assert not any(tensor.requires_grad for tensor in found)
         assert all(torch.equal(a, b) for a, b in zip(found, right, strict=True))
     assert torch.is_grad_enabled() and all(tensor.grad is None for tensor in leaf)
+
+
+def test_chapter_11_says_what_the_names_of_three_samplers_leave_open():
+    """Weights that fall by a fifth from mode to mode, a tenth of the points replaced, and 100 fresh points of 1,000."""
+    points, rows = evaluation_points.GRID, torch.zeros(1000, 2)
+
+    def drawn(name, n):
+        return evaluation_points.SAMPLERS[name](points, rows, n, generator(0, name))
+
+    centers = points.centers()
+    found = torch.cdist(drawn("uneven weights", 100_000), centers).argmin(1).bincount(minlength=25).double()
+    shares = 0.8 ** torch.arange(25).double()
+    assert stats.chisquare(found.numpy(), (1e5 * shares / shares.sum()).numpy()).pvalue > 0.01
+    far = torch.cdist(drawn("10 % noise", 100_000), centers).amin(1) > 6 * points.std
+    reach = float(centers.abs().max()) + 1
+    free = 1 - 25 * math.pi * (6 * points.std) ** 2 / (2 * reach) ** 2  # of the square that noise fills
+    assert float(far.double().mean()) == pytest.approx(0.1 * free, abs=0.004)
+    assert len(drawn("each ten times", 1000).unique(dim=0)) == 100
+
+
+def test_the_root_of_a_matrix_to_second_order():
+    """The lines above (11.6): (r_i + r_j) X_ij = E_ij and 2 r_i Y_ii = -sum_j X_ij^2; what is left falls like h^3."""
+    rng = generator(0, "root")
+    r = 0.5 + torch.rand(4, generator=rng).double()
+    e = torch.randn(4, 4, generator=rng).double()
+    e, sums = e + e.T, r[:, None] + r
+    x = e / sums
+    traces = x.diagonal().sum(), (-x.square().sum(1) / (2 * r)).sum()
+    assert float(traces[1]) == pytest.approx(float(-(e.square() / (r[:, None] * r * sums)).sum() / 4))
+    left = []
+    for h in (0.004, 0.002):
+        root = torch.linalg.eigvalsh(torch.diag(r**2) + h * e).sqrt().sum()
+        left.append(float(root - r.sum() - h * traces[0] - h**2 * traces[1]))
+    assert 7 < left[0] / left[1] < 9
