@@ -18,6 +18,7 @@ from gentools.lab.networks import frozen, mlp
 from gentools.lab.randomness import generator
 from gentools.lab.shapes import (
     distributions,
+    draws_of_each,
     finite,
     loss_weights,
     positive,
@@ -25,6 +26,7 @@ from gentools.lab.shapes import (
     same_rows,
     same_shape,
     semidefinite,
+    tensors,
     vectors,
 )
 
@@ -136,8 +138,9 @@ def variance_ratios(p_cov, q_cov):
 def event_value(a, b):
     """V of the one number that says whether x lies in a set of probability a under the data and b under the model,
     shifted and scaled to mean 0 and variance 1 under the data. 0 exactly if a = b, infinite if b is 0 or 1. (13.8)
-    Tensors of one shape, or a () and b of any. Raises ValueError unless 0 < a < 1 and 0 <= b <= 1.
+    Numbers, tensors of one shape, or a () and b of any. Raises ValueError unless 0 < a < 1 and 0 <= b <= 1.
     """
+    a, b = map(torch.as_tensor, (a, b))
     if not (((a > 0) & (a < 1)).all() and ((b >= 0) & (b <= 1)).all()):
         raise ValueError(f"a set that tells anything has 0 < a < 1, and 0 <= b <= 1, not a = {a} and b = {b}")
     ratio = b * (1 - b) / (a * (1 - a))
@@ -163,8 +166,9 @@ def line_simultaneous(e, w, v, step_size):
 def growth(v, step_size):
     """Factor per step of a small deviation from the equilibrium e = 1/w, w^2 = v: the largest |eigenvalue|. (13.9)
 
-    Raises ValueError for a variance v that is not positive and finite, or a step size that is not finite or below 0.
+    v is a 0-d tensor. Raises ValueError if it is not positive and finite, or for a step size that is not finite or below 0.
     """
+    tensors(v=v)
     if not (0 < v < math.inf and 0 <= step_size < math.inf):  # eigvals of NaN may end the whole process
         raise ValueError(
             f"expected a variance 0 < v < infinity and a finite step size from 0 up, not {v} and {step_size}"
@@ -260,6 +264,7 @@ def joint_step(nets, opts, x, z, data_weight=1000.0, code_weight=1000.0, value_w
     """
     loss_weights(data_weight=data_weight, code_weight=code_weight, value_weight=value_weight)
     same_rows(x=x, z=z)
+    draws_of_each(2, z=z)
     encoder, generator = nets["encoder"], nets["generator"]
     for_encoder, for_generator = map(on_sphere, z.unbind(1))  # (n, k) each
     with frozen(generator):

@@ -1,6 +1,8 @@
 """Chapter 13: the encoder-generator game against scipy, quadrature, optimizers and simulation."""
 
 import cmath
+import functools
+import inspect
 import itertools
 import math
 import re
@@ -13,6 +15,7 @@ import scipy.optimize
 import scipy.special
 import scipy.stats
 import torch
+from chapters import source
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -309,6 +312,13 @@ def test_a_step_size_without_bounds_is_refused():
             age.growth(torch.tensor(1.0).double(), step_size)
 
 
+def test_an_event_takes_plain_numbers_and_the_growth_asks_for_a_tensor():
+    a, b = torch.tensor([0.2, 0.3], dtype=torch.float64)
+    assert float(age.event_value(0.2, 0.3)) == pytest.approx(float(age.event_value(a, b)), abs=1e-6)
+    with pytest.raises(TypeError, match="v must be a torch tensor"):
+        age.growth(1.0, 0.3)
+
+
 def test_an_event_needs_probabilities_and_is_infinite_where_the_model_is_sure():
     half = torch.tensor(0.5).double()
     many = age.event_value(half, torch.tensor([0.0, 0.5, 1.0]).double())
@@ -372,15 +382,95 @@ def test_chapter_13_says_what_twice_the_steps_make_of_the_games():
     assert images_later["both rebuild"] > max(images["both rebuild"])
     assert codes_later["AGE"] == pytest.approx(codes["AGE"][0] / 2, rel=0.05)
     assert distance_later["AGE"] > distance["AGE"][0]
-    for ends, later in ((value, value_later), (images, images_later)):
+    for ends, later in ((codes, codes_later), (images, images_later)):  # the price, and after twice the steps
         assert later["authors' weights"] > max(ends["authors' weights"])
+        assert min(ends["authors' weights"]) > max(ends["both rebuild"])
+
+
+def test_chapter_13_says_how_the_arms_are_trained():
+    """Its table of weights, steps and rates is that of the recipe."""
+    table = source(13, "predict-networks").split("|---|---|---|---|---|---|---|\n")[1].split("\n\n")[0]
+    told, rates = [], dict(age_recipes.Digits().rates)
+    for line in table.splitlines():
+        name, both, *numbers = (cell.strip() for cell in line.strip("|").split("|"))
+        told.append((name.split(" (")[0], both, *map(float, numbers)))
+    found = []
+    for name, arm in age_recipes.DIGITS.items():
+        step = functools.partial(arm.step)
+        defaults = {key: each.default for key, each in inspect.signature(step.func).parameters.items()}
+        weights, joint = {"value_weight": 1.0} | defaults | step.keywords, step.func is age.joint_step
+        sizes = (weights[f"{of}_weight"] for of in ("data", "code", "value"))
+        found.append((name, "yes" if joint else "no", *sizes, arm.draws - 1, rates[name]))
+    assert told == found
+    assert rates["no V"] == 2 * rates["both rebuild"], "the step of the cell has one rate, and the text says so"
+    assert "at twice the rate" in source(13, "train-change")
+
+
+def test_chapter_13_says_how_the_arms_end():
+    """What V does to both errors, who is closer to the data than whom, and than a Gaussian fitted to the pixels."""
+    distance = ends_and_longer(age_recipes.DISTANCE)[0]
+    codes, images = (ends_and_longer(what)[0] for what in ("code error over the last quarter", "data error, held out"))
+    of_codes, of_images = (
+        [a / b for a, b in zip(ends["no V"], ends["both rebuild"], strict=True)] for ends in (codes, images)
+    )
+    assert max(of_codes) < 0.6 < 0.8 < min(of_images) <= max(of_images) < 0.9, "without V: much better, somewhat better"
+    for one in ("both rebuild", "authors' weights"):
+        assert all(a < b for a, b in zip(distance[one], distance["autoencoder"], strict=True))
+    summary, gaussian = (
+        records.load("13.4")["summary"],
+        records.load("13.4")["numbers"]["distance of a Gaussian in pixels"],
+    )
+    gaps = {
+        other: summary[f"distance: {other} minus autoencoder"] for other in ("both rebuild", "authors' weights", "AGE")
+    }
+    assert gaps["both rebuild"]["high"] < 0 < gaps["authors' weights"]["high"]
+    assert gaps["AGE"]["low"] < 0 < gaps["AGE"]["high"]
+    closer = {
+        arm: [a < b for a, b in zip(distance[arm], gaussian, strict=True)]
+        for arm in ("authors' weights", "both rebuild")
+    }
+    assert sum(closer["authors' weights"]) == 5 and sum(closer["both rebuild"]) == 3
+    assert sum(far > min(gaussian) for far in distance["authors' weights"]) == 1
+
+
+def test_chapter_13_names_four_conditions_and_each_is_needed():
+    """Where no encoder that names x meets the prior, the best V is less than KL(q || p), although all else holds."""
+    p_x, q_x = torch.tensor([1, 1, 1]).double() / 3, torch.tensor([0.6, 0.3, 0.1]).double()
+    prior, share = torch.tensor([0.5, 0.5]).double(), torch.linspace(0, 1, 51).double()
+    best = -math.inf
+    for first, second in itertools.product(share, share):
+        third = 1.5 - first - second  # the codes of the data follow the prior
+        if 0 <= third <= 1:
+            encoder = torch.stack([torch.stack([c, 1 - c]) for c in (first, second, third)])
+            best = max(best, float(age.value(age.pushed(p_x, encoder), age.pushed(q_x, encoder), prior)))
+    assert best == pytest.approx(0.1308, abs=1e-4) and float(kl(q_x, p_x)) == pytest.approx(0.2007, abs=1e-4)
+
+
+def test_codes_on_the_sphere_ask_whether_x_lies_in_a_set():
+    """One code for the set and the others even: two variances, and V by their logarithms, as after (13.10)."""
+    k, n, rng = 5, 400_000, generator(0, "sphere")
+    value, variances = 0.0, []
+    for share in (0.2, 0.5):  # under the data, under the model
+        codes = age.on_sphere(torch.randn(n, k, generator=rng).double())
+        codes[: int(share * n)] = torch.eye(k)[0].double()
+        variances.append(codes.var(0))
+        along, elsewhere = (1 - share) * (1 + k * share) / k, (1 - share) / k
+        assert torch.allclose(variances[-1], torch.tensor([along, *[elsewhere] * (k - 1)]).double(), rtol=0.02)
+    value = float((variances[0].log() - variances[1].log()).sum() / 2)
+    a, b = 0.2, 0.5
+    assert value == pytest.approx(
+        k / 2 * math.log((1 - a) / (1 - b)) - math.log((1 + k * b) / (1 + k * a)) / 2, abs=0.01
+    )
+    assert value > 0
 
 
 def test_chapter_13_says_what_shows_that_the_encoder_has_won():
     """Data error and distance in every seed; the code error of two seeds is less than in any other run with V."""
-    codes, games = ends_and_longer("code error over the last quarter")[0], ("AGE", "authors' weights", "both rebuild")
+    codes, codes_later = ends_and_longer("code error over the last quarter")
+    games = ("AGE", "authors' weights", "both rebuild")
     least = min(min(codes[arm]) for arm in games)
     assert sum(error < least for error in codes["data weight 10"]) == 2
+    assert codes_later["AGE"] < min(codes["data weight 10"]), "of the seeds alone: the longer run rebuilds codes better"
     for what in (age_recipes.DISTANCE, "data error, held out", "V over the last quarter"):
         found = ends_and_longer(what)[0]
         assert min(found["data weight 10"]) > 2 * max(max(found[arm]) for arm in games)

@@ -177,8 +177,8 @@ RECIPES = {
         draw_flow,
         title="One encoder, two laws of codes",
         caption="An adversarial generator-encoder network. Above: data are encoded and rebuilt; the data error compares both ends. "
-        "Below: draws of the prior become samples and are encoded; the code error compares both ends. V compares the two clouds "
-        "of codes with the prior.",
+        "Below: draws of the prior become samples and are encoded; the code error compares both ends. V, the difference of two "
+        "numbers Δ that \"Estimate\" defines, compares the two clouds of codes with the prior.",
         alt="Two chains. Above, data pass the encoder, become codes, pass the generator and are rebuilt. Below, draws of the "
         "prior pass the generator, become samples, and pass the encoder. Between them stands V.",
     ),
