@@ -18,6 +18,7 @@ from gentools.lab.networks import frozen, mlp
 from gentools.lab.shapes import (
     distances,
     distributions,
+    draws_of_each,
     filled,
     finite,
     flat,
@@ -41,12 +42,14 @@ def critic_loss(real_score, fake_score):
     """E_q f - E_p f. Its least value over all f with slopes of at most 1 is -W1(p, q) (Arjovsky et al. 2017)."""
     one_score_each(real_score)
     one_score_each(fake_score)
+    filled(real_score=real_score, fake_score=fake_score)
     return fake_score.mean() - real_score.mean()
 
 
 def generator_loss(fake_score):
     """-E_q f: the part of the critic's gain that the generator can move."""
     one_score_each(fake_score)
+    filled(fake_score=fake_score)
     return -fake_score.mean()
 
 
@@ -84,6 +87,7 @@ def step(nets, opts, x, z, critic_steps, penalty_weight, penalty=gradient_penalt
     the generator, which uses n of them. Returns the losses of both, the critic's last one without its penalty.
     """
     split_evenly(critic_steps, x=x, z=z)
+    draws_of_each(2, z=z)
     generator, critic = nets["generator"], nets["critic"]
     for_critic, for_generator = z.unbind(1)  # (rows, k) each
     x, for_critic = (rows.unflatten(0, (critic_steps, -1)) for rows in (x, for_critic))  # (critic_steps, n, ...)
@@ -178,6 +182,7 @@ def piecewise_step(nets, opts, x, z, critic_steps, penalty_weight):
     layers.
     """
     split_evenly(critic_steps, x=x, z=z)
+    draws_of_each(2, z=z)
     generator, critic = nets["generator"], nets["critic"]
     for_critic, for_generator = z.unbind(1)  # (rows, k) each
     x, for_critic = (rows.unflatten(0, (critic_steps, -1)) for rows in (x, for_critic))  # (critic_steps, n, ...)

@@ -85,6 +85,7 @@ WRONG = {
         lambda theta, psi, weight: -1.01 * theta.sign() * (1 + theta.abs() / (2 * weight)),  # one percent too steep
         climbing,  # the broken game
         lambda theta, psi, weight: -theta.sign(),  # the critic of W1
+        lambda theta, psi, weight: -theta.sign() * (1 + theta.abs() / (2 * weight)),  # 0 at 0, where 1 and -1 are best
         lambda theta, psi, weight: theta.sign() * (1 + theta.abs() / (2 * weight)),  # the sign
         lambda theta, psi, weight: -theta / (2 * weight),  # with R1
         lambda theta, psi, weight: (
