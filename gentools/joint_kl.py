@@ -95,6 +95,7 @@ def gaussian_cells(x, mean, std):
 def fit_forward(x, p):
     """The Gaussian with the least KL(p || q): mean and standard deviation of `p`, cells on grid `x`. Equation (1.9)."""
     same_shape(x=x, p=p)
+    vectors(x=x)
     finite("a cell needs a place: drop those", x=x)
     distributions(p=p)
     mean = (p * x).sum()

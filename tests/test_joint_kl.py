@@ -223,6 +223,36 @@ def test_mean_field_beats_other_independent_encoders(seed):
     assert gap <= gaussian_kl(zero, other, zero, cov) + 1e-12
 
 
+def test_chapter_1_says_how_the_gap_of_figure_1_4_grows():
+    """For its W and noise: one correlation of the posterior, rho = 3.6 c^2 / (1 + 3.62 c^2), and -log(1 - rho^2) / 2."""
+    config = recipe.RECIPES["1.4"].config("full")
+    w, gaps = torch.tensor(config.weights, dtype=torch.float64), []
+    for c in (0.0, 0.25, 0.5, 0.74, 1.0):
+        rho = 3.6 * c**2 / (1 + 3.62 * c**2)
+        precision = torch.eye(2) + c**2 / config.noise_variance * w.T @ w
+        assert float(precision[0, 1] / precision.diagonal().prod().sqrt()) == pytest.approx(rho)
+        gaps.append(float(joint_kl.mean_field_gap(joint_kl.posterior_precision(c * w, config.noise_variance))))
+        assert gaps[-1] == pytest.approx(-np.log(1 - rho**2) / 2)
+    assert gaps[0] == 0 and gaps == sorted(gaps) and rho == pytest.approx(0.78, abs=0.005)
+    assert gaps[-1] == pytest.approx(records.load("1.4")["numbers"]["gap at c = 1"][0], abs=1e-9)
+
+
+def test_chapter_1_says_what_both_fits_come_to_in_the_last_panel():
+    """Forward: over both bumps, and most probable where data are rare. Reverse: one bump each, and the better is known."""
+    numbers = {name: values[0] for name, values in records.load("1.2")["numbers"].items()}
+    config = recipe.RECIPES["1.2"].config("full")
+    assert numbers["forward: std"] > 4 * config.std and abs(numbers["forward: mean"]) < 1
+    ends = [numbers[f"reverse, from the {side}: KL(q||p)"] for side in ("left", "right", "forward fit")]
+    assert ends[1] < ends[0] < ends[2], "the better of the reverse fits sits on the heavier bump"
+    for side in ("left", "right"):
+        assert numbers[f"reverse, from the {side}: std"] == pytest.approx(config.std, abs=0.01)
+
+
+def test_the_forward_fit_takes_a_line_and_no_table():
+    with pytest.raises(ValueError, match="x must be numbers"):
+        joint_kl.fit_forward(torch.tensor([[0.0, 10.0], [0.0, 10.0]]).double(), torch.full((2, 2), 0.25).double())
+
+
 def test_posterior_precision_is_the_conditional_of_the_joint():
     w = worlds.gaussian(4)
     joint = torch.cat(
