@@ -206,7 +206,7 @@ def _reaches_the_top(answer, theta, psi, weight):
 def check_mended(answer):
     """12.E4, answer(theta (), psi (), weight) -> psi (): the best critic everywhere, and a game that ends near 0."""
     for weight in (0.1, 0.5, 2.0, 20.0):
-        for size in (0.0, 0.003, 0.1, 0.4, 1.3, 5.0, 20.0):  # at 0 itself both signs are best, and any is right
+        for size in (0.003, 0.1, 0.4, 1.3, 5.0, 20.0, 0.0):  # at 0 itself both signs are best, and any is right
             for theta, psi in ((size, 0.7), (-size, 0.7), (size, -1.2), (-size, 0.0)):
                 _reaches_the_top(answer, theta, psi, weight)
     for weight in (0.5, 2.0):
