@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from chapters import source
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import linalg, optimize
@@ -408,6 +409,20 @@ def test_short_z_give_pictures_that_vary_less_and_long_ones_more():
     assert varied["line"] < 0.9 * varied["ends"] and varied["long"] > 1.1 * varied["ends"]
     assert varied["circle"] == pytest.approx(varied["ends"], rel=0.05)
     assert chi2.sf(2 * 64, 64) < chi2.cdf(64 / 2, 64) < 1e-3
+
+
+def test_chapter_6_says_what_averaging_brings_and_what_twice_the_steps_still_change():
+    record, text = records.load("6.4"), source(6, "ema-3")
+    gains = record["numbers"]["averaged, own statistics, minus as they are"]
+    interval = record["summary"]["averaged, own statistics, minus as they are"]
+    assert sum(gain < 0 for gain in gains) == 4 and interval["low"] < 0 < interval["high"] < 0.3
+    assert "four of five seeds" in text and "the interval of the difference just holds 0" in text
+    long = record["twice"]["numbers"]
+    for name in ("weights as they are", "averaged", "averaged, own statistics"):
+        fall = 1 - long[f"{name}: distance"][0] / record["numbers"][f"{name}: distance"][0]
+        assert 0 < fall < 0.2, "less than a fifth"
+    assert gains[0] > 0 > long["averaged, own statistics, minus as they are"][0] and record["twice"]["seeds"] == [0]
+    assert "run for the fifth of these seeds" in text and "then averaged weights are ahead in it as well" in text
 
 
 @pytest.mark.parametrize("id", ["6.3", "6.6", "6.7", "6.8"])

@@ -14,7 +14,17 @@ from gentools.lab.plots import COLORS, LINES, MARKERS
 from gentools.lab.randomness import generator
 from gentools.recipes import Recipe, dcgan_latent
 from gentools.recipes.shared import arms, drawing, verdicts
-from gentools.recipes.shared.dcgans import FULL, QUICK, Training, judge, pictures, real_features, settled, train_dcgan
+from gentools.recipes.shared.dcgans import (
+    CPU,
+    FULL,
+    QUICK,
+    Training,
+    judge,
+    pictures,
+    real_features,
+    settled,
+    train_dcgan,
+)
 from gentools.recipes.shared.drawing import Look
 
 PHOTOS = Training("faces64.zip", 64, width=64, latent=100, steps=15_000, learning_rate=2e-4, decay=0.999)
@@ -313,7 +323,7 @@ RECIPES = {
         alt="Sheets of small pictures at growing numbers of steps. Early ones are smeared, later ones show shirts, trousers, "
         "dresses, shoes and bags; the last sheet shows the data.",
         run=run_samples, draw=draw_samples, quick=Samples(QUICK, shown=(1, 2, 4)),
-        cpu=Samples(Training(), shown=(1, 2, 4, 7, 10)), full=Samples(FULL), record="cpu",
+        cpu=Samples(CPU, shown=(1, 2, 4, 7, 10)), full=Samples(FULL), record="cpu",
     ),
     "6.4": Recipe(
         title="Averaged weights, on and off",
@@ -321,7 +331,7 @@ RECIPES = {
         f"training, and pictures of the same z. {NO_GPU}",
         alt="Left: two sheets of the same garments, from weights as they are and from averaged ones. Right: curves of the "
         "distance over the steps for three ways to take the weights: averaged ones start far above, and all end close together.",
-        run=run_averages, model=averages_model, draw=draw_averages, quick=Averages(QUICK), cpu=Averages(Training()),
+        run=run_averages, model=averages_model, draw=draw_averages, quick=Averages(QUICK), cpu=Averages(CPU),
         full=Averages(FULL), seeds=tuple(range(5)), verdict=verdict_averages, record="cpu",
     ),
     "6.5": Recipe(

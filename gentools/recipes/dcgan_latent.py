@@ -10,6 +10,7 @@ from gentools.lab.randomness import generator
 from gentools.recipes import Recipe
 from gentools.recipes.shared import arms, drawing, verdicts
 from gentools.recipes.shared.dcgans import (
+    CPU,
     FULL,
     QUICK,
     Training,
@@ -22,7 +23,7 @@ from gentools.recipes.shared.dcgans import (
 from gentools.recipes.shared.drawing import Look
 from gentools.recipes.shared.pictures import signed_bytes
 
-SHARED = "The networks are those of figure 6.4, whose training is not counted here."
+SHARED = "The networks are those of figure 6.4."
 FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
 
 
@@ -316,7 +317,7 @@ RECIPES = {
         f"distance between the set of 2,500 halfway pictures and held-out ones. {SHARED}",
         alt="Left: rows of garments that change step by step into others; in the cross-fade rows both garments show through "
         "each other. Right: points for the distance at the ends and halfway along the three walks.",
-        run=run_walks, draw=draw_walks, quick=Walks(QUICK), cpu=Walks(Training()), full=Walks(FULL),
+        run=run_walks, draw=draw_walks, quick=Walks(QUICK), cpu=Walks(CPU), full=Walks(FULL),
         seeds=tuple(range(5)), verdict=verdict_walks, record="cpu",
     ),
     "6.7": Recipe(
@@ -324,10 +325,10 @@ RECIPES = {
         caption="Bright A minus dark A plus dark B. In each row: the first three exemplars that the rule finds, and the picture "
         "of their mean z. In z: the result in the center, around it eight with uniform noise up to 0.25 added to z. Right: "
         f"the same arithmetic on pixels. {SHARED}",
-        alt="Two examples. Rows of three exemplars and the picture of their mean, then a 3 x 3 sheet of nine nearly equal clean "
-        "results in z, then the result in pixels, where the outline of the first garment shines through.",
+        alt="Two examples. Rows of three exemplars and the picture of their mean, then a 3 x 3 sheet of nine nearly equal "
+        "results in z, bright trousers and a bright dress with half a sleeve, then the result in pixels, where the outline of the first garment shines through.",
         run=run_picture, draw=draw_picture,
-        quick=Analogies(QUICK, candidates=4000, trials=1, names=tuple("0123456789")), cpu=Analogies(Training()),
+        quick=Analogies(QUICK, candidates=4000, trials=1, names=tuple("0123456789")), cpu=Analogies(CPU),
         full=Analogies(FULL), record="cpu", idle=("trials",),
     ),
     "6.8": Recipe(
@@ -337,7 +338,7 @@ RECIPES = {
         alt="Two panels of points for four ways to do the arithmetic: three exemplars, one, one shortened, three in pixels. In the right panel a "
         "dashed line shows what any z scores.",
         run=run_scores, draw=draw_scores,
-        quick=Analogies(QUICK, candidates=4000, trials=1, names=tuple("0123456789")), cpu=Analogies(Training()),
+        quick=Analogies(QUICK, candidates=4000, trials=1, names=tuple("0123456789")), cpu=Analogies(CPU),
         full=Analogies(FULL), seeds=tuple(range(5)), verdict=verdict_scores, record="cpu", idle=("pairs", "names"),
     ),
 }  # fmt: skip

@@ -38,6 +38,7 @@ class Training:
 
 
 QUICK = Training("digits", 8, latent=32, steps=1200, decay=0.99, judge_steps=600, evaluated=297, moments=4)
+CPU = Training(steps=10_000)
 FULL = Training(width=64, latent=100, batch=128, steps=10_000, learning_rate=2e-4, decay=0.999)
 
 
