@@ -427,7 +427,10 @@ def autoencoder_step(nets, opts, x, noise):
     draws_of_each(3, noise=noise)
     filled(x=x)
     encoder, generator = nets["players"].values()
-    loss = (x.flatten(1) - generator(encoder(x, noise[:, 1]))).square().sum(1).mean()
+    rows = x.flatten(1)
+    again = generator(encoder(x, noise[:, 1]))
+    same_shape(x=rows, reconstruction=again)
+    loss = (rows - again).square().sum(1).mean()
     descend(opts["players"], loss)
     return {"reconstruction": loss.detach()}
 

@@ -769,6 +769,12 @@ VALUES = {  # of which nothing follows, or something false
     "analogy of other codes": lambda: dcgan.analogy(normal(3, 4), normal(3, 1), normal(3, 4)),
     "generator with one row of noise": lambda: ALI["players"]["generator"](NOISE, NOISE[:1]),
     "autoencoder step, two draws": lambda: ali.autoencoder_step(BIGAN, OPTS, PAIR["x"], PAIR["noise"][:, :2]),
+    "autoencoder step, rebuilt with one number": lambda: ali.autoencoder_step(
+        ali.assemble(BIGAN["players"]["encoder"], nn.Linear(2, 1).double(), nn.Identity()),
+        OPTS,
+        PAIR["x"],
+        PAIR["noise"],
+    ),
     "discriminator of side 20": lambda: conditional_gan.ProjectionDiscriminator(conditional_gan.one_hot(3), 20),
     "autoencoder step, other rows": lambda: ali.autoencoder_step(BIGAN, {}, PAIR["x"], PAIR["noise"][:1]),
     "proximal step, a value without data": lambda: regularized_gan.proximal_step(
@@ -1006,6 +1012,9 @@ VALUES = {  # of which nothing follows, or something false
     "ancestral sampling upward": lambda: diffusion.ancestral(
         as_it_is, NOISE, diffusion.down(5).flip(0), diffusion.straight, None
     ),
+    "wide ancestral sampling upward": lambda: diffusion.ancestral_wide(
+        as_it_is, NOISE, diffusion.down(5).flip(0), diffusion.straight, None
+    ),
     "DDIM at one time": lambda: diffusion.ddim(as_it_is, NOISE, diffusion.down(5)[:1], diffusion.straight),
     "DDIM, a time twice": lambda: diffusion.ddim(as_it_is, NOISE, torch.tensor([1.0, 1.0, 0.0]), diffusion.straight),
     "guided ODE of a class too narrow": lambda: diffusion.guided_ode(1.0, 0.02, 1.0),
@@ -1063,6 +1072,9 @@ VALUES = {  # of which nothing follows, or something false
     "DDIM below 0": lambda: diffusion.ddim(as_it_is, NOISE, torch.tensor([1.0, 0.5, -0.1]), diffusion.straight),
     "Heun below 0": lambda: diffusion.heun(as_it_is, NOISE, torch.tensor([1.0, 0.5, -0.1]), diffusion.straight),
     "ancestral sampling below 0": lambda: diffusion.ancestral(
+        as_it_is, NOISE, torch.tensor([1.0, 0.5, -0.1]), diffusion.straight, None
+    ),
+    "wide ancestral sampling below 0": lambda: diffusion.ancestral_wide(
         as_it_is, NOISE, torch.tensor([1.0, 0.5, -0.1]), diffusion.straight, None
     ),
     "mixture_estimate, points without noise": lambda: diffusion.mixture_estimate(NOISE, 0.0, P[:4], diffusion.straight)(

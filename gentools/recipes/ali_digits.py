@@ -17,7 +17,7 @@ from gentools.recipes.conditional_gan import load
 from gentools.recipes.shared import arms, drawing, verdicts
 from gentools.recipes.shared.curves import change
 from gentools.recipes.shared.drawing import Look
-from gentools.recipes.shared.fitting import adams
+from gentools.recipes.shared.fitting import adams, run_folder
 
 # 9.8 BiGAN on digits
 
@@ -130,8 +130,9 @@ def trained(config, pictures, name, rate, steps, seed, device, looks=1):
     nets = untrained(config, seed).to(device)
     opts = adams(nets, rate, config.betas)  # `fitting.fit` draws normal noise, and this prior is uniform
     stream = Stream(pictures.x, config.batch, (3, config.latent), noise=uniform, device=device)
-    history = train(TRAINED[name], nets, opts, stream, steps, seed, schedule=cosine(steps), watch=seen,
-                    log_every=steps // looks)  # fmt: skip
+    how = {"schedule": cosine(steps), "watch": seen, "log_every": steps // looks, "config": {"watched": config.watched}}
+    folder = run_folder(TRAINED[name], nets, opts, stream, steps, seed, how)  # figures 9.8 and 9.11 share their runs
+    history = train(TRAINED[name], nets, opts, stream, steps, seed, **how, folder=folder)
     return nets, torch.tensor([[look[NEIGHBOR], look[ERROR]] for look in history.watched])
 
 
