@@ -609,6 +609,24 @@ def ancestral(estimate, x, at, path, rng):
     return x
 
 
+@torch.no_grad()
+def ancestral_wide(estimate, x, at, path, rng):
+    """Random: the draws of `ancestral` with the larger variance, beta, in every step but the last (Ho et al. 2020).
+
+    beta is the variance of x_t given x_s, for the whole step from t to s, however long. rng: as there.
+    """
+    passing_down(at=at)
+    for t, s in pairwise(at):
+        x = ancestral(estimate, x, torch.stack((t, s)), path, rng)
+        if s == at[-1]:
+            return x
+        now, then = path(t), path(s)
+        beta = now.sigma**2 - (now.alpha / then.alpha) ** 2 * then.sigma**2
+        more = beta * (1 - then.sigma**2 / now.sigma**2)  # what beta has beyond beta-tilde
+        noise = torch.randn(x.shape, generator=rng, device=x.device, dtype=x.dtype)
+        x = (x + more.sqrt() * noise).to(x.dtype)
+
+
 # The bound on pixels of a few gray levels
 
 

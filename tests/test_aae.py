@@ -7,6 +7,7 @@ import warnings
 import pytest
 import scipy.stats
 import torch
+from chapters import source
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -458,6 +459,50 @@ def test_of_several_starts_every_table_keeps_the_one_that_ends_lowest():
     alone = torch.stack([ends(start[:, i : i + 1]) for i in range(4)])
     assert torch.allclose(ends(start), alone.min(0).values, atol=1e-9)
     assert len(set(alone.argmin(0).tolist())) > 1 and (alone.max(0).values > alone.min(0).values + 0.01).any()
+
+
+def test_codes_dealt_out_by_hand():
+    """Four equal codes for (0.6, 0.3, 0.1): two, one, and the last for the value that would have none."""
+    law = torch.tensor([0.6, 0.3, 0.1]).double()
+    assert aae_exact.dealt(law, 4).tolist() == pytest.approx([0.5, 0.25, 0.25])
+    assert aae_exact.dealt(law, 10).tolist() == pytest.approx(law.tolist())
+    rng = generator(0, "dealt")
+    for k in (6, 12, 48, 96):
+        p_x = worlds.simplex(rng, 6)
+        found = aae_exact.dealt(p_x, k)
+        shares = found * k  # whole numbers of codes, each value at least one
+        assert torch.allclose(shares, shares.round(), atol=1e-9) and shares.min() > 0.5
+        assert float(found.sum()) == pytest.approx(1)
+        assert k < 48 or (found - p_x).abs().max() < 6 / k
+
+
+def test_chapter_8_says_how_the_interference_fades_with_many_codes():
+    numbers, counts = records.load("8.8")["numbers"], aae_exact.Many.codes
+    off = {
+        name: [numbers[f"{name}, {k} codes: marginal KL"] for k in counts]  # (counts, seeds)
+        for name in ("joint KL", "without I", "usual loss")
+    }
+    for name in ("without I", "usual loss"):
+        for few, more in itertools.pairwise(off[name][1:]):
+            assert all(less < before for before, less in zip(few, more, strict=True)), "in every seed"
+    for one, usual in zip(off["without I"][1:], off["usual loss"][1:], strict=True):
+        assert all(usual > one for one, usual in zip(one, usual, strict=True)), "farther off"
+    assert max(off["joint KL"][0]) < 1e-4 and min(off["without I"][-1]) > 1e-3
+    text = source(8, "many")
+    assert "From six codes on, the more there are, the less the model is off, in every seed" in text
+    assert "under the joint KL three codes make the model nearly exact" in text
+
+
+def test_with_codes_of_one_value_each_the_model_is_off_by_no_more_than_the_codes():
+    """The text at figure 8.8: KL(data, model) <= KL(p(z), q(z)) where a code names its x, for any such encoder."""
+    for seed in range(50):
+        rng = generator(seed, "one value each")
+        p_x, q_z = worlds.simplex(rng, 4), worlds.simplex(rng, 9)
+        owner = torch.cat([torch.arange(4), torch.randint(4, (5,), generator=rng)])  # whose each code is
+        share = torch.rand(9, generator=rng, dtype=torch.float64)
+        p_z = p_x[owner] * share / torch.zeros(4).double().index_add(0, owner, share)[owner]
+        q_x = torch.zeros(4).double().index_add(0, owner, q_z)
+        assert kl(p_x, q_x) <= kl(p_z, q_z) + 1e-12
 
 
 def test_petals_keep_the_precision_of_their_noise():

@@ -6,8 +6,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from chapters import source
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.linear_model import Ridge
 from torch.distributions import Independent, MultivariateNormal, Normal
 
 from gentools import ali, evaluation, gan, recipes
@@ -15,10 +17,11 @@ from gentools.conditional_gan import joint_kl
 from gentools.lab import data, records, worlds
 from gentools.lab.divergences import js, kl
 from gentools.lab.optim import adam
+from gentools.lab.randomness import generator
 from gentools.lab.stream import Stream
 from gentools.lab.training import train
 from gentools.recipes import ali as recipe_module
-from gentools.recipes import ali_digits, ali_games
+from gentools.recipes import ali_digits, ali_few, ali_games
 from gentools.recipes.shared import arms, verdicts
 
 seeds = st.integers(0, 10**6)
@@ -619,6 +622,30 @@ def test_nearest_rows_by_hand():
     assert ali_digits.nearest(x, torch.tensor([[0.1, 0.2], [4.0, 4.0], [0.9, 1.2]])).tolist() == [0, 2, 1]
 
 
+@pytest.mark.parametrize("d", [7, 80])
+def test_the_classifier_of_few_labels_is_scikit_learns_with_the_ridge_that_errs_least_on_rows_left_out(d):
+    """Every row left out in turn and fitted again, more columns than rows or fewer."""
+    labels, rng = torch.arange(40) % 10, generator(0, "ridge", d)
+    x = torch.randn(10, d, generator=rng)[labels] + 1.5 * torch.randn(40, d, generator=rng)
+    rows, targets = x.double(), torch.nn.functional.one_hot(labels, 10).double()
+    spectrum, axes = torch.linalg.eigh((rows - rows.mean(0)) @ (rows - rows.mean(0)).T)
+    weights = [weight * float(spectrum.clamp(min=0).mean()) for weight in ali_few.WEIGHTS]
+
+    def missed(weight, i):
+        kept = [j for j in range(40) if j != i]
+        fit = Ridge(alpha=weight).fit(rows[kept].numpy(), targets[kept].numpy())
+        return float(((fit.predict(rows[i : i + 1].numpy()) - targets[i].numpy()) ** 2).mean())
+
+    wanted = [np.mean([missed(weight, i) for i in range(40)]) for weight in weights]
+    centered = targets - targets.mean(0)
+    found = [float(ali_few.left_out(spectrum.clamp(min=0), axes, centered, weight)) for weight in weights]
+    assert found == pytest.approx(wanted, rel=1e-6)
+    best = Ridge(alpha=weights[int(np.argmin(wanted))]).fit(rows.numpy(), targets.numpy())
+    fit = ali_few.ridge(x, labels)
+    assert np.allclose(fit.slopes.T, best.coef_, atol=1e-9) and np.allclose(fit.level, best.intercept_, atol=1e-9)
+    assert torch.equal(fit.classes(x), torch.from_numpy(best.predict(rows.numpy()).argmax(1)))
+
+
 def test_codes_and_reconstructions_of_pictures_are_judged_in_evaluation_mode():
     images, labels = data.digits()
     pictures = ali_digits.Pictures(images[:300], labels[:300], images[300:360], labels[300:360])
@@ -838,6 +865,30 @@ def test_both_repaired_losses_cover_fewer_modes_than_minimax_after_twice_the_ste
     for numbers in (record["numbers"], record["twice"]["numbers"]):
         joint, logit, minimax = (numbers[f"{name}: modes"] for name in ("joint KL", "joint KL, logit", "minimax"))
         assert all(max(pair) < most for *pair, most in zip(joint, logit, minimax, strict=True))
+
+
+def test_chapter_9_says_whom_features_of_bigan_help():
+    """Of every seed, as the text below figure 9.11 says; against pixels with few labels by the interval."""
+    record, text = records.load("9.11"), source(9, "few-2")
+    for n in (10, 30, 100):
+        gains = {other: record["numbers"][ali_few.lead(*pair, n)] for other, pair in LEADS.items()}
+        assert min(gains["untrained"]) > 0 > max(gains["autoencoder"]) and max(gains["codes"]) < 0
+    signs = [verdicts.sign(record["summary"][ali_few.lead(*LEADS["pixels"], n)]) for n in (10, 30, 100)]
+    assert signs == [-1, 1, 1]
+    longer = [record["twice"]["numbers"][ali_few.lead(*LEADS["pixels"], n)][0] > 0 for n in (10, 30, 100)]
+    assert longer == [False, False, True]
+    assert "always serves better than an untrained one" in text
+    assert "worse than pixels with 10 labels of a class, and better with 30 and with 100" in text
+    assert "after twice the steps, one run, with 100 alone" in text
+    assert "from no game at all, is ahead in every seed" in text
+
+
+LEADS = {
+    "untrained": ("BiGAN, hidden layer", "untrained, hidden layer"),
+    "autoencoder": ("BiGAN, hidden layer", "autoencoder, hidden layer"),
+    "pixels": ("BiGAN, hidden layer", "pixels"),
+    "codes": ("BiGAN, codes", "pixels"),
+}
 
 
 def test_twice_the_steps_take_bigan_no_nearer_to_the_autoencoder():

@@ -485,6 +485,44 @@ def test_ancestral_variance_on_a_gaussian_by_its_recursion():
     assert float(top) == pytest.approx(std**2, rel=1e-4)
 
 
+def test_the_wide_ancestral_variance_on_a_gaussian_by_its_recursion():
+    """As above with beta itself in every step but the last, which adds nothing; rng draws are those of both noises."""
+    path, steps, std = diffusion.linear, 12, 0.8
+    betas = diffusion.betas_of(path, steps)
+    exact = diffusion.exact_chain(torch.zeros(()).double(), torch.tensor(std**2).double(), betas)
+    variance = torch.ones(()).double()
+    for t in range(steps, 0, -1):
+        variance = exact.slope[t - 1] ** 2 * variance + (betas[t - 1] if t > 1 else 0)
+    at = diffusion.down(steps)
+    drawn = diffusion.ancestral_wide(gaussian(std, path), normal(50_000, 1), at, path, generator(0, "x"))
+    assert float(drawn.var()) == pytest.approx(float(variance), rel=0.03)
+    narrow = diffusion.ancestral(gaussian(std, path), normal(50_000, 1), at, path, generator(0, "x"))
+    assert float(drawn.var()) > 1.1 * float(narrow.var())
+
+
+def test_chapter_16_says_which_fixed_variance_draws_better():
+    """By the differences of overlaps, trained and exact, as the text below figure 16.13 says."""
+    record, text = records.load("16.13"), source(16, "variances-2")
+    leads = {
+        denoiser: [verdicts.sign(record["summary"][recipe.gap(denoiser, n)]) for n in recipe.TOLD]
+        for denoiser in ("exact", "trained")
+    }
+    assert recipe.TOLD == (10, 40, 160, 1000) and leads["trained"] == [1, -1, -1, -1] and leads["exact"][0] == 1
+    last = {denoiser: record["summary"][recipe.gap(denoiser, 1000)]["mean"] for denoiser in leads}
+    assert -0.03 < last["trained"] < 0 and abs(last["exact"]) < 0.01
+    assert "ahead from forty steps on, at 1,000 by little; with ten" in text
+    assert "With the exact denoiser they end nearly level" in text
+
+
+def test_of_one_step_both_variances_make_the_same():
+    at, start = diffusion.down(1), normal(40, 1)
+    one, other = (
+        sampler(gaussian(0.8, diffusion.straight), start, at, diffusion.straight, generator(0, "x"))
+        for sampler in (diffusion.ancestral, diffusion.ancestral_wide)
+    )
+    assert torch.equal(one, other)
+
+
 @pytest.mark.parametrize("steps", [0, 2.5, -1])
 def test_samplers_refuse_what_is_no_number_of_steps(steps):
     with pytest.raises(ValueError, match="whole number of steps"):

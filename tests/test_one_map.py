@@ -467,7 +467,7 @@ def test_rulings_that_were_read_by_hand():
     rulings = {row.figure: row.ruling for row in claims.ledger() if row.claim}
     assert rulings["9.5"] == rulings["9.2"] == rulings["1.3"] == rulings["15.4"] == rulings["10.5"] == "refuted"
     assert rulings["9.10"] == rulings["10.8"] == rulings["10.9"] == rulings["10.10"] == rulings["4.8"] == "not shown"
-    assert rulings["13.4"] == rulings["13.5"] == "not shown"
+    assert rulings["13.4"] == rulings["13.5"] == rulings["9.11"] == "not shown" and rulings["8.8"] == "holds"
     assert rulings["12.4"] == rulings["6.8"] == rulings["7.3"] == rulings["12.5"] == rulings["16.9"] == "holds"
 
 
@@ -482,6 +482,22 @@ def test_these_rules_can_give_every_ruling(figure, name, holds, refuted):
     others = {"two draws of the prior: energy distance": summary(-1, 1), "1:2, penalty 5: collapsed": summary(0.2, 0.5)}
     between = (0, 2) if figure == "8.3" else (0, 1) if figure == "10.5" else (-1, 1)
     assert [rule(others | {name: summary(*ends)}) for ends in (holds, refuted, between)] == [True, False, None]
+
+
+@pytest.mark.parametrize("ends,expected", [((-0.01, 0.015), True), ((0.03, 0.05), False), ((-0.05, -0.03), False),
+                                           ((-0.05, -0.01), None), ((-0.05, 0.05), None)])  # fmt: skip
+def test_two_variances_are_alike_or_apart_or_neither(ends, expected):
+    rule = next(claim.rule for claim in claims.CLAIMS if claim.figure == "16.13")
+    assert rule({"trained, 1000 steps: overlap, beta minus beta-tilde": summary(*ends)}) is expected
+
+
+@pytest.mark.parametrize(
+    "ends,expected", [([(1, 2)] * 3, True), ([(-2, -1)] * 3, False), ([(-2, -1), (-1, 1), (1, 2)], None)]
+)
+def test_features_help_with_few_labels_only_if_they_do_with_each_number_of_them(ends, expected):
+    rule = next(claim.rule for claim in claims.CLAIMS if claim.figure == "9.11")
+    names = (f"BiGAN, hidden layer minus pixels, {n} a class" for n in (10, 30, 100))
+    assert rule({name: summary(*each) for name, each in zip(names, ends, strict=True)}) is expected
 
 
 @pytest.mark.parametrize("ends,expected", [

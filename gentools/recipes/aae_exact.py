@@ -1,5 +1,6 @@
-"""Experiments of chapter 08 without networks (8.1, 8.2): which side is real, and three objectives on exact tables."""
+"""Experiments of chapter 08 without networks (8.1, 8.2, 8.8): which side is real, and three objectives on exact tables."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -117,6 +118,85 @@ def verdict_tables(summary):
     )
 
 
+# 8.8 Many codes
+
+
+@dataclass(frozen=True)
+class Many:
+    """The objectives of figure 8.2 with more and more codes, all equally probable under the prior."""
+
+    x_values: int = 6  # of the data
+    codes: tuple = (3, 6, 12, 24, 48, 96)
+    tables: int = 8  # random data
+    starts: int = 10  # as in figure 8.2
+    steps: int = 1000  # of Adam
+    learning_rate: float = 0.1  # of Adam
+
+
+DEALT = "codes dealt out"
+MANY_LOOKS = drawing.looks(["joint KL", "without I", "usual loss", DEALT], ("blue", "vermillion", "green", "black"))
+
+
+def dealt(p_x, codes):
+    """A model q(x) (n,) whose equal codes each belong to one value of x: every next code goes to the value that is
+    furthest from its share, and the last ones to values that have none yet."""
+    left, bare = p_x.tolist(), set(range(len(p_x)))
+    for i in range(codes):
+        among = range(len(left)) if codes - i > len(bare) else bare
+        value = max(among, key=lambda x: left[x])
+        left[value] -= 1 / codes
+        bare.discard(value)
+    return p_x - torch.tensor(left, dtype=p_x.dtype)
+
+
+def run_many(config, seed, device):
+    """How far the model of x is off after descent on each objective, and with codes dealt out, for every number of codes."""
+    rng = generator(seed, "many codes")
+    p_x = torch.stack([simplex(rng, config.x_values) for _ in range(config.tables)])
+    numbers, arrays = {}, {"codes": torch.tensor(config.codes)}
+    for k in config.codes:
+        q_z = torch.full((config.tables, k), 1 / k, dtype=torch.float64)
+        shape = (2, config.starts, config.tables, config.x_values, k)
+        start = torch.randn(shape, generator=rng, dtype=torch.float64)
+        for name, objective in OBJECTIVES.items():
+            q_joint = fit_tables(objective, start, p_x, q_z, config)[1]
+            off = torch.stack([kl(p, q.sum(1)) for p, q in zip(p_x, q_joint, strict=True)])
+            numbers[f"{name}, {k} codes", "marginal KL"] = off.mean()
+        if k >= config.x_values:  # else some value gets no code
+            by_hand = torch.stack([kl(p, dealt(p, k)) for p in p_x])
+            numbers[f"{DEALT}, {k} codes", "marginal KL"] = by_hand.mean()
+    numbers = arms.named(numbers)
+    for name in MANY_LOOKS:
+        found = [numbers.get(arms.name(f"{name}, {k} codes", "marginal KL"), math.nan) for k in config.codes]
+        arrays[name] = torch.tensor([float(each) for each in found])
+    return {"numbers": numbers, "arrays": arrays}
+
+
+def draw_many(results, config):
+    """How far the model of x is off (codes,) against the number of codes, a line per seed for each objective."""
+    fig, ax = drawing.panels(size=(6.6, 3.6))
+    for name, look in MANY_LOOKS.items():
+        curves = [r["arrays"][name].clamp(min=1e-6) for r in results]
+        drawing.seed_curves(ax, config.codes, curves, look, marker=look.marker, ms=3)
+    ax.set(xscale="log", yscale="log", xlabel="codes, equally probable", ylabel="KL from data to model, nats")
+    ax.set_xticks(config.codes, [str(k) for k in config.codes])
+    ax.minorticks_off()
+    ax.legend(loc="lower left", bbox_to_anchor=(0.03, 0.26), ncol=2)
+    return fig
+
+
+def verdict_many(summary):
+    """How far the model of x is off with few and with most codes, without I and with codes dealt out."""
+    counts = sorted({int(name.split(", ")[1].split(" ")[0]) for name in summary if " codes: " in name})
+    few, most = (Many.x_values if Many.x_values in counts else counts[0]), counts[-1]
+    said = []
+    for name in ("without I", "usual loss", DEALT):
+        ends = [summary[arms.name(f"{name}, {k} codes", "marginal KL")] for k in (few, most)]
+        falls = "falls" if verdicts.ranges_apart(ends[1], ends[0]) == -1 else "does not clearly fall"
+        said.append(f"{name} {falls}, from {verdicts.span(ends[0])} to {verdicts.span(ends[1])}")
+    return f"From {few} to {most} codes the KL from data to model, in nats, by seeds: {'; '.join(said)}."
+
+
 RECIPES = {
     "8.1": diagrams.diagram(
         draw_flow,
@@ -134,5 +214,15 @@ RECIPES = {
         "information; the two others lie higher, nearly all far above, and most of them farther to the right.",
         run=run_tables, draw=draw_tables, quick=Tables(tables=5, steps=400), full=Tables(), seeds=tuple(range(5)),
         verdict=verdict_tables,
+    ),
+    "8.8": Recipe(
+        title="The same with many codes",
+        caption="As in figure 8.2, but with more and more codes, all equally probable under the prior. Black: no descent; each code is "
+        "dealt to one value of x, so that every value gets nearly its share. A line per seed, each the mean of eight random laws of x "
+        "with six values. Values below 1e-6 are drawn there.",
+        alt="Lines over the number of codes, both axes logarithmic. Those of the joint KL lie at the bottom. The others fall from six "
+        "codes on: without I lowest, the usual loss above; codes dealt out begin highest and end between them.",
+        run=run_many, draw=draw_many, quick=Many(codes=(6, 12), tables=2, steps=300), full=Many(), seeds=tuple(range(5)),
+        verdict=verdict_many,
     ),
 }  # fmt: skip

@@ -14,7 +14,7 @@ from gentools.lab import data
 from gentools.lab.networks import mlp
 from gentools.lab.optim import adam, cosine
 from gentools.lab.randomness import generator
-from gentools.recipes import Recipe, ali_digits, ali_games
+from gentools.recipes import Recipe, ali_digits, ali_few, ali_games
 from gentools.recipes.ali_games import LOOKS
 from gentools.recipes.shared import arms, drawing, verdicts
 from gentools.recipes.shared.curves import last_quarter, late_change
@@ -577,7 +577,7 @@ FOUR = tuple((name, 3e-3) for name in ali.LOSSES)
 SAMPLERS = tuple(STEPS)[1:]  # what an encoder without a density can train with
 QUICK = Training(steps=200, points=20_000, critic_steps=100)
 
-RECIPES = ali_games.RECIPES | ali_digits.RECIPES | {
+RECIPES = ali_games.RECIPES | ali_digits.RECIPES | ali_few.RECIPES | {
     "9.4": Recipe(
         title="Choosing the learning rates",
         caption="Joint mismatch on the grid, as the critic of figure 9.5 measures it, for four learning rates and five "

@@ -249,8 +249,8 @@ RECIPES = {
         alt="Top: twelve test digits; below them BiGAN's reconstructions, some close, some of another digit, some broken; training "
         "digits with the nearest codes, most of the same class; and the autoencoder's reconstructions, close to the originals. "
         "Middle: samples, many of them digits, some broken, over training digits of similar shape. Bottom: untrained networks near "
-        "88 percent, BiGAN between 91 and 92, pixels near 97, the autoencoder near 98. BiGAN's curves rise in the first half and "
-        "fall in the second; its reconstruction error stays near 8, below 10 for another image, and the autoencoder's falls below 2.",
+        "88 percent, BiGAN between 91 and 92, pixels near 97, the autoencoder near 98. BiGAN's curves rise in the first half, and "
+        "most fall in the second; its reconstruction error stays near 8, below 10 for another image, and the autoencoder's falls below 2.",
         run=run_digits, model=untrained, draw=draw_digits,
         quick=Digits("digits", 20, 64, steps=600, autoencoder_steps=300), cpu=Digits(),
         full=Digits("mnist", 50, 1024, steps=187_600, autoencoder_steps=187_600, learning_rate=2e-4, autoencoder_rate=2e-4),

@@ -1,4 +1,4 @@
-"""Experiments of chapter 16 with networks, on the grid of 25 Gaussians (16.6 and 16.7).
+"""Experiments of chapter 16 with networks, on the grid of 25 Gaussians (16.6, 16.7 and 16.13).
 
 The exact ones are in diffusion_exact.
 """
@@ -253,6 +253,95 @@ def verdict_steps(summary):
     return f"Overlap, by differences seed by seed: {'; '.join(said)}. With most calls below the data: {verdicts.listed(below)}."
 
 
+# 16.13 The two fixed variances
+
+
+@dataclass(frozen=True)
+class Variances:
+    """The noise objective of figure 16.6, drawn from step by step with either fixed variance."""
+
+    grid: Grid
+    counts: tuple = (10, 20, 40, 80, 160, 320, 1000)  # steps of the chain
+
+
+WIDTHS = {"beta-tilde": diffusion.ancestral, "beta": diffusion.ancestral_wide}
+WIDTH_LOOKS = {
+    ("exact", "beta-tilde"): Look("exact denoiser, beta-tilde", "green", "--", "v"),
+    ("exact", "beta"): Look("exact denoiser, beta", "black", "--", "^"),
+    ("trained", "beta-tilde"): Look("trained, beta-tilde", "blue", "-", "o"),
+    ("trained", "beta"): Look("trained, beta", "vermillion", "-", "s"),
+}
+TOLD = (10, 40, 160, 1000)  # steps of which the record tells the overlap
+
+
+def exact_estimate(points, path):
+    """The exact denoiser of points from equal Gaussians, in the units of the networks."""
+    centers = points.centers().double() / SCALE
+    weights = torch.full((len(centers),), 1 / len(centers)).double()
+    return diffusion.mixture_estimate(centers, points.std / SCALE, weights, path)
+
+
+def gap(denoiser, steps):
+    """The recorded name of what beta gains over beta-tilde with so many steps."""
+    return arms.name(f"{denoiser}, {steps} steps", "overlap, beta minus beta-tilde")
+
+
+def run_variances(config, seed, device):
+    """Overlap of the samples of both variances from the same start, by the exact denoiser and by the trained one."""
+    data, z = config.grid.data, noise_of(seed, DRAWN, 2)
+    trained, path, _ = train_points(config.grid, "noise", seed, device)
+    starts = {"exact": (exact_estimate(data, path), z.double()), "trained": (trained, z.to(device))}
+    numbers, arrays = {}, {"counts": torch.tensor(config.counts)}
+    for denoiser, (estimate, start) in starts.items():
+        for width, sampler in WIDTHS.items():
+            found = []
+            for n in config.counts:
+                rng = generator(seed, "variances", n, device=start.device)
+                x = sampler(estimate, start, diffusion.down(n), path, rng).cpu().float() * SCALE
+                found.append(score(x, data))
+            for what in ("overlap", "quality"):
+                arrays[f"{denoiser}, {width}: {what}"] = torch.tensor([float(getattr(each, what)) for each in found])
+        curves = [arrays[f"{denoiser}, {width}: overlap"] for width in WIDTHS]
+        for n, *both in zip(config.counts, *curves, strict=True):
+            if n in TOLD:
+                numbers |= {
+                    (f"{denoiser}, {width}, {n} steps", "overlap"): each
+                    for width, each in zip(WIDTHS, both, strict=True)
+                }
+                numbers[f"{denoiser}, {n} steps", "overlap, beta minus beta-tilde"] = both[1] - both[0]
+    numbers["the data", "overlap"] = score(data.draw(DRAWN, 1000 + seed)[0], data).overlap
+    return {"numbers": arms.named(numbers), "arrays": arrays}
+
+
+def draw_variances(results, config):
+    """Overlap and share of good samples (counts,) against the steps of the chain, a line per seed."""
+    fig, axes = drawing.panels(1, 2, (8.4, 3.6))
+    for ax, what, title in zip(axes, ("overlap", "quality"), ("overlap", "high-quality share"), strict=True):
+        for (denoiser, width), look in WIDTH_LOOKS.items():
+            curves = [r["arrays"][f"{denoiser}, {width}: {what}"] for r in results]
+            drawing.seed_curves(ax, config.counts, curves, look, marker=look.marker, ms=3)
+        ax.set(ylim=(0, 1.06))
+        steps_axis(ax, config.counts, title, "steps of the chain")
+    own = drawing.over_seeds(results, arms.name("the data", "overlap"))
+    drawing.level(axes[0], sum(own) / len(own), "the data", at=0.03)
+    axes[1].legend(loc="lower right", fontsize=9)
+    return fig
+
+
+def verdict_variances(summary):
+    """Which variance leads with few and many steps, by the exact denoiser and by the trained one."""
+    said = []
+    for denoiser in ("exact", "trained"):
+        words = []
+        for n in TOLD:
+            if gap(denoiser, n) in summary:
+                s = summary[gap(denoiser, n)]
+                word = {1: "more with beta", 0: "not separated", -1: "less with beta"}[verdicts.sign(s)]
+                words.append(f"{n} steps {word} ({verdicts.interval(s, '+.3f')})")
+        said.append(f"{denoiser} denoiser: {', '.join(words)}")
+    return f"Overlap with beta against beta-tilde, seed by seed; {'; '.join(said)}."
+
+
 RECIPES = diffusion_exact.RECIPES | diffusion_digits.RECIPES | diffusion_pictures.RECIPES | diffusion_bits.RECIPES | {
     "16.6": Recipe(
         title="The grid: velocity and noise",
@@ -279,5 +368,17 @@ RECIPES = diffusion_exact.RECIPES | diffusion_digits.RECIPES | diffusion_picture
         run=run_steps, draw=draw_steps, full=Grid(steps=40_000, batch=512, moments=10), cpu=Grid(), record="cpu",
         quick=Grid(steps=60, points=2000, moments=4, sampling_steps=5, counts=(5, 10, 40)), seeds=tuple(range(5)),
         verdict=verdict_steps,
+    ),
+    "16.13": Recipe(
+        title="Two fixed variances, by their samples",
+        caption="2,500 samples of the grid by the reverse chain, drawn step by step with the variance beta-tilde or beta of each step "
+        "(in the last step without noise). The trained denoiser is the noise objective of figure 16.6; "
+        "the exact one has no error. A line per seed. Gray: what as many points of the data score.",
+        alt="Two panels over the steps of the chain on a logarithmic axis, overlap and high-quality share: lines rise from near 0 at ten "
+        "steps to the level of the data. From 40 steps on those of the trained denoiser with beta are the lowest.",
+        run=run_variances, draw=draw_variances, verdict=verdict_variances,
+        full=Variances(Grid(steps=40_000, batch=512, moments=10)), cpu=Variances(Grid()), record="cpu",
+        quick=Variances(Grid(steps=60, points=2000, moments=4, sampling_steps=5, counts=(5, 10, 40)), (10, 40)),
+        seeds=tuple(range(5)),
     ),
 }  # fmt: skip
