@@ -148,13 +148,8 @@ def verdict_few(summary):
     lines = []
     for arm, others in ASKED.items():
         for other in others:
-            words = []
-            for n in Few.per_class:
-                s = summary.get(lead(arm, other, n))
-                if s and verdicts.finished(s):
-                    word = {1: "better", 0: "not separated", -1: "worse"}[verdicts.sign(s)]
-                    words.append(f"{word} with {n} a class ({verdicts.interval(s, '+.3f')})")
-            lines.append(f"{arm}, against {other}: {', '.join(words) or 'no run finished'}")
+            found = verdicts.by_labels(summary, {n: lead(arm, other, n) for n in Few.per_class})
+            lines.append(f"{arm}, against {other}: {found}")
     return ";\n  ".join(lines) + "."
 
 

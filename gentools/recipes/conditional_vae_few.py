@@ -168,13 +168,8 @@ def verdict_few(summary):
     """What each addition changes, for every number of labeled images."""
     lines = []
     for what in ADDED:
-        words = []
-        for n in Few().per_class:
-            s = summary.get(gain(what, n))
-            if s and verdicts.finished(s):
-                word = {1: "better", 0: "not separated", -1: "worse"}[verdicts.sign(s)]
-                words.append(f"{word} with {n} a class ({verdicts.interval(s, '+.3f')})")
-        lines.append(f"{what}, beside the labeled images alone: {', '.join(words) or 'no run finished'}")
+        found = verdicts.by_labels(summary, {n: gain(what, n) for n in Few.per_class})
+        lines.append(f"{what}, beside the labeled images alone: {found}")
     return ";\n  ".join(lines) + "."
 
 

@@ -148,6 +148,14 @@ def _and_failed(summary):
     return f" ({summary['failed']} of {summary['n']} runs failed)" if summary["failed"] else ""
 
 
+def by_labels(summary, names):
+    """What each gain says for {labeled images of a class: its recorded name}: "better with 10 a class (+0.010 to +0.020)"."""
+    found = {n: summary[name] for n, name in names.items() if name in summary and finished(summary[name])}
+    words = {1: "better", 0: "not separated", -1: "worse"}
+    said = (f"{words[sign(s)]} with {n} a class ({interval(s, '+.3f')})" for n, s in found.items())
+    return ", ".join(said) or "no run finished"
+
+
 def listed(names, none="none"):
     """Names as text: "A", "A and B", "A, B and C"; `none` if there are none."""
     *most, last = [*names] or [none]
