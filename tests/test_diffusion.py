@@ -145,6 +145,32 @@ def test_both_splits_are_the_kl_of_the_whole_joints(seed):
     assert torch.isclose(diffusion.bound_terms(mean, variance, betas, chain).sum(), whole + entropy, rtol=1e-8)
 
 
+@settings(max_examples=15)
+@given(seeds)
+def test_what_a_step_of_the_bound_costs_beyond_its_partner_no_model_can_remove(seed):
+    """For t >= 2 it is E KL(p(x_{t-1}|x_t, x_0)||p(x_{t-1}|x_t)), in Gaussians half the log of a ratio of variances."""
+    mean, variance, betas, chain = chain_world(seed)
+    more = (diffusion.bound_terms(mean, variance, betas, chain) - diffusion.joint_terms(mean, variance, betas, chain))[
+        2:
+    ]
+    cov = diffusion.encoder_joint(mean, variance, betas)[1]
+    for t, found in enumerate(more, 2):
+        left = [
+            cov[t - 1, t - 1] - cov[t - 1, seen] @ torch.linalg.solve(cov[seen][:, seen], cov[seen, t - 1])
+            for seen in ([t], [0, t])
+        ]
+        assert float(found) == pytest.approx(float((left[0] / left[1]).log() / 2), abs=1e-8)
+
+
+def test_the_information_of_16_e2_is_the_expected_kl_that_its_text_names():
+    betas, variance = torch.tensor([0.1, 0.3, 0.2]).double(), torch.tensor(1.7).double()
+    kept = (1 - betas).prod()
+    narrow, wide = 1 - kept, kept * variance + 1 - kept  # of x_T given x_0, and of x_T
+    mean_kl = (narrow / wide - 1 - (narrow / wide).log() + kept * variance / wide) / 2
+    assert float(exercises.solve_information(betas, variance)) == pytest.approx(float(mean_kl), abs=1e-12)
+    assert "KL(p(x_T | x_0) \\Vert p(x_T))" in source(16, "exercises")
+
+
 def test_the_exact_chain_leaves_only_the_top():
     betas = diffusion.betas_of(diffusion.linear, 30)
     mean, variance = torch.tensor([0.4, 0.3]).double()
@@ -362,6 +388,33 @@ def test_conditional_and_marginal_regression_have_one_gradient():
         assert pairs > means
 
 
+@pytest.mark.parametrize("path", PATHS)
+def test_a_mean_over_the_path_moves_as_the_mean_velocity_says(path):
+    """d/dt E f(x_t) = E[f'(x_t) E[v|x_t]], on which the deterministic samplers rest: three points, by quadrature."""
+    centers, weights = torch.tensor([[-1.0], [0.2], [1.5]]).double(), torch.tensor([0.3, 0.5, 0.2]).double()
+    node, share = (torch.from_numpy(a) for a in np.polynomial.hermite_e.hermegauss(80))
+    mass = (weights[:, None] * share / share.sum()).reshape(-1)
+    estimate = diffusion.mixture_estimate(centers, 0.0, weights, path)
+    t = torch.tensor(0.6).double().requires_grad_()
+    mix = path(t)
+    noisy = (mix.alpha * centers + mix.sigma * node).reshape(-1, 1)  # one row for each point and node
+    (truth,) = torch.autograd.grad((mass * noisy.sin()[:, 0]).sum(), t)
+    clean, noise = (part.detach() for part in estimate(noisy.detach(), t.detach()))
+    velocity = (mix.alpha_slope * clean + mix.sigma_slope * noise).detach()
+    assert float((mass * (noisy.detach().cos() * velocity)[:, 0]).sum()) == pytest.approx(float(truth), abs=1e-4)
+
+
+def test_the_deterministic_sampler_under_guidance_follows_its_linear_equation():
+    """With alpha for time: data and noise of the mixed score, put into x_hat + sigma' eps_hat."""
+    for m, s, w, a, x in ((0.7, 0.5, 2.0, 0.4, -0.3), (-1.2, 0.8, 3.5, 0.9, 1.1)):
+        k, sigma = 1 - s**2, math.sqrt(1 - a**2)
+        v = 1 - k * a**2
+        score = -(1 - w) * x - w * (x - a * m) / v
+        clean, noise = (x + sigma**2 * score) / a, -sigma * score
+        assert clean - a / sigma * noise == pytest.approx((x + score) / a, abs=1e-12)
+        assert (x + score) / a == pytest.approx(w / v * (m - k * a * x), abs=1e-12)
+
+
 # Exact estimates and samplers
 
 
@@ -442,6 +495,20 @@ def test_the_ancestral_sampler_is_narrower_than_heun_at_most_calls_in_every_seed
     ancestral, heun = (numbers[f"{name}, 100 calls: spread"] for name in ("ancestral", "Heun"))
     assert all(a < h - 0.01 for a, h in zip(ancestral, heun, strict=True))
     assert "the ancestral sampler is narrower still at 100 calls" in source(16, "digits-3")
+
+
+def test_most_nats_that_digits_cost_beyond_independent_pixels_are_overfitting():
+    """As the text below figure 16.10 says: held-out digits against training digits, seed by seed."""
+    numbers = records.load("16.10")["numbers"]
+    held, seen = (numbers[f"{split} digits: bound, nats"] for split in ("held-out", "training"))
+    (pixels,) = set(numbers["held-out digits: independent pixels, nats"])
+    assert all(a - b > 0.6 * (a - pixels) for a, b in zip(held, seen, strict=True))
+    more, fewer = sum(held) / 5 - pixels, (sum(held) - sum(seen)) / 5
+    text = source(16, "digits-3")
+    assert f"{more:.0f} nats worse on held-out digits" in text
+    assert f"Training digits take {fewer:.0f} fewer: most is overfitting." in text
+    x, levels = digits.on_levels(digits.rows_of("digits", "train")[0])  # independent pixels do not overfit
+    assert float(digits.independent_nats(x, x[:297]).mean()) == pytest.approx(pixels, abs=1) and len(levels) == 17
 
 
 def test_more_steps_are_not_promised_where_the_last_quarter_brought_nothing():

@@ -133,6 +133,8 @@ def copied(module, name, known):
     nodes = list(ast.walk(ast.parse(text)))
     own = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     own |= {n.arg for n in nodes if isinstance(n, ast.arg)}
+    functions = [n for n in nodes if isinstance(n, ast.FunctionDef)]
+    own |= {n.name for f in functions for n in ast.walk(f) if n is not f and n in functions}  # Python finds these
     lines = text.splitlines(keepends=True)
     for n in sorted((n for n in nodes if isinstance(n, ast.Name)), key=lambda n: (n.lineno, -n.col_offset)):
         if n.id in own or n.id in known or hasattr(builtins, n.id):

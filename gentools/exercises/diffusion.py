@@ -325,7 +325,7 @@ EXERCISES = {
         hints=(
             "Write the expected KL between the Gaussians as a function of the shared variance s. Which terms hold s?",
             "They are log s and (variance + square)/s, averaged with the weights.",
-            "Set the derivative in s to 0: 1/s = mean/(s squared).",
+            "Set the derivative in s to 0: 1/s = a/(s squared), where a is the average of variance + square with the weights.",
         ),
         solution=solve_shared,
         gives="number",
