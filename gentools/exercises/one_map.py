@@ -309,7 +309,9 @@ EXERCISES = {
         check=check_step,
         hints=(
             "The decoder's part of KL(P||Q) is E_P[-log q(x|z)], the encoder's part of KL(Q||P) is E_Q[-log p(z|x)].",
-            "Each is a log-likelihood at a draw that has no gradient: a code of x for the first, a dream of z for the second.",
+            "Each is a log-likelihood at a draw that has no gradient: a code of x for the first, a dream of z for the second. "
+            "`source(vae.step)` shows how a code is drawn and scored: the encoder returns mean and log-variance, `vae.sample` "
+            'takes both, and `vae.log_normal(z, *nets["encoder"](x))` is log p(z|x) for each row.',
             "Draw the dream from the decoder before it moves: its mean plus (log_variance / 2).exp() times noise. Then descend "
             "both, each with its own optimizer.",
         ),
