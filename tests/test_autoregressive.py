@@ -13,6 +13,7 @@ from scipy import integrate
 
 from gentools import autoregressive as ar
 from gentools import neighbors
+from gentools.exercises.autoregressive import EXERCISES
 from gentools.lab import records
 from gentools.lab.divergences import kl
 from gentools.lab.randomness import generator
@@ -733,4 +734,77 @@ def test_a_rate_that_one_run_chose_need_not_be_the_best_and_twice_the_steps_turn
     longer = {name: values[0] for name, values in orders["twice"]["numbers"].items()}
     assert longer["MADE in raster order, nats"] < theirs[0]  # though the last quarter of every run rose
     assert longer["one order, mean over orders, nats"] > longer["MADE in raster order, nats"]
-    assert "twice the steps bring MADE no more, here and in figure 15.5" in source(15, "families-2")
+    said = source(15, "families-2")
+    assert "twice the steps bring MADE no more, here and in figure 15.5" in said
+
+
+def test_after_twice_the_steps_the_bound_passes_made_at_the_worse_of_two_rates_only():
+    """Figures 15.5 and 15.6 hold one MADE at two rates, on the same bits; families-2 says all four numbers."""
+    orders, families = (records.load(id)["twice"] for id in ("15.5", "15.6"))
+    ours, theirs = families["config"], orders["config"]
+    assert all(ours[f"made_{what}"] == theirs[same] for what, same in (("hidden", "made_hidden"), ("steps", "steps")))
+    assert ours["batch"] == theirs["batch"] and orders["seeds"] == families["seeds"] == [0]
+    bound, made, gated = (families["numbers"][f"{name}: nats"][0] for name in ("VAE", "MADE", "gated PixelCNN"))
+    other = orders["numbers"]["MADE in raster order, nats"][0]
+    assert gated > other > bound > made
+    said = source(15, "families-2")
+    assert f"that bound (${bound:.2f}$) passes this MADE (${made:.2f}$), but not the same MADE" in said
+    assert f"(${other:.2f}$ after as many steps). The gated PixelCNN (${gated:.2f}$) stays ahead of all" in said
+
+
+def test_twice_the_epochs_of_figure_15_2_gain_what_the_text_says():
+    record = records.load("15.2")
+    (first, *_), longer = record["numbers"]["log-likelihood, all test images"], record["twice"]
+    (last,) = longer["numbers"]["log-likelihood, all test images"]
+    assert longer["config"]["epochs"] == 2 * record["config"]["epochs"] and longer["seeds"] == [0]
+    assert longer["numbers"]["gain over the last quarter of the steps"][0] > 0.3
+    said = source(15, "nats-2")
+    assert f"A run of twice the epochs (seed 0) ends at ${last:.2f}$ after ${first:.2f}$, and still rises" in said
+
+
+def test_direct_links_show_every_earlier_pixel_also_where_no_unit_does():
+    """(15.3) is of a network without them; the text names them beside it."""
+    net = ar.MADE(6, 2, rng=generator(0, "links"), activation=torch.tanh).double()
+    x = torch.rand(6, generator=generator(1, "links"), dtype=torch.float64)
+    place, unit = torch.arange(6), torch.arange(2) * 5 // 2
+    linked = ((place[:, None, None] > unit[:, None]) & (unit[:, None] >= place)).any(1)  # (d, d), (15.3)
+    assert torch.equal(ar.sees(net, x) > 0, linked) and linked.sum() < 15
+    torch.nn.init.normal_(net.direct.weight, generator=generator(2, "links"))
+    assert torch.equal(ar.sees(net, x) > 0, place[:, None] > place)
+    assert "masked **direct links** from each pixel to all later outputs" in source(15, "estimate")
+
+
+def test_the_test_by_gradient_takes_one_row_at_a_time_as_the_text_says():
+    net = ar.MADE(4, 3, rng=generator(0, "rows"))
+    with pytest.raises(ValueError, match="one row"):
+        ar.sees(net, torch.rand(2, 4, generator=generator(0, "two rows")))
+    assert "call it at several rows, one at a time" in source(15, "pixelcnn")
+
+
+def test_a_loss_of_probability_is_not_called_a_leak():
+    """A leak makes the reported nats better; what (15.10) charges makes them worse."""
+    (row,) = [line for line in source(15, "wrong-2").splitlines() if "(15.10) |" in line]
+    assert "loses probability" in row and "leak" not in row + source(15, "eq-15-10")
+
+
+def test_rows_without_an_unseen_pixel_cost_nothing_in_masked_diffusion():
+    """Exercise 15.E4 has such rows, `any_order_loss` refuses them, and the exercise and its hints say both."""
+
+    def by_any_order(nets, opts, x, seen, keep, left_out=True):
+        rest = ~seen.all(1) if left_out else torch.ones(len(x), dtype=torch.bool)
+        x, seen, keep, n = x[rest], seen[rest], keep[rest], len(x)
+        lost = ar.any_order_loss(nets["model"], x, seen) * (~seen).sum(1) / x.shape[1]
+        loss = (lost / (1 - keep)).sum() / n
+        opts["model"].zero_grad()
+        loss.backward()
+        opts["model"].step()
+        return loss.detach()
+
+    exercise = EXERCISES["15.E4"]
+    exercise.check(by_any_order)
+    with pytest.raises(ValueError, match="no unseen pixel"):
+        exercise.check(functools.partial(by_any_order, left_out=False))
+    assert "some rows have no unseen pixel; they cost 0" in source(15, "exercises")
+    assert any(
+        "ar.any_order_loss" in hint and "refuses rows without an unseen pixel" in hint for hint in exercise.hints
+    )

@@ -321,7 +321,7 @@ EXERCISES = {
         check=check_masked,
         hints=(
             "The loss of a row is the cross-entropy of its unseen pixels, summed, times a weight of the row.",
-            "By (15.8) the weight is 1 / (1 - keep).",
+            "By (15.8) the weight is 1 / (1 - keep). ar.any_order_loss has another one, and refuses rows without an unseen pixel.",
             "softplus(l) - x l is the cross-entropy of one pixel. Mask it, sum over pixels, weigh, average over rows, descend.",
         ),
         solution=solve_masked,
