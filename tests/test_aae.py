@@ -99,8 +99,8 @@ def test_weights_of_the_small_run_are_as_the_exercise_says():
 
 def test_the_words_on_the_energy_distances_of_figure_8_4():
     """Three pairs of six are told apart seed by seed, each by an interval that nearly reaches 0; and one arm still rises."""
-    numbers = records.load("8.4")["numbers"]
-    apart = {}
+    record = records.load("8.4")
+    numbers, apart = record["numbers"], {}
     for a, b in itertools.combinations(("AAE, weight 10", "AAE, point codes", "AAE, weight 1", "VAE"), 2):
         pair = (numbers[f"{name}: energy distance"] for name in (a, b))
         found = records.summarize([x - y for x, y in zip(*pair, strict=True)])
@@ -108,7 +108,13 @@ def test_the_words_on_the_energy_distances_of_figure_8_4():
             apart[a, b] = found
     assert set(apart) == {("AAE, weight 10", "AAE, weight 1"), ("AAE, weight 10", "VAE"), ("AAE, point codes", "VAE")}
     assert all(-0.005 < found["high"] < 0 for found in apart.values())
-    assert min(numbers["AAE, weight 10: energy distance at the end minus after three quarters"]) > 0
+    late = "AAE, weight 10: energy distance at the end minus after three quarters"
+    longer, found = record["twice"], numbers["AAE, weight 10: energy distance"]
+    (last,) = longer["numbers"]["AAE, weight 10: energy distance"]
+    assert min(numbers[late]) > 0 < longer["numbers"][late][0] < min(numbers[late])
+    assert last < min(found) and longer["seeds"] == [0]
+    said = f"the run of twice the steps (seed 0) ends nearer than all five (${last:.3f}$, after ${found[0]:.3f}$)"
+    assert said in source(8, "measured")
 
 
 def test_a_longer_run_of_figure_8_3_leaves_its_group():
