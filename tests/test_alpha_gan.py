@@ -6,6 +6,7 @@ import re
 
 import pytest
 import torch
+from chapters import source
 
 from gentools import aae, alpha_gan, gan, vae
 from gentools.exercises.alpha_gan import QUESTIONS
@@ -391,6 +392,7 @@ def test_after_half_the_steps_the_parts_of_alpha_gan_are_not_told_apart_by_dista
         assert told_apart(found.tolist(), own.tolist()) == 0
         assert told_apart(ends[f"{name}: Fréchet"], found.tolist()) == 0
         assert max(a - b for a, b in zip(ends[f"{name}: Fréchet"], unchosen["alpha-GAN"], strict=True)) < 0
+    assert "(means: without the error 41, two discriminators 44, alpha-GAN 43)" in source(14, "read-14-8")
 
 
 def test_the_rank_of_alpha_gan_depends_on_the_length():
