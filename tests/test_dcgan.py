@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import itertools
 import math
 
 import numpy as np
@@ -14,7 +15,7 @@ from scipy import linalg, optimize
 from scipy.spatial import geometric_slerp
 from scipy.stats import chi2
 from torch import nn
-from torch.nn.functional import conv2d, conv_transpose2d, pad
+from torch.nn.functional import conv1d, conv2d, conv_transpose1d, conv_transpose2d, pad
 
 import gentools
 from gentools import dcgan, evaluation, gan, recipes
@@ -56,6 +57,32 @@ def test_sizes_are_torchs(kernel, stride, padding, n):
     else:
         with pytest.raises(ValueError, match="leaves nothing"):
             dcgan.transposed_size(n, kernel, stride, padding)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("padding", [0, 1, 2])
+def test_the_layers_by_index(stride, padding):
+    """The two sums with which chapter 6 says what a convolution and its transpose are; torch does not turn the kernel."""
+    x, taps = normal(8), normal(5, seed=1)
+    some, painted = torch.zeros(2, 40).double()  # with room for what the padding cuts off: place 0 is at index 4
+    for o in range(8):
+        some[o] = sum(taps[t] * x[stride * o + t - padding] for t in range(5) if 0 <= stride * o + t - padding < 8)
+    for i, t in itertools.product(range(8), range(5)):
+        painted[4 + stride * i + t - padding] += taps[t] * x[i]
+    found = conv1d(x[None, None], taps[None, None], stride=stride, padding=padding)[0, 0]
+    assert torch.allclose(some[: len(found)], found)
+    found = conv_transpose1d(x[None, None], taps[None, None], stride=stride, padding=padding)[0, 0]
+    assert torch.allclose(painted[4 : 4 + len(found)], found)
+
+
+def test_equation_6_1_is_tried_on_layers_without_padding_and_on_the_smallest_kernels():
+    names = {}
+    exec("verify = lambda *args, **kwargs: None\n" + source(6, "imports") + "\n" + source(6, "eq-6-1"), names)
+    tried = [names["layers"](seed) for seed in range(100)]
+    assert {w.k for w in tried} == set(range(1, 7)) and {w.s for w in tried} == {1, 2, 3}
+    for w in tried:
+        without = [dcgan.conv_size(w.n, w.k, w.s, 0), dcgan.transposed_size(w.n, w.k, w.s, 0)]
+        assert names["torchs"](w)[:, 0].tolist() == without
 
 
 def test_a_padding_below_0_cuts_before_a_convolution_and_adds_after_a_transposed_one():
@@ -422,7 +449,9 @@ def test_chapter_6_says_what_averaging_brings_and_what_twice_the_steps_still_cha
         fall = 1 - long[f"{name}: distance"][0] / record["numbers"][f"{name}: distance"][0]
         assert 0 < fall < 0.2, "less than a fifth"
     assert gains[0] > 0 > long["averaged, own statistics, minus as they are"][0] and record["twice"]["seeds"] == [0]
-    assert "run for the fifth of these seeds" in text and "then averaged weights are ahead in it as well" in text
+    assert (
+        "The one other seed was run for twice the steps" in text and "averaged weights are ahead in it as well" in text
+    )
 
 
 @pytest.mark.parametrize("id", ["6.3", "6.6", "6.7", "6.8"])
