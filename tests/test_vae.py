@@ -543,6 +543,38 @@ def test_networks_are_ahead_only_where_every_seed_is_and_settled_only_where_the_
     assert verdict(**nothing) == "no network was trained to its end."
 
 
+def test_the_text_says_above_what_a_dimension_counts_as_in_use():
+    for run in (recipes.run_curves, recipes.fit_collapse):
+        (limit,) = re.findall(r"> ([\d.]+)\)\.sum\(\)", inspect.getsource(run))
+        assert f"averaged over the images, is above {limit} nats" in source(3, "train-full")
+    assert f"in use (here: above {records.load('3.8')['config']['alive']} nats)" in source(3, "predict-linear")
+
+
+def test_twice_the_steps_turn_the_columns_of_figure_3_8_both_ways():
+    """As the text below it says: the recorded runs were long enough."""
+    record = records.load("3.8")
+    longer = {name: value for name, (value,) in record["twice"]["numbers"].items() if "angle" in name}
+    assert len(longer) == 4 and record["twice"]["seeds"] == [0] and max(longer.values()) < 1.2
+    assert sum(value < record["numbers"][name][0] for name, value in longer.items()) == 2
+    said = "two of the four angles are smaller and two larger, none above 1.2 degrees"
+    assert said in source(3, "trade")
+
+
+def test_a_used_direction_of_the_linear_vae_has_the_moments_that_the_proof_of_3_9_takes():
+    """With s^2 the posterior variance: of the code's mean, of the decoded mean's error, and of the noise's part."""
+    lam, noise = 3.0, 1.2
+    decoder, _ = vae.ppca(torch.tensor([lam, 1.0]).double(), torch.eye(2).double(), 1, noise)
+    encoder, variance = (t[0] for t in vae.best_encoder(decoder, noise))
+    s2, column = float(variance), float(decoder[0, 0].abs())
+    assert column == pytest.approx((lam - noise) ** 0.5) and s2 == pytest.approx(noise / lam)
+    mean_square, shrink = float(encoder[0] ** 2 * lam), float(decoder[0, 0] * encoder[0])
+    assert mean_square == pytest.approx(1 - s2) and shrink == pytest.approx(1 - s2)
+    error = (1 - shrink) ** 2 * lam
+    assert error == pytest.approx(noise**2 / lam) and error + column**2 * s2 == pytest.approx(noise)
+    kl = (mean_square + s2 - 1 - math.log(s2)) / 2
+    assert kl == pytest.approx(math.log(lam / noise) / 2)
+
+
 def test_a_collapse_is_told_by_the_dimensions_in_use():
     verdict = recipes.verdict_collapse
     assert "no dimension is used in any seed" in verdict(changed("3.11"))
