@@ -605,6 +605,23 @@ def test_the_lead_in_slant_doubles_with_twice_the_steps():
     )
 
 
+def test_the_eigenvalues_that_the_linear_vae_uses_are_those_of_the_text():
+    config = records.load("4.2")["config"]
+    total = sorted(map(sum, zip(config["within"], config["between"], strict=True)), reverse=True)
+    used = [value for value in total[: config["latent"]] if value > config["noise_variance"]]
+    assert used == [3.5, 3, 3] and "its used eigenvalues are 3.5, 3 and 3" in source(4, "networks")
+    predicted = records.load("4.2")["numbers"]["VAE: KL term predicted"][0]
+    assert predicted == pytest.approx(sum(map(math.log, used)) / 2)
+
+
+@pytest.mark.parametrize("weight", [0, 1])
+def test_the_kl_term_alone_moves_the_class_means(weight):
+    nets = cvae.class_mean_networks(0, 4, (9,), 2, classes=3)
+    x = (torch.bernoulli(torch.full((12, 4), 0.5), generator=generator(0, "bits")), torch.arange(12) % 3)
+    cvae.step(nets, {"vae": adam(nets.parameters(), lr=1e-3)}, x, normal(12, 2).float(), kl_weight=weight)
+    assert bool(nets["prior"].means.any()) == bool(weight)
+
+
 def test_the_offset_keeps_about_two_thirds_of_what_the_better_reader_finds():
     numbers = {name: np.mean(values) for name, values in both("4.6")[0].items()}
     assert (

@@ -228,6 +228,19 @@ def test_the_code_in_the_text_of_an_exercise_runs_after_the_training_cells(chapt
             exec(chapters.source(chapter, id).replace("cgan.step", called), names)
 
 
+def test_the_mended_run_of_4_e2_shows_another_picture_in_every_column():
+    """After the break that the text asks for, by the code that it gives; the broken run shows one picture in a row."""
+    names = trained("04_conditional_vae", namespace("cpu", shown := []))
+    for id in ("train-run", "train-samples"):
+        exec(chapters.source(4, id).replace('"class means"', '"VAE"'), names)
+    (code,) = re.findall(r"```python\n(.*?)```", chapters.source(4, "exercises"), re.S)
+    names["best_priors"] = exercises.module("conditional_vae").EXERCISES["4.E2"].solution
+    exec(code, names)
+    broken, mended = (sheet[:40].flatten(1).unflatten(0, (4, 10)) for sheet in shown[-2:])
+    assert torch.equal(broken, broken[:, :1].expand_as(broken))
+    assert all(len(row.unique(dim=0)) == 10 for row in mended)
+
+
 def test_the_leaking_network_of_15_e5_trains_in_place_of_the_made():
     """By the code of its text, in the place of a line: the loss falls below anything possible, and samples are nearly black."""
     (code,) = re.findall(r"```python\n(.*?)```", chapters.source(15, "exercises"), re.S)
