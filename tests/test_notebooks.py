@@ -242,6 +242,8 @@ BAD = [
             "Notes. Anonymous. In English, no year given.": "Some notes say it.",
         }.items()
     ],
+    ("imported_names", "the name check for something else", add("check = 3", code)),
+    ("imported_names", "the name check for something else", add("def check(id): ...", code)),
     ("ids", "ids look like", add('ask("Q1", None)', code)),
     ("ids", "another chapter", add('ask("4.Q1", None)', code)),
     ("ids", "unanswered", first("ask", source='ask("3.Q1", "b")')),

@@ -9,6 +9,7 @@ import ast
 import base64
 import json
 import re
+import symtable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -331,6 +332,22 @@ def plain_code(sheet):
             yield number, "IPython magic; notebooks are plain Python after the setup cell"
         if "NBVAL" in cell["source"]:
             yield number, "an NBVAL comment; tags say what nbval does"
+
+
+@rule
+def imported_names(sheet):
+    imported = set()
+    for number, cell in sheet.cells("code"):
+        try:
+            names = symtable.symtable(notebooks.plain(cell["source"]), "cell", "exec").get_symbols()
+        except SyntaxError:  # the ledger says so
+            continue
+        for name in sorted(imported & {n.get_name() for n in names if n.is_assigned() and not n.is_imported()}):
+            yield (
+                number,
+                f"it uses the name {name} for something else than its import; cells that run again would miss that",
+            )
+        imported |= {n.get_name() for n in names if n.is_imported()}
 
 
 @rule

@@ -127,9 +127,14 @@ def text(value):
     return value if isinstance(value, str) else "".join(value)
 
 
+def plain(source):
+    """The Python of a code cell, with `pass` in place of lines of IPython magic."""
+    return re.sub(r"(?m)^(\s*)[%!].*$", r"\1pass", source)
+
+
 def parse(source):
     """Syntax tree of a code cell, lines of IPython magic passed over. Raises SyntaxError if the rest is not Python."""
-    return ast.parse(re.sub(r"(?m)^(\s*)[%!].*$", r"\1pass", source))
+    return ast.parse(plain(source))
 
 
 def called(call):
