@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from scipy import linalg, optimize
 from scipy.spatial import geometric_slerp
 from scipy.stats import chi2
+from sklearn.metrics import roc_auc_score
+from sklearn.neighbors import NearestNeighbors
 from torch import nn
 from torch.nn.functional import conv1d, conv2d, conv_transpose1d, conv_transpose2d, pad
 
@@ -28,7 +30,7 @@ from gentools.lab.records import summarize
 from gentools.lab.stream import Stream
 from gentools.lab.training import train
 from gentools.recipes import dcgan as experiments
-from gentools.recipes import dcgan_latent
+from gentools.recipes import dcgan_few, dcgan_latent
 from gentools.recipes.shared import dcgans, fitting
 
 SIZES = (8, 16, 28, 32, 64)
@@ -599,13 +601,67 @@ def test_a_run_is_kept_under_what_is_trained_and_what_is_looked_at(tmp_path, mon
 
 
 def test_comparisons_run_and_speak():
-    for id, config in (("6.4", experiments.Averages(SMALL)), ("6.6", dcgan_latent.Walks(SMALL))):
+    few = dataclasses.replace(SMALL, steps=8, moments=8)
+    tried = {"6.4": experiments.Averages(SMALL), "6.6": dcgan_latent.Walks(SMALL), "6.10": dcgan_few.Few(few)}
+    for id, config in tried.items():
         recipe = recipes.find(id)
         results = [recipe.run(config, seed, "cpu") for seed in (0, 1)]
         assert all(math.isfinite(float(v)) for r in results for v in r["numbers"].values())
         summary = {k: summarize([float(r["numbers"][k]) for r in results]) for k in results[0]["numbers"]}
         assert len(recipe.verdict(summary)) > 40
         recipe.draw(results, config)
+
+
+def test_chapter_6_says_what_fewer_pictures_do():
+    """The text above figure 6.10: farther in every seed, and than copies; and what D knows by heart."""
+    record, text = records.load("6.10"), source(6, "slips")
+    assert record["seeds"] == [0, 1, 2, 3, 4] and record["config"]["sizes"] == [100, 400, 1500]
+    numbers, told = record["numbers"], {n: record["summary"][f"{n} pictures: told apart"] for n in (100, 400, 1500)}
+    for n in (100, 400):
+        assert min(numbers[f"{n} pictures minus 1500 pictures: distance"]) > 0
+        assert min(numbers[f"{n} pictures minus 1500 pictures: least distance"]) > 0
+    for n in (100, 400, 1500):
+        pairs = zip(numbers[f"{n} pictures: distance"], numbers[f"copies of {n} pictures: distance"], strict=True)
+        assert all(made > copied for made, copied in pairs)
+    assert round(10 * told[100]["mean"]) == 9 and round(2 * told[1500]["mean"], 1) in (1.0, 1.1)
+    assert "nine pairs of ten with 100, in half with 1,500" in text
+    assert min(min(numbers[f"{n} pictures: nearest training picture"]) for n in (100, 400, 1500)) > 1, "no copies"
+
+
+@pytest.mark.parametrize("decimals", [0, 3])
+def test_told_apart_is_the_area_under_the_roc_curve(decimals):
+    rng = np.random.default_rng(0)
+    known, new = rng.normal(0.5, 1, 70).round(decimals), rng.normal(0, 1, 40).round(decimals)  # with and without ties
+    want = roc_auc_score([1] * 70 + [0] * 40, np.r_[known, new])
+    assert float(dcgan_few.told_apart(torch.tensor(known), torch.tensor(new))) == pytest.approx(want, abs=1e-12)
+
+
+def test_farther_by_scikit_learn():
+    fake, new, known = (torch.randn(n, 1, 3, 3, generator=generator(0, n)) for n in (40, 50, 60))
+    search = NearestNeighbors(n_neighbors=1).fit(known.flatten(1).numpy())
+    a, b = (np.sort(search.kneighbors(x.flatten(1).numpy())[0][:, 0]) for x in (fake, new))
+    want = a[19] / b[24]  # torch's median is the lower of the two middle ones
+    assert float(dcgan_few.farther(fake, new, known)) == pytest.approx(want, abs=1e-5)
+    assert float(dcgan_few.farther(known[:9], new, known)) == 0
+
+
+def test_few_pictures_are_part_of_more_and_new_for_every_seed(monkeypatch):
+    seen = []
+
+    def made_up(config, known, seed, device):
+        seen.append(known.flatten(1))
+        curves = {what: torch.arange(8.0) + len(known) for what in dcgan_few.CURVES}
+        return curves, torch.zeros(2, 1, 8, 8)
+
+    monkeypatch.setattr(dcgan_few, "train_on", made_up)
+    config = dcgan_few.Few(dataclasses.replace(SMALL, evaluated=60), (20, 40))
+    one, other = (dcgan_few.run_few(config, seed, "cpu")["numbers"] for seed in (0, 1))
+    assert [len(x) for x in seen] == [20, 40] * 2
+    assert torch.equal(seen[0], seen[1][:20]) and not torch.equal(seen[0], seen[2])
+    assert float(one["20 pictures: distance"]) == 6.5 + 20 and float(one["20 pictures: least distance"]) == 20
+    assert float(one["20 pictures: distance, change over the last quarter"]) == 2
+    assert float(one["20 pictures minus 40 pictures: least distance"]) == -20
+    assert float(one["copies of 20 pictures: distance"]) != float(other["copies of 20 pictures: distance"])
 
 
 def test_verdicts_can_say_either():

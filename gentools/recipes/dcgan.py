@@ -1,6 +1,6 @@
 """Experiments of chapter 06: shapes, overlap, training, averaged weights, one batch for both halves.
 
-Walks and arithmetic in the latent space are in dcgan_latent.py.
+Walks and arithmetic in the latent space are in dcgan_latent.py, fewer and fewer pictures in dcgan_few.py.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ from torch.nn.functional import conv_transpose2d
 from gentools import dcgan, evaluation, gan
 from gentools.lab.plots import COLORS, LINES, MARKERS
 from gentools.lab.randomness import generator
-from gentools.recipes import Recipe, dcgan_latent
+from gentools.recipes import Recipe, dcgan_few, dcgan_latent
 from gentools.recipes.shared import arms, drawing, verdicts
 from gentools.recipes.shared.dcgans import (
     CPU,
@@ -354,4 +354,5 @@ RECIPES = {
         alt="Four sheets of small generated faces at growing numbers of steps.",
         run=run_samples, draw=draw_samples, quick=Samples(QUICK, shown=(1, 2, 4)), full=Samples(PHOTOS),
     ),
+    **dcgan_few.RECIPES,
 }  # fmt: skip

@@ -23,7 +23,7 @@ POSSIBLE = {
     **dict.fromkeys(("codes in the part of their class", "share of restarts that collapse without a floor"), SHARE),
     **dict.fromkeys(("coverage", "share of white pixels", "share of white pixels in samples"), SHARE),
     **dict.fromkeys(("share of pictures that are the same", "nearest of all images is a training image"), SHARE),
-    **dict.fromkeys(("share of training images among all",), SHARE),
+    **dict.fromkeys(("share of training images among all", "told apart"), SHARE),
     **dict.fromkeys(("share of the last quarter with codes away from the prior",), SHARE),
     **dict.fromkeys(("ms per picture", "times slower without the cache", "slope on logarithmic axes"), POSITIVE),
     **dict.fromkeys(("seconds", "median distance from the middle", "rise of the last step"), POSITIVE),
@@ -37,6 +37,7 @@ POSSIBLE = {
     **dict.fromkeys(("quality", "precision", "recall", "coverage", "1-NN"), SHARE),
     **dict.fromkeys(("width of q(x|z)", "width of p(z|x)", "joint KL at the end"), POSITIVE),
     **dict.fromkeys(("Fréchet", "density", "score", "near train", "pairs"), POSITIVE),
+    **dict.fromkeys(("least distance", "nearest training picture"), POSITIVE),
     **dict.fromkeys(("MNIST", "MNIST, other start", "clothes", "untrained"), POSITIVE),  # distances by these networks
     "joint mismatch": (-math.inf, math.log(2)),
 }
