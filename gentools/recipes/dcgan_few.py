@@ -155,7 +155,7 @@ RECIPES = {
         "pairs in which D gives the training digit a higher logit than the held-out one; 1/2 means that it treats both alike. Right: distance "
         "of generated digits to the nearest training digit, over that of held-out digits; 0 means copies.",
         alt="Three panels of curves over training. Left: the distance falls and ends highest with 100 digits, lower with 400 and lowest with 1,500. Middle: "
-        "the share rises to about 0.9 with 100 digits and stays near 0.6 with 400 and 0.5 with 1,500. Right: all three stay above 1.",
+        "the share rises to about 0.9 with 100 digits and 0.6 with 400, and stays near 0.5 with 1,500. Right: all three stay above 1.",
         run=run_few, draw=draw_few, verdict=verdict_few,
         quick=Few(Training("digits", 8, latent=32, width=16, steps=400, decay=0.99, judge_steps=600, evaluated=297, moments=4)),
         full=Few(SMALL), seeds=tuple(range(5)),

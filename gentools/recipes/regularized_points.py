@@ -481,7 +481,7 @@ RECIPES = {
         "Below: modes over the last quarter, every seed, with bars at the means; and runs that collapsed by the rule stated beforehand.",
         alt="Six panels of curves over 32 thousand steps and two of points. The overlap of the plain GAN rises at once, to near 0.55. With "
         "penalty 5 it follows, later with more steps per refresh. Without penalty it rises last for two steps, for five barely, for ten "
-        "it stays at 0. Below, modes: above 20 with penalty 5. Collapsed runs: all without penalty, none with penalty 5.",
+        "it stays at 0. Below, modes: above 20 with penalty 5. Collapsed: penalty 0 all, penalty 5 and plain none.",
         run=run_factorial, draw=draw_factorial, quick=Factorial(steps=500), full=Factorial(steps=32_000, every=250), seeds=tuple(range(3)),
         verdict=verdict_factorial,
     ),
