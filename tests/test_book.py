@@ -520,6 +520,18 @@ def test_wide_things_scroll_in_their_own_box_and_the_console_is_silent(site, pag
         assert [said for said in page.said if "net::ERR" not in said] == [], path
 
 
+def test_a_wide_display_begins_where_its_box_begins(page):
+    """Without a scroll the left end shows, whatever draws the formula."""
+    page.open(f"{page.site}/00_start.html", 390)
+    begins = """(() => { const box = document.createElement('div');
+box.className = 'math notranslate nohighlight';
+box.innerHTML = '<div style="min-width: 3000px">wide</div>';
+document.querySelector('article').append(box);
+return [box.firstChild, box].map(e => e.getBoundingClientRect().left); })()"""
+    inner, outer = page.run(begins)
+    assert inner == pytest.approx(outer, abs=1)
+
+
 @pytest.mark.parametrize(
     "query, place", [("8.4", "figure-8-4"), ("figure 8.4", "figure-8-4"), ("equation 5.3", "equation-5-3")]
 )
