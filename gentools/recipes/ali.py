@@ -523,9 +523,8 @@ def draw_long(results, config):
     fig, axes = drawing.panels(3, 2, (8.4, 9.0))
     for ax, names, title in zip(axes[0], (PAIRED, WITHOUT), ("noise in the generator", "no noise"), strict=True):
         for name in names:
-            curves = [r["arrays"][arms.name(name, "overlap")] for r in results]
-            steps = torch.linspace(0, config.training.steps / 1000, len(curves[0]) + 1)[1:]
-            drawing.band(ax, steps, curves, GAMES[name].look, markevery=2)
+            steps, look = config.training.steps, GAMES[name].look
+            drawing.course(ax, results, arms.name(name, "overlap"), steps, look, markevery=2)
         ax.set(title=title, xlabel="thousand steps", ylim=(0, 1))
     axes[0, 0].set_ylabel("overlap with the grid")
     looks = {name: game.look for name, game in GAMES.items()}

@@ -15,6 +15,7 @@ from gentools.recipes.shared.curves import last_quarter, late_change
 from gentools.recipes.shared.dcgans import Training, distance, noise, pictures, real_features, settled
 from gentools.recipes.shared.drawing import Look
 from gentools.recipes.shared.fitting import adams, fit
+from gentools.recipes.shared.pictures import signed_bytes
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Few:
 
 
 SMALL = Training("digits", 8, latent=32, steps=8000, decay=0.99, judge_steps=600, evaluated=1500, moments=16)
-COLORS, STROKES, MARKERS = ("vermillion", "orange", "blue"), ("-", "--", "-."), ("o", "s", "^")
+COLORS, STROKES, MARKERS = ("black", "orange", "blue"), ("-", "--", "-."), ("o", "s", "^")
 LATE = "change over the last quarter"
 CURVES = {  # recorded name: title of the panel
     "distance": "distance to held-out digits",
@@ -105,21 +106,23 @@ def run_few(config, seed, device):
 
 
 def draw_few(results, config):
-    """Three curves over training, mean and range of the seeds, a line for each number of pictures."""
-    fig, axes = drawing.panels(1, 3, (8.4, 3.4))
+    """Three curves over training, mean and range of the seeds, a line for each number of pictures; below, what was made."""
+    sheets = [named(size) for size in config.sizes]
+    fig, axes = drawing.mosaic([[*CURVES], sheets], (8.4, 4.6), height_ratios=(2.2, 1))
     looks = [Look(named(size), *how) for size, *how in zip(config.sizes, COLORS, STROKES, MARKERS, strict=False)]
-    for ax, (what, title) in zip(axes, CURVES.items(), strict=True):
-        for size, look in zip(config.sizes, looks, strict=True):
-            curves = [r["arrays"][arms.name(named(size), what)] for r in results]
-            steps = torch.linspace(0, config.training.steps / 1000, len(curves[0]) + 1)[1:]
-            drawing.band(ax, steps, curves, look, markevery=max(1, len(steps) // 6))
-        ax.set(title=title, xlabel="thousand steps")
-    axes[0].set_yscale("log")
-    axes[0].set_yticks((20, 30, 40, 60), ("20", "30", "40", "60"))
-    axes[0].minorticks_off()
-    axes[1].axhline(0.5, color="0.6", lw=1)
-    axes[2].axhline(1, color="0.6", lw=1)
-    drawing.legend_below(fig, axes[0])
+    for what, title in CURVES.items():
+        for arm, look in zip(sheets, looks, strict=True):
+            drawing.course(axes[what], results, arms.name(arm, what), config.training.steps, look)
+        axes[what].set(title=title, xlabel="thousand steps")
+    for arm in sheets:
+        made = signed_bytes(results[0]["arrays"][arms.name(arm, "made")][:14])
+        drawing.sheet(axes[arm], made, f"made with {arm}", columns=7)
+    axes["distance"].set_yscale("log")
+    axes["distance"].set_yticks((20, 30, 40, 60), ("20", "30", "40", "60"))
+    axes["distance"].minorticks_off()
+    axes["told apart"].axhline(0.5, color="0.6", lw=1)
+    axes["nearest training picture"].axhline(1, color="0.6", lw=1)
+    drawing.legend_below(fig, axes["distance"])
     return fig
 
 
@@ -153,9 +156,9 @@ RECIPES = {
         caption="A DCGAN on 100, 400 and all 1,500 training digits of 8x8 pixels, with the same networks, rate and steps; mean and range "
         "of the seeds. Left: distance of its pictures to held-out digits, in the features of a small classifier. Middle: share of "
         "pairs in which D gives the training digit a higher logit than the held-out one; 1/2 means that it treats both alike. Right: distance "
-        "of generated digits to the nearest training digit, over that of held-out digits; 0 means copies.",
+        "of generated digits to the nearest training digit, over that of held-out digits; 0 means copies. Below: the first 14 digits that each network of the first seed makes.",
         alt="Three panels of curves over training. Left: the distance falls and ends highest with 100 digits, lower with 400 and lowest with 1,500. Middle: "
-        "the share rises to about 0.9 with 100 digits and 0.6 with 400, and stays near 0.5 with 1,500. Right: all three stay above 1.",
+        "the share rises to about 0.9 with 100 digits and 0.6 with 400, and stays near 0.5 with 1,500. Right: all three stay above 1. Below, three sheets of 14 generated digits.",
         run=run_few, draw=draw_few, verdict=verdict_few,
         quick=Few(Training("digits", 8, latent=32, width=16, steps=400, decay=0.99, judge_steps=600, evaluated=297, moments=4)),
         full=Few(SMALL), seeds=tuple(range(5)),

@@ -253,7 +253,8 @@ def draw_factorial(results, config):
     looks = {weight: Look(f"penalty {weight:g}", *look) for weight, *look in weights}
     for (codes, n), panel in panels.items():
         each = {baseline: Arm(False)} | {look: Arm(False, codes, weight, n) for weight, look in looks.items()}
-        _courses(axes[panel], results, each, config)
+        for look, arm in each.items():
+            drawing.course(axes[panel], results, arms.name(arm.key, "overlap"), config.steps, look)
         axes[panel].set(title=f"{n} steps, {codes} z", ylim=(0, 1))
     for row in rows[: len(CODES)]:
         axes[row[0]].set_ylabel("overlap with the grid")
@@ -279,14 +280,6 @@ def draw_factorial(results, config):
     axes["collapsed"].set(xlabel="generator steps per refresh, and their codes")
     drawing.legend_below(fig, axes[rows[0][0]], columns=5)
     return fig
-
-
-def _courses(ax, results, each, config):
-    """Overlap with the grid over training, mean and range of the seeds. each: {look: arm}."""
-    for look, arm in each.items():
-        curves = [r["arrays"][arms.name(arm.key, "overlap")] for r in results]
-        steps = torch.linspace(0, config.steps / 1000, len(curves[0]) + 1)[1:]
-        drawing.band(ax, steps, curves, look, markevery=max(1, len(steps) // 6))
 
 
 def _tick(n, codes, inner):
@@ -428,9 +421,7 @@ def draw_long(results, config):
     for ax, codes in zip(axes[0], CODES, strict=True):
         for name, course in COURSES.items():
             if course.way.codes in (None, codes):
-                curves = [r["arrays"][arms.name(name, "overlap")] for r in results]
-                steps = torch.linspace(0, config.steps / 1000, len(curves[0]) + 1)[1:]
-                drawing.band(ax, steps, curves, course.look, markevery=4)
+                drawing.course(ax, results, arms.name(name, "overlap"), config.steps, course.look, markevery=4)
         ax.set(title=f"{codes} codes", xlabel="thousand generator steps", ylim=(0, 1))
     looks = {name: course.look for name, course in COURSES.items()}
     for ax, what, top in zip(axes[1], ("overlap", "modes"), (1, 25.8), strict=True):

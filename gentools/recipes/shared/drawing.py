@@ -150,6 +150,13 @@ def band(ax, x, curves, look, **how):
     ax.fill_between(x, curves.min(0).values, curves.max(0).values, color=look.rgb, alpha=0.18, lw=0)
 
 
+def course(ax, results, name, steps, look, **how):
+    """`band` of the recorded curves (moments,) of that name over runs of so many steps, against thousands of steps."""
+    curves = [r["arrays"][name] for r in results]
+    at = torch.linspace(0, steps / 1000, len(curves[0]) + 1)[1:]
+    band(ax, at, curves, look, **{"markevery": max(1, len(at) // 6)} | how)
+
+
 # Samples in the plane, and sheets of pictures
 
 
