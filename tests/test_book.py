@@ -532,6 +532,22 @@ return [box.firstChild, box].map(e => e.getBoundingClientRect().left); })()"""
     assert inner == pytest.approx(outer, abs=1)
 
 
+def test_a_wide_display_gets_smaller_until_it_fits_or_is_too_small_to_read(page):
+    """At its right end stands the number of the equation; a display that fits keeps its size."""
+    page.open(f"{page.site}/00_start.html", 1200)
+    room = page.run("document.querySelector('article').clientWidth")
+    widths = {"fits": 0.5, "wide": 1.3, "too wide": 3}
+    for name, times in widths.items():
+        page.run(f"""(() => {{ const box = document.createElement('div');
+box.className = 'math notranslate nohighlight'; box.id = '{name}';
+box.innerHTML = '<div style="flex: none; width: {times * room / 16}em">wide</div>';
+document.querySelector('article').append(box); }})()""")
+    sizes = f"{json.dumps(list(widths))}.map(id => document.getElementById(id)).map(e => [e.style.fontSize, e.scrollWidth > e.clientWidth])"
+    browser.wait(lambda: page.run(sizes)[2] == ["65%", True])
+    fits, wide, _ = page.run(sizes)
+    assert fits == ["", False] and not wide[1] and 65 < float(wide[0].rstrip("%")) < 100 / 1.3
+
+
 @pytest.mark.parametrize(
     "query, place", [("8.4", "figure-8-4"), ("figure 8.4", "figure-8-4"), ("equation 5.3", "equation-5-3")]
 )
