@@ -458,9 +458,12 @@ def _direction(psi):
 def dirac(theta, psi, step_size, weight, pull):
     """The critic climbs -psi . theta minus its penalty, then the generator climbs psi . theta. Returns the new pair.
 
-    Raises ValueError for a step size or a weight below 0: that is another game.
+    theta, psi: one number or one vector (d,) each; two starts on a line are two calls, for as a vector they are one start
+    in the plane. Raises ValueError for tables, and for a step size or a weight below 0: that is another game.
     """
     same_shape(theta=theta, psi=psi)
+    if torch.as_tensor(theta).ndim > 1:
+        raise ValueError(f"theta is one number or one vector (d,), not {tuple(theta.shape)}: loop over several starts")
     loss_weights(step_size=step_size, weight=weight)
     psi = psi + step_size * (pull(psi, weight) - theta)
     return theta + step_size * psi, psi

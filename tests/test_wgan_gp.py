@@ -7,6 +7,7 @@ import math
 
 import pytest
 import torch
+from chapters import source
 from scipy import stats
 from torch import nn
 
@@ -508,6 +509,12 @@ def test_gaussians_by_quadrature():
 # The smallest game
 
 
+def test_several_starts_on_a_line_are_no_start_in_the_plane():
+    starts = torch.tensor([[3.0], [-1.0]]).double()
+    with pytest.raises(ValueError, match="loop over several starts"):
+        wgan_gp.dirac(starts, -starts / 6, 0.1, 2.0, wgan_gp.two_sided_pull)
+
+
 @pytest.mark.parametrize("weight", [0.1, 0.5, 0.9, 1.0, 2.0])
 def test_where_the_smallest_game_ends(weight):
     theta, psi, h = torch.tensor(2.0).double(), torch.tensor(-0.2).double(), 5e-3
@@ -657,6 +664,14 @@ def test_chapter_12_says_how_the_ways_to_train_on_the_ring_end():
     }
     assert [rate for rate, by in lead.items() if by <= 0] == [0.002]
     assert len(tried["seeds"]) == 1 and record["twice"]["seeds"] == [0]
+    shares = {way: record["numbers"][f"{way}: high-quality share"] for way in (plain, control, "WGAN-GP")}
+    behind, beside = (
+        records.summarize([a - b for a, b in zip(shares[way], shares[plain], strict=True)])
+        for way in (control, "WGAN-GP")
+    )
+    assert behind["high"] < 0 and max(a - b for a, b in zip(shares[control], shares[plain], strict=True)) < 0
+    assert beside["low"] < 0 < beside["high"]
+    assert "above the control in every seed" in source(12, "compare-read")
 
 
 def test_chapter_12_says_that_training_does_not_bring_the_slope_of_deep_critics_back():

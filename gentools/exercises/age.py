@@ -167,9 +167,13 @@ def solve_biased(n):
 
 
 def check_event(answer):
-    """13.E4, answer(p_x (n,), q_x (n,)) -> nats: 20 tables and one whose best set is half of the values; all sets tried."""
+    """13.E4, answer(p_x (n,), q_x (n,)) -> nats: 20 tables, one whose best set is half of the values and one with a value that the data lack.
+
+    All sets are tried.
+    """
     halves = torch.tensor([[0.05, 0.3, 0.06, 0.29, 0.04, 0.26], [0.3, 0.03, 0.31, 0.04, 0.28, 0.04]]).double()
-    for p_x, q_x in [(w.p_x, w.q_x) for w in map(worlds.table, range(20))] + [tuple(halves)]:
+    lacking = torch.tensor([[0.5, 0.2, 0.3, 0.0], [0.4, 0.2, 0.1, 0.3]]).double()
+    for p_x, q_x in [(w.p_x, w.q_x) for w in map(worlds.table, range(20))] + [tuple(halves), tuple(lacking)]:
         truth, got = float(solve_event(p_x, q_x)), float(answer(p_x, q_x))
         if wrong := off(got, truth):
             p, q = ([round(entry, 3) for entry in table.tolist()] for table in (p_x, q_x))
@@ -184,6 +188,8 @@ def solve_event(p_x, q_x):
     for size in range(1, len(p_x)):
         for chosen in itertools.combinations(range(len(p_x)), size):
             a, b = p_x[list(chosen)].sum(), q_x[list(chosen)].sum()
+            if not 1e-12 < a < 1 - 1e-12:  # every code of the data would be the same
+                continue
             ratio, square = b * (1 - b) / (a * (1 - a)), (b - a) ** 2 / (a * (1 - a))
             found.append((ratio + square - 1 - ratio.log()) / 2)
     return torch.stack(found).max().item()

@@ -106,17 +106,24 @@ QUESTIONS = {
 # 11.E1 What the features do not see
 
 
-def check_unseen(answer):
-    """11.E1, answer(p_x (n,), q_x (n,), labels (n,)) -> nats: 20 tables, two features or three, 0 and 1 or others."""
+def unseen_worlds():
+    """Data (n,), model (n,) and features (n,): 20 random tables, and one with a feature that the data lack."""
     for seed in range(20):
         w = worlds.table(seed)
-        labels = torch.arange(len(w.p_x)) % (2 + seed % 2) * (1 + seed % 4) + seed % 3
-        p_h, q_h = (torch.stack([p[labels == i].sum() for i in labels.unique()]) for p in (w.p_x, w.q_x))
-        truth, got = float(kl(w.p_x, w.q_x) - kl(p_h, q_h)), answer(w.p_x, w.q_x, labels)
+        yield w.p_x, w.q_x, torch.arange(len(w.p_x)) % (2 + seed % 2) * (1 + seed % 4) - seed % 3
+    yield *torch.tensor([[0.5, 0.5, 0.0, 0.0], [0.1, 0.5, 0.2, 0.2]]).double(), torch.tensor([0, 0, 1, 1])
+
+
+def check_unseen(answer):
+    """11.E1, answer(p_x (n,), q_x (n,), labels (n,)) -> nats: 21 tables, two features or three, any whole numbers."""
+    for p_x, q_x, labels in unseen_worlds():
+        p_h, q_h = (torch.stack([p[labels == i].sum() for i in labels.unique()]) for p in (p_x, q_x))
+        truth, got = float(kl(p_x, q_x) - kl(p_h, q_h)), answer(p_x, q_x, labels)
         if wrong := off(got, truth):
+            p, q = ([round(entry, 3) for entry in table.tolist()] for table in (p_x, q_x))
             raise Wrong(
-                f"On the table of seed {seed} with features {labels.tolist()} the unseen part is {wrong.right} nats, not "
-                f"{wrong.given}."
+                f"For the data {p}, the model {q} and the features {labels.tolist()} the unseen part is {wrong.right} nats, "
+                f"not {wrong.given}."
             )
 
 
@@ -125,7 +132,8 @@ def solve_unseen(p_x, q_x, labels):
     total = 0.0
     for label in labels.unique():
         p, q = p_x[labels == label], q_x[labels == label]
-        total = total + p.sum() * kl(p / p.sum(), q / q.sum())  # p(h) KL(p(x|h) || q(x|h))
+        if p.sum() > 0:  # a feature that the data lack costs nothing
+            total = total + p.sum() * kl(p / p.sum(), q / q.sum())  # p(h) KL(p(x|h) || q(x|h))
     return total
 
 

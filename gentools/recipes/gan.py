@@ -346,7 +346,7 @@ RECIPES = gan_exact.RECIPES | {
         alt="Above: samples in one spot; all over the square; in patches at its edge; on a net of threads through the crosses. "
         "Below, curves of every seed. Without a penalty at a hundred times the loss of the discriminator stays near 0.17, with 1 "
         "mode covered and quality near 1. At ten times three runs move about at fewer than half of the modes and low quality, and two stand still at 3 modes and quality near 0. With R1 "
-        "more than 20 modes are, with quality near 0.1 at a hundred times and between 0.2 and 0.7 at ten times.",
+        "more than 20 modes are covered, with quality near 0.1 at a hundred times and between 0.2 and 0.7 at ten times.",
         run=run_wrong, draw=draw_wrong, quick=Wrong(Training(steps=300, points=20_000)),
         cpu=Wrong(Training(steps=8000)), full=Wrong(Training(steps=20_000)), seeds=tuple(range(5)),
         verdict=verdict_wrong, record="cpu",
