@@ -308,7 +308,8 @@ def fresh_phase(nets, opts, x, z, penalty_weight, batches=5):
 def collapsed(covered, quality, every, patience=500, share=0.1):
     """Did a run collapse? Modes below half their own maximum so far for `patience` steps, or a final share below `share`.
 
-    covered, quality: modes and high-quality share, one entry per `every` generator steps, in order.
+    covered, quality: modes and high-quality share, one entry per `every` generator steps, in order. A low entry stands for
+    the `every` steps before it, so few looks make the rule quick: with one every 250 steps two low ones in a row suffice.
     """
     if len(covered) != len(quality) or not len(quality):
         raise ValueError(f"covered and quality need one entry per moment, and have {len(covered)} and {len(quality)}")

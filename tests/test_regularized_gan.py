@@ -289,6 +289,19 @@ def test_chapter_10_says_where_every_way_to_train_the_grid_ends():
         assert all(ends)
         assert max(of(codes, 50, 2, "modes")) < 15 and max(of(codes, 50, 2, "modes", longer)) < 15
         assert max(of(codes, 500, 2, "modes")) < 4 and min(of(codes, 500, 2, "high-quality share")) > 0.9
+        missing = {25 - round(one) for one in of(codes, 50, 2, "modes")}
+        assert max(of(codes, 0, 10, "modes")) < 1 and missing <= set(range(11, 20))
+    few = sorted(of("recorded", 0, 5, "modes") + of("fresh", 0, 5, "modes"))
+    assert [round(one) for one in few] == [1, 1, 2, 5, 7, 22]
+    gains = {
+        n: [b - a for c in ("recorded", "fresh") for a, b in zip(of(c, 0, n), of(c, 5, n), strict=True)]
+        for n in (2, 5, 10)
+    }
+    assert round(statistics.fmean(gains[2]), 2) == -0.02 and round(statistics.fmean(gains[5] + gains[10]), 2) == 0.51
+    fewer = [
+        b < a for c in ("recorded", "fresh") for a, b in zip(of(c, 0, 2, "modes"), of(c, 5, 2, "modes"), strict=True)
+    ]
+    assert sum(fewer) == 5
     above = beyond(of("fresh", 5, 2)) + beyond(of("fresh", 5, 5))
     assert (f"{min(above):.2f}", f"{max(above):.2f}") == ("0.04", "0.14")
     gained = [

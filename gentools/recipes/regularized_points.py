@@ -316,7 +316,7 @@ def verdict_factorial(summary):
     ends = Counter(verdicts.settling(overlap[arm], late[arm]) for arm in drawn)
     return (
         f"Of {len(penalized)} arms with penalty the overlap lies {' and '.join(counts)}. Collapsed runs: {runs}. "
-        f"Over the last quarter the overlap of {len(drawn)} arms: {', '.join(f'{ends[w]} {w}' for w in sorted(ends))}."
+        f"Over the last quarter the overlap of {len(drawn)} arms, the plain GAN with BatchNorm among them: {', '.join(f'{ends[w]} {w}' for w in sorted(ends))}."
     )
 
 
