@@ -70,8 +70,8 @@ def optimizers(step, nets, rate):
 def looked_at(nets, rows, config, seed):
     """{score: number} of samples and codes: modes, quality, overlap, energy distance to the data, and I(x; z)."""
     x, device = from_decoder(nets, DRAWN, seed).cpu(), device_of(nets)
-    mean, log_variance = (part.cpu() for part in nets["encoder"](rows[: config.read].to(device)))
-    told, _ = aae.split_kl_term(mean, log_variance, noise(seed, len(mean), 2), aae.log_normal_prior)
+    mean, log_variance = (part.cpu().double() for part in nets["encoder"](rows[: config.read].to(device)))
+    told, _ = aae.split_kl_term(mean, log_variance, noise(seed, len(mean), 2).double(), aae.log_normal_prior)
     found = {what: float(getattr(score(x, config.data), field)) for what, field in SCORES.items()}
     return found | {FAR: float(aae.energy_distance(x, rows[-DRAWN:])), KNOWN: float(told)}
 
