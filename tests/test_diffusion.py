@@ -521,7 +521,7 @@ def test_the_bound_of_twice_the_steps_passes_the_vae_at_its_own_length_alone():
     record = records.load("3.10")
     short, longer = (found["numbers"]["ELBO, every tenth image"] for found in (record, record["twice"]))
     assert max(short) < bits < longer[0]
-    assert "but not that of the VAE's own run of twice the steps" in source(16, "bits-2")
+    assert "but not the VAE's after twice its own" in source(16, "bits-2")
 
 
 def test_on_the_straight_path_ddim_is_euler():

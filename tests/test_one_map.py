@@ -359,7 +359,7 @@ def test_each_ruling_is_what_the_record_says(claim):
     said = recipe.verdict(record["summary"]) if recipe.verdict else record["caption"]
     assert row.result == " ".join(said.split()) and row.seeds == len(record["seeds"])
     assert recipe.verdict is None or said == record["verdict"]
-    assert row.ruling == claims.WORDS[claim.rule(record["summary"])]
+    assert row.ruling == claims.WORDS[claim.rule(claims.Asked(record["summary"], record["numbers"]))]
 
 
 def summary(low, high, n=5):
@@ -470,6 +470,7 @@ def test_seconds_on_a_loaded_machine_decide_no_claim():
 def test_rulings_that_were_read_by_hand():
     rulings = {row.figure: row.ruling for row in claims.ledger() if row.claim}
     assert rulings["9.5"] == rulings["9.2"] == rulings["1.3"] == rulings["15.4"] == rulings["10.5"] == "refuted"
+    assert rulings["15.6"] == "refuted" and rulings["8.3"] == "not shown"
     assert rulings["9.10"] == rulings["10.8"] == rulings["10.9"] == rulings["10.10"] == rulings["4.8"] == "not shown"
     assert rulings["13.4"] == rulings["13.5"] == rulings["9.11"] == "not shown" and rulings["8.8"] == "holds"
     assert rulings["12.4"] == rulings["6.8"] == rulings["7.3"] == rulings["12.5"] == rulings["16.9"] == "holds"
@@ -561,6 +562,17 @@ def test_a_row_says_what_twice_the_steps_do_to_the_numbers_that_its_ruling_rests
         assert said in row.longer and ("VAE: energy distance 99 (" in row.longer) is (found is longer)
     monkeypatch.setattr(records, "load", lambda id: {k: v for k, v in load(id).items() if k != "twice"})
     assert {row.longer for row in claims.ledger()} == {""}
+
+
+def test_a_rule_may_ask_for_a_difference_seed_by_seed():
+    """Seeds whose arms move together: the intervals of both meet, and every difference is of one sign."""
+    one, other = [9.0, 13.0, 17.0, 14.0], [7.0, 10.5, 15.0, 12.0]
+    summary = {name: records.summarize(values) for name, values in (("A: d", one), ("B: d", other))}
+    asked = claims.Asked(summary, {"A: d": one, "B: d": other})
+    assert claims.more("A", "B", ": d")(asked) is None and claims.resolved("A: d minus B: d")(asked) is True
+    assert {"A: d", "B: d"} <= set(asked.names)
+    with pytest.raises(KeyError):
+        asked["A: e"]
 
 
 def test_what_was_not_run_is_open(monkeypatch):
@@ -660,7 +672,7 @@ def test_the_trial_that_chose_a_rate_may_be_better_than_all_runs_at_it_and_the_t
     assert chosen < larger and lucky < min(runs) and mean < statistics.fmean(runs[:2])
     ends = sorted(map(round, runs))
     said = f"one run ends at {ends[-1]}, the others at {ends[0]} to {ends[-2]}"
-    for words in (said, f"({mean} to {statistics.fmean(runs[:2]):.1f})"):
+    for words in (said, f"(mean {mean} against {statistics.fmean(runs[:2]):.1f})"):
         assert words in source(17, "digits-read")
 
 
@@ -673,7 +685,17 @@ def test_what_twice_the_steps_change_on_digits():
         moved[name] = (round(short), round(longer))
         assert name in ("AGE", "regularized GAN") or abs(longer / short - 1) < 0.2, name
     assert moved["AGE"] == (46, 18) and moved["regularized GAN"] == (21, 51)
-    assert "AGE comes from 46 to 18, the regularized GAN goes from 21 to 51, and no other" in source(17, "digits-read")
+    assert "AGE comes from 46 to 18, the regularized GAN goes from 21 to 51, no other" in source(17, "digits-read")
+    more = [
+        record["twice"]["numbers"][f"{name}: coverage"][0] > record["numbers"][f"{name}: coverage"][0] + 0.005
+        for name in moved
+    ]
+    assert sum(more) >= 8 and "most models cover more" in source(17, "digits-read")
+    alone, digits = (record["numbers"][f"{name}: precision"] for name in ("pixels alone", "training digits"))
+    assert min(alone) > max(digits) and "pixels alone have .99, training digits .93" in source(17, "digits-read")
+    grid = {name: values for name, values in records.load("17.2")["numbers"].items() if name.endswith(": recall")}
+    assert f"{statistics.fmean(grid['flow matching: recall']):.2f}" == "0.88"
+    assert f"{statistics.fmean(grid['true data: recall']):.2f}" == "0.98"
 
 
 def tried_in_full(id, model):

@@ -8,9 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gentools.exercises import start as exercises
 from gentools.lab import worlds
 from gentools.lab.chapters import CHAPTERS
 from gentools.lab.divergences import kl
+from gentools.lab.quiz import Wrong
 from gentools.lab.randomness import generator
 from gentools.press import notebooks
 from gentools.recipes import start
@@ -86,3 +88,16 @@ def test_the_best_model_takes_the_codes_for_its_prior(seed):
     assert float(kl(p_xz, start.decoder(best) * prior) - kl(p_xz, start.decoder(best) * shares)) == pytest.approx(
         scipy.stats.entropy(shares, prior), abs=1e-10
     )
+
+
+def test_a_coin_with_one_face_on_both_sides_is_a_coin():
+    """0.E1: sums of logarithms are NaN where a chance is 0 or 1."""
+
+    def by_logarithms(weights, heads, tosses):
+        x = torch.arange(tosses + 1.0, dtype=torch.float64)[:, None]
+        ways = torch.lgamma(torch.tensor(tosses + 1.0)) - torch.lgamma(x + 1) - torch.lgamma(tosses - x + 1)
+        return (ways + x * heads.log() + (tosses - x) * (1 - heads).log()).exp() @ weights
+
+    with pytest.raises(Wrong, match="nan"):
+        exercises.check_marginal(by_logarithms)
+    exercises.check_marginal(exercises.solve_marginal)

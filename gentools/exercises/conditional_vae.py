@@ -186,8 +186,8 @@ def check_round(answer):
 def solve_round(mean, means, shares):
     """A round of EM on encoder means (n, k): new class means (classes, k) and shares (classes,)."""
     distance = (mean[:, None] - means).square().sum(2)  # the variances add the same to every class
-    guess = torch.softmax(shares.log() - distance / 2, 1)
-    return guess.T @ mean / guess.sum(0)[:, None], guess.mean(0)
+    log_guess = torch.log_softmax(shares.log() - distance / 2, 1)
+    return log_guess.softmax(0).T @ mean, log_guess.exp().mean(0)  # a class far from all codes has weights, too
 
 
 def _small(seed, apart=1.0):
