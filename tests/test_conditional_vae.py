@@ -586,7 +586,7 @@ def test_how_much_of_the_saving_is_in_the_kl_term():
 
     for name in ("class means", "CVAE"):
         assert 0.65 < share(means, name) < 0.75 and 0.45 < share(longer, name) < 0.55
-    said = "Seven tenths of the saving are in the KL term, and in the run of twice the steps (end of the report) about half"
+    said = "Seven tenths of the saving are in the KL term, and in the run of twice the steps about half"
     assert said in source(4, "bounds-2")
 
 

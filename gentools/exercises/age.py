@@ -172,7 +172,7 @@ def check_event(answer):
     All sets are tried.
     """
     halves = torch.tensor([[0.05, 0.3, 0.06, 0.29, 0.04, 0.26], [0.3, 0.03, 0.31, 0.04, 0.28, 0.04]]).double()
-    lacking = torch.tensor([[0.5, 0.2, 0.3, 0.0], [0.4, 0.2, 0.1, 0.3]]).double()
+    lacking = torch.tensor([[0.5, 0.2, 0.3, 0.0], [0.4, 0.2, 0.1, 0.3]], dtype=torch.float64)
     for p_x, q_x in [(w.p_x, w.q_x) for w in map(worlds.table, range(20))] + [tuple(halves), tuple(lacking)]:
         truth, got = float(solve_event(p_x, q_x)), float(answer(p_x, q_x))
         if wrong := off(got, truth):

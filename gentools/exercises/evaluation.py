@@ -111,7 +111,8 @@ def unseen_worlds():
     for seed in range(20):
         w = worlds.table(seed)
         yield w.p_x, w.q_x, torch.arange(len(w.p_x)) % (2 + seed % 2) * (1 + seed % 4) - seed % 3
-    yield *torch.tensor([[0.5, 0.5, 0.0, 0.0], [0.1, 0.5, 0.2, 0.2]]).double(), torch.tensor([0, 0, 1, 1])
+    tables = torch.tensor([[0.5, 0.5, 0.0, 0.0], [0.1, 0.5, 0.2, 0.2]], dtype=torch.float64)
+    yield *tables, torch.tensor([0, 0, 1, 1])
 
 
 def check_unseen(answer):

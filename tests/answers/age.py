@@ -58,7 +58,9 @@ def every_set(p_x, q_x, pick=max, most=None):
         inside = torch.tensor([bool(bits >> i & 1) for i in range(len(p_x))])
         if most and min(inside.sum(), (~inside).sum()) > most:
             continue
-        values.append(float(age.event_value(p_x[inside].sum(), q_x[inside].sum())))
+        a, b = p_x[inside].sum(), q_x[inside].sum()
+        if 1e-9 < a < 1 - 1e-9:
+            values.append(float(age.event_value(a, b)))
     return pick(values)
 
 

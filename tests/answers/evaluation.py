@@ -8,7 +8,8 @@ from gentools.lab.divergences import kl
 
 
 def marginals(p, labels):
-    return torch.zeros(int(labels.max()) + 1, dtype=p.dtype).index_add(0, labels, p)
+    values, place = labels.unique(return_inverse=True)
+    return torch.zeros(len(values), dtype=p.dtype).index_add(0, place, p)
 
 
 def two_sided(nets, opts, x, z):
