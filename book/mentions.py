@@ -7,8 +7,9 @@ from pathlib import Path
 NUMBER = r"\d+\.\d+"
 MORE = r"(?:(?:, and |, | and | or | to |–){})*"  # "figures 8.4, 8.5 and 8.6"
 NUMBERS, WHOLE = NUMBER + MORE.format(NUMBER), r"\d+" + MORE.format(r"\d+")
+EQUATIONS = NUMBER + MORE.replace(" to |", "").format(NUMBER)  # "(5.3 to 9.1)" is an interval of a report
 MENTION = re.compile(
-    rf"(?P<figure>\b[Ff]igures? {NUMBERS})|(?P<equation>\({NUMBERS}\))|(?P<chapter>\b[Cc]hapters? {WHOLE}\b)"
+    rf"(?P<figure>\b[Ff]igures? {NUMBERS})|(?P<equation>\({EQUATIONS}\))|(?P<chapter>\b[Cc]hapters? {WHOLE}\b)"
 )
 PART = {"figure": NUMBER, "equation": NUMBER, "chapter": r"\d+"}
 

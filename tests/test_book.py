@@ -83,6 +83,7 @@ KNOWN = {
         ("Figure 5.6 shows", {"Figure 5.6": "05.html#f56"}),
         ("figures 5.3, 5.6 and 10.10.", {"figures 5.3": "05.html#f53", "5.6": "05.html#f56", "10.10": "10.html#f1010"}),
         ("(figure 5.6)", {"figure 5.6": "05.html#f56"}),
+        ("KL term 7.1 (5.3 to 9.1), after (5.3)", {"(5.3)": "05.html#e53"}),
         ("chapter 05, and chapters 5 and 10", {"chapter 05": "05.html", "chapters 5": "05.html", "10": "10.html"}),
         ("chapter 5\u2019s figure", {"chapter 5": "05.html"}),
         ("Chapter 11 is planned; (9.9), figure 9.9", {}),
