@@ -5,9 +5,16 @@ import re
 from pathlib import Path
 
 NUMBER = r"\d+\.\d+"
-MORE = r"(?:(?:, and |, | and | or | to |–){})*"  # "figures 8.4, 8.5 and 8.6"
-NUMBERS, WHOLE = NUMBER + MORE.format(NUMBER), r"\d+" + MORE.format(r"\d+")
-EQUATIONS = NUMBER + MORE.replace(" to |", "").format(NUMBER)  # "(5.3 to 9.1)" is an interval of a report
+AND = ", and |, | and | or |–"  # "(5.3, 5.4)"; in brackets "to" makes an interval of a report: "(5.3 to 9.1)"
+
+
+def several(part, between):
+    """A pattern of one part or more, with one of the words `between` two: "figures 8.4, 8.5 and 8.6"."""
+    return f"{part}(?:(?:{between}){part})*"
+
+
+NUMBERS, WHOLE = (several(part, f"{AND}| to ") for part in (NUMBER, r"\d+"))
+EQUATIONS = several(NUMBER, AND)
 MENTION = re.compile(
     rf"(?P<figure>\b[Ff]igures? {NUMBERS})|(?P<equation>\({EQUATIONS}\))|(?P<chapter>\b[Cc]hapters? {WHOLE}\b)"
 )
