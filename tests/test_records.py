@@ -118,7 +118,7 @@ def wrongs_of_twice(recipe, record, longer):
 _ONE_OR_MORE = r"{0}( and {0})*"  # where the seeds were computed on several machines
 FORMS = {
     "commit": r"[0-9a-f]{40}",
-    "device": _ONE_OR_MORE.format(r"(?:cpu|mps|NVIDIA [\w .-]+?)"),
+    "device": _ONE_OR_MORE.format(r"(?:cpu|NVIDIA [\w .-]+?)"),
     "torch": _ONE_OR_MORE.format(r"\d+\.\d+\.\d+(?:\+\w+)?"),
     "python": _ONE_OR_MORE.format(r"3\.\d+\.\d+"),
 }

@@ -315,6 +315,19 @@ def test_a_device_that_is_not_there_is_refused_before_anything_runs(device, full
             call("3.5", device=device)
 
 
+def test_a_device_without_double_precision_is_neither_chosen_nor_taken(full, monkeypatch):
+    """Measures such as those of figure 8.3 would stop there, after all the training."""
+    monkeypatch.setattr(torch.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert session.best_device() == "cpu"
+    monkeypatch.setattr(recording, "find_device", torch.device)
+    monkeypatch.setattr(reproducing, "measured", lambda *_: pytest.fail("it was tried"))
+    with pytest.raises(ValueError, match="no double precision"):
+        reproduce("8.3", device="mps")
+    with pytest.raises(ValueError, match="no double precision"):
+        recording.command(["8.3", "--device", "mps"])
+
+
 def test_a_recipe_that_wants_the_readers_pictures_says_so(full, capsys, monkeypatch):
     monkeypatch.setattr(recording, "compute", lambda *_, **__: pytest.fail("it was begun"))
     monkeypatch.delenv("GENTOOLS_DATA", raising=False)

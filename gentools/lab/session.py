@@ -9,7 +9,7 @@ def setup(wanted="quick"):
     """Prepare a notebook: the house style, torch's threads, and one line on what it runs with. Returns (scale, device).
 
     wanted: "quick", a laptop's size, or "full", the sources' own, which wants a GPU; the environment variable
-    GENTOOLS_SCALE overrides it. device: "cuda" or "mps" where there is one, else "cpu". OMP_NUM_THREADS, where set to a
+    GENTOOLS_SCALE overrides it. device: "cuda" where there is one, else "cpu". OMP_NUM_THREADS, where set to a
     positive number, is the number of torch's threads. Raises ValueError on any other scale.
     """
     global scale, device
@@ -29,7 +29,7 @@ def setup(wanted="quick"):
     threads = os.environ.get("OMP_NUM_THREADS", "")
     if threads.isdecimal() and int(threads) > 0:
         torch.set_num_threads(int(threads))
-    name = torch.cuda.get_device_name() if device == "cuda" else device.upper()
+    name = torch.cuda.get_device_name() if device == "cuda" else "CPU"
     print(f"gentools {version('gentools')}, torch {torch.__version__}, {name}, scale {scale}")
     if scale == "full" and device == "cpu":
         print(
@@ -40,10 +40,10 @@ def setup(wanted="quick"):
 
 
 def best_device():
-    """ "cuda" or "mps" where torch finds one, else "cpu"."""
+    """ "cuda" where torch finds one, else "cpu": the GPU of a Mac has no double precision, in which figures measure."""
     import torch
 
-    return next((kind for kind in ("cuda", "mps") if getattr(torch, kind).is_available()), "cpu")
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def shows_progress():

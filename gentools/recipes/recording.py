@@ -165,7 +165,7 @@ def compute(id, scale, seeds=None, device="cpu", jobs=1, config=None, folder=Non
     here (jobs=1) read. Raises ValueError if there is no such figure, scale or device.
     """
     seeds = list(find(id).seeds if seeds is None else seeds)
-    find_device(device)
+    refuse_device(device)
     identity = _identity(id, scale, config)  # its digests read code and pictures: once for all seeds
     store, todo = _store(identity, folder), _missing(identity, seeds, folder)
     if todo:
@@ -179,6 +179,14 @@ def compute(id, scale, seeds=None, device="cpu", jobs=1, config=None, folder=Non
         else:
             run_seeds(task, todo, jobs=jobs)
     return [seedstore.load(store, identity | {"seed": seed}) for seed in seeds]
+
+
+def refuse_device(name):
+    """Raise ValueError if figures cannot be computed on a device: it is not here, or it has no double precision."""
+    if find_device(name).type == "mps":
+        raise ValueError(
+            "device 'mps', the GPU of a Mac, has no double precision, in which figures measure; take 'cpu'"
+        )
 
 
 @contextlib.contextmanager
@@ -215,7 +223,7 @@ def _git(*words):
 
 
 def device_name(device):
-    """ "cpu" or "mps", or what the GPU calls itself."""
+    """ "cpu", or what the GPU calls itself."""
     return torch.cuda.get_device_name() if str(device).startswith("cuda") else str(device)
 
 
@@ -430,7 +438,7 @@ def _parser():
     parser.add_argument("ids", nargs="*", help="figure numbers such as 1.2, chapters such as 01 or gan, or all")
     parser.add_argument("--scale", choices=["quick", "cpu", "full"], help="default: that of the recorded figure")
     parser.add_argument("--seeds", type=_seeds, help='"0-4" or "0,3"; default: all of the recipe\'s seeds')
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="single-threaded processes side by side")
     parser.add_argument("--data", help="folder with data files, instead of GENTOOLS_DATA")
     parser.add_argument(
@@ -454,7 +462,7 @@ def command(argv):
     if not args.ids:
         _list()
         return 0
-    find_device(args.device)
+    refuse_device(args.device)
     asked = {id: find(id) for id in _expand(args.ids)}  # all are known before the first is run
     if args.twice:
         return _twice_command(asked, args)

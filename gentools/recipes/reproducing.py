@@ -10,7 +10,6 @@ import torch
 from gentools.lab import closure, records, session, trial
 from gentools.lab.pictures import located
 from gentools.lab.plots import show
-from gentools.lab.stream import find_device
 from gentools.recipes import costs, find, recording
 
 
@@ -18,7 +17,7 @@ def reproduce(id, seeds=(0,), scale=None, device=None, folder=None, minutes=10, 
     """Run figure `id` on this machine's device, draw it beside the recorded one, and compare the numbers.
 
     seeds: which of them, or a whole number of them; one by default. scale: "quick", "cpu" or "full"; by default that of
-    the recorded figure. device: by default the GPU where there is one. changes: other values for fields of the
+    the recorded figure. device: by default the GPU (CUDA) where there is one. changes: other values for fields of the
     configuration, such as latent=2; the numbers of such a run are its own and are compared with none.
     In a notebook at quick scale nothing runs: the bill and the command are printed. Otherwise a few steps are tried
     first, which tells the minutes that the run will take; a run of more than `minutes` is not begun (None: any may).
@@ -31,7 +30,7 @@ def reproduce(id, seeds=(0,), scale=None, device=None, folder=None, minutes=10, 
     """
     recipe, record = find(id), records.load(id)
     if device is not None:
-        find_device(device)
+        recording.refuse_device(device)
     seeds, scale, device = _seeds(seeds), scale or recipe.record, device or session.device
     if minutes is not None and not (_number(minutes) and minutes >= 0):
         raise ValueError(f"minutes is a number of at least 0, or None for any, and not {minutes!r}")
