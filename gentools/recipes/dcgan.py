@@ -338,12 +338,12 @@ RECIPES = {
         title="Real and fake in one batch",
         caption="The same networks, data and noise. With real and fake images in one batch, BatchNorm shows the "
         f"discriminator which half it looks at, and the generator meets another discriminator. {NO_GPU}",
-        alt="Top: rough garments with two batches, gray noise with one batch. Bottom: with two batches the loss "
-        "of the discriminator rises from about 0.3 to 1 and that of the generator falls from about 3 to 1.2; with one batch both fall "
-        "to 0.",
+        alt="Top: garments with two batches, gray grids of dots with one batch. Bottom: with two batches the loss "
+        "of the discriminator rises from about 0.6 to 1.2 and that of the generator falls from about 2.2 to 1; with one batch both "
+        "lie at 0 from the second moment on.",
         run=run_one_batch, draw=draw_one_batch,
         quick=OneBatch(dataclasses.replace(QUICK, size=16, width=16, batch=32, steps=240, judge_steps=60, evaluated=100)),
-        cpu=OneBatch(Training(width=16, steps=1000)), full=OneBatch(dataclasses.replace(FULL, steps=3000)),
+        cpu=OneBatch(Training(width=16, steps=4000)), full=OneBatch(FULL),
         seeds=tuple(range(5)), verdict=verdict_one_batch, record="cpu",
     ),
     **dcgan_latent.RECIPES,
