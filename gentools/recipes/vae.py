@@ -75,7 +75,7 @@ class Curves:
     hidden: tuple = (400,)  # widths of the hidden layers of the encoder; the decoder mirrors them
     latent: int = 20
     batch: int = 128
-    epochs: int = 10
+    epochs: int = 40
     learning_rate: float = 1e-3
     every: int = 25  # steps in one point of a curve
 
@@ -567,7 +567,7 @@ RECIPES = {
     ),
     "3.5": Recipe(
         title="The two terms over training",
-        caption="The 784-400-20 network on dynamically binarized MNIST, ten epochs, all seeds. A point is the mean of 25 "
+        caption="The 784-400-20 network on dynamically binarized MNIST, forty epochs, all seeds. A point is the mean of 25 "
         "steps. Inside the first point the KL term shoots up from near 0 and comes back. Up to some fifty steps the "
         "reconstruction is no better than without a code. Then the codes start to carry something: the KL term rises, and the "
         "reconstruction term falls by more.",
