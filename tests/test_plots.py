@@ -72,12 +72,18 @@ def test_show_displays_once_and_closes(monkeypatch):
     import matplotlib.pyplot as plt
 
     shown = []
+    monkeypatch.setattr(IPython, "get_ipython", object)  # in a notebook
     monkeypatch.setattr(IPython.display, "display", lambda *a, **k: shown.append((a, k)))
     fig, _ = plt.subplots()
     plots.show(fig, alt="an empty plot")
     ((bundle,), options), *rest = shown
     assert not rest and not plt.fignum_exists(fig.number)
     assert bundle["text/plain"] == "an empty plot" == options["metadata"]["image/png"]["alt"]
+
+
+def test_a_plain_script_gets_the_text_and_not_the_bytes(capsys):
+    plots.show_png(b"0123456789", "an empty plot")
+    assert capsys.readouterr().out == "[picture] an empty plot\n"
 
 
 @pytest.mark.parametrize("shape", [(7, 5, 4), (7, 1, 5, 4), (7, 3, 5, 4)])

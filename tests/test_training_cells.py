@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import functools
 import inspect
 import math
 import re
@@ -19,6 +20,7 @@ from gentools import aae, exercises, gan
 from gentools.lab import data
 from gentools.lab import stream as streams
 from gentools.lab.randomness import generator
+from gentools.lab.training import train
 from gentools.recipes import models
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
@@ -330,3 +332,67 @@ def test_codes_that_follow_the_prior_are_not_said_to_be_far_from_it(prior, capsy
 
     assert sum(said(prior(noise)) for noise in normal) <= 2
     assert all(said(size * noise[:, :2]) for noise in normal[:2])
+
+
+def rows_and_pictures():
+    """Settings that the lines of chapter 0 find in a reader's session."""
+    images = data.digits()[0]
+    return {
+        "rows": torch.randn(500, 5, generator=generator(0, "rows of a reader")), "latent": 3, "images": images,
+        "pictures": images.flatten(1) / 127.5 - 1, "DEVICE": "cpu", "torch": torch, "data": data,
+    }  # fmt: skip
+
+
+def adams(nets):
+    return {name: torch.optim.Adam(net.parameters(), 1e-4) for name, net in nets.items()}
+
+
+def autoencoder(nets):
+    both = [*nets["encoder"].parameters(), *nets["decoder"].parameters()]
+    return {
+        "autoencoder": torch.optim.Adam(both),
+        "discriminator": torch.optim.Adam(nets["discriminator"].parameters()),
+    }
+
+
+# chapter: its step, its optimizers, and samples of the trained networks with their shape, all from the reader's names
+YOURS = {
+    3: (lambda s: s["vae"].step, lambda nets: {"vae": torch.optim.Adam(nets.parameters())},
+        lambda s: s["nets"]["decoder"](torch.randn(7, 3)), (7, 5)),
+    5: (lambda s: s["gan"].step, adams, lambda s: s["gan"].sample(s["nets"], torch.randn(7, 5)), (7, 5)),
+    8: (lambda s: functools.partial(aae.step, prior=s["prior"], weight=10.0), autoencoder,
+        lambda s: s["nets"]["decoder"](s["prior"](torch.randn(7, aae.NOISE))), (7, 64)),
+    9: (lambda s: s["ali"].step, lambda nets: adams({name: nets[name] for name in ("players", "discriminator")}),
+        lambda s: s["ali"].draw(s["nets"], s["images"][:7] / 255, torch.randn(7, 3, 10))[1], (7, 64)),
+    10: (lambda s: functools.partial(s["regularized_gan"].fresh_step, penalty_weight=5.0), adams, lambda s: s["gan"].sample(s["nets"], torch.randn(7, 16)), (7, 1, 8, 8)),
+    12: (lambda s: functools.partial(s["wgan_gp"].step, critic_steps=2, penalty_weight=10.0), adams,
+         lambda s: s["gan"].sample(s["nets"], torch.randn(7, 16)), (7, 1, 8, 8)),
+    16: (lambda s: functools.partial(s["diffusion"].labeled_step, dropped=0.0, **HOW(s)),
+         lambda nets: {"denoiser": torch.optim.Adam(nets.parameters())},
+         lambda s: s["diffusion"].ddim(
+             s["diffusion"].estimates(s["diffusion"].with_label(s["digit_net"], torch.zeros(7).long()), **HOW(s)),
+             torch.randn(7, 64), s["diffusion"].down(3), s["diffusion"].cosine), (7, 64)),
+}  # fmt: skip
+
+
+def HOW(s):
+    return {"path": s["diffusion"].cosine, "target": s["diffusion"].velocity_target}
+
+
+def test_the_lines_for_data_of_ones_own_in_chapter_0_train():
+    """Each group of lines, in a session of its chapter: three steps with finite losses, and samples of the right shape."""
+    groups = re.search(r"```python\n(.*?)```", chapters.source(0, "train-yours"), re.S)[1].strip().split("\n\n")
+    assert {int(re.match(r"# Chapter (\d+)", group)[1]) for group in groups} == set(YOURS)
+    for group in groups:
+        chapter = int(re.match(r"# Chapter (\d+)", group)[1])
+        session = rows_and_pictures()
+        exec(chapters.source(chapter, "imports"), session)
+        exec("from gentools import dcgan\nfrom gentools.lab.networks import mlp", session)
+        exec(group, session)
+        step, optimizers, sample, shape = YOURS[chapter]
+        nets = session.get("nets", torch.nn.ModuleDict({"denoiser": session.get("digit_net")}))
+        stream = session.get("stream", session.get("digit_stream"))
+        history = train(step(session), nets, optimizers(nets), stream, steps=3, seed=0)
+        assert all(history[name].isfinite().all() for name in history.names), group
+        made = sample(session).detach()
+        assert made.shape == shape and made.isfinite().all(), group

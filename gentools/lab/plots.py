@@ -63,13 +63,17 @@ def png(fig, **metadata):
 
 
 def show_png(data, alt):
-    """Display PNG bytes with alternative text; where pictures cannot be shown, the text stands in."""
+    """Display PNG bytes with alternative text; where pictures cannot be shown, as in a plain script, the text stands in."""
     import base64
 
+    from IPython import get_ipython
     from IPython.display import display
 
     if not alt.strip():
         raise ValueError("alt is empty; describe in a sentence what the picture shows")
+    if get_ipython() is None:  # display would print the bytes
+        print(f"[picture] {alt}")
+        return
     bundle = {"image/png": base64.b64encode(data).decode(), "text/plain": alt}
     display(bundle, metadata={"image/png": {"alt": alt}}, raw=True)
 

@@ -115,10 +115,14 @@ def predict(id, question, letter):
 def outcome(id, question, letter):
     """Say what the experiment showed (`letter`, computed by it) to who has predicted it, and compare with the guess.
 
-    Raises AssertionError if the experiment contradicts the registered answer: then the book is wrong.
+    Raises AssertionError if the experiment contradicts the registered answer: then the book is wrong, or the reader
+    has changed what it hangs on.
     """
     if letter != question.answer:
-        raise AssertionError(f"prediction {id}: the experiment says ({letter}), the book says ({question.answer})")
+        raise AssertionError(
+            f"prediction {id}: the experiment says ({letter}), the book says ({question.answer}). If you changed data or "
+            "settings above, or trained for fewer steps, this comes from that; with the cells as they came, the book is wrong"
+        )
     guess = _guesses.get(id)
     if guess is None:
         print(
