@@ -17,10 +17,12 @@ from gentools.lab.divergences import diagonal_gaussian_kl, kl
 from gentools.lab.networks import frozen, mlp
 from gentools.lab.randomness import generator
 from gentools.lab.shapes import (
+    alone,
     distributions,
     draws_of_each,
     finite,
     loss_weights,
+    on_unit_sphere,
     positive,
     positive_definite,
     same_rows,
@@ -214,7 +216,12 @@ class SphereEncoder(nn.Module):
 
 
 def networks(seed, pixels=2, hidden=(128, 128), latent=3):
-    """Encoder pixels-hidden-latent onto the sphere, and generator latent-hidden-pixels, with ReLU and no BatchNorm."""
+    """Encoder pixels-hidden-latent onto the sphere, and generator latent-hidden-pixels, with ReLU and no BatchNorm.
+
+    Raises ValueError for a latent dimension below 2: a sphere in one dimension is two points.
+    """
+    if latent < 2:
+        raise ValueError(f"a sphere in one dimension is two points: take a latent dimension of 2 or more, not {latent}")
     inner, start = list(hidden), {name: generator(seed, name) for name in ("encoder", "generator")}
     encoder = SphereEncoder(mlp([pixels, *inner, latent], generator=start["encoder"]))
     return nn.ModuleDict(
@@ -244,6 +251,7 @@ def step(nets, opts, x, z, data_weight=10.0, code_weight=1000.0):
     for_encoder, *for_generator = map(on_sphere, z.unbind(1))  # (n, k) each
     with frozen(generator):
         codes = encoder(x)
+        on_unit_sphere(codes=codes)
         v = delta(encoder(generator(for_encoder))) - delta(codes)
         data_error = (x.flatten(1) - generator(codes)).abs().mean()
         descend(opts["encoder"], data_weight * data_error - v)
@@ -269,6 +277,7 @@ def joint_step(nets, opts, x, z, data_weight=1000.0, code_weight=1000.0, value_w
     for_encoder, for_generator = map(on_sphere, z.unbind(1))  # (n, k) each
     with frozen(generator):
         codes = encoder(x)
+        on_unit_sphere(codes=codes)
         v = delta(encoder(generator(for_encoder))) - delta(codes)
         data_error = (x.flatten(1) - generator(codes)).abs().mean()
         descend(opts["encoder"], data_weight * data_error - value_weight * v)
@@ -284,10 +293,12 @@ def joint_step(nets, opts, x, z, data_weight=1000.0, code_weight=1000.0, value_w
 @torch.no_grad()
 def sample(nets, noise):
     """What the generator makes of noise (n, k), after projecting it onto the sphere."""
+    alone(generator=nets["generator"])
     return nets["generator"](on_sphere(noise))
 
 
 @torch.no_grad()
 def rebuilt(nets, x):
     """Reconstructions G(E(x)) of x (n, ...), flattened to (n, d)."""
+    alone(encoder=nets["encoder"], generator=nets["generator"])
     return nets["generator"](nets["encoder"](x))

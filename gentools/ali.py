@@ -27,6 +27,7 @@ from gentools.lab.shapes import (
     draws_of_each,
     filled,
     finite,
+    in_this_order,
     loss_weights,
     modes_kept,
     of_two_axes,
@@ -367,6 +368,7 @@ def pairs(nets, x, noise):
     same_rows(x=x, noise=noise)
     draws_of_each(3, noise=noise)
     z, for_code, for_x = noise.unbind(1)
+    in_this_order(nets["players"], "encoder", "generator")
     encoder, generator = nets["players"].values()
     return (x.flatten(1), encoder(x, for_code)), (generator(z, for_x), z)
 
@@ -378,6 +380,8 @@ def step(nets, opts, x, noise, losses=LOSSES["swapped"], last_term=None):
     what the encoder's loss adds, such as `density_term`. Both kinds of pairs pass the discriminator together, so it
     must hold no BatchNorm: raises ValueError otherwise. Returns all three losses.
     """
+    if isinstance(losses, str):
+        raise TypeError(f"losses are a pair of functions, such as ali.LOSSES[{losses!r}]")
     without_batchnorm(discriminator=nets["discriminator"])
     real, fake = pairs(nets, x, noise)
     discriminator, joined = nets["discriminator"], [torch.cat(parts) for parts in zip(real, fake, strict=True)]
@@ -413,6 +417,7 @@ def inverse_step(nets, opts, x, noise):
     filled(noise=noise)
     draws_of_each(3, noise=noise)
     z, for_code, for_x = noise.unbind(1)
+    in_this_order(nets["players"], "encoder", "generator")
     encoder, generator = nets["players"].values()
     with torch.no_grad():
         fake = generator(z, for_x)
@@ -426,6 +431,7 @@ def autoencoder_step(nets, opts, x, noise):
     same_rows(x=x, noise=noise)
     draws_of_each(3, noise=noise)
     filled(x=x)
+    in_this_order(nets["players"], "encoder", "generator")
     encoder, generator = nets["players"].values()
     rows = x.flatten(1)
     again = generator(encoder(x, noise[:, 1]))

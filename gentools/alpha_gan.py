@@ -19,6 +19,7 @@ from gentools.lab.divergences import cross_entropy, js, kl
 from gentools.lab.networks import frozen, mlp
 from gentools.lab.randomness import generator
 from gentools.lab.shapes import (
+    alone,
     distributions,
     flat,
     loss_weights,
@@ -53,6 +54,7 @@ def synthetic(p_joint, q_joint):
 def objective(p_joint, likelihood, q_x_given_z, q_z):
     """E_P[-log l(x|z)] + KL(rho || p) + KL(q || p) + KL(p(z) || q(z)): alpha-GAN with a D for each law. (14.5)"""
     same_shape(p_joint=p_joint, likelihood=likelihood)
+    distributions(0, likelihood=likelihood)
     p_x = p_joint.sum(1)
     q_x, rho_x = laws(p_joint, q_x_given_z, q_z)
     return cross_entropy(p_joint, likelihood) + kl(rho_x, p_x) + kl(q_x, p_x) + kl(p_joint.sum(0), q_z)
@@ -61,6 +63,7 @@ def objective(p_joint, likelihood, q_x_given_z, q_z):
 def shared_objective(p_joint, likelihood, q_x_given_z, q_z):
     """The same where one D judges both laws, each counted half: 2 KL((q + rho)/2 || p) in place of the two. (14.6)"""
     same_shape(p_joint=p_joint, likelihood=likelihood)
+    distributions(0, likelihood=likelihood)
     p_x = p_joint.sum(1)
     q_x, rho_x = laws(p_joint, q_x_given_z, q_z)
     return cross_entropy(p_joint, likelihood) + 2 * kl((q_x + rho_x) / 2, p_x) + kl(p_joint.sum(0), q_z)
@@ -223,5 +226,6 @@ def separate_step(nets, opts, x, z, reconstruction_weight=1.0):
 def rebuilt(nets, x, noise):
     """Reconstructions (n, d) of x (n, d) from one code each; noise (n, k)."""
     flat(x=x)
+    alone(encoder=nets["encoder"], generator=nets["generator"])
     same_rows(x=x, noise=noise)
     return nets["generator"](vae.sample(*nets["encoder"](x), noise))

@@ -20,8 +20,10 @@ from gentools.lab.randomness import generator
 from gentools.lab.shapes import (
     distributions,
     filled,
+    floating,
     of_bits,
     of_two_axes,
+    of_width,
     only_bits,
     permutations,
     same_columns,
@@ -166,6 +168,7 @@ def bits_log_likelihood(x, logits):
 
 def log_likelihood(net, x):
     """log q(x) = sum_i x_i l_i - log(1 + exp l_i) in nats, exact: x bits (n, ...) -> (n,). One pass of the network."""
+    floating(x=x)
     if x.ndim < 2:
         raise ValueError(f"x must be rows of bits (n, ...), not of shape {tuple(x.shape)}; x[None] makes one of a row")
     return bits_log_likelihood(x.flatten(1), net(x))
@@ -233,6 +236,7 @@ class MADE(nn.Module):
     def forward(self, x):
         """(n, ...) with d numbers in a row -> (n, d)."""
         x = x.flatten(1)
+        of_width(len(self.order), x=x)
         return self.outward(self.activation(self.inward(x))) + self.direct(x)
 
 
@@ -373,7 +377,7 @@ def pixelcnn_networks(seed, size=8, channels=32, layers=5):
 
     Raises ValueError for a size, channels or layers below 1.
     """
-    whole(size=size, channels=channels, layers=layers)
+    whole(channels=channels, layers=layers)
     with torch.device("meta"):
         net = GatedPixelCNN(size, channels, layers)
     net, rng = net.to_empty(device="cpu"), generator(seed, "pixelcnn")

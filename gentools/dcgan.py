@@ -228,6 +228,8 @@ def sample(generator, z, batch=500):
 def measure_statistics(generator, z):
     """Set BatchNorm's running averages to the statistics of one large batch z, in place. For averaged weights."""
     filled(z=z)
+    if len(z) < 2:
+        raise ValueError("the statistics of one picture are its own: give a large batch of z")
     finite("one of them would spoil every average", z=z)
     norms = [layer for layer in generator.modules() if isinstance(layer, nn.BatchNorm2d)]
     momenta, training = [layer.momentum for layer in norms], generator.training

@@ -22,9 +22,11 @@ from gentools.lab.shapes import (
     away_from_zero,
     centers_of_modes,
     filled,
+    flat,
     labels_within,
     no_negative,
     number_per_row,
+    of_width,
     one_number,
     passing_down,
     positive,
@@ -334,6 +336,7 @@ class PointDenoiser(nn.Module):
 
     def forward(self, x, t):
         """x (n, 2), t (n,) -> (n, 2)."""
+        of_width(2, x=x)
         seen = [x, waves(x, self.octaves).flatten(1)] if self.octaves else [x]
         return self.net(torch.cat([*seen, waves(t)], 1))
 
@@ -447,7 +450,7 @@ class BitDenoiser(nn.Module):
 
 
 def times(x):
-    """A time in [0, 1) for each row of x, one in each n-th of the interval (Kingma et al. 2021); (n,)."""
+    """A time from 0 to 1 for each row of x, one in each n-th of the interval (Kingma et al. 2021); (n,)."""
     n = len(x)
     return (torch.arange(n, device=x.device) + torch.rand(n, device=x.device)).to(x.dtype) / n
 
@@ -457,6 +460,7 @@ def step(nets, opts, x, z, path, target):
 
     Returns the loss, the mean square of the error per coordinate.
     """
+    flat(x=x)
     same_shape(x=x, z=z)
     filled(x=x)
     t = times(x)
@@ -472,6 +476,8 @@ def step(nets, opts, x, z, path, target):
 def labeled_step(nets, opts, x, z, path, target, dropped):
     """`step` for x = (data, labels): each label is hidden with probability `dropped` (Ho, Salimans 2022)."""
     x, y = x
+    flat(x=x)
+    labels_within(y, max(nets["denoiser"].classes, 1), rows=len(x))
     same_shape(x=x, z=z)
     filled(x=x)
     if not 0 <= dropped <= 1:
@@ -496,6 +502,7 @@ def estimates(predict, path, target):
     """The estimate that a network's prediction means. predict(noisy (n, d), t (n,)) -> (n, d)."""
 
     def estimate(noisy, t):
+        flat(noisy=noisy)
         each = torch.as_tensor(t, dtype=noisy.dtype, device=noisy.device).expand(len(noisy))
         return parts(predict(noisy, each), noisy, path(each[:, None]), target)
 

@@ -15,6 +15,7 @@ from gentools.lab.shapes import (
     centers_of_modes,
     filled,
     finite,
+    floating,
     graphless,
     loss_weights,
     modes_kept,
@@ -480,6 +481,8 @@ def critic_step(nets, opts, x, z, penalty_weight=10.0):
     """
     loss_weights(penalty_weight=penalty_weight)
     real, fake = x
+    floating(real=real, fake=fake)
+    same_shape(real=real, fake=fake)
     critic = nets["critic"]
     gain = critic(real).mean() - critic(fake).mean()
     mix = torch.rand(len(real), device=real.device, dtype=real.dtype)

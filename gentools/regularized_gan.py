@@ -247,6 +247,8 @@ def anchored_step(nets, opts, x, z, penalty_weight=5.0, decay=0.99):
     if not 0 <= decay <= 1:
         raise ValueError(f"decay is the share that the anchor keeps of itself, from 0 to 1, not {decay}")
     generator, discriminator, anchor = nets["generator"], nets["discriminator"], nets["anchor"]
+    if anchor is generator:
+        raise ValueError("the anchor is a copy of the generator: copy.deepcopy(nets['generator'])")
     fake = generator(z)
     d_loss = gan.discriminator_loss(discriminator(x), discriminator(fake.detach()))
     gan.descend(opts["discriminator"], d_loss)

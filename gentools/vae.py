@@ -22,6 +22,7 @@ from gentools.lab.shapes import (
     filled,
     finite,
     flat,
+    floating,
     no_negative,
     number_or_like,
     one_matrix,
@@ -347,6 +348,7 @@ def linear_log_likelihood(cov, decoder, noise_variance):
 
 def ppca_log_likelihood(eigenvalues, latent, noise_variance):
     """The largest `linear_log_likelihood` for this noise variance, in nats, from the eigenvalues (d,). See (3.6)."""
+    floating(eigenvalues=eigenvalues)
     falling(eigenvalues=eigenvalues)
     no_negative(eigenvalues=eigenvalues)
     whole(least=0, latent=latent)

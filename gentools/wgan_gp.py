@@ -32,6 +32,7 @@ from gentools.lab.shapes import (
     same_rows,
     same_shape,
     split_evenly,
+    vectors,
     within_unit,
 )
 
@@ -74,6 +75,7 @@ def toy_networks(seed, width=128, hidden=2):
 def critic_step(critic, optimizer, real, fake, penalty_weight, penalty=gradient_penalty):
     """One step of the critic on its loss and the penalty at fresh random places. Returns the loss without penalty."""
     loss_weights(penalty_weight=penalty_weight)
+    same_shape(real=real, fake=fake)
     mix = torch.rand(len(real), device=real.device, dtype=real.dtype)  # (n,)
     loss = critic_loss(*critic(torch.cat([real, fake])).chunk(2))
     descend(optimizer, loss + penalty_weight * penalty(critic, real, fake, mix))
@@ -135,6 +137,10 @@ def piecewise_slopes(critic, x):
     linears, slopes = [], []
     with torch.no_grad():
         for layer in critic:
+            if isinstance(layer, nn.Linear) == (len(linears) > len(slopes)):
+                raise ValueError(
+                    "the closed form is for Linear layers with one activation between each two, ending in one score"
+                )
             if isinstance(layer, nn.Linear):
                 linears.append(layer)
             elif isinstance(layer, (nn.ReLU, nn.LeakyReLU)):
@@ -364,6 +370,7 @@ def surplus(p_x, q_x):
     """
     same_shape(p_x=p_x, q_x=q_x)
     same_mass(p_x=p_x, q_x=q_x)
+    vectors(p_x=p_x, q_x=q_x)
     return (q_x - p_x).cumsum(0)[:-1]
 
 

@@ -880,7 +880,25 @@ def test_chapter_9_says_whom_features_of_bigan_help():
     assert "always serves better than an untrained one" in text
     assert "worse than pixels with 10 labels of a class, and better with 30 and with 100" in text
     assert "after twice the steps, one run, with 100 alone" in text
-    assert "from no game at all, is ahead in every seed" in text
+    assert "the autoencoder's hidden layer is ahead in every seed" in text
+    right = "{}, codes, {} a class: right on held-out images".format
+    for n in (10, 30, 100):
+        pairs = zip(*(record["numbers"][right(who, n)] for who in ("BiGAN", "untrained")), strict=True)
+        gained = records.summarize([learned - random for learned, random in pairs])
+        assert gained["low"] < 0 < gained["high"], "BiGAN's codes are not told from untrained ones"
+        assert (
+            record["twice"]["numbers"][right("BiGAN", n)][0]
+            < record["twice"]["numbers"][right("untrained", n)][0] - 0.1
+        )
+    assert "not told from untrained ones, and after twice the steps worse than these" in text
+
+
+def test_chapter_9_says_at_which_rate_minimax_covers_more_modes():
+    modes = {name: records.load("9.5")["summary"][f"{name}: modes"]["mean"]
+             for name in ("joint KL, logit", "minimax", "minimax, rate 0.003")}  # fmt: skip
+    assert 1.9 < modes["minimax, rate 0.003"] / modes["minimax"] < 2.1
+    assert modes["minimax, rate 0.003"] > modes["joint KL, logit"] > modes["minimax"]
+    assert "on average more than the logit form" in source(9, "compare-2")
 
 
 LEADS = {

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 import torch
+from chapters import source
 from scipy import integrate, linalg, stats
 from scipy.special import logsumexp
 
@@ -684,3 +685,10 @@ def test_the_root_of_a_matrix_to_second_order():
         root = torch.linalg.eigvalsh(torch.diag(r**2) + h * e).sqrt().sum()
         left.append(float(root - r.sum() - h * traces[0] - h**2 * traces[1]))
     assert 7 < left[0] / left[1] < 9
+
+
+def test_chapter_11_says_that_the_critic_sees_the_broad_gaussian_seed_by_seed():
+    numbers = records.load("11.3")["numbers"]
+    pairs = zip(numbers["one broad Gaussian: critic"], numbers["the data: critic"], strict=True)
+    assert all(broad > real for broad, real in pairs)
+    assert "the broad Gaussian's gap beats the data's seed by seed" in source(11, "fig-11-3-text")

@@ -1562,3 +1562,77 @@ def test_refusals_name_what_they_saw():
         shapes.same_mass(data=P, model=P / 2)
     shapes.rising(x=torch.tensor([0.0, 0.0, 1.0]), alone=torch.ones(1))
     shapes.same_mass(p_x=P.float(), q_x=Q.requires_grad_(False), unnormalized=P)
+
+
+def batch_norm(layer):
+    return nn.Sequential(layer, nn.BatchNorm1d(D))
+
+
+def toys(*names):
+    """ALI's networks for the plane, with the players in this order."""
+    nets = ali.toy_networks(0)
+    nets["players"] = nn.ModuleDict({name: nets["players"][name] for name in names})
+    return nets
+
+
+def adams(nets):
+    return {name: torch.optim.Adam(net.parameters(), 1e-3) for name, net in nets.items()}
+
+
+def own_sphere(encoder):
+    nets = nn.ModuleDict({"encoder": encoder, "generator": nn.Linear(K, D)})
+    return nets, adams(nets)
+
+
+def critic_of(*layers):
+    return wgan_gp.piecewise_slopes(nn.Sequential(*layers), torch.randn(4, 2))
+
+
+def anchored():
+    nets = nn.ModuleDict(gan.toy_networks(0))
+    nets["anchor"] = nets["generator"]
+    return regularized_gan.anchored_step(nets, adams(nets), torch.randn(4, 2), torch.randn(4, 2))
+
+
+DENOISER = nn.ModuleDict({"denoiser": diffusion.LabeledDenoiser(0, 8, 3, width=8)})
+LABELED = {"path": diffusion.cosine, "target": diffusion.velocity_target, "dropped": 0.1}
+SHARP = torch.rand(4, 3)
+READERS = {  # what a reader may hand over, each of which once trained or measured something else without a word
+    "labels that begin at 1": (lambda: diffusion.labeled_step(DENOISER, adams(DENOISER), (torch.rand(3, 8), torch.tensor([1, 2, 3])), torch.rand(3, 8), **LABELED), "labels run from 0 to 2; these run from 1 to 3"),
+    "pictures where rows belong": (lambda: diffusion.step(DENOISER, {}, torch.rand(8, 1, 8, 8), torch.rand(8, 1, 8, 8), diffusion.cosine, diffusion.velocity_target), r"flatten\(1\)"),
+    "pictures in an estimate": (lambda: diffusion.estimates(torch.mul, diffusion.cosine, diffusion.velocity_target)(torch.rand(8, 1, 8, 8), 0.5), r"flatten\(1\)"),
+    "points of space for a denoiser of the plane": (lambda: diffusion.PointDenoiser(0)(torch.rand(4, 3), torch.rand(4)), "rows of 2 numbers each"),
+    "a list of times": (lambda: diffusion.ddim(None, torch.rand(4, 2), [1.0, 0.0], diffusion.cosine), "at must be a torch tensor"),
+    "codes that are not on the sphere": (lambda: age.joint_step(*own_sphere(nn.Linear(D, K)), torch.rand(N, D), torch.randn(N, 2, K)), "codes must have length 1"),
+    "such codes in other steps": (lambda: age.step(*own_sphere(nn.Linear(D, K)), torch.rand(N, D), torch.randn(N, 2, K)), "codes must have length 1"),
+    "a sphere of two points": (lambda: age.networks(0, latent=1), "two points"),
+    "samples that hang on the batch": (lambda: age.sample({"generator": batch_norm(nn.Linear(K, D))}, torch.randn(N, K)), "the generator holds BatchNorm in training mode"),
+    "reconstructions that hang on the batch": (lambda: age.rebuilt({"encoder": batch_norm(nn.Linear(D, D)), "generator": nn.Linear(D, D)}, torch.rand(N, D)), "the encoder holds BatchNorm"),
+    "the same of alpha-GAN": (lambda: alpha_gan.rebuilt({"encoder": nn.Linear(D, D), "generator": batch_norm(nn.Linear(D, D))}, torch.rand(N, D), NOISE), "the generator holds BatchNorm"),
+    "a density that sums to 2": (lambda: alpha_gan.objective(table(2, 2), 2 * torch.ones(2, 2).double() / 2, torch.ones(2, 2).double() / 2, table(2)), "likelihood must sum to 1"),
+    "players in another order": (lambda: ali.pairs(toys("generator", "encoder"), torch.randn(4, 2), torch.randn(4, 3, 2)), "must be encoder and generator, in this order"),
+    "losses by their name": (lambda: ali.step(None, None, None, None, losses="swapped"), r"ali.LOSSES\['swapped'\]"),
+    "gray levels as bits": (lambda: autoregressive.log_likelihood(MADE["model"], torch.ones(2, 4, dtype=torch.uint8)), "floating-point numbers"),
+    "pictures of another size": (lambda: autoregressive.MADE(9, 5)(torch.rand(2, 4, 4).round()), "rows of 9 numbers each"),
+    "floats up to 255": (lambda: stream.binarize(255 * torch.rand(3, 4), None), "divide by 255"),
+    "statistics of one picture": (lambda: dcgan.measure_statistics(nn.Identity(), torch.rand(1, 4)), "statistics of one picture"),
+    "two linear layers in a row": (lambda: critic_of(nn.Linear(2, 3), nn.Linear(3, 3), nn.ReLU(), nn.ReLU(), nn.Linear(3, 1)), "one activation between each two"),
+    "an activation before the first layer": (lambda: critic_of(nn.ReLU(), nn.Linear(2, 2), nn.Linear(2, 1)), "one activation between each two"),
+    "several tables at once": (lambda: wgan_gp.surplus(table(2, 3), table(2, 3)), r"p_x must be numbers \(n,\)"),
+    "rows beside pictures": (lambda: wgan_gp.critic_step(nn.Linear(4, 1), None, torch.rand(3, 1, 2, 2), torch.rand(3, 4), 1.0), "one shape"),
+    "bytes beside floats": (lambda: evaluation.critic_step({}, {}, (SHARP, SHARP.to(torch.uint8)), None), "fake must hold floating-point numbers"),
+    "whole numbers as eigenvalues": (lambda: vae.ppca_log_likelihood(torch.tensor([3, 2, 1]), 2, 0.5), "floating-point numbers"),
+    "an anchor that is the generator": (anchored, "copy.deepcopy"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_what_trained_something_else_without_a_word_is_refused(name):
+    call, said = READERS[name]
+    with pytest.raises(REFUSED, match=said):
+        call()
+
+
+def test_pictures_that_are_not_square_have_a_pixelcnn():
+    nets = autoregressive.pixelcnn_networks(0, size=(3, 4), channels=4, layers=2)
+    assert nets["model"](torch.zeros(2, 12)).shape == (2, 12)

@@ -4,6 +4,7 @@ Run as a script (python tests/test_training.py FOLDER KILLS) this file is the pr
 """
 
 import contextlib
+import functools
 import hashlib
 import io
 import os
@@ -752,6 +753,33 @@ def test_an_optimizer_must_move_the_network_whose_name_it_has():
     train(gan_step, nets, {**opts, "spare": opts["generator"]}, Stream(points(), 16, 2), 3, 0)
 
 
+def test_a_schedule_that_ends_below_0_is_refused_before_the_first_step():
+    """`lambda t: 1 - t / 3` for a run of 6 steps: from the fourth on Adam would climb."""
+    nets, opts = gan()
+    before = [p.clone() for p in nets.parameters()]
+    run = functools.partial(train, gan_step, nets, opts, Stream(points(), 16, 2), schedule=lambda t: 1 - t / 3)
+    for call in (lambda: run(6, 0), lambda: run(steps=6, seed=0)):
+        with pytest.raises(ValueError, match=r"the schedule is -0.667 at the last step.* all 6 steps"):
+            call()
+    assert all(map(torch.equal, before, nets.parameters()))
+    run(steps=3, seed=0)
+
+
+def test_networks_in_evaluation_mode_are_trained_with_a_warning(recwarn):
+    nets = nn.ModuleDict({"vae": nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))})
+    opts = {"vae": adam(nets.parameters(), 1e-3)}
+
+    def step(nets, opts, x, z):
+        loss = nets["vae"](x).square().mean()
+        loss.backward()
+        return {"loss": loss.detach()}
+
+    train(step, nets, opts, Stream(points(), 16, 2), 1, 0)
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match=r"nets.train\(\) before training"):
+        train(step, nets.eval(), opts, Stream(points(), 16, 2), 1, 0)
+
+
 PICTURES = torch.rand(20, 1, 4, 4)
 
 
@@ -759,7 +787,7 @@ PICTURES = torch.rand(20, 1, 4, 4)
     "step, nets, opts, stream, error, said",
     [
         (vae.step, vae.networks(0, 16, (5,), 2), "vae", ((PICTURES, torch.arange(20)), 5, 2), AttributeError, "labels (5,) torch.int64"),
-        (vae.step, vae.networks(0, 16, (5,), 2), "model", (PICTURES, 5, 2), KeyError, "and the optimizers model."),
+        (vae.step, vae.networks(0, 16, (5,), 2), "model", (PICTURES, 5, 2), KeyError, "the optimizers model. The step asks for 'vae', which nets"),
         (vae.step, vae.networks(0, 16, (5,), 2), "vae", (PICTURES, 5, 3), RuntimeError, "z (5, 3) torch.float32"),
         (conditional_vae.step, vae.networks(0, 16, (5,), 2), "vae", (PICTURES, 5, 2), ValueError, "x (5, 1, 4, 4) torch.float32 without labels"),
     ],

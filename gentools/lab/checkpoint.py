@@ -45,7 +45,7 @@ class NonFinite(ArithmeticError):
         self.last = next(filter(_intact, paths(folder)), None) if folder else None
         last = f"last good checkpoint: {self.last}" if self.last else "there is no checkpoint before it"
         when = f"in step {step} (the first is 0)" if step >= 0 else "before the first step"
-        super().__init__(f"{name} is NaN or infinite {when}; {last}")
+        super().__init__(f"{name} is NaN or infinite {when}; {last}. A smaller learning rate may help")
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,7 @@ def explained(function):
 
     @functools.wraps(function)
     def explaining(step, nets, opts, *args, **how):
+        never_below_0(how.get("schedule"), how.get("steps", args[1] if len(args) > 1 else 0))
         if callable(how.get("watch")):
             how["watch"] = functools.partial(watched, how["watch"])
         try:
@@ -140,13 +141,29 @@ def explained(function):
             if trace.tb_next and "x" in run and "metrics" not in run and not getattr(error, "__notes__", ()):
                 x, *labels = run["x"] if isinstance(run["x"], tuple) else (run["x"],)
                 told = f", labels {', '.join(map(_form, labels))}" if labels else " without labels"
+                asked = ""
+                if isinstance(error, KeyError) and not {*error.args} & {*opts} & {*_parts(nets)}:
+                    asked = (
+                        f" The step asks for {error}, which nets (a network of that name) or opts (an optimizer) lacks; one "
+                        "optimizer can move several networks: adam([*one.parameters(), *other.parameters()], lr)."
+                    )
                 error.add_note(
                     f"The step was given x {_form(x)}{told}, z {_form(run['z'])}, the networks {', '.join(_parts(nets))} "
-                    f"and the optimizers {', '.join(opts)}. A Stream of (rows, labels) gives labels, its z_shape is that of z."
+                    f"and the optimizers {', '.join(opts)}.{asked} A Stream of (rows, labels) gives labels, its z_shape is "
+                    "that of z."
                 )
             raise
 
     return explaining
+
+
+def never_below_0(schedule, steps):
+    """Refuse a schedule whose last rate is negative, from where on Adam would climb the loss. Raises ValueError."""
+    if callable(schedule) and isinstance(steps, int) and steps > 0 and (last := schedule(steps - 1)) < 0:
+        raise ValueError(
+            f"the schedule is {last:.3g} at the last step, and a rate below 0 climbs the loss: a schedule must know all "
+            f"{steps} steps of the training"
+        )
 
 
 def _form(value):
@@ -170,6 +187,13 @@ def trainable(nets, opts, stream):
     if not list(nets.parameters()):
         raise ValueError("nets has no parameters, so there is nothing to train")
     device = next(nets.parameters()).device
+    two_ways = [layer.training for layer in nets.modules() if isinstance(layer, TWO_WAYS)]
+    if two_ways and not any(two_ways):
+        warnings.warn(
+            "the networks are in evaluation mode, in which BatchNorm learns no averages and Dropout drops nothing; call "
+            "nets.train() before training",
+            stacklevel=4,
+        )
     if device.type != stream.device.type:
         raise ValueError(f"the networks are on {device} and the data on {stream.device}; move one with .to()")
     kind, given = next(nets.parameters()).dtype, getattr(stream, "dtype", None)
@@ -185,6 +209,7 @@ def trainable(nets, opts, stream):
             raise ValueError(f"opts[{name!r}] updates nothing in nets[{name!r}], whose name it has")
 
 
+TWO_WAYS = torch.nn.modules.batchnorm._BatchNorm, torch.nn.modules.dropout._DropoutNd  # their modes differ
 RATES = "lr", "initial_lr"  # as set, and from which a schedule starts
 
 
@@ -527,6 +552,7 @@ def falling(**values):
 def passing_down(**times):
     """Refuse times (n,) of which each is not below the one before, as a sampler stops at them, or one lies below 0, beyond
     the data. Raises ValueError."""
+    tensors(**times)
     for name, at in times.items():
         if at.ndim != 1 or len(at) < 2 or not (at.diff() < 0).all() or not at[-1] > -1e-6:
             raise ValueError(
@@ -677,17 +703,18 @@ def probabilities(**given):
             )
 
 
-def labels_within(y, classes, rows=None):
-    """The labels y (n,), after making sure that they are whole numbers from 0 to classes - 1, one for each of `rows`.
+def labels_within(y, classes=None, rows=None):
+    """The labels y (n,), after making sure that they are whole numbers, where given from 0 to classes - 1, one for each of `rows`.
 
     Raises TypeError or ValueError otherwise. The range is checked on the CPU alone; a GPU would have to wait for it.
     """
     _no_array("y", y)
-    if y.is_floating_point() or y.is_complex() or y.dtype == torch.bool:
+    tensors(y=y)
+    if y.dtype != torch.int64:
         raise TypeError(f"labels are whole numbers (int64), not {y.dtype}; use y.long()")
     if y.ndim != 1 or (rows is not None and len(y) != rows):
         raise ValueError(f"labels have the shape ({'n' if rows is None else rows},), one per row, not {tuple(y.shape)}")
-    if y.device.type == "cpu" and len(y) and not 0 <= int(y.min()) <= int(y.max()) < classes:
+    if classes and y.device.type == "cpu" and len(y) and not 0 <= int(y.min()) <= int(y.max()) < classes:
         raise ValueError(f"labels run from 0 to {classes - 1}; these run from {int(y.min())} to {int(y.max())}")
     return y
 
@@ -720,6 +747,32 @@ def without_batchnorm(**networks):
             raise ValueError(
                 f"the {name} must hold no BatchNorm: its statistics would be those of all kinds of rows together; use "
                 "LayerNorm, GroupNorm or no norm"
+            )
+
+
+def on_unit_sphere(**codes):
+    """Refuse codes (n, k) whose rows are not of length 1: their product would be no cosine. On the CPU alone. ValueError."""
+    for name, z in codes.items():
+        if z.device.type == "cpu" and not ((z.detach().norm(dim=1) - 1).abs() < 1e-3).all():
+            raise ValueError(
+                f"{name} must have length 1, as age.on_sphere(rows) makes them, and theirs are from "
+                f"{z.norm(dim=1).min():.3g} to {z.norm(dim=1).max():.3g}"
+            )
+
+
+def in_this_order(modules, *names):
+    """Refuse a ModuleDict whose networks stand in another order than that in which they are taken out. ValueError."""
+    if tuple(modules) != names:
+        raise ValueError(f"these networks must be {' and '.join(names)}, in this order, not {' and '.join(modules)}")
+
+
+def alone(**networks):
+    """Refuse networks in training mode whose BatchNorm would let one row depend on the others. ValueError."""
+    for name, network in networks.items():
+        if _tied(network):
+            raise ValueError(
+                f"the {name} holds BatchNorm in training mode, and what it makes of a row hangs on the others: call "
+                "nets.eval() before, nets.train() after"
             )
 
 

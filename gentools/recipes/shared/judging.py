@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from gentools.gan import descend
 from gentools.lab.optim import adam
+from gentools.lab.shapes import labels_within
 from gentools.lab.stream import unit
 from gentools.recipes.shared.fitting import fit_kept
 
@@ -17,6 +18,7 @@ from gentools.recipes.shared.fitting import fit_kept
 def judge_step(nets, opts, x, z):
     """One step of nets["judge"] on the cross-entropy of (images, labels); z is not used."""
     images, labels = x
+    labels_within(labels, rows=len(images))
     loss = cross_entropy(nets["judge"](images), labels)
     descend(opts["judge"], loss)
     return {"loss": loss.detach()}
