@@ -513,7 +513,9 @@ def test_chapter_8_says_how_the_interference_fades_with_many_codes():
         assert all(usual > one for one, usual in zip(one, usual, strict=True)), "farther off"
     assert max(off["joint KL"][0]) < 1e-4 and min(off["without I"][-1]) > 5e-4
     dealt = numbers["codes dealt out, 96 codes: marginal KL"]
-    pairs = list(zip(off["usual loss"][-1], dealt, strict=True))  # from random starts alone it ended three times as high
+    pairs = list(
+        zip(off["usual loss"][-1], dealt, strict=True)
+    )  # from random starts alone it ended three times as high
     assert all(usual < 1.001 * by_hand for usual, by_hand in pairs) and 0.002 < sum(off["usual loss"][-1]) / 5 < 0.0035
     text = source(8, "many")
     assert "From six codes on, the more there are, the less the model is off, in every seed" in text

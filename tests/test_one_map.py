@@ -944,3 +944,18 @@ def test_after_twice_the_rounds_the_informed_start_is_where_the_plain_one_is():
     assert all(informed > plain for informed, plain in pairs)
     assert ends[f"informed start: {far}"]["low"] > ends[f"wake-sleep: {far}"]["high"]
     assert "its samples lie farther from the data, in every seed" in source(17, "ring-read")
+
+
+def test_chapter_17_says_who_is_as_near_as_training_digits():
+    numbers = records.load("17.3")["numbers"]
+    off = {
+        name: [
+            model - real
+            for model, real in zip(numbers[f"{name}: Fréchet"], numbers["training digits: Fréchet"], strict=True)
+        ]
+        for name in ("AAE", "WGAN-GP", "autoregressive")
+    }
+    assert records.summarize(off["AAE"])["high"] < 0 and sum(each < 0 for each in off["AAE"]) == 4
+    for name in ("WGAN-GP", "autoregressive"):
+        assert records.summarize(off[name])["low"] < 0 < records.summarize(off[name])["high"]
+    assert "and the AAE is nearer in four seeds of five" in source(17, "digits-read")
