@@ -628,8 +628,11 @@ def test_chapter_6_says_what_fewer_pictures_do():
         in text
     )
     copied = (f"{record['summary'][f'copies of {n} pictures: distance']['mean']:.0f}" for n in (100, 400, 1500))
-    assert f"copies of these digits would be nearer ({', '.join(copied)})" in text
+    assert f"copies of these digits would be nearer with each number ({', '.join(copied)})" in text
     assert min(min(numbers[f"{n} pictures: nearest training picture"]) for n in (100, 400, 1500)) > 1, "no copies"
+    assert (
+        f"with 100 only {record['summary']['100 pictures: nearest training picture']['mean']:.2f} times as far" in text
+    )
 
 
 @pytest.mark.parametrize("decimals", [0, 3])
