@@ -338,7 +338,7 @@ def rows_and_pictures():
     """Settings that the lines of chapter 0 find in a reader's session."""
     images = data.digits()[0]
     return {
-        "rows": torch.randn(500, 5, generator=generator(0, "rows of a reader")), "latent": 3, "images": images,
+        "rows": torch.randn(500, 5, generator=generator(0, "rows of a reader")), "inner": 2, "latent": 3, "images": images,
         "pictures": images.flatten(1) / 127.5 - 1, "DEVICE": "cpu", "torch": torch, "data": data,
     }  # fmt: skip
 
@@ -389,6 +389,7 @@ def test_the_lines_for_data_of_ones_own_in_chapter_0_train():
         exec(chapters.source(chapter, "imports"), session)
         exec("from gentools import dcgan\nfrom gentools.lab.networks import mlp", session)
         exec(group, session)
+        assert ".to(DEVICE)" in group and "device=DEVICE" in group, group
         step, optimizers, sample, shape = YOURS[chapter]
         nets = session.get("nets", torch.nn.ModuleDict({"denoiser": session.get("digit_net")}))
         stream = session.get("stream", session.get("digit_stream"))

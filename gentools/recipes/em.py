@@ -431,7 +431,7 @@ RECIPES = {
     "2.3": Recipe(
         title="Where EM stops",
         caption="25 components on the 25-grid. From random points EM converges to a fit that shares components between "
-        "groups; the best of 16 such starts is better on nine of ten data sets (on the tenth it is the first), and on nine still wrong. The last panel shows ten data sets.",
+        "groups; the best of 16 such starts is better on nine of ten data sets (on the tenth the first start is the best), and on nine still wrong. The last panel shows ten data sets.",
         alt="Three scatter plots of a five by five grid of tight groups with ellipses. In the first two some ellipses span "
         "several groups; in the third every group has its own. A dot plot counts the centers found.",
         run=run_starts,
