@@ -753,7 +753,7 @@ def without_batchnorm(**networks):
 def on_unit_sphere(**codes):
     """Refuse codes (n, k) whose rows are not of length 1: their product would be no cosine. On the CPU alone. ValueError."""
     for name, z in codes.items():
-        if z.device.type == "cpu" and not ((z.detach().norm(dim=1) - 1).abs() < 1e-3).all():
+        if z.device.type == "cpu" and ((z.detach().norm(dim=1) - 1).abs() > 1e-3).any():  # NaN has a message of its own
             raise ValueError(
                 f"{name} must have length 1, as age.on_sphere(rows) makes them, and theirs are from "
                 f"{z.norm(dim=1).min():.3g} to {z.norm(dim=1).max():.3g}"
