@@ -30,7 +30,8 @@ POSSIBLE = {
     **dict.fromkeys(("modes", "modes, any sample", "modes, good samples"), (0.0, 25.0)),  # of the grid
     "classes": (0.0, 10.0),
     **dict.fromkeys(("codes to prior", "reconstruction error", "marginal KL", "KL(p(z)||q(z))", "I(x;z)"), POSITIVE),
-    **dict.fromkeys(("spread", "spread, first moment", "loss of the discriminator", "discriminator loss"), POSITIVE),
+    **dict.fromkeys(("spread", "spread, first moment", "discriminator loss"), POSITIVE),
+    **dict.fromkeys(("loss of the discriminator", "loss of the generator"), POSITIVE),  # cross-entropies
     **dict.fromkeys(("data error", "data error, held out", "code error over the last quarter"), POSITIVE),
     **dict.fromkeys(("critic", "critic, a quarter of the steps", "critic, equal seconds"), (-math.inf, math.log(2))),
     **dict.fromkeys(("cosine at the last", "mean cosine"), (-1.0, 1.0)),
