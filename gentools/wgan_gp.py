@@ -137,10 +137,6 @@ def piecewise_slopes(critic, x):
     linears, slopes = [], []
     with torch.no_grad():
         for layer in critic:
-            if isinstance(layer, nn.Linear) == (len(linears) > len(slopes)):
-                raise ValueError(
-                    "the closed form is for Linear layers with one activation between each two, ending in one score"
-                )
             if isinstance(layer, nn.Linear):
                 linears.append(layer)
             elif isinstance(layer, (nn.ReLU, nn.LeakyReLU)):
@@ -148,7 +144,7 @@ def piecewise_slopes(critic, x):
             else:
                 raise ValueError(f"the closed form is for Linear, ReLU and LeakyReLU, not {type(layer).__name__}")
             x = layer(x)
-    if len(linears) != len(slopes) + 1 or len(linears[-1].weight) != 1:
+    if [isinstance(f, nn.Linear) for f in critic] != [True, False] * len(slopes) + [True] or len(critic[-1].weight) > 1:
         raise ValueError(
             "the closed form is for Linear layers with one activation between each two, ending in one score"
         )

@@ -500,6 +500,15 @@ def test_codes_dealt_out_by_hand():
         assert k < 48 or (found - p_x).abs().max() < 6 / k
 
 
+def test_descent_can_begin_at_codes_dealt_out():
+    p_x = torch.stack([worlds.simplex(generator(seed, "dealt"), 6) for seed in range(3)])
+    encoder, decoder = (part[0] for part in aae_exact.near_dealt(p_x, 24))  # (tables, x, codes) each
+    q_x = decoder.softmax(1).mean(2)
+    for p, q, told, made in zip(p_x, q_x, encoder, decoder, strict=True):
+        assert torch.allclose(q, aae_exact.dealt(p, 24), atol=0.003)
+        assert torch.equal(told.argmax(0), aae_exact.owners(p, 24)) and torch.equal(told, made)
+
+
 def test_chapter_8_says_how_the_interference_fades_with_many_codes():
     numbers, counts = records.load("8.8")["numbers"], aae_exact.Many.codes
     off = {

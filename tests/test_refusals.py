@@ -40,6 +40,7 @@ from gentools import (
 )
 from gentools.lab import divergences, plots, shapes, stream, worlds
 from gentools.lab.chapters import CHAPTERS
+from gentools.recipes.shared.fitting import adams
 
 REFUSED = (ValueError, TypeError, RuntimeError, IndexError)
 W = worlds.table(3)
@@ -1575,13 +1576,9 @@ def toys(*names):
     return nets
 
 
-def adams(nets):
-    return {name: torch.optim.Adam(net.parameters(), 1e-3) for name, net in nets.items()}
-
-
 def own_sphere(encoder):
     nets = nn.ModuleDict({"encoder": encoder, "generator": nn.Linear(K, D)})
-    return nets, adams(nets)
+    return nets, adams(nets, 1e-3)
 
 
 def critic_of(*layers):
@@ -1591,14 +1588,14 @@ def critic_of(*layers):
 def anchored():
     nets = nn.ModuleDict(gan.toy_networks(0))
     nets["anchor"] = nets["generator"]
-    return regularized_gan.anchored_step(nets, adams(nets), torch.randn(4, 2), torch.randn(4, 2))
+    return regularized_gan.anchored_step(nets, adams(nets, 1e-3), torch.randn(4, 2), torch.randn(4, 2))
 
 
 DENOISER = nn.ModuleDict({"denoiser": diffusion.LabeledDenoiser(0, 8, 3, width=8)})
 LABELED = {"path": diffusion.cosine, "target": diffusion.velocity_target, "dropped": 0.1}
 SHARP = torch.rand(4, 3)
 READERS = {  # what a reader may hand over, each of which once trained or measured something else without a word
-    "labels that begin at 1": (lambda: diffusion.labeled_step(DENOISER, adams(DENOISER), (torch.rand(3, 8), torch.tensor([1, 2, 3])), torch.rand(3, 8), **LABELED), "labels run from 0 to 2; these run from 1 to 3"),
+    "labels that begin at 1": (lambda: diffusion.labeled_step(DENOISER, adams(DENOISER, 1e-3), (torch.rand(3, 8), torch.tensor([1, 2, 3])), torch.rand(3, 8), **LABELED), "labels run from 0 to 2; these run from 1 to 3"),
     "pictures where rows belong": (lambda: diffusion.step(DENOISER, {}, torch.rand(8, 1, 8, 8), torch.rand(8, 1, 8, 8), diffusion.cosine, diffusion.velocity_target), r"flatten\(1\)"),
     "pictures in an estimate": (lambda: diffusion.estimates(torch.mul, diffusion.cosine, diffusion.velocity_target)(torch.rand(8, 1, 8, 8), 0.5), r"flatten\(1\)"),
     "points of space for a denoiser of the plane": (lambda: diffusion.PointDenoiser(0)(torch.rand(4, 3), torch.rand(4)), "rows of 2 numbers each"),

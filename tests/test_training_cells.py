@@ -22,6 +22,7 @@ from gentools.lab import stream as streams
 from gentools.lab.randomness import generator
 from gentools.lab.training import train
 from gentools.recipes import models
+from gentools.recipes.shared.fitting import adams
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 CHAPTERS = (
@@ -343,8 +344,7 @@ def rows_and_pictures():
     }  # fmt: skip
 
 
-def adams(nets):
-    return {name: torch.optim.Adam(net.parameters(), 1e-4) for name, net in nets.items()}
+each_its_own = functools.partial(adams, learning_rate=1e-4)
 
 
 def autoencoder(nets):
@@ -359,23 +359,23 @@ def autoencoder(nets):
 YOURS = {
     3: (lambda s: s["vae"].step, lambda nets: {"vae": torch.optim.Adam(nets.parameters())},
         lambda s: s["nets"]["decoder"](torch.randn(7, 3)), (7, 5)),
-    5: (lambda s: s["gan"].step, adams, lambda s: s["gan"].sample(s["nets"], torch.randn(7, 5)), (7, 5)),
+    5: (lambda s: s["gan"].step, each_its_own, lambda s: s["gan"].sample(s["nets"], torch.randn(7, 5)), (7, 5)),
     8: (lambda s: functools.partial(aae.step, prior=s["prior"], weight=10.0), autoencoder,
         lambda s: s["nets"]["decoder"](s["prior"](torch.randn(7, aae.NOISE))), (7, 64)),
-    9: (lambda s: s["ali"].step, lambda nets: adams({name: nets[name] for name in ("players", "discriminator")}),
+    9: (lambda s: s["ali"].step, lambda nets: each_its_own({name: nets[name] for name in ("players", "discriminator")}),
         lambda s: s["ali"].draw(s["nets"], s["images"][:7] / 255, torch.randn(7, 3, 10))[1], (7, 64)),
-    10: (lambda s: functools.partial(s["regularized_gan"].fresh_step, penalty_weight=5.0), adams, lambda s: s["gan"].sample(s["nets"], torch.randn(7, 16)), (7, 1, 8, 8)),
-    12: (lambda s: functools.partial(s["wgan_gp"].step, critic_steps=2, penalty_weight=10.0), adams,
+    10: (lambda s: functools.partial(s["regularized_gan"].fresh_step, penalty_weight=5.0), each_its_own, lambda s: s["gan"].sample(s["nets"], torch.randn(7, 16)), (7, 1, 8, 8)),
+    12: (lambda s: functools.partial(s["wgan_gp"].step, critic_steps=2, penalty_weight=10.0), each_its_own,
          lambda s: s["gan"].sample(s["nets"], torch.randn(7, 16)), (7, 1, 8, 8)),
-    16: (lambda s: functools.partial(s["diffusion"].labeled_step, dropped=0.0, **HOW(s)),
+    16: (lambda s: functools.partial(s["diffusion"].labeled_step, dropped=0.0, **velocity(s)),
          lambda nets: {"denoiser": torch.optim.Adam(nets.parameters())},
          lambda s: s["diffusion"].ddim(
-             s["diffusion"].estimates(s["diffusion"].with_label(s["digit_net"], torch.zeros(7).long()), **HOW(s)),
+             s["diffusion"].estimates(s["diffusion"].with_label(s["digit_net"], torch.zeros(7).long()), **velocity(s)),
              torch.randn(7, 64), s["diffusion"].down(3), s["diffusion"].cosine), (7, 64)),
 }  # fmt: skip
 
 
-def HOW(s):
+def velocity(s):
     return {"path": s["diffusion"].cosine, "target": s["diffusion"].velocity_target}
 
 

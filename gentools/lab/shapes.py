@@ -742,12 +742,11 @@ def one_matrix(**matrices):
 
 def without_batchnorm(**networks):
     """Refuse networks in training mode that hold BatchNorm, where rows of several kinds pass in one batch. ValueError."""
-    for name, network in networks.items():
-        if _tied(network):
-            raise ValueError(
-                f"the {name} must hold no BatchNorm: its statistics would be those of all kinds of rows together; use "
-                "LayerNorm, GroupNorm or no norm"
-            )
+    _untied(
+        networks,
+        "must hold no BatchNorm: its statistics would be those of all kinds of rows together; use LayerNorm, GroupNorm or no "
+        "norm",
+    )
 
 
 def on_unit_sphere(**codes):
@@ -768,12 +767,11 @@ def in_this_order(modules, *names):
 
 def alone(**networks):
     """Refuse networks in training mode whose BatchNorm would let one row depend on the others. ValueError."""
-    for name, network in networks.items():
-        if _tied(network):
-            raise ValueError(
-                f"the {name} holds BatchNorm in training mode, and what it makes of a row hangs on the others: call "
-                "nets.eval() before, nets.train() after"
-            )
+    _untied(
+        networks,
+        "holds BatchNorm in training mode, and what it makes of a row hangs on the others: call nets.eval() before, "
+        "nets.train() after",
+    )
 
 
 def row_by_row(network):
@@ -783,6 +781,12 @@ def row_by_row(network):
             "the slope of a score in its own row has no meaning under BatchNorm, which makes every score depend on all "
             "rows; use LayerNorm, GroupNorm or no norm, or call eval() on the network"
         )
+
+
+def _untied(networks, why):
+    for name, network in networks.items():
+        if _tied(network):
+            raise ValueError(f"the {name} {why}")
 
 
 def _tied(network):

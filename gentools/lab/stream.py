@@ -86,11 +86,16 @@ def binarize(x, rng):
 
     x: (n, ...), uint8 or floats in [0, 1]; the result has its shape. rng: a torch.Generator on the device of x.
     """
-    x = unit(x)
-    if x.device.type == "cpu" and x.numel() and not 0 <= float(x.min()) <= float(x.max()) <= 1:
+    if (
+        x.is_floating_point()
+        and x.device.type == "cpu"
+        and x.numel()
+        and not 0 <= float(x.min()) <= float(x.max()) <= 1
+    ):
         raise ValueError(
             f"gray values are bytes, or floats in [0, 1], and these reach from {x.min():.4g} to {x.max():.4g}; divide by 255?"
         )
+    x = unit(x)
     return (torch.rand(x.shape, generator=rng, device=x.device, dtype=x.dtype) < x).to(x.dtype)
 
 
