@@ -482,7 +482,7 @@ def test_what_chapter_16_says_of_guided_digits():
     text = source(16, "digits-2")
     assert "in four of five seeds" in text and "rises again a little to 4, in every seed" in text
     longer = records.load("16.9")["twice"]["numbers"]
-    assert longer["w = 1: asked class"] == [1.0] and "it is 1 at $w = 1$ too" in text
+    assert longer["w = 1: asked class"] == [1.0] and "after twice the steps (one run) at 1 too" in text
     assert longer["w = 4: spread"] > longer["w = 2: spread"]
     claim = next(claim for claim in claims.CLAIMS if claim.figure == "16.9")
     asked = claims.Asked(records.load("16.9")["summary"])
