@@ -469,8 +469,8 @@ RECIPES = {
     "2.6": Recipe(
         title="A floor against collapse",
         caption="Six components on 40 eruptions. From a tenth of the data's variance down to a ten-thousandth a smaller floor raises "
-        "the likelihood of the eruptions that were seen and lowers that of the others, on average; still smaller, it gains on the "
-        "former alone. Above a tenth both fall. Thin lines are ten random splits, thick ones their mean.",
+        "the likelihood of the eruptions that were seen and lowers that of the others, on average. A still smaller floor raises only "
+        "the former. Above a tenth both fall. Thin lines are ten random splits, thick ones their mean.",
         alt="Two curves over the floor on a logarithmic axis. The one for the training data falls from left to right, the "
         "one for the other data is level at first, rises, is highest at a floor of a tenth, and falls again.",
         run=run_collapse,

@@ -189,7 +189,7 @@ RECIPES = {
     ),
     "0.2": Recipe(
         title="Two coins in a bag",
-        caption="Gradient descent (Adam, chapter 3) on the joint KL. Left: it is the sum of the marginal KL and the gap in every "
+        caption="Gradient descent (Adam, chapter 3) on the joint KL. Left: the joint KL is the sum of the marginal KL and the gap in every "
         "step. Right: the model's probabilities of the reports before and after.",
         alt="Left, three curves on logarithmic axes that fall, the gap not in every step; the joint KL is on top and all end near zero. Right, four gray "
         "bars with squares off their tops and circles exactly on them.",
