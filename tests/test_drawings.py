@@ -14,7 +14,8 @@ from gentools import recipes
 from gentools.lab.chapters import CHAPTERS
 
 ALL = {id: recipe for chapter in CHAPTERS for id, recipe in recipes.recipes(chapter.name).items()}
-SHORT = {"steps": 20, "points": 500, "batch": 500, "epochs": 1, "updates": 20}
+SHORT = {"steps": 20, "points": 500, "batch": 500, "epochs": 1, "updates": 20, "drawn": 60, "true_draws": 2}
+SHORT |= dict.fromkeys(("vae_steps", "gan_steps", "made_steps", "pixelcnn_steps", "autoencoder_steps"), 20)
 SHORT |= dict.fromkeys(("judge_steps", "reader_steps", "critic_steps", "inverse_steps"), 5)
 LOOKED_AT = {"3.7", "4.2", "5.7"}  # these look at the run a hundred times
 LEFT_OUT = {"6.5", "6.7", "6.8", "7.1", "7.3", "7.4", "7.5", "10.2", "10.5"}

@@ -431,7 +431,7 @@ def test_a_run_goes_to_the_device_of_the_session(full, monkeypatch):
 
 ALL = [id for each in CHAPTERS for id in recipes.recipes(each.name)]
 NETWORKS = [id for id in ALL if ("gentools.lab.training", "train") in closure.reached([recipes.find(id).run])]
-LOOPS = ("critic_steps", "judge_steps", "reader_steps", "inverse_steps")  # of what a figure trains beside its networks
+LOOPS = ("critic_steps", "judge_steps", "reader_steps", "inverse_steps", "true_draws")  # beside the trainings
 UNTRAINED = "train longer|sure of too few|exemplars"  # what arithmetic with pictures says of networks like these
 
 
