@@ -931,7 +931,7 @@ def test_twice_the_steps_take_wgan_gp_near_flow_matching_and_modes_from_the_regu
 
 
 def test_after_twice_the_rounds_the_informed_start_is_where_the_plain_one_is():
-    """As the text below figure 17.4 says of its first seed."""
+    """As the text below figure 17.4 says of its first seed, and that runs of the recorded length may end there."""
     record = records.load("17.4")
     ends, longer = record["summary"], {name: values[0] for name, values in record["twice"]["numbers"].items()}
     told, far = "information, nats", "energy distance"
