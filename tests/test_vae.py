@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import itertools
 import math
 import re
 
@@ -617,6 +618,16 @@ def test_the_text_on_three_learning_rates_says_what_one_run_each_can_show():
     assert max(tried, key=tried.get) == 0.004
     assert tried[0.004] - tried[0.002] < spread < tried[0.004] - tried[0.008]
     assert "that of 0.002 was lower by less than the seeds differ, that of 0.008 by more" in source(3, "tension")
+
+
+def test_the_text_on_more_dimensions_says_what_twice_the_steps_add():
+    record = records.load("3.7")
+    names = [f"held out, {n} dimensions" for n in record["config"]["latents"]]
+    ends = [record["numbers"][name] for name in names]
+    assert all(max(fewer) < min(more) for fewer, more in itertools.pairwise(ends))
+    added = [record["twice"]["numbers"][name][0] - record["numbers"][name][0] for name in names]
+    assert record["twice"]["seeds"] == [0] and all(2.5 < more < 3.5 for more in added)
+    assert "twice the steps (seed 0) add about 3 nats to each" in source(3, "tension")
 
 
 def test_3_e6_asks_as_its_text_says():
