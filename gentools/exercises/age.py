@@ -31,7 +31,7 @@ QUESTIONS = {
         "c",
         {
             "a": "Many laws share their means and covariances with the data.",
-            "b": "A wide law can have the support of the data and other variances, which a linear encoder sees.",
+            "b": "Laws with the same means and covariances can have different supports. A linear encoder does not see that.",
             "c": "Means and variances of linear codes are made of means and covariances alone.",
         },
     ),
@@ -39,7 +39,7 @@ QUESTIONS = {
         "a",
         {
             "a": "The squares of 64 coordinates sum to 1, so their variances cannot all be near 1.",
-            "b": "Then each coordinate would have the variance 1, and the squared length of a code the mean 64.",
+            "b": "For 0 each coordinate needs the variance 1, and then the squared length of a code has the mean 64, not 1.",
             "c": "A KL divergence is never negative.",
         },
     ),
@@ -55,7 +55,7 @@ QUESTIONS = {
         "a",
         {
             "a": "Without V nothing compares samples with data. The generator brings codes back, whatever it shows for them.",
-            "b": "The two errors are as small without V. But neither of them looks at what a sample looks like.",
+            "b": "The two errors are as small without V. But neither of them compares samples with data.",
             "c": "V competes with the errors for both networks. It is also the only term that compares samples with data.",
         },
     ),
@@ -87,22 +87,22 @@ QUESTIONS = {
         "a",
         {
             "a": "The published value at v is the right one at v squared, and the square of 1 is 1.",
-            "b": "Set the slope of v^2/2 - log v to 0.",
+            "b": "The slope of v^2/2 - log v is v - 1/v, and that is 0 at v = 1.",
             "c": "The logarithm still goes to infinity at 0, and the square at infinity.",
         },
     ),
     "13.Q10": Question(
         "b",
         {
-            "a": "(13.5) has none: its value grows without end or toward an encoder of 0.",
-            "b": "The discriminator's is Bayes' rule. The encoder has none inside, see (13.5), so other terms must hold it.",
+            "a": "By (13.5) AGE's linear encoder has none: V grows without end, or it rises to a limit as the encoder shrinks to 0.",
+            "b": "The discriminator's is Bayes' rule. By (13.5) no encoder is best for V alone, so other terms must hold it.",
             "c": "Bayes' rule gives the discriminator one.",
         },
     ),
     "13.Q11": Question(
         "c",
         {
-            "a": "The chain rule leaves a second term, and that is not negative.",
+            "a": "By (13.1) the divergence of x is that of the codes plus a term that is not negative.",
             "b": "Only if the codes keep all that tells the two laws apart.",
             "c": "By (13.1) the two differ by a mean of divergences.",
         },
@@ -268,7 +268,7 @@ def check_broken(answer):
     if not error <= 0.13:
         raise Wrong(f"With weight {mended:g} images are rebuilt with the mean error {error:.3f}; 0.13 is allowed.")
     if not abs(value) <= 3:
-        raise Wrong(f"With weight {mended:g} V ends at {value:.1f} nats; one player has won.")
+        raise Wrong(f"With weight {mended:g} V ends at {value:.1f} nats, not between -3 and 3: one player has won.")
 
 
 def solve_broken():
@@ -280,8 +280,8 @@ EXERCISES = {
     "13.E1": Exercise(
         check=check_least,
         hints=(
-            "The squares of a code sum to the squared radius, so the variances plus squared means do.",
-            "The means only take away from the variances. How are logarithms of numbers with a given sum largest in sum?",
+            "The squared coordinates of a code sum to radius^2. So do the variances plus the squared means of all coordinates.",
+            "Means other than 0 only make variances smaller. Which variances with a given sum have the largest sum of logarithms?",
             "All variances are radius^2/k. Put that into (v + m^2 - 1 - log v)/2.",
         ),
         solution=solve_least,
@@ -301,7 +301,7 @@ EXERCISES = {
         hints=(
             "Follow (13.12): the means of v, of m^2 and of log v are needed.",
             "The new variance is (n - 1)/n times the old one. What happens to its mean and to its logarithm?",
-            "E v + E m^2 = 1 exactly, so only minus half the mean of log v is left: psi((n-1)/2) + log 2/n.",
+            "E v + E m^2 = 1 exactly, so only minus half of E log v is left, and E log v = psi((n-1)/2) + log(2/n).",
         ),
         solution=solve_biased,
         gives="number",

@@ -23,8 +23,8 @@ QUESTIONS = {
     "9.Q2": Question(
         "a",
         {
-            "a": "For any two values of D, the differences of f and of g have opposite signs. The covariance is half the mean of "
-            "the product of such differences, over two independent draws. Chebyshev found it.",
+            "a": "For any two values of D, the differences of f and of g have opposite signs, so their product is never positive. The "
+            "covariance is half the mean of this product over two independent draws (Chebyshev).",
             "b": "It could if one of the two went up and down. Both are monotone.",
             "c": "That holds if both rise or both fall.",
         },
@@ -59,7 +59,7 @@ QUESTIONS = {
     "9.Q6": Question(
         "b",
         {
-            "a": "The first term of (40) is the same as in (41). What differs between them is the term that was dropped.",
+            "a": "It is (40) that begins with the same term as (41). For the encoder (41) has -log D, and (42) has log D.",
             "b": "They are log D and -log D, averaged over the same pairs: one descends 2 JS, the other climbs it.",
             "c": "Both are functions of the same logit, averaged over the same pairs. Look at (9.8).",
         },
@@ -93,7 +93,7 @@ QUESTIONS = {
     "9.Q10": Question(
         "c",
         {
-            "a": "Chapter 5 used it for the generator: with q in front, missing modes are forgiven.",
+            "a": "Here the model stands first, inside M. As in chapter 5, missing modes are forgiven because q is in front.",
             "b": "The forward joint KL of chapter 1 bounds the likelihood. Here the model stands first, inside M.",
             "c": "At D* the divergence is 2 KL(M||P). It is 0 only at P = Q, and it forgives pairs of P that Q does not have.",
         },
@@ -186,7 +186,7 @@ def check_matched(answer):
                 raise Wrong(f"On the table of seed {seed} the {name} should be probabilities that sum to 1.")
         p_joint, q_joint = w.p_x[:, None] * p_z_given_x, w.q_z * q_x_given_z
         if off(p_joint, q_joint):
-            raise Wrong(f"On the table of seed {seed} the two joints differ.")
+            raise Wrong(f"On the table of seed {seed} p(x) p(z|x) and q(z) q(x|z) differ. They have to be one table.")
         told = float(mutual_information(p_joint))
         if told > 1e-5:
             raise Wrong(f"On the table of seed {seed} the code still tells {told:.4f} nats about x.")
@@ -246,10 +246,10 @@ def check_sizes(answer):
             float(ali.local_factors(joint, ali.LOSSES["joint KL"], size)[-1]) for size in (broken, mended)
         )
         if grows < 1 + 1e-6:
-            raise Wrong(f"On the table of seed {seed} no deviation grows with the step size {broken:g}.")
+            raise Wrong(f"On the table of seed {seed} no deviation grows with the first step size, {broken:g}.")
         if settles > 1 + 1e-6:
             raise Wrong(
-                f"On the table of seed {seed} a step of size {mended:g} multiplies some deviation by {settles:.4g}."
+                f"On the table of seed {seed} the second step size, {mended:g}, multiplies some deviation by {settles:.4g}."
             )
     if abs(broken - mended) > 0.1 * min(broken, mended) + 1e-6:
         raise Wrong(f"The first breaks and the second mends, but {broken:g} and {mended:g} differ by more than 10 %.")
@@ -296,7 +296,7 @@ EXERCISES = {
     "9.E4": Exercise(
         check=check_steps,
         hints=(
-            "Equation (9.10) gives the factor per step.",
+            "The first line of (9.10) is the factor of the slowest deviation per step.",
             "After t steps the deviation is factor^t times what it was.",
             "Solve factor^t = 1/2 by taking logarithms.",
         ),
@@ -328,8 +328,9 @@ EXERCISES = {
         check=check_sizes,
         hints=(
             "Print the factors for step sizes 1, 2 and 3 and look at the largest.",
-            "A player's step takes half of the step size away from a deviation that it sees whole. What if both see it whole?",
-            "Then the factor is 1 minus the step size.",
+            "In the step above (9.10) the encoder takes the share step_size / 2 away from a deviation whose mean given x "
+            "is 0, and the generator from one whose mean given z is 0. What if both means are 0?",
+            "Then the factor is 1 - step_size. From which step size on is its modulus above 1?",
         ),
         solution=solve_sizes,
         gives=2,

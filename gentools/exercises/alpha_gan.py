@@ -22,15 +22,15 @@ QUESTIONS = {
     "14.Q1": Question(
         "c",
         {
-            "a": "A discriminator gives a number for each x, and that estimates a ratio of densities.",
-            "b": "The error of reconstruction is that of an ordinary autoencoder. No likelihood has to be known for it.",
+            "a": "The output estimates the ratio of the two densities that the discriminator was trained on, so these two matter.",
+            "b": "An ordinary autoencoder has this error too. It can be computed without any likelihood.",
             "c": "Its best logit is log p(x)/q(x). With the right two laws before it, a ratio can stand for a likelihood.",
         },
     ),
     "14.Q2": Question(
         "b",
         {
-            "a": "The discriminator sees each x by itself, and cannot tell which of the two kinds a picture belongs to.",
+            "a": "The discriminator sees each x by itself, and even digits are as frequent among all fakes as among the data.",
             "b": "It compares the data with the mixture of both. If the mixture is right, it has nothing to object.",
             "c": "It is trained on them as fakes, so it does judge them.",
         },
@@ -40,7 +40,8 @@ QUESTIONS = {
         {
             "a": "It sees codes of all data together. Whether a code tells anything of its x does not show in their law.",
             "b": "It would have to see pairs of x and z for that, as the discriminator of chapter 9 does.",
-            "c": "That divergence is zero only if no code depends on its x. The law of all codes can be right without that.",
+            "c": "The codes of every single image follow the prior only if no code depends on its x. The law of all codes can be right "
+            "without that.",
         },
     ),
     "14.Q4": Question(
@@ -55,7 +56,7 @@ QUESTIONS = {
         "b",
         {
             "a": "It is behind WGAN-GP, and their intervals do not meet. AGE and the GAN are not separated from it.",
-            "b": "WGAN-GP has the least mean, and its interval meets no other. It falls to the end of these runs; one run of twice the steps ends within their range.",
+            "b": "WGAN-GP has the least mean, and its interval meets no other. The distance falls to the end of these runs; one run of twice the steps ends within their range.",
             "c": "Both are behind WGAN-GP, and not separated from alpha-GAN. By precision they are before alpha-GAN.",
             "d": "The interval of WGAN-GP meets no other, by this distance as by KID.",
         },
@@ -71,8 +72,8 @@ QUESTIONS = {
     "14.Q7": Question(
         "c",
         {
-            "a": "The information between x and z has been left out, and two divergences have been added.",
-            "b": "The sign of the information alone would decide that, and further terms are added.",
+            "a": "By (14.5) two divergences are added, but the information between x and z is subtracted.",
+            "b": "By (14.5) the information between x and z is subtracted, but two divergences are added.",
             "c": "By (14.5) the information is missing and the marginal is counted again, so it bounds nothing.",
         },
     ),
@@ -96,7 +97,7 @@ QUESTIONS = {
         "c",
         {
             "a": "It sees x and z as a pair, in chapter 9.",
-            "b": "The adversarial autoencoder has none for x.",
+            "b": "The adversarial autoencoder compares the codes of data with the prior, and never looks at samples.",
             "c": "AGE's encoder gives codes to data and to samples, and those are compared. Here D compares pictures.",
         },
     ),
@@ -259,8 +260,8 @@ EXERCISES = {
         check=check_unseen,
         hints=(
             "The mean of the two laws has to be even on the four points.",
-            "What one law has more of at a point, the other has less of. With all of it moved, both pay log 2 each.",
-            "Move everything between two of the points, and leave the other two alone.",
+            "If each law keeps to two points of its own, each pays log 2. That is twice as much as asked for.",
+            "So let them differ on two of the points alone: each law has one of these to itself. The other two keep 1/4 in both.",
         ),
         solution=solve_unseen,
     ),
@@ -269,7 +270,7 @@ EXERCISES = {
         hints=(
             "(14.9) is quadratic in the spread. In what is it linear?",
             "Collect the terms with the strength k on one side.",
-            "k g (g - R) = 1 - g^2.",
+            "With g for the spread and R for the correlation, k g (g - R) = 1 - g^2.",
         ),
         solution=solve_strength,
         gives="number",
@@ -287,7 +288,7 @@ EXERCISES = {
     "14.E5": Exercise(
         check=check_broken,
         hints=(
-            "The encoder serves two masters: the error and C. Which wins if the weight is large?",
+            "The encoder descends the error and the term of C at once. Which of them wins if the weight of the error is large?",
             "A mean over 64 pixels is a 64th of their sum. The weight 10 of the training cell is 640 here.",
             "Three times 640 leaves both their say. Try ten times as much as that for the first number.",
         ),

@@ -43,7 +43,7 @@ QUESTIONS = {
         {
             "a": "The number of passes is four times as large, and each pass has four times as many inputs and outputs.",
             "b": "Four times as many passes, each four times as dear.",
-            "c": "That would be the side of the picture. There is a pass for every pixel.",
+            "c": "The side of the picture doubles, but there is a pass for every pixel.",
         },
     ),
     "15.Q5": Question(
@@ -59,7 +59,7 @@ QUESTIONS = {
     "15.Q6": Question(
         "a",
         {
-            "a": "The network copies the pixel that it should predict. When it draws, that pixel is still 0, so it says 0.",
+            "a": "The network copies the pixel that it should predict. When it draws, that pixel is still 0, so the network says 0.",
             "b": "The number is better because the answer is among the inputs. When a picture is drawn there is no answer yet.",
             "c": "A pixel is predicted best by the pixel itself, so the reported loss falls.",
         },
@@ -153,7 +153,7 @@ def check_masks(answer):
             if not torch.equal(got, truth.double()):
                 more = bool((got > truth).any())
                 raise Wrong(
-                    f"The mask {name} {'lets through what comes too late' if more else 'closes a link that is allowed'}."
+                    f"The mask {name} {'leaves a link open that must be closed' if more else 'closes a link that may stay open'}."
                 )
 
 
@@ -181,7 +181,7 @@ def check_blind(answer):
         truth, got = _never_reached(size, row, column, kernel), answer(size, row, column, kernel)
         if got != truth:
             raise Wrong(
-                f"For a picture of side {size}, the pixel at row {row}, column {column} and kernel {kernel} it is {truth}, not {got}."
+                f"For a picture of side {size}, the pixel at row {row}, column {column} and kernel {kernel}, the output never sees {truth} of the pixels before, not {got}."
             )
 
 
@@ -330,7 +330,7 @@ EXERCISES = {
     "15.E5": Exercise(
         check=check_linked,
         hints=(
-            "Which pixel may a logit see that the link could carry instead?",
+            "A logit must not see its own pixel. Which pixel could the link carry to it instead?",
             "Pixel i - 1 comes before pixel i. The first logit has none before it.",
             "Move the pixels right by one: a column of zeros, then x without its last column.",
         ),

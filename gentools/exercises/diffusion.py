@@ -38,7 +38,7 @@ QUESTIONS = {
         "c",
         {
             "a": "That is what the larger variance, beta, does.",
-            "b": "The number of wrong steps grows, but all except the first few become right.",
+            "b": "The number of steps grows, but all except the few next to the data become right.",
             "c": "The steps next to the data stay wrong by fixed factors, 2, 2, 3/2, 4/3 and so on, however many steps there are.",
         },
     ),
@@ -54,7 +54,7 @@ QUESTIONS = {
         "a",
         {
             "a": "The bound's weight is (SNR ratio - 1)/2, largest next to the data; the simple loss replaces it by a constant.",
-            "b": "The bound gives little weight to the noisy end; a constant gives it more.",
+            "b": "It is the noisy end that gets more weight from a constant than from the bound.",
             "c": "That is so on a path whose log-SNR falls in a straight line, and on no other.",
         },
     ),
@@ -71,7 +71,8 @@ QUESTIONS = {
         {
             "a": "The decoder has every freedom to ignore x_t; it does not pay.",
             "b": "The top of the chain is nearly empty of information, by design, and nothing is lost by that.",
-            "c": "At a decoder that ignores x_1 the slope is minus the covariance over the variance, and no encoder can make it 0.",
+            "c": "At a decoder that ignores x_1 the slope is (16.9), minus a covariance over a variance. The fixed encoder cannot make "
+            "it 0.",
         },
     ),
     "16.Q9": Question(
@@ -315,7 +316,7 @@ EXERCISES = {
         check=check_clipped,
         hints=(
             "Solve x_t = sqrt(now) x + sqrt(1 - now) noise for the data first, and clip.",
-            "After clipping, data and noise no longer make up x_t. One of them has to follow.",
+            "The clipped data and the old noise no longer make up x_t. So the noise has to be computed again.",
             "noise = (x_t - sqrt(now) clipped) / sqrt(1 - now); then mix with sqrt(then) and sqrt(1 - then).",
         ),
         solution=solve_clipped,
@@ -334,7 +335,7 @@ EXERCISES = {
         check=check_step,
         hints=(
             "Each row has a step of its own: kept[t] has one number per row, and needs a second axis beside x.",
-            "The weight of row i is (SNR[t - 1] / SNR[t] - 1) / 2 with SNR = kept / (1 - kept).",
+            "By (16.5) the weight of row i is (SNR[t - 1] / SNR[t] - 1) / 2 with SNR = kept / (1 - kept).",
             "loss = mean over rows of weight times the squared length of net(noisy, t/T) - z; zero_grad, backward, step.",
         ),
         solution=solve_step,
@@ -354,7 +355,7 @@ EXERCISES = {
         hints=(
             "The samples start at N(0, 1). What variance does x_T really have?",
             "The variance at the top is kept * variance + 1 - kept. The larger the data, the less may be kept.",
-            "Search for the share kept at the end by halving, and let every one of the steps keep its T-th root.",
+            "Search for the share kept at the end by halving, and let each step keep the share kept ** (1 / steps).",
         ),
         solution=solve_mended,
     ),

@@ -39,7 +39,8 @@ QUESTIONS = {
     "11.Q4": Question(
         "c",
         {
-            "a": "So it should be, and so it is for large n. Here the bias of the perfect model is larger by more than its lead.",
+            "a": "So it should be, and so it is for large n. Here the perfect model's bias exceeds the narrow model's by "
+            "more than the narrow model's true distance.",
             "b": "The means cross at about four times this size. Below it, one side wins more often.",
             "c": "A narrow model has smaller eigenvalues, so by (11.6) a smaller bias, smaller by more than its true distance.",
         },
@@ -48,7 +49,8 @@ QUESTIONS = {
         "a",
         {
             "a": "For copies it is 0. No other column looks at the training set.",
-            "b": "It falls only a little, because repetition leaves out somewhat more than a third of the training points.",
+            "b": "The coverage falls, but only a little: drawing with repetition leaves out somewhat more than a third of the "
+            "training points.",
             "c": "The critic compares with test rows, and a thousand copies lie nearly as close to these as fresh data do.",
         },
     ),
@@ -80,7 +82,7 @@ QUESTIONS = {
         "a",
         {
             "a": "It learns what sets these rows apart, and two finite samples always differ.",
-            "b": "Only on rows that it was not trained on, and on average.",
+            "b": "It is 0 only on rows that the critic was not trained on, and only on average.",
             "c": "A critic that has learned anything gains on its own rows.",
         },
     ),
@@ -282,7 +284,7 @@ EXERCISES = {
     "11.E1": Exercise(
         check=check_unseen,
         hints=(
-            "It is the second term of (11.1), with a feature that is a function of x.",
+            "The second term of (11.1) compares p(x|h) with q(x|h). Which x can have a given feature h?",
             "Given h, x has the probabilities p(x) / p(h) on those x that have this feature.",
             "For every label: take the entries of p and q with it, divide each by its sum, and weigh their KL by the sum of p.",
         ),

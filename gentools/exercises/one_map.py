@@ -15,8 +15,8 @@ QUESTIONS = {
     "17.Q1": Question(
         "b",
         {
-            "a": "A model whose code is thrown with dice, without looking at x, can fit too: then z tells nothing.",
-            "b": "By the chain rule both terms of (0.1) are 0: the law of x, and the conditional of z for every x.",
+            "a": "Both joints may draw z without looking at x. Then the KL can be 0 too, and z tells nothing.",
+            "b": "By the chain rule both terms of (0.1) are 0: the KL of the laws of x, and the mean KL of the laws of z given x.",
             "c": "Both conditionals may be broad. They only have to be the same.",
         },
     ),
@@ -73,14 +73,14 @@ QUESTIONS = {
         "a",
         {
             "a": "The distance doubles, and no KL notices. So no formula in KLs can give the distance.",
-            "b": "KLs are sums over x that never compare two values of x.",
+            "b": "The way to compute W1 is not the reason. KLs are sums over x that never compare two values of x.",
             "c": "Both are 0 only where q = p, and that does not make one a formula in the other.",
         },
     ),
     "17.Q9": Question(
         "b",
         {
-            "a": "For the best discriminator the difference is one divergence, and a divergence cannot be negative.",
+            "a": "By (5.4) the difference is a single divergence, and a divergence cannot be negative.",
             "b": "By (5.4), half of it: KL(q||p)/2 - JS = KL(m||p).",
             "c": "It is 0 only where q = p, and grows with their distance.",
         },
@@ -88,7 +88,7 @@ QUESTIONS = {
     "17.Q10": Question(
         "c",
         {
-            "a": "Single runs say nothing about a tie.",
+            "a": "A verdict looks at intervals of means. Single runs need not be equal for it.",
             "b": "Equality would be a claim too, and needs an interval that is narrow.",
             "c": "The intervals meet, or that of the difference holds both signs, so the record decides nothing.",
         },

@@ -55,9 +55,10 @@ QUESTIONS = {
     "10.Q6": Question(
         "b",
         {
-            "a": "The factor is 1 - 1/(2 lambda): 3/4 for 2 and 1/2 for 1.",
+            "a": "The factor is 1 - 1/(2 lambda): 3/4 for 2 and 1/2 for 1, so a deviation shrinks more slowly with 2.",
             "b": "It is stable for every weight above 1/4, and a larger weight means shorter steps.",
-            "c": "A round multiplies by D to the power 1/2, and D is not the ratio of data and model.",
+            "c": "A round multiplies by D to the power 1/2. It would lead there if D were the ratio of data and model, but D is "
+            "p/(p + q).",
         },
     ),
     "10.Q7": Question(
@@ -80,7 +81,7 @@ QUESTIONS = {
         "a",
         {
             "a": "Both generators make the same distribution from other codes, as G(z) = -z does.",
-            "b": "It is right, see (10.4): all of it is the KL between the posteriors of the codes.",
+            "b": "The formula is right: with KL(q||q_old) = 0, the right side of (10.4) is the KL between the posteriors of the codes.",
             "c": "Then q would have changed, and its KL would not be 0.",
         },
     ),
@@ -241,7 +242,7 @@ EXERCISES = {
     "10.E1": Exercise(
         check=check_tilt,
         hints=(
-            "Two terms weight log q each. Add them: how often does log q occur in all?",
+            "Each KL holds the mean of log q under q, times its weight. Add the two up: which weight does that mean have in all?",
             "Divide by the sum of the weights. The problem then looks like that of (10.2), with another old model.",
             "q is proportional to (q_old^weight * average^slow * d)^(1 / (weight + slow)).",
         ),
@@ -250,7 +251,7 @@ EXERCISES = {
     "10.E2": Exercise(
         check=check_rounds,
         hints=(
-            "A round multiplies the deviation by 1 - 1/(2 weight); its modulus counts.",
+            "By (10.5) a round multiplies the deviation by 1 - 1/(2 weight); the modulus of this factor counts.",
             "You need factor ** k <= 1/1000.",
             "k is log 1000 / (-log factor), rounded up; none if the factor is at least 1.",
         ),
@@ -281,9 +282,9 @@ EXERCISES = {
     "10.E5": Exercise(
         check=check_starts,
         hints=(
-            "By (10.7), where does the memory of the start never die?",
-            "A probability of zero is multiplied by something in each round.",
-            "Move a hundredth to where the first start has nothing.",
+            "In (10.7) the start stands in the term A_k/q_0. For which q_0 does this term never vanish?",
+            "A round multiplies each probability by a factor. What becomes of a probability of 0?",
+            "Let the first start have a 0. For the second, move a hundredth to that place.",
         ),
         solution=solve_starts,
         gives=2,

@@ -42,15 +42,15 @@ QUESTIONS = {
         {
             "a": "So it would be if slopes beyond 1 were forbidden. They only cost something.",
             "b": "A critic of slope 1 is allowed, pays nothing and gains the distance. The best one cannot do worse.",
-            "c": "A slope a little above 1 costs a square of the little and gains in proportion to it. So it pays to exceed 1.",
+            "c": "A slope of 1 + h gains in proportion to h, and the penalty costs in proportion to h^2. So it pays to exceed 1 by a small h.",
         },
     ),
     "12.Q5": Question(
         "b",
         {
-            "a": "A slope of 0 costs the penalty its full weight, so the critic does not come to rest where it should.",
+            "a": "At the data the critic would have to rest at slope 0. That costs it the full weight of the penalty, so it does not.",
             "b": "At |θ| twice the weight the penalty's pull on a small slope and the gain's pull cancel. Nothing moves.",
-            "c": "With a weight below 1 they do. At 2 the penalty damps the turn so much that it ends on the axis.",
+            "c": "With a weight below 1 it circles. At weight 2 the penalty damps the turning so much that the critic ends at slope 0.",
         },
     ),
     "12.Q6": Question(
@@ -64,16 +64,16 @@ QUESTIONS = {
     "12.Q7": Question(
         "a",
         {
-            "a": "It ends ahead in every seed, by unequal amounts, and the interval of the mean gap lies above 0. For most of training "
-            "it was behind.",
+            "a": "WGAN-GP ends ahead in every seed, by unequal amounts, and the interval of the mean gap lies above 0. For most of "
+            "training it was behind.",
             "b": "The gaps are unequal from seed to seed, but the interval of their mean lies above 0.",
-            "c": "So it is for most of training. It passes the other near the end, as the learning rate falls.",
+            "c": "WGAN-GP is behind for most of training, but passes the other loss near the end, as the learning rate falls.",
         },
     ),
     "12.Q8": Question(
         "a",
         {
-            "a": "Kantorovich and Rubinstein, equation (12.3): the same number from both sides.",
+            "a": "By (12.3), the theorem of Kantorovich and Rubinstein, the largest of these differences is W1.",
             "b": "Bounding the values gives the total variation, which does not see how far mass moves.",
             "c": "A mean of squared slopes gives another distance, and no transport cost.",
         },
@@ -277,7 +277,7 @@ EXERCISES = {
     "12.E2": Exercise(
         check=check_distance,
         hints=(
-            "Which slope has the best critic at distance d, and what does it gain without the penalty?",
+            "Which slope does the best critic have at distance d (above (12.6)), and what does it gain, the penalty not subtracted?",
             "The gain is d times 1 + d / (2 weight). Solve for d.",
             "The positive root of d^2 / (2 weight) + d = gain.",
         ),
@@ -297,7 +297,8 @@ EXERCISES = {
     "12.E4": Exercise(
         check=check_mended,
         hints=(
-            "The critic stops in a valley between two hills: small steps do not find the higher one.",
+            "The objective can have a hill for either sign of psi. The critic stops in the valley between them, at psi = 0: small "
+            "steps do not find the higher hill.",
             "For which sign of psi is -psi theta positive? Then write the objective in |psi| alone.",
             "|psi| |theta| - weight (|psi| - 1)^2 is largest at |psi| = 1 + |theta| / (2 weight).",
         ),
