@@ -46,7 +46,8 @@ QUESTIONS = {
         "c",
         {
             "a": "The term that charged for information is gone. What is cheaper is used more.",
-            "b": "It rises, but the loss trades a divergence from the prior for more of it, and then q(x) is off.",
+            "b": "The information rises. But for more of it the loss accepts codes that diverge from the prior, and then "
+            "q(x) is not exact.",
             "c": "Information is free now and improves the reconstruction. The codes are bent for its sake, away from the prior, "
             "and the model of x, which draws from the prior, pays.",
         },
@@ -70,8 +71,8 @@ QUESTIONS = {
     "8.Q7": Question(
         "a",
         {
-            "a": "Equation (8.3), the same as in chapter 5 with the prior in place of the data.",
-            "b": "That is minus the logit. -log D stops short of it by twice a Jensen-Shannon divergence.",
+            "a": "Equation (8.4), the same as (5.7) with the prior in place of the data.",
+            "b": "Minus the logit descends that. What -log D descends is less by twice a Jensen-Shannon divergence.",
             "c": "2 JS belongs to log(1 - D), the minimax loss.",
         },
     ),
@@ -87,7 +88,7 @@ QUESTIONS = {
         "b",
         {
             "a": "A large weight on the error means a small variance.",
-            "b": "1/(2 * 8), equation (8.7).",
+            "b": "By (8.7) the weight is 1/(2 variance), so the variance is 1/(2 * 8).",
             "c": "There is a factor 2 in the exponent of a Gaussian.",
         },
     ),
@@ -163,8 +164,8 @@ def check_variance(answer):
         got = float(answer(weight, pixels))
         if off(got, pixels * weight / 8):
             raise Wrong(
-                f"With weight {weight:g} on the KL term and {pixels} pixels the variance is {pixels * weight / 8:g}, "
-                f"not {got:g}."
+                f"With weight {weight:g} on the KL term and {pixels} pixels the variance should be "
+                f"{pixels * weight / 8:g}, not {got:g}."
             )
 
 
@@ -183,9 +184,7 @@ def check_below(answer):
             raise Wrong(f"The {'rows' if dim else 'columns'} of the {name} must be probabilities that sum to 1.")
     value = aae.objective(encoder / 2, decoder / 2)
     if not value < 0.6:
-        raise Wrong(
-            f"The loss is {value:.3f}, and the entropy of the data 0.693. It should be clearly below, under 0.6."
-        )
+        raise Wrong(f"The loss is {value:.3f}. It should be under 0.6, clearly below the entropy of the data, 0.693.")
 
 
 def solve_below():
@@ -276,12 +275,12 @@ def check_broken(answer):
     far, _ = small_run(broken)
     if not far >= 0.5:
         raise Wrong(
-            f"With weight {broken:g} the codes have the energy distance {far:.3f} to the prior; that is not broken."
+            f"With weight {broken:g} the codes have the energy distance {far:.3f} to the prior; broken means at least 0.5."
         )
     near, rebuilt = small_run(mended)
     if not near <= 0.1:
         raise Wrong(
-            f"With weight {mended:g} the codes have the energy distance {near:.3f} to the prior; 0.1 is allowed."
+            f"With weight {mended:g} the codes have the energy distance {near:.3f} to the prior; at most 0.1 is allowed."
         )
     if not rebuilt <= 24.5:
         raise Wrong(
@@ -292,7 +291,7 @@ def check_broken(answer):
 
 def solve_broken():
     """A weight of the prior's term that breaks the run, and one that mends it."""
-    return 0.01, 3.0  # too cheap to care for the prior; a few times what (8.3) charges
+    return 0.01, 3.0  # too small for the encoder to heed the prior; a few times the weight in (8.3)
 
 
 EXERCISES = {
@@ -301,7 +300,8 @@ EXERCISES = {
         hints=(
             "The second term does not contain the decoder. For each code, the first is a cross-entropy over x.",
             "A cross-entropy of p(x|z) and q(x|z) is least at q(x|z) = p(x|z).",
-            "-sum p(x,z) log p(x|z), plus the divergence of all codes from the prior. Where p is 0 nothing is paid: torch.xlogy.",
+            "The least loss is -sum p(x,z) log p(x|z), plus the divergence of all codes from the prior. Where p is 0 nothing "
+            "is paid: torch.xlogy.",
         ),
         solution=solve_least,
     ),
@@ -317,7 +317,7 @@ EXERCISES = {
     "8.E3": Exercise(
         check=check_variance,
         hints=(
-            "Values from -1 to 1: every error is doubled, and every square is four times as large.",
+            "With values from -1 to 1 every error is doubled, and every square is four times as large.",
             "Divide the loss by weight: then the KL term counts once, as in the joint KL.",
             "4 / (pixels weight) = 1 / (2 variance).",
         ),
@@ -337,7 +337,8 @@ EXERCISES = {
     "8.E5": Exercise(
         check=check_pair_step,
         hints=(
-            "The discriminator's loss is (5.5) as always; only what it sees is new. The encoder must not move with it: detach.",
+            "The discriminator's loss is the bracket of (5.5), as always; only what it sees is new. The encoder must not "
+            "move in this update: detach the code.",
             "The best logit is log q(z)/p(z|x), so the KL term is the mean of minus the logit at the codes.",
             "The reconstruction is summed over the pixels and averaged over the images. Use the updated discriminator, and "
             "set the gradients to zero before each backward.",
@@ -350,7 +351,8 @@ EXERCISES = {
         hints=(
             "What does the encoder care for if the discriminator's verdict weighs nothing?",
             "With a very large weight the codes can pass for the prior without telling anything of the image.",
-            "Try a hundredth of the weight of (8.3), and a few times it. Of several that mend your own run take the smaller.",
+            "The weight in (8.3) is 1. Try a hundredth of it, and a few times it. Of several weights that mend your own run take "
+            "the smaller.",
         ),
         solution=solve_broken,
         gives=2,

@@ -24,7 +24,7 @@ QUESTIONS = {
         "c",
         {
             "a": "That is the share of data among all pairs.",
-            "b": "The other way round: three times as likely among the data.",
+            "b": "That would be right if the pair were three times as likely among the model's pairs.",
             "c": "Bayes' rule of chapter 5, with the pair in the place of the point: 3 / (3 + 1).",
         },
     ),
@@ -49,7 +49,7 @@ QUESTIONS = {
     "7.Q5": Question(
         "a",
         {
-            "a": "The blind referee of the first question. The class reaches the generator as a number like those of z: no gradient "
+            "a": "D is the blind referee of 7.Q1. The class reaches the generator as a number like those of z: no gradient "
             "says which class it stands for, and what the generator does with it is left to accident.",
             "b": "Nothing in the loss rewards it: by (7.4) that information is just what a blind D misses.",
             "c": "Accident helps as often as it hurts.",
@@ -68,7 +68,7 @@ QUESTIONS = {
         {
             "a": "The conditionals may be right, but the shares of the classes stay wrong.",
             "b": "KL(p(c)||q(c)) is not what the chain rule gives: the mixture m stands first.",
-            "c": "The first term of (7.2). It does not depend on the generator's pictures.",
+            "c": "This is the first term of (7.2). It does not depend on the generator's pictures.",
         },
     ),
     "7.Q8": Question(
@@ -114,9 +114,9 @@ def _labeled(seed):
 def _compare(got, truth, where):
     got = torch.as_tensor(got, dtype=torch.float64)
     if got.shape != truth.shape:
-        raise Wrong(f"{where} the answer has the shape {tuple(truth.shape)}, not {tuple(got.shape)}.")
+        raise Wrong(f"{where} the answer should have the shape {tuple(truth.shape)}, not {tuple(got.shape)}.")
     if wrong := off(got, truth):
-        raise Wrong(f"{where} entry {wrong.place} is {wrong.right}, not {wrong.given}.")
+        raise Wrong(f"{where} entry {wrong.place} should be {wrong.right}, not {wrong.given}.")
 
 
 def check_shares(answer):
@@ -125,7 +125,7 @@ def check_shares(answer):
         w, q_c = _labeled(seed)
         data, model = w.p_x_given_z * w.p_z, w.q_x_given_z * q_c
         got = answer(w.p_x_given_z, w.q_x_given_z, w.p_z, q_c)
-        _compare(got, data / (data + model), f"On the tables of seed {seed}")
+        _compare(got, data / (data + model), f"On the tables of seed {seed},")
 
 
 def solve_shares(p_x_given_c, q_x_given_c, p_c, q_c):
@@ -142,8 +142,8 @@ def check_true(answer):
             got = float(answer(measured, judge, classes))
             if wrong := off(got, true):
                 raise Wrong(
-                    f"A judge with accuracy {judge} of {classes} classes counts {measured:.4f} as right if {true} are, and "
-                    f"you return {wrong.given}."
+                    f"If a judge of accuracy {judge} on {classes} classes calls the share {measured:.4f} right, the true "
+                    f"accuracy is {wrong.right}, not {wrong.given}."
                 )
 
 
@@ -159,7 +159,9 @@ def check_noisy(answer):
         w, _ = _labeled(seed)
         share = 0.05 * seed
         truth = (1 - share) * w.p_x_given_z + share * w.p_x[:, None]
-        _compare(answer(w.p_xz, share), truth, f"With a share {share:.2f} of random labels, seed {seed},")
+        _compare(
+            answer(w.p_xz, share), truth, f"With a share {share:.2f} of random labels, on the tables of seed {seed},"
+        )
 
 
 def solve_noisy(p_xc, share):
@@ -237,7 +239,7 @@ EXERCISES = {
     "7.E1": Exercise(
         check=check_shares,
         hints=(
-            "D compares two joints of point and class. Write both down.",
+            "As in (7.1), D compares two joints of point and class. Write both down.",
             "The data's joint is p(x|c) p(c); the class runs along dim 1, so multiplying by p_c does that.",
             "D is the data's joint over the sum of the data's and the model's.",
         ),
@@ -266,8 +268,8 @@ EXERCISES = {
         check=check_missing,
         hints=(
             "If each mean is a part of the class plus a part of the style, how do two classes in one style differ?",
-            "By the same vector in every style. Take another class and another style that were seen.",
-            "Seen in the other style, plus the step from the other style to this one as another class shows it.",
+            "They differ by the same vector in every style. Take another class and another style that were seen.",
+            "Take class c in the other style, and add the step from the other style to style s as another class shows it.",
         ),
         solution=solve_missing,
     ),

@@ -21,9 +21,9 @@ QUESTIONS = {
     "4.Q2": Question(
         "b",
         {
-            "a": "In the standard CVAE the encoder does see it, and without it the image still shows it.",
-            "b": "By (4.3) every nat of the label in the code is a nat of KL. Whether it is worth that nat depends on the networks: "
-            "if they fit exactly, it is not; a stiff decoder may keep some, see (4.12).",
+            "a": "In the standard CVAE the encoder does see the label. Where it does not, the image still shows it.",
+            "b": "By (4.3) every nat of the label in the code is a nat of KL. Whether that pays depends on the networks: if they "
+            "fit exactly, it does not; with a stiff decoder some of the label may stay, see (4.12).",
             "c": "That is so once the KL term is switched off. Figure 4.7 shows it.",
         },
     ),
@@ -40,7 +40,8 @@ QUESTIONS = {
         {
             "a": "The third direction has variance 0.5 within the classes, less than the noise. What the averages do there is "
             "known from the label.",
-            "b": "Only 3 and 2 exceed the noise variance 1. The rest of the VAE's third dimension told the class.",
+            "b": "Only 3 and 2 exceed the noise variance 1. The VAE uses the third direction only because the "
+            "averages differ there, and the CVAE is given the class.",
             "c": "The second direction varies by 2 within each class, beyond what the averages explain.",
         },
     ),
@@ -92,7 +93,7 @@ QUESTIONS = {
         {
             "a": "The M step moves the means, for a given p(y|x).",
             "b": "The mixture weights are q(y), the same for every x.",
-            "c": "It is proportional to the share of the component times how well it explains the code.",
+            "c": "For each class, p(y|x) is proportional to the share of the class times how well the class explains the code.",
         },
     ),
 }
@@ -111,9 +112,9 @@ def _case(seed, n=40, classes=3, k=2):
 def _compare(got, truth, what):
     got = torch.as_tensor(got, dtype=torch.float64).detach()
     if got.shape != truth.shape:
-        raise Wrong(f"The {what} should have shape {tuple(truth.shape)}, and yours have {tuple(got.shape)}.")
+        raise Wrong(f"The {what} should have shape {tuple(truth.shape)}, not {tuple(got.shape)}.")
     if wrong := off(got, truth):
-        raise Wrong(f"Of the {what} entry {wrong.place} should be {wrong.right}, not {wrong.given}.")
+        raise Wrong(f"Of the {what}, entry {wrong.place} should be {wrong.right}, not {wrong.given}.")
 
 
 def check_kl_term(answer):
@@ -123,7 +124,7 @@ def check_kl_term(answer):
         log_variances = means.flip(0) / 2
         unit = (log_variances / 2).exp()[y]  # the deviations of the prior of each row
         truth = conditional_vae.class_kl(mean / unit, log_variance - log_variances[y], means[y] / unit)
-        _compare(answer(mean, log_variance, y, means, log_variances), truth, "KL terms, one per row,")
+        _compare(answer(mean, log_variance, y, means, log_variances), truth, "KL terms of the rows")
 
 
 def solve_kl_term(mean, log_variance, y, means, log_variances):
@@ -247,8 +248,8 @@ EXERCISES = {
     "4.E2": Exercise(
         check=check_best_priors,
         hints=(
-            "Only the parts with m_y and v_y matter. Per coordinate and image they are log v + (variance + (mean - m)**2) / v, "
-            "halved, with the encoder's variance and mean.",
+            "Only the parts of the KL term of 4.E1 with m_y and v_y matter. Per coordinate and image they are log v + "
+            "(variance + (mean - m)**2) / v, halved, with the encoder's variance and mean.",
             "Set the derivative in m to zero: m is the average of the encoder means of the class.",
             "Set the derivative in v to zero: v is the average over the class of variance + (mean - m)**2.",
         ),
@@ -267,8 +268,9 @@ EXERCISES = {
     "4.E4": Exercise(
         check=check_round,
         hints=(
-            "First p(y|x), proportional to q(y) exp(-KL). The variances add the same to the KL of every class.",
-            "So p(y|x) is a softmax of log shares minus half the squared distance of mean and class mean.",
+            "First find the best p(y|x): by (4.11) it is proportional to q(y) exp(-KL). The variances add the "
+            "same to the KL of every class.",
+            "So p(y|x) is a softmax of log shares minus half the squared distance of encoder mean and class mean.",
             "New means are averages of the encoder means with weights p(y|x); new shares are the averages of p(y|x).",
         ),
         solution=solve_round,
@@ -279,7 +281,7 @@ EXERCISES = {
         hints=(
             "Start from a copy of conditional_vae.step, where names that Python does not find take `conditional_vae.` in front. "
             "Encoder and decoder do not look at the label, so None will do for it.",
-            "The class means are nets['prior'].means, (classes, k). You need (4.4) of every image and every class.",
+            "The class means are nets['prior'].means, (classes, k). You need (4.4) for every image and every class.",
             "The KL term is the right side of (4.11): -torch.logsumexp(shares.log() - kl, 1) with kl of shape (n, classes). "
             "Return loss.detach().",
         ),

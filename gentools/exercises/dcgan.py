@@ -52,11 +52,11 @@ QUESTIONS = {
     "6.Q6": Question(
         "c",
         {
-            "a": "BatchNorm mixes the images of a batch, so the batches are part of the function.",
+            "a": "BatchNorm mixes the images of a batch, so what D says of an image depends on the others beside it.",
             "b": "The discriminator wins its own game. But the generator is judged in a batch of its own, by what is then "
             "another function.",
-            "c": "The discriminator recognizes the halves by each other, and in a batch of fakes alone it is fooled for free. "
-            "The losses look like success for both.",
+            "c": "The discriminator tells the two halves of the batch apart by comparing them. In a batch of fakes alone it "
+            "is fooled for free. The losses look like success for both.",
         },
     ),
     "6.Q7": Question(
@@ -70,7 +70,7 @@ QUESTIONS = {
     "6.Q8": Question(
         "c",
         {
-            "a": "It gives back no input; it has the transposed matrix.",
+            "a": "It does not give back the input of the convolution: its matrix is the transpose, not the inverse.",
             "b": "At stride 1 the transpose is a convolution with the flipped kernel. At stride 2 it puts its inputs two pixels "
             "apart, where a convolution skips every second place.",
             "c": "Equation (6.4). The name deconvolution promises an inverse that it is not.",
@@ -81,14 +81,14 @@ QUESTIONS = {
         {
             "a": "What the family cannot see is not in the loss; (6.3) counts it in nats.",
             "b": "A coarse discriminator still sees coarse differences.",
-            "c": "It descends only what the discriminator can see.",
+            "c": "They may still differ in what the family cannot see.",
         },
     ),
     "6.Q10": Question(
         "c",
         {
             "a": "The function is the same, but the gradient is not.",
-            "b": "The gradient goes with 1/a, not with a.",
+            "b": "By (6.8) a factor a on the weights puts the factor 1/a on the gradient, not a.",
             "c": "Equation (6.8): BatchNorm removes the scale from the function and puts its inverse into the gradient.",
         },
     ),
@@ -138,7 +138,9 @@ def check_fold(answer):
         got = conv_transpose1d(x, kernel[None, None], stride=factor, padding=1)
         if off(got, want):
             a, b = ([round(v, 2) for v in t.tolist()] for t in (taps, kernel))
-            raise Wrong(f"With factor {factor}, taps {a} and your kernel {b} the two sides differ.")
+            raise Wrong(
+                f"With factor {factor} and taps {a}, your kernel {b} does not give what repeating and convolving give."
+            )
 
 
 def solve_fold(taps, factor):
@@ -163,7 +165,7 @@ def check_start(answer):
             raise Wrong(f"Return one number per weight; the shape is {tuple(got.shape)}, not {tuple(want.shape)}.")
         if wrong := off(got, want):
             raise Wrong(
-                f"With decay {decay} and {steps} steps weight {wrong.place} is {wrong.right}, not {wrong.given}."
+                f"With decay {decay} and {steps} steps, weight {wrong.place} should be {wrong.right}, not {wrong.given}."
             )
 
 
@@ -279,7 +281,8 @@ EXERCISES = {
         hints=(
             "Start from a copy of `dcgan.step`, where names that Python does not find take `dcgan.` in front. "
             "The part of the discriminator stands in a loop over two halves: x.chunk(2) and z.chunk(2).",
-            "In each round: pictures from half of z, cut off with .detach(), two passes of the discriminator, gan.descend.",
+            "In each round make pictures from half of z and cut them off with .detach(). The discriminator sees real "
+            "and made pictures in two passes; then call gan.descend.",
             "After the loop make new pictures from all of z, and descend the non-saturating loss of their logits.",
         ),
         solution=solve_two_steps,

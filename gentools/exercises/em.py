@@ -35,7 +35,7 @@ QUESTIONS = {
     "2.Q4": Question(
         "b",
         {
-            "a": "That is so near the top. Before it, EM may have to leave a saddle or a flat ridge, where its steps are small.",
+            "a": "That is so near the top. Before that, EM may have to leave a saddle or a flat ridge, where its steps are small.",
             "b": "Small steps mean that the surface is flat here. They do not mean that the top is near.",
             "c": "It cannot fall: both half-steps minimize the same function over one of its arguments.",
         },
@@ -60,7 +60,7 @@ QUESTIONS = {
     "2.Q7": Question(
         "b",
         {
-            "a": "It is 0 only if the model matches the data.",
+            "a": "For that the model would have to match the data, too. The E-step closes only the gap.",
             "b": "Equation (2.1): the gap is 0, and what remains is the marginal KL.",
             "c": "Both arguments of the gap agree, so it is 0. The marginal KL is not.",
         },
@@ -77,15 +77,15 @@ QUESTIONS = {
         "a",
         {
             "a": "The gain of the M-step and the gap that it opens, which the next E-step closes, add up to the rise (2.5).",
-            "b": "It rises by at least that.",
-            "c": "That is true of the bound between the half-steps. The likelihood rises by more.",
+            "b": "By (2.5) the likelihood rises by at least the gain of the bound, and by more if the M-step opens a gap.",
+            "c": "The bound itself rises by exactly that. The likelihood rises also by the gap that the M-step opens.",
         },
     ),
     "2.Q10": Question(
         "c",
         {
             "a": "The value of a likelihood does not tell you whether a better one exists.",
-            "b": "It says that the surface is flat there. Figure 2.1 shows flat places far from the top.",
+            "b": "A zero gradient says that the surface is flat there. Figure 2.1 shows flat places far from the top.",
             "c": "Only other starts can show a better one, and none can prove that there is no better one.",
         },
     ),
@@ -94,7 +94,7 @@ QUESTIONS = {
         {
             "a": "Equation (1.3): the weights come from the first argument, the data side.",
             "b": "That is the split of the reverse joint, (1.5).",
-            "c": "The prior appears inside the ELBO. The gap compares with the posterior.",
+            "c": "The prior appears inside the ELBO. The gap compares the encoder with the posterior, for each x of the data.",
         },
     ),
 }
@@ -205,7 +205,9 @@ def check_stuck(answer):
             f"waiting time of one mean: an array of shape (2, 2, 2), not {tuple(starts.shape)}."
         )
     if (distance := float((starts[1] - starts[0]).abs().max())) > 0.5 + 1e-9:
-        raise Wrong(f"The mended start may differ by 0.5 in every number; one of yours differs by {distance:.2f}.")
+        raise Wrong(
+            f"The mended start may differ by at most 0.5 in every number; one of yours differs by {distance:.2f}."
+        )
     x = data.old_faithful()
     half, wide = torch.full((2,), 0.5, dtype=torch.float64), x.T.cov(correction=0).expand(2, 2, 2)
     for means, stuck in zip(starts, (True, False), strict=True):
@@ -222,7 +224,7 @@ def check_stuck(answer):
             raise Wrong(
                 f"From your {'first' if stuck else 'mended'} start the log-likelihood after 300 steps is {stairs[-1]:.3f}, "
                 f"and the means are {(ends[0] - ends[1]).norm():.1f} apart: it "
-                + ("finds the two groups." if stuck else "does not find the two groups.")
+                + ("finds the two groups, and the broken start must not." if stuck else "does not find the two groups.")
             )
 
 
@@ -245,8 +247,8 @@ EXERCISES = {
     "2.E2": Exercise(
         check=check_m_step,
         hints=(
-            "The count of component k is the sum of its column of `resp`; its weight is the count divided by n.",
-            "Mean: sum of resp times x, divided by the count.",
+            "As in (2.4), the count of component k is the sum of its column of `resp`; its weight is the count divided by n.",
+            "The mean of component k is also that of (2.4): the sum of resp times x, divided by the count.",
             "All n points speak for the one variance: the sum of resp times (x - new mean)^2 over points and components, "
             "divided by n. Return its root, a single number.",
         ),

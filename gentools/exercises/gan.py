@@ -46,8 +46,8 @@ QUESTIONS = {
     "5.Q5": Question(
         "c",
         {
-            "a": "A penalty of more than a quarter of the step size does that, see (5.10), or looking ahead, exercise 5.E7. Plain "
-            "steps do not: their eigenvalues have modulus above 1.",
+            "a": "They settle if a penalty exceeds a quarter of the step size, see (5.10), or if they look ahead, see 5.E7. "
+            "With plain steps they do not: the eigenvalues have modulus above 1.",
             "b": "The flow circles. Steps of finite size along tangents do not.",
             "c": "Near the equilibrium each simultaneous step multiplies the distance by the square root of 1 plus a quarter of the squared step "
             "size, see (5.10).",
@@ -65,7 +65,7 @@ QUESTIONS = {
         "b",
         {
             "a": "That is the minimax loss log(1-D).",
-            "b": "Equation (5.7). By (5.4) it is the reverse KL minus 2 JS, and not the Jensen-Shannon divergence.",
+            "b": "Equation (5.7). By (5.4) this divergence is the reverse KL minus 2 JS, and not the Jensen-Shannon divergence.",
             "c": "That would be maximum likelihood; its loss is the subject of exercise 5.E3.",
         },
     ),
@@ -74,7 +74,7 @@ QUESTIONS = {
         {
             "a": "KL(m||p) does not contain D, see (5.2). A better D makes that distance visible; only G can lower it.",
             "b": "The second term of (5.2) falls, but it does not measure the model.",
-            "c": "If D had been bad, its old loss said nothing about the model.",
+            "c": "A better D may show a difference that the old one missed. But the difference was there before.",
         },
     ),
     "5.Q9": Question(
@@ -88,7 +88,7 @@ QUESTIONS = {
     "5.Q10": Question(
         "b",
         {
-            "a": "A uniform sampler covers about four fifths of the modes, so covering modes alone is nothing.",
+            "a": "A uniform sampler covers about four fifths of the modes, so covering modes alone says little.",
             "b": "One of the two numbers alone is easy: one repeated good point has full quality, noise has many modes.",
             "c": "The loss of D is high for a perfect model and for a discriminator that has learned nothing.",
         },
@@ -118,7 +118,9 @@ def check_bound(answer):
         truth = math.log(2) - loss / 2
         got = answer(torch.tensor(real), torch.tensor(fake))
         if abs(got - truth) > 1e-4 * (1 + abs(truth)):
-            raise Wrong(f"With the logits {real} at data and {fake} at samples it is {truth:.4f}, not {got:.4f}.")
+            raise Wrong(
+                f"With the logits {real} at data and {fake} at samples the bound is {truth:.4f}, not {got:.4f}."
+            )
 
 
 def _nats(logit):
@@ -143,7 +145,7 @@ def check_prior(answer):
             raise Wrong(f"Return one probability per x; the shape is {tuple(got.shape)}.")
         if wrong := off(got, truth):
             raise Wrong(
-                f"With a share {share:.2f} of data, D at x number {wrong.place} of seed {seed} is {wrong.right}, not "
+                f"With a share {share:.2f} of data, D at x number {wrong.place} of seed {seed} should be {wrong.right}, not "
                 f"{wrong.given}."
             )
 
@@ -211,8 +213,8 @@ def check_modes(answer):
         got, truth = float(answer(probabilities.double(), n)), float((1 - (1 - probabilities.double()) ** n).sum())
         if wrong := off(got, truth):
             raise Wrong(
-                f"With probabilities {[round(p, 3) for p in probabilities.tolist()][:3]} and {n} samples the mean number of "
-                f"modes is {wrong.right}, not {wrong.given}."
+                f"With probabilities that begin with {[round(p, 3) for p in probabilities.tolist()][:3]} and {n} samples the mean "
+                f"number of modes is {wrong.right}, not {wrong.given}."
             )
 
 
@@ -236,13 +238,15 @@ def check_at_once(answer):
         for loss, truth in zip(answer(nets, opts, x, z), losses, strict=True):
             if loss.shape or not abs(float(loss.detach()) - float(truth)) < 1e-5:
                 raise Wrong(
-                    f"Return the losses before the step: numbers, on batch {seed} {losses[0]:.4f}, {losses[1]:.4f}."
+                    f"Return both losses before the step as numbers, on batch {seed} {losses[0]:.4f} for D and "
+                    f"{losses[1]:.4f} for G."
                 )
         for player, truth in expected.items():
             got = torch.cat([p.detach().flatten() for p in nets[player].parameters()])
             if not (got - truth).abs().max() < 1e-5:
                 raise Wrong(
-                    f"After one step the {player} is not where one step of SGD at the old weights of both players takes it."
+                    f"After one step the {player} is not where one step of SGD at the old weights of both players takes it. Take "
+                    "both slopes before either player moves, and drop gradients left over from before."
                 )
 
 
@@ -289,7 +293,7 @@ def check_mended(answer):
         truth = torch.stack([gan.minimax_push(*state), gan.discriminator_push(*state)])
         if not (moved - truth).abs().max() < 1e-3:
             raise Wrong(
-                f"From {start}, tiny steps of yours do not follow the pushes of the minimax game: it is another game."
+                f"From {start}, your tiny steps do not follow the pushes of the minimax game: they play another game."
             )
         first = torch.stack(answer(*state, 0.4))
         if not (apart := (first - torch.stack(gan.dirac_simultaneous(*state, 0.4))).norm()) < 0.2:
@@ -302,7 +306,7 @@ def check_mended(answer):
             state = torch.stack(answer(*state, 0.4))
         if not state.norm() < 0.1:
             raise Wrong(
-                f"From {start}, 300 rounds with step size 0.4 end at the distance {state.norm():.3f}, not near 0."
+                f"From {start}, 300 rounds with step size 0.4 end at the distance {state.norm():.3f} from 0, not within 0.1."
             )
 
 
@@ -317,7 +321,7 @@ EXERCISES = {
         check=check_bound,
         hints=(
             "Solve (5.5) for the Jensen-Shannon divergence. Which of its terms is unknown, and which sign does it have?",
-            "The last term of (5.5) is a KL, so JS is at least log 2 minus half of the cross-entropy.",
+            "The last term of (5.5) is a KL, so JS is at least log 2 minus the left side, half of the cross-entropy.",
             "-log D = softplus(-logit) and -log(1-D) = softplus(logit), without overflow. Average each over its own points.",
         ),
         solution=solve_bound,
@@ -344,9 +348,11 @@ EXERCISES = {
     "5.E4": Exercise(
         check=check_two_moves,
         hints=(
-            "Both moves of D see the same old theta, the second one the psi that the first has left. Write psi'' by theta, psi.",
+            "Both moves of D see the same old theta; the second sees the psi that the first has left. Write psi'' in terms of "
+            "theta and psi.",
             "psi'' = (1-a)^2 psi - eta/2 (2-a) theta with a = eta gamma. Put it into theta' = theta + eta/2 psi''.",
-            "The determinant is (1-a)^2. A complex pair has the modulus of its root, two real numbers have (|T| + root)/2.",
+            "The determinant is (1-a)^2. For a complex pair |lambda| is the root of the determinant. Of two real "
+            "eigenvalues the larger |lambda| is (|T| + sqrt(T^2 - 4 determinant)) / 2, where T is the trace.",
         ),
         solution=solve_two_moves,
         gives="number",

@@ -50,8 +50,8 @@ QUESTIONS = {
         "b",
         {
             "a": "That holds if the encoder can be exact for every c. Here the gap changes with c, and its slope is not 0 at 1.",
-            "b": "The gap grows with c, because a stronger decoder couples the coordinates of z more. So the sum of the two is "
-            "least at a smaller c. The bound pulls the model towards problems its encoder can solve.",
+            "b": "The gap grows with c, because a stronger decoder couples the coordinates of z more. So the joint KL, the sum of "
+            "gap and marginal KL, is least at a smaller c. The bound pulls the model towards problems its encoder can solve.",
             "c": "The gap grows with c, so the pull is to the other side.",
         },
     ),
@@ -78,7 +78,7 @@ QUESTIONS = {
             "a": "By (1.2) the KL from points to a density is infinite, whatever the density is. There is nothing to minimize.",
             "b": "Only the cross-entropy -E log q is defined for points and a density. It differs from a KL by an entropy that "
             "does not depend on the model.",
-            "c": "The entropy of the data is not 0. For points it is minus infinity as a density, see (1.2).",
+            "c": "The entropy of the data is not 0. Points, taken as a density, have the entropy minus infinity, see (1.2).",
         },
     ),
     "1.Q9": Question(
@@ -86,16 +86,17 @@ QUESTIONS = {
         {
             "a": "KL(p(z|x) || q(z)) compares with the prior. It appears in the ELBO, not in its distance to log q(x).",
             "b": "Equation (1.8). So the ELBO is exact when the encoder is the posterior.",
-            "c": "The entropy of the data turns the ELBO into a joint KL (1.7), but does not depend on p(z|x).",
+            "c": "The entropy of the data turns the average ELBO into a joint KL (1.7). It does not depend on "
+            "p(z|x), and the distance does.",
         },
     ),
     "1.Q10": Question(
         "a",
         {
-            "a": "P for what starts from data and its encoder, Q for what starts from the prior: the convention of the whole "
-            "book, set in chapter 00.",
+            "a": "The letter p stands for what starts from the data, the encoder included, and q for what starts from the "
+            "prior. Chapter 00 sets this for the whole book.",
             "b": "In the letters of Kingma and Welling the encoder is q(z|x). This book follows Su, where q is the model.",
-            "c": "q(z) q(x|z) is the model side.",
+            "c": "q(x|z) is the decoder. It belongs to the model side, q(z) q(x|z).",
         },
     ),
 }
@@ -175,7 +176,10 @@ def check_laplace(answer):
                 f"On the density of seed {seed} with your center {center:.3f} the best scale is {wrong.right}, not {wrong.given}."
             )
         if excess > 1e-4:
-            raise Wrong(f"On the density of seed {seed} your fit is {excess:.4f} nats worse than the best one.")
+            raise Wrong(
+                f"On the density of seed {seed}, your center {center:.3f} is not the best one: even with the right scale the "
+                f"fit is {excess:.4f} nats worse."
+            )
 
 
 def solve_laplace(x, p):
@@ -225,7 +229,8 @@ EXERCISES = {
         hints=(
             "Let the two conditionals agree, so that no gap hides the effect: then KL(Q || P) = KL(q || p).",
             "Now you need two distributions over two values with KL(q || p) < KL(p || q).",
-            "Let q nearly forget a value of x that is rare under p: q pays little for it, p pays a large logarithm.",
+            "Let q nearly forget a value of x that is rare under p: KL(q || p) pays little for it, and "
+            "KL(p || q) pays a large logarithm.",
         ),
         solution=solve_counterexample,
         gives=2,
@@ -243,7 +248,8 @@ EXERCISES = {
     "1.E4": Exercise(
         check=check_shared,
         hints=(
-            "With the right mean, KL(N(m, v I) || exact) = (v tr(L) - k log v - log det L - k) / 2, L the precision.",
+            "Take the divergence below (1.10). With the right mean and v for every variance it is "
+            "(v tr(L) - k log v - log det L - k) / 2, where L is the precision.",
             "Differentiate with respect to v: tr(L) = k / v.",
             "Put v = k / tr(L) back: v tr(L) is k and cancels, so the gap is -(k log v + log det L) / 2.",
         ),

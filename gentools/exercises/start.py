@@ -15,14 +15,14 @@ QUESTIONS = {
         "a",
         {
             "a": "A probability of x alone collects all the ways in which x can come about.",
-            "b": "That is one entry of the table. The coin could also have been the other one.",
+            "b": "That is one entry of the table, for one z. The same x can come about with another z, too.",
             "c": "That is the conditional q(x|z), in which z is known.",
         },
     ),
     "0.Q2": Question(
         "c",
         {
-            "a": "For large n both come close to the mean, and neither equals it.",
+            "a": "For large n the average comes close to the expectation, but in general it does not equal it.",
             "b": "Averages of independent samples have errors of either sign.",
             "c": "The error is random, 0 on average, and shrinks like one over the root of n.",
         },
@@ -30,7 +30,7 @@ QUESTIONS = {
     "0.Q3": Question(
         "b",
         {
-            "a": "Equality holds only if q(x) is the same for every x that occurs. The logarithm bends.",
+            "a": "Equality holds only if q(x) is the same for every x that occurs, since the logarithm bends.",
             "b": "The logarithm is concave, so averaging before it gives at least as much as averaging after it. This is "
             "Jensen's inequality, and it is why the KL is never negative.",
             "c": "For q(x) = 0.1 and 0.9, equally often, the average of the logarithms is -1.20 and the logarithm of the "
@@ -40,7 +40,7 @@ QUESTIONS = {
     "0.Q4": Question(
         "b",
         {
-            "a": "The entropy of the reports appears in the bound, not in the divergence. The divergence of equal joints is 0.",
+            "a": "Equation (0.2) adds the entropy of the reports to the joint KL. The joint KL itself is 0 for equal joints.",
             "b": "The reports come from a bag of two coins, so the model can copy that bag, and a free encoder can be its "
             "posterior. Then both joints are equal.",
             "c": "Adjusting the encoder is the other half of the fit. Free tables can follow the posterior exactly.",
@@ -49,7 +49,7 @@ QUESTIONS = {
     "0.Q5": Question(
         "b",
         {
-            "a": "The cell does more: it also runs a wrong form.",
+            "a": "The cell evaluates both sides on each of the 200 bags, and it also runs a wrong form.",
             "b": "Both sides agree on every world that was tried, and the named mistake does not.",
             "c": "It is a test on many random worlds. A proof is an argument that covers all worlds; where the book has one, "
             "it is in the text around the equation.",
@@ -66,8 +66,8 @@ QUESTIONS = {
     "0.Q7": Question(
         "c",
         {
-            "a": "In their paper p is the model.",
-            "b": "Their q depends on phi and is the encoder.",
+            "a": "q(x|z) is the decoder of the model, and in their paper the model is p.",
+            "b": "q(z|x) is here the posterior of the model. Their q depends on phi and is the encoder.",
             "c": "Their q is our p, and their p is our q.",
         },
     ),
@@ -82,7 +82,7 @@ QUESTIONS = {
     "0.Q9": Question(
         "c",
         {
-            "a": "A picture that was stored cannot tell you this.",
+            "a": "One run has one random start. Its picture does not show where other starts end.",
             "b": "Seeds vary the start and the samples, so they show the spread, not a mean alone.",
             "c": "The report prints a mean, an interval and the range over the seeds, and a verdict made from them.",
         },
@@ -191,8 +191,8 @@ EXERCISES = {
         check=check_marginal,
         hints=(
             "First for one coin: how many sequences of tosses have x heads, and how probable is each?",
-            "One coin of chance h, n tosses: math.comb(n, x) times h^x (1 - h)^(n - x).",
-            "Then the average over the coins with their weights: a matrix (n + 1, K) times a vector (K,).",
+            "For one coin of chance h and n tosses q(x) is math.comb(n, x) times h^x (1 - h)^(n - x).",
+            "Then average over the coins with their weights: multiply a matrix (n + 1, K) by a vector (K,).",
         ),
         solution=solve_marginal,
     ),
@@ -200,7 +200,7 @@ EXERCISES = {
         check=check_posterior,
         hints=(
             "Given the coin, the two reports are independent: q(x, x', z) = q(z) q(x|z) q(x'|z).",
-            "Bayes' rule: divide by the sum over z. The prior comes in once.",
+            "Bayes' rule, as in (0.3): divide by the sum over z. The prior comes in once.",
             "q_z * q_x_given_z[x] * q_x_given_z[x_again], divided by its sum.",
         ),
         solution=solve_posterior,
@@ -208,7 +208,7 @@ EXERCISES = {
     "0.E3": Exercise(
         check=check_letters,
         hints=(
-            "Find the side of each: a marginal of the model's joint, or of the joint that begins with the data?",
+            "Find the side of each: does it belong to the model's joint, or to the joint that begins with the data?",
             "In both papers q belongs to the data side, in this book p does.",
             "Exchange the two letters everywhere and drop the indices.",
         ),

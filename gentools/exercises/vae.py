@@ -26,8 +26,8 @@ QUESTIONS = {
         {
             "a": "Squared error with weight 1, up to the factor 1/2, is minus the log-density of a Gaussian with variance 1 "
             "(or 1/2). Next to a KL term that scale decides what is worth encoding.",
-            "b": "It assumes a Gaussian, and its weight against the KL term is the inverse of the variance. Alone, the weight "
-            "would not matter; here it does.",
+            "b": "Squared error assumes a Gaussian, and its weight against the KL term is the inverse of the variance. Without "
+            "a KL term the weight would not matter; here it does.",
             "c": "For binary pixels one takes a Bernoulli decoder, which has no scale to choose. Squared error has one.",
         },
     ),
@@ -36,18 +36,19 @@ QUESTIONS = {
         {
             "a": "Figure 3.12 shows blur with an encoder that is the posterior exactly.",
             "b": "The optimum itself can be blurred, as figure 3.12 shows, and then more steps do not help.",
-            "c": "Blur has several causes: a code and decoder that cannot leave out what lies between, a KL that charges little for "
-            "mass where there are no data, and also a bad encoder.",
+            "c": "Blur has several causes: a code and decoder that cannot leave out what lies between images, a KL that charges "
+            "little for mass where there are no data, and also a bad encoder.",
         },
     ),
     "3.Q4": Question(
         "b",
         {
-            "a": "It does for small sigma. At sigma = 3 the sine oscillates under the Gaussian: its slope is not small "
-            "and points both ways, while f / sigma is small.",
+            "a": "The pathwise estimator wins for small sigma. At sigma = 3 the sine oscillates under the Gaussian: its slope is "
+            "not small and points both ways, while f / sigma is small.",
             "b": "The score estimate is at most of the size 1/sigma times the noise. The slope of the sine keeps its size for "
             "every sigma. So no estimator wins always.",
-            "c": "Both have the same mean. Their variances cross at one sigma, a little below 1; those of the gradients in sigma at another, near 1.5.",
+            "c": "Both have the same mean. Their variances cross at one sigma, a little below 1, and for the gradient in sigma at "
+            "another one, near 1.5.",
         },
     ),
     "3.Q5": Question(
@@ -63,14 +64,15 @@ QUESTIONS = {
         {
             "a": "Sigma 0 would make the KL term infinite.",
             "b": "Equation (3.2) is 0 only for the prior itself, mean 0 and deviation 1, whatever x is.",
-            "c": "The closed form is a sum of two terms, mean squared and s - 1 - log s, that are both 0 only there.",
+            "c": "The closed form (3.2) is half the sum of mean^2 and v - 1 - log v, where v is the variance. Neither is "
+            "negative, and both are 0 only at mean 0 and v = 1.",
         },
     ),
     "3.Q7": Question(
         "c",
         {
             "a": "The second may have a gap that is larger by more than one nat, and then its likelihood is higher.",
-            "b": "Nothing excludes that the first is better in both.",
+            "b": "Nothing excludes that the first has both the higher ELBO and the higher likelihood.",
             "c": "ELBO = log-likelihood minus gap. Importance sampling with growing s closes most of the gap for both.",
         },
     ),
@@ -78,7 +80,7 @@ QUESTIONS = {
         "a",
         {
             "a": "Halving the pixels divides every eigenvalue by 4, and some may fall below the noise variance.",
-            "b": "The eigenvalues fall, so no more of them exceed the threshold.",
+            "b": "The eigenvalues fall, so none can come to exceed the threshold.",
             "c": "The threshold compares a variance of the data with the noise variance, and only one of them changed.",
         },
     ),
@@ -143,9 +145,9 @@ def check_bound(answer):
         got, truth = _values(answer, weights), vae.importance_bound(weights, s)
         if got.shape != truth.shape:
             raise Wrong(f"For weights of shape ({s}, 4) it should return 4 numbers; the shape is {tuple(got.shape)}.")
-        around = "With log-weights around " + ", ".join(f"{level:g}" for level in dict.fromkeys(levels))
+        around = "With log-weights around " + ", ".join(f"{level:g}" for level in dict.fromkeys(levels)) + ","
         if spread == wide:
-            around += f" that lie up to {float((weights.max(0).values - weights.min(0).values).max()):.0f} apart,"
+            around += f" which lie up to {float((weights.max(0).values - weights.min(0).values).max()):.0f} apart,"
         if not got.isfinite().all():
             column = int((~got.isfinite()).nonzero()[0])
             flow = "overflow" if got[column] > 0 else "underflow"
@@ -174,9 +176,9 @@ def check_in_use(answer):
             truth = min(cut + 1, latent)
             if (got := answer(x, latent, noise_variance)) != truth:
                 raise Wrong(
-                    f"{len(x)} rows whose covariance (sums over n) has the eigenvalues "
-                    f"{', '.join(f'{v:.2f}' for v in values)}, {latent} codes, noise variance {noise_variance:.2f}: {truth} in "
-                    f"use, not {got}."
+                    f"For {len(x)} rows whose covariance (sums divided by n) has the eigenvalues "
+                    f"{', '.join(f'{v:.2f}' for v in values)}, with {latent} codes and noise variance {noise_variance:.2f}, "
+                    f"the number of codes in use should be {truth}, not {got}."
                 )
 
 
@@ -205,7 +207,7 @@ def check_baseline(answer):
                 raise Wrong(
                     f"For f = {name}, mean {mean:g}, std {std:g} your b is {wrong.given} and the best is {wrong.right}."
                     if flat
-                    else f"For f = {name}, mean {mean:g}, std {std:g} your b leaves the second moment {spread[0]:.4g}; "
+                    else f"For f = {name}, mean {mean:g}, std {std:g} your b gives the second moment {spread[0]:.4g}; "
                     f"{spread[1]:.4g} is possible."
                 )
 
@@ -279,8 +281,8 @@ def check_mend(answer):
                 alive = int((vae.rates(values, pixels * weight) > 1e-12).sum())  # by more than rounding
             if alive != used:
                 raise Wrong(
-                    f"Eigenvalues {', '.join(f'{v:.3f}' for v in values)}, squared error averaged over {pixels} pixels, KL "
-                    f"weight {weight:.4g}: {alive} dimensions are in use, not {used}."
+                    f"With the eigenvalues {', '.join(f'{v:.3f}' for v in values)} and the squared error averaged over {pixels} "
+                    f"pixels, your KL weight {weight:.4g} leaves {alive} dimensions in use; it should leave {used}."
                 )
 
 
@@ -333,9 +335,10 @@ EXERCISES = {
     "3.E5": Exercise(
         check=check_step,
         hints=(
-            "Encode once, and draw the s codes of every image with z: vae.sample gives them the shape of z.",
-            "log_likelihood(x, code) gives (s, n). Add the log-density of the prior, subtract that of the encoder: these are "
-            "the log-weights. Then 3.E2, over dimension 0.",
+            "You need the weights of (3.10). Encode once, and draw the s codes of every image with z: vae.sample gives them "
+            "the shape of z.",
+            "log_likelihood(x, code) gives (s, n). Add the log-density of the prior, subtract that of the encoder: this gives "
+            "the log-weights. Then do as in 3.E2, over dimension 0.",
             "The loss is minus the average of that over the images. The last lines are those of vae.step: zero_grad, backward, "
             "step. Return loss.detach().",
         ),
