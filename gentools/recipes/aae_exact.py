@@ -222,9 +222,10 @@ RECIPES = {
     ),
     "8.2": Recipe(
         title="What the information costs",
-        caption="Free tables for encoder and decoder, fitted by gradient descent, the lowest of ten starts: random data of six "
-        "values, three codes with a random prior. Under the joint KL the model of x gets nearly exact, whatever the code "
-        "tells. Without I(x; z) most codes tell far more, and the model of x pays. Values below 1e-12 are drawn there.",
+        caption="A point per random table of data with six values, and three codes with a random prior. Encoder and "
+        "decoder are free tables, fitted by gradient descent; of ten starts the lowest is kept. Under the joint KL the "
+        "model of x gets nearly exact, whatever the code tells. Without I(x; z) most codes tell far more, and the model "
+        "of x is off. Values below 1e-12 are drawn at 1e-12.",
         alt="A scatter plot with logarithmic vertical axis. Dots of the joint KL lie at the bottom, most at little "
         "information; the two others lie higher, nearly all far above, and most of them farther to the right.",
         run=run_tables, draw=draw_tables, quick=Tables(tables=5, steps=400), full=Tables(), seeds=tuple(range(5)),
@@ -232,10 +233,10 @@ RECIPES = {
     ),
     "8.8": Recipe(
         title="The same with many codes",
-        caption="As in figure 8.2, but with more and more codes, all equally probable under the prior. Black: no descent; each code is "
-        "dealt to one value of x, so that every value gets nearly its share. From six codes on descent begins there, too, besides "
-        "the ten random starts. A line per seed, each the mean of eight random laws of x with six values. Values below 1e-6 are "
-        "drawn there.",
+        caption="As in figure 8.2, but with more and more codes, all equally probable under the prior. Black: without "
+        "descent, each code is dealt to one value of x, so that every value gets nearly its share. From six codes on, "
+        "descent begins at such tables, too, besides the ten random starts. A line per seed, each the mean of eight "
+        "random laws of x with six values. Values below 1e-6 are drawn at 1e-6.",
         alt="Lines over the number of codes, both axes logarithmic. Those of the joint KL lie at the bottom. The others fall from six "
         "codes on: without I lowest, the usual loss above; codes dealt out begin highest and end beside the usual loss.",
         run=run_many, draw=draw_many, quick=Many(codes=(6, 12), tables=2, steps=300), full=Many(), seeds=tuple(range(5)),

@@ -240,12 +240,12 @@ def verdict_digits(summary):
 RECIPES = {
     "9.8": Recipe(
         title="BiGAN on digits",
-        caption="MNIST at 28x28, networks of width 256, on a CPU: 20,000 steps of BiGAN and 10,000 of the autoencoder. Top: test "
-        "images, BiGAN's reconstructions, the training images whose codes by BiGAN are nearest to those of the test images, and "
-        "the autoencoder's reconstructions. Middle: samples, each over the training image nearest to it in pixels. Bottom, all "
-        "five seeds: how often the nearest code among the training images has the right label; the same while training, on "
-        "1,000 test images; and there the distance of x from its reconstruction. The rates fall to 0, so curves that come to "
-        "rest do not show what longer training would bring.",
+        caption="MNIST at 28x28, networks of width 256, on a CPU: 20,000 steps of BiGAN and 10,000 of the autoencoder. "
+        "Top: test images, BiGAN's reconstructions, the training images whose codes by BiGAN are nearest to those of "
+        "the test images, and the autoencoder's reconstructions. Middle: samples, each over the training image nearest "
+        "to it in pixels. Bottom, all five seeds: how often the training image with the nearest code has the right "
+        "label; the same while training, on 1,000 test images; and for these images the distance of x from its "
+        "reconstruction. The rates fall to 0, so curves that come to rest do not show what longer training would bring.",
         alt="Top: twelve test digits; below them BiGAN's reconstructions, some close, some of another digit, some broken; training "
         "digits with the nearest codes, most of the same class; and the autoencoder's reconstructions, close to the originals. "
         "Middle: samples, many of them digits, some broken, over training digits of similar shape. Bottom: untrained networks near "

@@ -294,9 +294,9 @@ def draw_pairs():
 RECIPES = {
     "9.1": Recipe(
         title="Which way the encoder goes",
-        caption="Cosine between the encoder's gradient of the joint KL and the gradient that each loss gives instead, "
-        "D exact, over random tables. Top: in the Fisher metric, where the sign is a theorem. Bottom: in the "
-        "logits of the tables.",
+        caption="Histograms over random tables, D exact: the cosine between the encoder's gradient of the joint KL and "
+        "the gradient that each loss gives it instead. Top: in the Fisher metric, where the sign is a theorem. Bottom: "
+        "in the logits of the tables.",
         alt="Six histograms of cosines between -1 and 1. The truncated loss lies left of zero in both rows, the "
         "minimax loss is its mirror image on the right, the swapped loss lies right of zero above, most of "
         "it near zero; below it is spread more evenly, with a few games left of zero.",
@@ -304,16 +304,16 @@ RECIPES = {
     ),
     "9.2": Recipe(
         title="Four losses in exact games",
-        caption="Sixty random tables of three sizes. D is exact before every step, and encoder and generator take "
-        "gradient steps in the logits of their tables. Each line is one game.",
+        caption="Sixty random tables of three sizes: 2 KL(M‖P) over the steps. D is exact before every step, and "
+        "encoder and generator take gradient steps in the logits of their tables. Each line is one game.",
         alt="Four panels of falling or rising lines on logarithmic axes. Repaired, minimax and swapped losses fall "
         "to the line of machine precision; with the truncated losses all lines end above one nat, many after a dip.",
         run=run_played, draw=draw_played, quick=Played(steps=300, games=5), full=Played(), verdict=verdict_played,
     ),
     "9.3": Recipe(
         title="Codes that follow the data are learned slowly",
-        caption="By how much one natural step of size 1 multiplies a small deviation from P = Q, in 40 random tables "
-        "between independence and copying. Lines are equation (9.10), points are measured.",
+        caption="The factor by which one natural step of size 1 multiplies a small deviation from P = Q, in 40 random "
+        "tables between independence and copying. Black lines are equation (9.10), points are measured.",
         alt="Left: points for three losses on a straight line from one half at correlation 0 to 1 at correlation 1; "
         "a dashed line at one half for a GAN. Right: points for the truncated losses on an arc from 1.5 down to 1.",
         run=run_speed, draw=draw_speed, quick=Speed(games=8), full=Speed(), verdict=verdict_speed,

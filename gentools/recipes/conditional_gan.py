@@ -441,11 +441,12 @@ def said_of_unseen(summary, arm):
 RECIPES = conditional_points.RECIPES | {
     "7.3": Recipe(
         title="Ten classes by ten codes",
-        caption="MNIST at 28x28 pixels, 4,500 steps with 16 maps on a CPU; the full recipe has more of both and needs a GPU. Top: "
-        "samples of seed 0, and for each of them the training image at the least Euclidean distance, of whatever class. Bottom: "
-        "how often two judges name the asked class, every seed. The rate of Adam, with betas 0.5 and 0.999, falls to 0 along "
-        "half a cosine. The record also has "
-        "the share of 500 samples whose nearest of all 70,000 images is one of the 60,000 for training.",
+        caption="MNIST at 28x28 pixels, 4,500 steps with 16 maps on a CPU; the full recipe has more of both and needs "
+        "a GPU. Top: samples of seed 0, and for each of them the training image at the least Euclidean distance, of "
+        "whatever class. Bottom: how often two judges name the asked class, every seed, by class at the end and over "
+        "training; level lines: how often they are right on held-out images. The rate of Adam, with betas 0.5 and "
+        "0.999, falls to 0 along half a cosine. The record also has the share of 500 samples whose nearest of all "
+        "70,000 images is one of the 60,000 for training.",
         alt="Top left: a sheet of ten by ten handwritten digits, a row for each class; most show the class of their row, some are "
         "broken or of another class. Top right: the nearest training images, most of them of the same class. Bottom left: points "
         "per class for two judges, nearly all above 0.85, the lowest for 9. Bottom right: curves that rise over the first half of "
@@ -455,8 +456,9 @@ RECIPES = conditional_points.RECIPES | {
     ),
     "7.4": Recipe(
         title="The same with a discriminator that does not see the class",
-        caption="As in figure 7.3, but the class goes into G only. Left: samples of seed 0, asked class by row. Right: how often "
-        "a judge of linear layers, as there, names the asked class during training, every seed.",
+        caption="As in figure 7.3, but the class goes into G only. Left: samples of seed 0, asked class by row. Right: "
+        "how often a judge of linear layers, like the first one there, names the asked class during training, every "
+        "seed.",
         alt="Left: a sheet of ten by ten handwritten digits in which all ten rows are the same. Right: curves over "
         "training that stay close to the chance line at 0.1.",
         run=run_placed, draw=draw_blind, quick=Placed(QUICK, PLACES["only G"]),
@@ -465,9 +467,10 @@ RECIPES = conditional_points.RECIPES | {
     ),
     "7.5": Recipe(
         title="A digit in a style in which it was never seen",
-        caption="MNIST at 14x14 pixels, CPU size. Twenty combinations of digit and style, one of them left out, another digit in "
-        "every seed. Top: seed 0; the third row of each sheet is the combination that was never seen. Bottom: what a judge "
-        "sees in the samples; it was trained on all twenty. Adam with betas 0.5 and 0.999.",
+        caption="MNIST at 14x14 pixels, CPU size. Of twenty combinations of digit and style one is left out of "
+        "training, with another digit in every seed. Top: seed 0; the third row of each sheet is the combination that "
+        "was never seen. Bottom: how often a judge, which was trained on all twenty, sees the asked digit and style, or "
+        "at least the style. Adam with betas 0.5 and 0.999.",
         alt="Top: four sheets of digits in three rows. The two rows of seen combinations show the digits; the row of the "
         "unseen one shows noise (negative) or broken strokes (turned) with a vector per pair, and other digits in the asked style with class + "
         "style. Bottom: points; seen combinations between 0.8 and 1, unseen ones near 0, the style alone between one third and 1.",

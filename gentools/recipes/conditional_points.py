@@ -339,11 +339,13 @@ def said_of_arm(summary, arm, chance=0.25):
 RECIPES = {
     "7.1": Recipe(
         title="A generator that does not see the class",
-        caption="Two classes on a line, N(-2, 1) and N(2, 1). D sees the class, G does not. The best generator follows the data "
-        "only with the saturating loss. With the others it moves between the classes, with the KL loss to their geometric "
-        "mean. Steps: samples of trained generators, every seed. Below: their Wasserstein distance to the best generator (the area "
-        "between the two distribution functions), over training. Each loss has the rate of Adam, with betas 0.5 and 0.999, that came nearest to its best in one run of another seed "
-        "over all steps (for the saturating loss 0.001 and 0.003 tie, and 0.01 was not tried); it falls to 0.",
+        caption="Two classes on a line, N(-2, 1) and N(2, 1). D sees the class, G does not. The best generator follows "
+        "the data only with the saturating loss. With the others it moves between the classes, and with the KL loss to "
+        "their geometric mean. Staircases: histograms of samples of the trained generators, every seed. Below: the "
+        "Wasserstein distance of these samples to the best generator (the area between the two distribution functions), "
+        "over training. Each loss has the rate of Adam, with betas 0.5 and 0.999, that came nearest to its best in one "
+        "run of another seed over all steps (for the saturating loss 0.001 and 0.003 tie, and 0.01 was not tried); the "
+        "rate falls to 0.",
         alt="Three panels of densities. With the saturating loss two humps over the data's two humps; with the non-saturating "
         "loss one narrow hump in the middle; with the KL loss one hump in the middle on the geometric mean, and the trained "
         "samples somewhat wider. Below: three panels of curves on a logarithmic axis.",
@@ -352,11 +354,12 @@ RECIPES = {
     ),
     "7.2": Recipe(
         title="Four places for the label",
-        caption="Eight Gaussians, opposite ones of one class. Top: samples of seed 0, colored by the class that was asked for, "
-        "and the true modes as rings in the color of their class. Middle: every seed at the end, with means as bars. Bottom: "
-        "every seed over training. Asked class: share of the samples that are nearest to a mode of it. The last column has the "
-        "label in both players and the penalty R1. Each column has the rate of Adam, with betas 0.5 and 0.999, that had the "
-        "largest overlap in one run of another seed, from 0.0003 upward until both neighbors were worse; it falls to 0. The record "
+        caption="Eight Gaussians, opposite ones of one class. Top: samples of seed 0, colored by the class that was "
+        "asked for, and the true modes as rings in the color of their class. Middle: every seed at the end, with means "
+        "as bars. Bottom: every seed over training. Asked class: share of the samples whose nearest mode is of the "
+        "class that was asked for. The last column has the label in both players and the penalty R1. Each column has "
+        "the rate of Adam, with betas 0.5 and 0.999, that had the largest overlap in one run of another seed; rates "
+        "were tried from 0.0003 upward until both neighbors of the best were worse. The rate falls to 0. The record "
         "does not hold these trials.",
         alt="Top: five rings of samples. With the label in both players each color lies in the rings of its color and on the line "
         "between them; one ring is nearly empty without R1, none with it; for only D and neither the colors are mixed; for only G they "

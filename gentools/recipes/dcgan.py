@@ -301,25 +301,26 @@ NO_GPU = "Recorded on a CPU with few maps; --scale full is the size for a GPU."
 RECIPES = {
     "6.1": Recipe(
         title="The shapes of a DCGAN",
-        caption="The maps of both players for 64x64 images, read off the networks themselves. After the first maps each "
-        "layer of the generator doubles the side and halves the number of maps, but the last, which makes three; the "
-        "discriminator does the reverse.",
+        caption="The maps of both players for 64x64 images, read off the networks themselves. Each layer of the "
+        "generator after the first doubles the side and halves the number of maps, except that the last one makes "
+        "three. The discriminator does the reverse.",
         alt="Two rows of blocks. Top, the generator: from z, blocks that grow in height and become thinner, 1024 maps of "
         "4 x 4 to 3 maps of 64 x 64. Bottom, the discriminator: the same in reverse, ending in a logit.",
         run=run_shapes, draw=draw_shapes, full=Shapes(),
     ),
     "6.2": Recipe(
         title="How many inputs reach each output pixel",
-        caption="Transposed convolutions of stride 2 with kernels of side 3, 4 and 5. The stride divides 4, and every pixel "
-        "collects as many inputs as its neighbors. With 3 and 5 the counts form a checkerboard.",
+        caption="Transposed convolutions of stride 2 with kernels of side 3, 4 and 5; each cell is an output pixel "
+        "with its number of inputs. The stride divides 4, so with kernel 4 every pixel collects as many inputs as its "
+        "neighbors. With 3 and 5 the counts form a checkerboard.",
         alt="Three tables of counts. Kernel 3: rows 4 2 4 2 and 2 1 2 1 alternate. Kernel 4: every entry is 4. Kernel 5: "
         "entries 4, 6 and 9 alternate like a checkerboard.",
         run=run_overlap, draw=draw_overlap, full=Overlap(),
     ),
     "6.3": Recipe(
         title="Samples over training",
-        caption="Eight fixed z, seen through the averaged generator at several moments of one run, and eight pictures of the "
-        "data. The networks are those of figure 6.4.",
+        caption="Eight fixed z, seen through the generator of averaged weights at several moments of one run, and "
+        "eight pictures of the data. The networks are those of figure 6.4.",
         alt="Sheets of small pictures at growing numbers of steps. Early ones are smeared, later ones show shirts, trousers, "
         "dresses, shoes and bags; the last sheet shows the data.",
         run=run_samples, draw=draw_samples, quick=Samples(QUICK, shown=(1, 2, 4)),
@@ -327,8 +328,8 @@ RECIPES = {
     ),
     "6.4": Recipe(
         title="Averaged weights, on and off",
-        caption="Distance (Fréchet, in the features of a small classifier) between generated and held-out pictures over "
-        f"training, and pictures of the same z. {NO_GPU}",
+        caption="Left: pictures of the same z. Right: distance (Fréchet, in the features of a small classifier) "
+        f"between generated and held-out pictures over training. {NO_GPU}",
         alt="Left: two sheets of the same garments, from weights as they are and from averaged ones. Right: curves of the "
         "distance over the steps for three ways to take the weights: averaged ones start far above, and all end close together.",
         run=run_averages, model=averages_model, draw=draw_averages, quick=Averages(QUICK), cpu=Averages(CPU),
@@ -336,8 +337,9 @@ RECIPES = {
     ),
     "6.5": Recipe(
         title="Real and fake in one batch",
-        caption="The same networks, data and noise. With real and fake images in one batch, BatchNorm shows the "
-        f"discriminator which half it looks at, and the generator meets another discriminator. {NO_GPU}",
+        caption="The same networks, data and noise, with real and fake images in two batches or in one. In one batch "
+        "BatchNorm shows the discriminator which half it looks at, and the generator meets another discriminator than "
+        f"the one that was trained. {NO_GPU}",
         alt="Top: garments with two batches, gray grids of dots with one batch. Bottom: with two batches the loss "
         "of the discriminator rises from about 0.6 to 1.2 and that of the generator falls from about 2.2 to 1; with one batch both "
         "lie at 0 from the second moment on.",
@@ -349,8 +351,9 @@ RECIPES = {
     **dcgan_latent.RECIPES,
     "6.9": Recipe(
         title="Samples at 64x64",
-        caption="64x64 faces, 64 maps: eight fixed z, seen through the averaged generator at several moments of one run. All "
-        "faces are generated. Recorded on a GPU, with 12,788 photographs of Labeled Faces in the Wild.",
+        caption="64x64 faces, 64 maps: eight fixed z, seen through the generator of averaged weights at several "
+        "moments of one run. All faces are generated. Recorded on a GPU, with 12,788 photographs of Labeled Faces in "
+        "the Wild.",
         alt="Four sheets of small generated faces at growing numbers of steps.",
         run=run_samples, draw=draw_samples, quick=Samples(QUICK, shown=(1, 2, 4)), full=Samples(PHOTOS),
     ),

@@ -153,10 +153,12 @@ def verdict_few(summary):
 RECIPES = {
     "6.10": Recipe(
         title="With fewer pictures",
-        caption="A DCGAN on 100, 400 and all 1,500 training digits of 8x8 pixels, with the same networks, rate and steps; mean and range "
-        "of the seeds. Left: distance of its pictures to held-out digits, in the features of a small classifier. Middle: share of "
-        "pairs in which D gives the training digit a higher logit than the held-out one; 1/2 means that it treats both alike. Right: distance "
-        "of generated digits to the nearest training digit, over that of held-out digits; 0 means copies. Below: the first 14 digits that each network of the first seed makes.",
+        caption="A DCGAN on 100, 400 and all 1,500 training digits of 8x8 pixels, with the same networks, rate and "
+        "steps; mean and range of the seeds. Left: distance of the GAN's pictures to held-out digits, in the features "
+        "of a small classifier. Middle: share of pairs in which D gives the training digit a higher logit than the "
+        "held-out one; 1/2 means that it treats both alike. Right: distance of generated digits to the nearest training "
+        "digit, divided by that of held-out digits; 0 means copies. Below: the first 14 digits that each network of the "
+        "first seed makes.",
         alt="Three panels of curves over training. Left: the distance falls and ends highest with 100 digits, lower with 400 and lowest with 1,500. Middle: "
         "the share rises to about 0.9 with 100 digits and 0.6 with 400, and stays near 0.5 with 1,500. Right: all three stay above 1. Below, three sheets of 14 generated digits.",
         run=run_few, draw=draw_few, verdict=verdict_few,

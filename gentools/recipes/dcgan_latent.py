@@ -304,17 +304,21 @@ def verdict_scores(summary):
     """How three exemplars in z compare with every other method, and their pictures with those made in pixels."""
     found = arms.scores(summary, METHODS, "right class and bright")
     words = ("not separated from", "above", "below")  # for 0, 1 and -1
-    said = [f"{words[verdicts.separated(found[THREE], s)]} {name}" for name, s in found.items() if name != THREE]
+    said = [f'{words[verdicts.separated(found[THREE], s)]} "{name}"' for name, s in found.items() if name != THREE]
     distances = (summary[arms.name(name, "distance")] for name in (THREE, PIXELS))
     closer = "closer to" if verdicts.ranges_apart(*distances) == -1 else "not in every seed closer to"
-    return f"Three exemplars in z: {', '.join(said)}. Their pictures are {closer} real ones than those made in pixels."
+    return (
+        f"Right class and bright, three exemplars in z: {', '.join(said)}. "
+        f"Their pictures are {closer} real ones than those made in pixels."
+    )
 
 
 RECIPES = {
     "6.6": Recipe(
         title="Walks in the latent space",
-        caption="Pictures along three walks between the same two z (the first pairs of which the judge is sure), and the "
-        f"distance between the set of 2,500 halfway pictures and held-out ones. {SHARED}",
+        caption="Left: pictures along three walks between the same two z, for the first pairs of which the judge is "
+        "sure. Right: the distance between the set of 2,500 halfway pictures and held-out ones, and that of pictures at "
+        f"the ends. {SHARED}",
         alt="Left: rows of garments that change step by step into others; in the cross-fade rows both garments show through "
         "each other. Right: points for the distance at the ends and halfway along the three walks.",
         run=run_walks, draw=draw_walks, quick=Walks(QUICK), cpu=Walks(CPU), full=Walks(FULL),
@@ -322,9 +326,9 @@ RECIPES = {
     ),
     "6.7": Recipe(
         title="Arithmetic with three exemplars",
-        caption="Bright A minus dark A plus dark B. In each row: the first three exemplars that the rule finds, and the picture "
-        "of their mean z. In z: the result in the center, around it eight with uniform noise up to 0.25 added to z. Right: "
-        f"the same arithmetic on pixels. {SHARED}",
+        caption="Bright A minus dark A plus dark B. In each row: the first three exemplars that the rule finds, and "
+        "the picture of their mean z. Middle: the result in z in the center, and around it eight with uniform noise up "
+        f"to 0.25 added to this z. Right: the same arithmetic on pixels. {SHARED}",
         alt="Two examples. Rows of three exemplars and the picture of their mean, then a 3 x 3 sheet of nine nearly equal "
         "results in z, bright trousers and a bright dress with half a sleeve, then the result in pixels, where the outline of the first garment shines through.",
         run=run_picture, draw=draw_picture,
@@ -333,8 +337,9 @@ RECIPES = {
     ),
     "6.8": Recipe(
         title="Arithmetic, scored",
-        caption="All ordered pairs of classes, five results each. Left: the judge sees the class of B (any z: one in ten). "
-        f"Right: it does, and the picture is as bright as the brightest quarter of B. {SHARED}",
+        caption="All ordered pairs of classes, five results each. Left: share of results in which the judge sees the "
+        "class of B (any z: one in ten). Right: share in which it does and the picture is also as bright as the "
+        f"brightest quarter of B. {SHARED}",
         alt="Two panels of points for four ways to do the arithmetic: three exemplars, one, one shortened, three in pixels. In the right panel a "
         "dashed line shows what any z scores.",
         run=run_scores, draw=draw_scores,

@@ -228,10 +228,11 @@ RECIPES = {
     **evaluation_points.RECIPES,
     "11.5": Recipe(
         title="The ranking depends on the feature network",
-        caption="Ten samplers of MNIST, 2,000 pictures each against 2,000 held-out ones, means over five seeds. Columns with "
-        "ranks: the Fréchet distance in the features of four small networks, as a multiple of that of other real pictures, and "
-        "the rank among the nine faulty samplers. Right: other metrics, in the first network's features (SSIM: of the pixels); orange: "
-        "in every seed worse than real pictures in any seed, blue: better.",
+        caption="Ten samplers of MNIST, 2,000 pictures each against 2,000 held-out ones, means over five seeds. "
+        "Middle: the Fréchet distance in the features of four small networks, as a multiple of that of other real "
+        "pictures; in parentheses and by color, its rank among the nine faulty samplers. Right: other metrics, in the "
+        "first network's features (SSIM: of the pixels); orange: in every seed worse than real pictures in any seed, "
+        "blue: better.",
         alt="A table of ten rows with six pictures each: real digits, copies, one class, eight classes, blurred, noisy, "
         "pale, with black squares, mirrored, from a linear VAE. The ranks in the four columns of networks differ.",
         run=run_networks, draw=draw_networks, verdict=verdict_networks, seeds=tuple(range(5)), record="cpu",

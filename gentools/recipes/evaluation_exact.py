@@ -309,16 +309,17 @@ RECIPES = {
         caption="Data N(0, I) in 32 dimensions with exact moments. One model is perfect, the other too narrow by 5 %. Left: "
         "mean distance of n samples, with (11.6) as lines and the true distance of the narrow model dotted. Middle: the difference "
         "of the two means; below 0 the narrow model looks better. Right: how often one sample of each ranks the models wrongly.",
-        alt="Left, two falling lines with points on them that cross near n = 200: the perfect model falls towards 0, the "
-        "narrow one levels off at a dotted line. Middle, their difference rises from below 0 and crosses 0 there. Right, the share of wrong rankings falls from about 0.7 to 0 and "
-        "passes one half where the lines cross.",
+        alt="Left, two falling lines with points on them that cross near n = 200: the perfect model falls toward 0, "
+        "the narrow one levels off at a dotted line. Middle, their difference rises from below 0 and crosses 0 there. "
+        "Right, the share of wrong rankings falls from about 0.7 to 0 and passes one half where the lines cross.",
         run=run_bias, draw=draw_bias, full=Bias(), quick=Bias(sizes=(50, 200, 800), draws=20),
     ),
     "11.2": Recipe(
         title="Four estimates at small n",
-        caption="Both sides have the same distribution, so all that shows is the estimate. KID is right on average and "
-        "often negative; the log of the score is too low by (11.7) once n is well above the number of classes; coverage "
-        "and density have the same mean in every dimension, and precision has not; birthdays find 1/Σp², not the number of points.",
+        caption="Top left and bottom left, samples are compared with others of the same distribution. KID is right on "
+        "average and often negative; coverage and density have the same mean in every dimension, precision has not. Top "
+        "right: the log of the score is too low by (11.7) once n is well above the number of classes. Bottom right: "
+        "birthdays find 1/Σp², not the number of points.",
         alt="Four panels. KID scatters around zero, less as n grows. The log score rises to its limit along a curve. "
         "Coverage and density stay level over the dimension while precision falls. Pairs point to 1000 points for equal "
         "weights and to about 34 for Zipf weights.",
@@ -326,9 +327,10 @@ RECIPES = {
     ),
     "11.6": Recipe(
         title="Importance sampling against the exact likelihood",
-        caption="The linear VAE of 8x8 digits, whose log q(x) is known, and encoders with the best means and with variances "
-        "that are multiples of the best independent ones. Points: exact value minus estimate, mean over 30 held-out "
-        "pictures. Dashed: variance of the relative weight over 2k, (11.12); where the variance is infinite there is none.",
+        caption="The linear VAE of 8x8 digits, whose log q(x) is known, and encoders with the best means and with "
+        "variances that are multiples of the best independent ones. Points: exact value minus estimate, mean over 30 "
+        "held-out pictures. Dashed: (11.12), the variance of the relative weight divided by 2k. Where this variance is "
+        "infinite, a dotted line joins the points instead.",
         alt="Gaps against the number of draws on two logarithmic axes. Two encoders, with 0.8 and 2 times the variances, follow "
         "straight falling dashed lines; the points of 0.6 stay below theirs and come nearer; those of 0.3 fall slowly along a dotted "
         "line and have no dashed one.",

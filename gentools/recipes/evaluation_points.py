@@ -335,10 +335,11 @@ def verdict_reading(summary):
 RECIPES = {
     "11.3": Recipe(
         title="Which metric sees which fault",
-        caption="Eleven samplers of the 25-Gaussian grid, 1,000 samples each against 1,000 test points, means over five seeds. "
-        "Orange and bold: in every seed worse than fresh samples of the data in any seed, so the metric sees the fault. Blue: "
-        "in every seed better than these. White: not told from the data. Pairs are those that coincide among 200 samples. The critic has two hidden layers, "
-        "and its learning rate falls along a cosine to 0.",
+        caption="Eleven samplers of the 25-Gaussian grid, 1,000 samples each against 1,000 test points, means over "
+        "five seeds. Orange and bold: in every seed worse than fresh samples of the data in any seed, so the metric "
+        "sees the fault. Blue: in every seed better than fresh samples in any. White: not told from the data. Pairs: "
+        "how many coincide among 200 samples. The critic has two hidden layers, and its learning rate falls along a "
+        "cosine to 0.",
         alt="A table with a small picture of each sampler. Copies have 0 in the column of the distance to the training set. "
         "One mode leaves quality and precision white; blur leaves modes, Fréchet, KID and score white and has a blue recall. "
         "No column is colored in every row.",
@@ -347,9 +348,9 @@ RECIPES = {
     ),
     "11.4": Recipe(
         title="Where a critic is read",
-        caption="A Wasserstein critic for each of three samplers, trained on 300 validation points and 300 samples, and read over "
-        "its training: on those rows, and on 300 test points and 300 other samples. Mean and range of five seeds. The critics "
-        "have two hidden layers, and their learning rate falls along a cosine to 0.",
+        caption="A Wasserstein critic for each of three samplers, trained on 300 validation points and 300 samples, "
+        "and its gap over its training: on those rows, and on new ones (300 test points and 300 other samples). Mean "
+        "and range of five seeds. The critics have two hidden layers, and their learning rate falls along a cosine to 0.",
         alt="Three panels of two bands each. For the data the gap on learned rows is above zero while that on new rows lies "
         "around zero. For copies both means are above zero, on new rows lower; for missing modes both are equally high.",
         run=run_reading, draw=draw_reading, verdict=verdict_reading, seeds=tuple(range(5)), record="cpu",

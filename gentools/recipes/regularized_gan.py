@@ -362,8 +362,8 @@ def draw_particles(results, config):
 RECIPES = {
     "10.1": Recipe(
         title="The rate of the exact game",
-        caption="By what a round of the exact game multiplies a small deviation. Line: theory. Circles: late rounds on five "
-        "random tables of 50 values.",
+        caption="The factor by which a round of the exact game multiplies a small deviation, against the proximal "
+        "weight. Line: theory. Circles: late rounds on five random tables of 50 values.",
         alt="The factor against the proximal weight on a logarithmic axis. A curve falls from above 1 at weights below one "
         "quarter to 0 at one half and rises again toward 1; circles lie on it.",
         run=run_phase, draw=draw_phase, quick=Phase(weights=(0.3, 1.0, 2.0), starts=100, rounds=500), full=Phase(),
@@ -371,27 +371,28 @@ RECIPES = {
     ),
     "10.2": Recipe(
         title="Below one quarter",
-        caption="Left and middle: the last 120 of 3,000 rounds on two values, against the proximal weight. Right: the mean of "
-        "log D so far on an orbit of the uneven table that does not converge, at each of the two values.",
+        caption="Left and middle: the log of model over data at the first of two values, in the last 120 of 3,000 "
+        "rounds, against the proximal weight; dotted, weight 1/4. Right: the mean of log D so far on an orbit of the "
+        "uneven table that does not converge, at each of the two values.",
         alt="Two bifurcation diagrams: a single line at zero above one quarter, two branches below it; on the uneven table the "
         "branches split again and blur into bands. Right: two wavy lines that join.",
         run=run_bifurcation, draw=draw_bifurcation, quick=Bifurcation(weights=100, rounds=500), full=Bifurcation(),
     ),
     "10.3": Recipe(
         title="What the game finds, and what it never finds",
-        caption="Exact game with weight 1 on two modes. A mass of one millionth grows into a mode, a mass of zero does not. "
-        "Right: the objective for four weights.",
+        caption="Exact game with weight 1 on two modes. A mass of one millionth grows into a mode (left, after 0, 8 "
+        "and 20 rounds), a mass of zero does not (middle). Right: the objective for four weights.",
         alt="Left: the model, on the right mode at first, fills the left mode after 20 rounds. Middle: it never does. Right: "
         "four curves of the objective, level at first, then falling.",
         run=run_halving, draw=draw_halving, full=Halving(),
     ),
     "10.4": Recipe(
         title="Particles that follow the slope of log D",
-        caption="Samples under the proximal step in the limit of small steps, D exact and always renewed. Dotted lines: "
-        "the centers of the data; rings: contours of their density; dots: where the paths end. Right: how fast the "
-        "objective falls, and what (10.10) predicts.",
-        alt="Left: forty paths on a line part toward two dotted levels. Middle: paths in the plane run from the center to "
-        "three rings of contours. Right: two falling curves with circles on them.",
+        caption="Samples under the proximal step in the limit of small steps, D exact and always renewed. Left, "
+        "dotted: the centers of the data. Middle, rings: contours of their density; dots: where the paths end. Right: "
+        "how fast the objective falls (lines), and what (10.10) predicts (marks).",
+        alt="Left: forty paths on a line part toward two dotted levels. Middle: paths in the plane run from the center "
+        "to three rings of contours. Right: two falling curves with circles and squares on them.",
         run=run_particles, draw=draw_particles, quick=Particles(steps=300), full=Particles(),
     ),
 } | regularized_points.RECIPES | regularized_images.RECIPES  # fmt: skip

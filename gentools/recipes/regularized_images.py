@@ -238,7 +238,7 @@ def verdict_pairs(pairs, summary):
         gaps = {what: summary[name] for what in COMPARED if (name := arms.name(gap(one, other), what)) in summary}
         better, worse = ([what for what, s in gaps.items() if verdicts.sign(s) == way] for way in (-1, 1))
         said = [
-            f"{word} in {' and '.join(found) if len(found) < len(gaps) else f'all {len(gaps)} scores'}"
+            f"{word} in {verdicts.listed(map(at, found)) if len(found) < len(gaps) else f'all {len(gaps)} scores'}"
             for word, found in (("better", better), ("worse", worse))
             if found
         ]
@@ -246,6 +246,11 @@ def verdict_pairs(pairs, summary):
             said.append(f"not separated in {rest} of {len(gaps)} scores")
         sentences.append(f'"{one}" against "{other}": {"; ".join(said)}.')
     return " ".join(sentences)
+
+
+def at(what):
+    """The name of a score, as it is said among others."""
+    return what.replace(", a quarter", " after a quarter").replace(", equal", " at equal")
 
 
 def collapses(names, summary):
@@ -366,7 +371,7 @@ def verdict_eight(summary):
     ends = [f"{name} {verdicts.settling(s, summary[arms.name(name, LATE)])}" for name, s in distances.items()]
     return (
         f"{said} Least mean distance: {by_distance}. Least mean that the critic finds: {by_critic}{aside}. "
-        f"Collapsed runs: {collapses(EIGHT, summary)}. Distance in the last quarter of training: {', '.join(ends)}."
+        f"Collapsed runs: {collapses(EIGHT, summary)}. Distance in the last quarter of training: {'; '.join(ends)}."
     )
 
 
@@ -401,7 +406,7 @@ def run_second(config, seed, device):
 def verdict_sheets(names, pairs, summary):
     """`verdict_pairs`, how many runs collapsed, and the spread of each arm when it is first looked at."""
     spreads = arms.scores(summary, names, FIRST_SPREAD)
-    first = ", ".join(f"{name} {verdicts.mean(s, '.2f')}" for name, s in spreads.items())
+    first = "; ".join(f"{name} {verdicts.mean(s, '.2f')}" for name, s in spreads.items())
     return f"{verdict_pairs(pairs, summary)} Collapsed runs: {collapses(names, summary)}. Spread at the first moment: {first}."
 
 
@@ -465,11 +470,12 @@ def verdict_clothes(summary):
 RECIPES = {
     "10.7": Recipe(
         title="Eight ways to train on clothes",
-        caption="Fashion-MNIST, equal numbers of generator steps. Distance: Fréchet, in the features of a small classifier; "
-        "curves are means, points are seeds, bars their means. Right: what the critic finds over training, and classes covered. Critic: a "
-        "discriminator trained afresh against the generator as it is; log 2 is the most it can say. Below 0 it says nothing: on held-out "
-        "pictures it is wrong more than it is right, and the curve of its mean can leave the frame. Recorded on a CPU with few maps; "
-        "--scale full is the size for a GPU.",
+        caption="Fashion-MNIST, equal numbers of generator steps. Distance: Fréchet, in the features of a small "
+        "classifier; curves are means, points are seeds, bars their means. Critic: a discriminator trained afresh "
+        "against the generator as it is; log 2 is the most it can say. Right: what the critic finds over training, and "
+        "classes covered. Below 0 the critic says nothing, for on held-out pictures it is wrong more than it is right; "
+        "the curve of its mean can leave the frame there. Recorded on a CPU with few maps; --scale full is the size for "
+        "a GPU.",
         alt="Top: falling curves for eight arms, the distance against steps and against seconds, and what the critic finds against "
         "steps; penalty 500 lies far above the others, the plain GAN without BatchNorm above the rest. Bottom: points per seed of "
         "distance and critic at the end, and curves of the classes covered, which all reach ten, with penalty 500 last.",
@@ -479,9 +485,9 @@ RECIPES = {
     "10.8": Recipe(
         title="The first experiment of the paper",
         caption="64x64 faces, BatchNorm, one step of D, then two of G on the same z, without and with penalty 5. Rows: "
-        "generator steps of seed 0; columns: fixed z. Below: variance over pictures relative to real ones. All faces are "
-        "generated. Recorded on a GPU, with Labeled Faces in the Wild, up to 20,000 of the paper's 79,125 batches. A few "
-        "values above 1 lie out of the frame.",
+        "seed 0 after so many generator steps; columns: fixed z. Below: the spread, the variance over pictures relative "
+        "to real ones. All faces are generated. Recorded on a GPU, with Labeled Faces in the Wild, up to 20,000 of the "
+        "paper's 79,125 batches. A few values above 1 lie out of the frame.",
         alt="Two sheets of generated faces, without and with the penalty; in both blurred in the first row and sharper below. "
         "Under them nearly flat lines of the spread.",
         run=run_first, draw=functools.partial(draw_sheets, FIRST), quick=Compared(QUICK), cpu=Compared(Training()),
@@ -489,10 +495,11 @@ RECIPES = {
     ),
     "10.9": Recipe(
         title="The second experiment of the paper",
-        caption="64x64 faces, no BatchNorm; five steps of D, then two of G on each of five batches. In Su's code the run "
-        "without penalty draws fresh z and the run with penalty keeps the recorded ones; the sheet in the middle is the "
-        "control. Rows: generator steps of seed 0; columns: fixed z. Below: variance over pictures relative to real ones. All "
-        "faces are generated. Recorded on a GPU, with Labeled Faces in the Wild, up to 8,000 batches.",
+        caption="64x64 faces, no BatchNorm; five steps of D, then two of G on each of five batches. In Su's code the "
+        "run without penalty draws fresh z and the run with penalty keeps the recorded ones; the sheet in the middle is "
+        "the control. Rows: seed 0 after so many generator steps; columns: fixed z. Below: the spread, the variance "
+        "over pictures relative to real ones. All faces are generated. Recorded on a GPU, with Labeled Faces in the "
+        "Wild, up to 8,000 batches.",
         alt="Three sheets of generated faces: without penalty on fresh z, without penalty on recorded z, with penalty. In the "
         "first row of the first two sheets all four faces look alike; in the third they differ from the start. Under them "
         "jagged lines of the spread, which start near 0 without penalty and near 0.6 with it.",
@@ -502,8 +509,9 @@ RECIPES = {
     ),
     "10.10": Recipe(
         title="The second experiment on clothes",
-        caption="Fashion-MNIST, no BatchNorm, the three arms of figure 10.9. Thin lines are seeds. That the spread starts higher "
-        "with penalty was seen on faces first and is tested here. Recorded on a CPU with few maps.",
+        caption="Fashion-MNIST, no BatchNorm, the three arms of figure 10.9. Thin lines are seeds, thick ones their "
+        "means. That the spread starts higher with penalty was seen on faces first and is tested here. Recorded on a "
+        "CPU with few maps.",
         alt="Three panels over generator steps for three arms: spread over pictures, distance to held-out pictures, and what a "
         "fresh critic finds.",
         run=run_clothes, draw=draw_clothes, quick=Compared(QUICK), cpu=Compared(Training()), full=Compared(FULL),

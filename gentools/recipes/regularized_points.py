@@ -307,7 +307,7 @@ def verdict_factorial(summary):
     counts = []
     for what, control in (("the same steps without penalty", without_penalty), ("the plain GAN", plain)):
         signs = [verdicts.separated(overlap[arm], overlap[control(arm)]) for arm in penalized]
-        counts.append(f"above {what} in {signs.count(1)}, below in {signs.count(-1)}")
+        counts.append(f"above {what} in {signs.count(1)} and below in {signs.count(-1)}")
     groups = {"plain": [Arm(False)], "penalty 0": free, "penalized": penalized, "plain with BatchNorm": [Arm(True)]}
     runs = ", ".join(
         f"{name} {sum(verdicts.count(gone[arm]) for arm in group)} of {sum(gone[arm]['n'] for arm in group)}"
@@ -315,7 +315,7 @@ def verdict_factorial(summary):
     )
     ends = Counter(verdicts.settling(overlap[arm], late[arm]) for arm in drawn)
     return (
-        f"Of {len(penalized)} arms with penalty the overlap lies {' and '.join(counts)}. Collapsed runs: {runs}. "
+        f"Of {len(penalized)} arms with penalty the overlap lies {', '.join(counts)}. Collapsed runs: {runs}. "
         f"Over the last quarter the overlap of {len(drawn)} arms, the plain GAN with BatchNorm among them: {', '.join(f'{ends[w]} {w}' for w in sorted(ends))}."
     )
 
@@ -442,24 +442,27 @@ def verdict_long(summary):
     """The courses in the order of their overlap, whether it has settled, and what every difference is seed by seed."""
     found = arms.scores(summary, COURSES, "overlap")
     change = arms.scores(summary, COURSES, "overlap, change over the last quarter")
-    ends = ", ".join(f"{name} {verdicts.settling(found[name], change[name])}" for name in found)
+    ends = ", ".join(f'"{name}" {verdicts.settling(found[name], change[name])}' for name in found)
     words = {1: "more", 0: "not separated", -1: "less"}
     gains = ", ".join(
-        f"{name} {words[verdicts.sign(summary[arms.name(name, 'overlap gained')])]}"
+        f'"{name}" {words[verdicts.sign(summary[arms.name(name, "overlap gained")])]}'
         for name in PAIRS
         if arms.name(name, "overlap gained") in summary
     )
+    order = verdicts.ordered({f'"{name}"': s for name, s in found.items()})
     return (
-        f"overlap, the most first, intervals compared: {verdicts.ordered(found)};\n  over the last quarter: {ends};\n  "
-        f"overlap, seed by seed: {gains}."
+        f"overlap, the most first, intervals compared: {order};\n  over the last quarter: {ends};\n  "
+        f"overlap gained, seed by seed: {gains}."
     )
 
 
 RECIPES = {
     "10.5": Recipe(
         title="When the penalty acts",
-        caption="Gradient of the penalty (weight 5) over that of the adversarial loss, and the cosine between them, at each "
-        "generator step, against the discriminator as the last refresh left it. 25-Gaussian grid, every seed; what belongs to one step stands side by side.",
+        caption="Above, the length of the penalty's gradient (weight 5) divided by that of the adversarial loss; "
+        "below, the cosine between the two gradients. Both are taken at each generator step after a refresh (inner "
+        "step), with the discriminator as this refresh left it. 25-Gaussian grid, every seed; the marks of one step "
+        "stand side by side.",
         alt="Two panels of ratios against the inner step, with and without BatchNorm: exactly 0 at step 1, from about a half to about eight from then on. "
         "Below, the cosines: on both sides of 0 with BatchNorm, close to -1 after six steps without.",
         run=run_acting, draw=draw_acting, quick=Acting(steps=100, points=5000, moments=4), full=Acting(),
@@ -467,9 +470,10 @@ RECIPES = {
     ),
     "10.6": Recipe(
         title="Twenty-five ways to train",
-        caption="25-Gaussian grid, networks without BatchNorm, 32,000 generator steps in every arm, one learning rate. Top: "
-        "overlap of the samples with the modes over training, mean and range of the seeds; the dashed green line is the plain GAN. "
-        "Below: modes over the last quarter, every seed, with bars at the means; and runs that collapsed by the rule stated beforehand.",
+        caption="25-Gaussian grid, networks without BatchNorm, 32,000 generator steps in every arm, one learning rate. "
+        "Top: overlap of the samples with the modes over training, mean and range of the seeds; the dashed green line "
+        "is the plain GAN. Below: modes over the last quarter, every seed, with bars at the means; and how many of the "
+        "three runs collapsed, by the rule fixed beforehand.",
         alt="Six panels of curves over 32 thousand steps and two of points. The overlap of the plain GAN rises at once, to near 0.55. With "
         "penalty 5 it follows, later with more steps per refresh. Without penalty it rises last for two steps, for five barely, for ten "
         "it stays at 0. Below, modes: above 20 with penalty 5. Collapsed: penalty 0 all, penalty 5 and plain none.",
@@ -478,9 +482,10 @@ RECIPES = {
     ),
     "10.11": Recipe(
         title="Two steps, to the end",
-        caption="25-Gaussian grid, networks without BatchNorm, one rate for all, 64,000 generator steps in every arm. Above: overlap of "
-        "the samples with the modes over training, mean and range of the seeds; the two ways with one step stand in both "
-        "panels. Below: means over the last quarter of every seed; bars are means.",
+        caption="25-Gaussian grid, networks without BatchNorm, one rate for all, 64,000 generator steps in every arm. "
+        "Above: overlap of the samples with the modes over training, mean and range of the seeds; the two ways with one "
+        "step stand in both panels. Below: a point per seed, its mean over the last quarter; bars are means of the "
+        "points.",
         alt="Above, two panels of overlap over 64 thousand steps. With recorded codes all means end between 0.5 and 0.65; that of two "
         "steps without penalty rises last. With fresh codes both ways with two steps end above 0.7, those with one step below 0.65. Below, points of "
         "eight seeds: one step from 0.3 to 0.65 and from 10 to 20 modes; two steps on recorded codes, without penalty, from 0.3 to 0.75 and from "
