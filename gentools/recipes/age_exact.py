@@ -176,25 +176,27 @@ RECIPES = {
     "13.1": diagrams.diagram(
         draw_flow,
         title="One encoder, two laws of codes",
-        caption="An adversarial generator-encoder network. Above: data are encoded and rebuilt; the data error compares both ends. "
-        "Below: draws of the prior become samples and are encoded; the code error compares both ends. V, the difference of two "
-        "numbers Δ that \"Estimate\" defines, compares the two clouds of codes with the prior.",
+        caption="An adversarial generator-encoder network. Above: data are encoded and rebuilt; the data error compares the "
+        "two ends of this chain. Below: draws of the prior become samples and are encoded; the code error compares the two "
+        "ends of this one. Each of the two numbers Δ in V (defined in the section \"Estimate\") compares one cloud of codes "
+        "with the prior.",
         alt="Two chains. Above, data pass the encoder, become codes, pass the generator and are rebuilt. Below, draws of the "
         "prior pass the generator, become samples, and pass the encoder. Between them stands V.",
     ),
     "13.2": Recipe(
         title="The game on a line",
-        caption="Left: V against the encoder for three generators. It has no greatest value inside: it grows without end, or "
-        "toward e = 0. Right: both players move along their gradients from one start. Two step sizes spiral into the cross, the "
-        "largest stays on a loop around it.",
+        caption="Left: V against the encoder for three generators. Where V is not flat, it has no greatest value: it grows "
+        "without end, or toward the dotted line as e falls to 0. Right: both players move along their gradients from one "
+        "start. With two step sizes they spiral into the cross, their point of rest; with the largest they stay on a loop "
+        "around it.",
         alt="Left, three curves of V over the squared encoder: one falls from a half log two, one is flat at zero, one rises. "
         "Right, spirals around a cross in the plane of encoder and generator.",
         run=run_line, draw=draw_line, full=Line(),
     ),
     "13.3": Recipe(
         title="What Delta reads when the codes are the prior's own",
-        caption="Left: codes on the unit sphere against a normal law; no codes on the sphere come below the solid line. Right: "
-        "batches of normal codes, mean of 4,000 batches.",
+        caption="Δ per dimension. Left: codes on the unit sphere against a normal law; no codes on the sphere come below "
+        "the solid line, and draws of the prior (circles) lie on it. Right: batches of normal codes, mean of 4,000 batches.",
         alt="Left, nats per dimension rise with the dimension, for the published form more than twice as high. Right, nats "
         "per dimension fall like one over the size of the batch.",
         run=run_floors, draw=draw_floors, full=Floors(),

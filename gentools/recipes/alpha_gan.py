@@ -377,8 +377,9 @@ PARTED = Ablation(
 RECIPES = alpha_gan_exact.RECIPES | {
     "14.5": Recipe(
         title="How the learning rates were chosen",
-        caption="MNIST, the Fréchet distance between samples and held-out training images, for every system at five learning "
-        "rates, on two seeds that the comparison does not use.",
+        caption="The first of three rounds of tuning, 1,500 steps on MNIST: the Fréchet distance between samples and "
+        "held-out training images, for every system at five learning rates, on two seeds that the comparison does not use. "
+        "Lines: means of the two.",
         alt="Distances against the learning rate on two logarithmic axes, a line for each of four systems. All are lowest at 0.01; "
         "at 0.03 GAN and AGE are many times higher on average, WGAN-GP and alpha-GAN little.",
         run=run_tuning, draw=draw_tuning, verdict=verdict_tuning, seeds=(100, 101), record="cpu", cpu=Tuning(TUNE),
@@ -387,11 +388,12 @@ RECIPES = alpha_gan_exact.RECIPES | {
     ),
     "14.6": Recipe(
         title="Four systems on handwritten digits",
-        caption="MNIST, dense networks with layers of equal widths, five seeds. Above, the metrics of chapter 11, means over the seeds; "
-        "orange: worse than real pictures in every seed, blue: better in every seed. Below, every seed over training: the "
-        "Fréchet distance between 2,000 samples and as many test images in the features of a classifier, and the mean error "
-        "per pixel of test reconstructions beside three that need no training by steps. All at the rate 0.003, the best of "
-        "each system's trials (settings). The distance of WGAN-GP falls to the end; a run of twice the steps (seed 0) ends within the range of the five.",
+        caption="MNIST, dense networks with layers of equal widths, five seeds. Above, the metrics of chapter 11, means "
+        "over the seeds; orange: worse than real pictures in every seed, blue: better in every seed. Below, every seed over "
+        "training: left, the Fréchet distance between 2,000 samples and as many test images in the features of a "
+        "classifier; right, the mean error per pixel of test reconstructions. The gray lines at right need no training by "
+        "steps. All systems train at the rate 0.003, the best of each one's trials over all steps (settings). The distance "
+        "of WGAN-GP falls to the end; a run of twice the steps (seed 0) ends within the range of the five.",
         alt="A table of five rows and ten metrics, real pictures best by nearly all. Below left, distances over the steps: those of "
         "WGAN-GP lie lowest throughout and end near real pictures; GAN, AGE and alpha-GAN end in one band far above. Below right, "
         "errors over the steps: that of alpha-GAN falls and ends below that of principal components, that of AGE stays above.",
@@ -409,9 +411,10 @@ RECIPES = alpha_gan_exact.RECIPES | {
     ),
     "14.8": Recipe(
         title="What the parts of alpha-GAN do",
-        caption="alpha-GAN as in figure 14.6; without the error of reconstruction; with two steps of encoder "
-        "and generator for each of the discriminators; with a discriminator for samples and another for reconstructions. Each at "
-        "the best of its rates (settings). Above, a point per seed; below, every seed over training, in the same colors.",
+        caption="alpha-GAN as in figure 14.6; the same without the error of reconstruction; with two steps of encoder and "
+        "generator for each of the discriminators (\"two updates\"); with a discriminator for samples and another for "
+        "reconstructions (\"two discriminators\"). Each has the best of its rates (settings). Above, a point per seed; "
+        "below, every seed over training, in the same colors.",
         alt="Four panels of points: without reconstruction and with two discriminators the distances are smaller and the scores "
         "higher than alpha-GAN's and those with two updates. Recall is the lowest without reconstruction and the highest with two "
         "discriminators; the test error is by far the highest without reconstruction. Below, curves: distances that fall and "

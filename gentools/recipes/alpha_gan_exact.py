@@ -205,33 +205,34 @@ RECIPES = {
     "14.1": diagrams.diagram(
         draw_parts,
         title="Who sees what",
-        caption="alpha-GAN. The generator is fed with codes and with draws of the prior. C compares these two; D compares data "
-        "with what becomes of both. Solid: how a value is made. Dotted: who sees it.",
+        caption="alpha-GAN. The generator is fed with codes and with draws of the prior. C compares these two; D compares "
+        "data with what the generator makes of both. Solid: how a value is made. Dotted: who sees it.",
         alt="Data pass the encoder and become codes; codes and draws of the prior pass one generator and become "
         "reconstructions and samples. C sees codes and prior, D sees data, samples and reconstructions.",
     ),
     "14.2": Recipe(
         title="A blind spot, and a turned direction",
-        caption="Left: samples move to one half of the data and reconstructions to the other. Two discriminators charge for it, "
-        "one that sees both kinds does not. Right: 300 random tables, the cosine between the gradients of the two KL "
-        "divergences of q and the data, in the logits of q.",
+        caption="Left: samples drift to one half of the data and reconstructions to the other. Two discriminators charge "
+        "for it, up to the dotted line; one that sees both kinds charges nothing. Right: over 300 random tables, the cosine "
+        "between the gradients of KL(q || data) and KL(data || q) in the logits of q.",
         alt="Left, one curve rises to two log two, the other stays at zero. Right, a histogram of cosines between 0 and 1, most "
         "of them above 0.8.",
         run=run_blind, draw=draw_blind, full=Blind(), quick=Blind(tables=40),
     ),
     "14.3": Recipe(
         title="What a squared error costs",
-        caption="The spread of samples that a squared error leaves beside ratio terms, for Gaussian data and codes that follow the "
-        "prior. Each curve falls from 1 to the correlation of data and code, the gray line.",
+        caption="The spread of samples, in units of the data's, under a squared error beside ratio terms, for Gaussian data "
+        "and codes that follow the prior. With growing strength each curve goes from 1 toward the correlation of data and "
+        "code, a gray line.",
         alt="Four curves over the strength: one stays at 1, the others fall, the lower the smaller the correlation.",
         run=run_scale, draw=draw_scale, full=Scale(), quick=Scale(strengths=12),
     ),
     "14.4": Recipe(
         title="VAE, AAE and alpha-GAN on one axis",
-        caption="Data of variance 1, linear code and decoder with noise, each model at its optimum: alpha-GAN with a "
-        "discriminator for each law; a is the weight of KL(q || data), that of KL(rho || data) is 1. Left: the VAE gives the "
-        "code up where the noise reaches the data's variance; the others do not. Right: what that costs in the variance of "
-        "samples.",
+        caption="Data of variance 1, a linear code and a linear decoder with noise, each model at its optimum. alpha-GAN "
+        "has a discriminator for each law: KL(q || data) has the weight a, KL(rho || data) the weight 1. Left: the VAE "
+        "gives the code up where the noise reaches the data's variance; the others do not. Right: by how much the samples' "
+        "variance exceeds the data's.",
         alt="Left, the VAE's line falls to zero at noise one, the AAE's is flat, the alpha-GAN's lie between. Right, the excess "
         "variance rises with the noise, most for the AAE.",
         run=run_linear, draw=draw_linear, full=Linear(), quick=Linear(noises=12),

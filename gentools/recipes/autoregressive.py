@@ -146,9 +146,10 @@ def verdict_nats(summary):
 RECIPES = autoregressive_exact.RECIPES | autoregressive_digits.RECIPES | {
     "15.2": Recipe(
         title="Nats on MNIST",
-        caption="MADE with one hidden layer and direct links on dynamically binarized MNIST: the exact log-likelihood of all test "
-        "images over training, on the bits that chapter 3 uses, a curve per seed. Horizontal lines: a bound of the VAE of chapter 3 "
-        "as recorded there, and values that a public collection of programs reports for dynamic binarization. Right: samples.",
+        caption="MADE with one hidden layer and direct links on dynamically binarized MNIST. Left, the exact log-likelihood "
+        "over training, a curve per seed: of all test images, on the bits that chapter 3 uses, and of as many training "
+        "images. Horizontal lines: a bound of the VAE of chapter 3 as recorded there, and values that a public collection "
+        "of programs reports for dynamic binarization. Right, samples.",
         alt="Left, nearly identical rising curves of the log-likelihood over the steps, training and test images close together. "
         "They end above the line of the VAE of chapter 3 and below those of three published models. Right, forty binary digits, "
         "many of them readable.",

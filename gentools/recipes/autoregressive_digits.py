@@ -574,12 +574,13 @@ def verdict_leak(summary):
 RECIPES = {
     "15.5": Recipe(
         title="Any order",
-        caption="One network for all orders on binarized 8x8 digits, a line per seed. Left, held-out nats over training: of a MADE "
-        "trained in raster order, and of one random order in the network for all, which is larger. Middle, nats at the end against the number of "
-        "random orders whose likelihoods are averaged; averaging their logits is the likelihood of no model. "
-        "Right, the distance of samples to held-out digits against the passes in which a picture is drawn; the gray band is two "
-        "standard deviations of what as many true digits score, to either side of their mean. Below, samples. Both rates are the best "
-        "of three that were tried over all steps; they fall to 0.",
+        caption="One network for all orders on binarized 8x8 digits, a line per seed. Left, nats of held-out digits over "
+        "training: of a MADE trained in raster order, and of the network for all orders, which is larger, in one random "
+        "order. Middle, nats at the end against the number of random orders whose likelihoods are averaged (solid). The "
+        "averages of their logits (dashed) are the likelihood of no model. Right, the distance of samples to held-out "
+        "digits against the number of passes in which a picture is drawn; the gray band is two standard deviations of what "
+        "as many true digits score, to either side of their mean. Below, samples. Both rates are the best of three that "
+        "were tried over all steps; they fall to 0.",
         alt="Left, rising curves over the steps, those of MADE above the others. Middle, blue curves that rise with the number of "
         "orders, red dashed ones above them, and a dotted line for MADE. Right, "
         "the distance falls from one pass to the right, towards a gray band for true digits. Below, three rows of binary digits: "
@@ -589,11 +590,13 @@ RECIPES = {
     ),
     "15.6": Recipe(
         title="Three families, measured",
-        caption="A VAE, a GAN and two autoregressive models of binarized 8x8 digits, a point per seed. Likelihood of held-out digits "
-        "over training and at the end (exact, for the VAE a bound by importance sampling, for the GAN none), CPU milliseconds to "
-        "draw a picture, and what a judge of digits says: the share of samples of which it is sure, the share of held-out digits "
-        "that have a sample near them, and the distance of its features, also over training. All rates fall to 0. The band is two "
-        "standard deviations of what as many true digits score, to either side of their mean. Below, samples of the first seed.",
+        caption="A VAE, a GAN and two autoregressive models of binarized 8x8 digits, a line or a point per seed. Above, "
+        "over training: the log-likelihood of held-out digits (exact, for the VAE a bound by importance sampling, for the "
+        "GAN none), and the distance of samples to true digits in the features of a judge of digits. Middle, at the end: "
+        "nats again, CPU milliseconds to draw a picture, the share of samples of which the judge is sure, the share of "
+        "held-out digits that have a sample near them, and the distance again. The bands are two standard deviations of "
+        "what as many true digits score, to either side of their mean. All rates fall to 0. Below, true digits, and samples "
+        "of the first seed.",
         alt="Rising curves of nats over training, curves of distances that end flat and lie among each other, and five panels with "
         "points for four models. The gated PixelCNN and MADE have higher log-likelihoods than the VAE; the gated PixelCNN takes longest "
         "to draw by far; the judge is surer of samples of these two than of the VAE's and the GAN's. Bands mark true digits. "
@@ -603,8 +606,9 @@ RECIPES = {
     ),
     "15.7": Recipe(
         title="A leak",
-        caption="MADE on binarized 8x8 digits, a curve per seed, once with \"at least\" in place of \"greater\" in its masks, so that every "
-        "output sees its own pixel. Left, the nats that are reported for held-out digits. Right, digits, and what the two networks draw.",
+        caption="MADE on binarized 8x8 digits, as it should be, and with \"at least\" in place of \"greater\" in its masks, "
+        "so that every output sees its own pixel. Left, the nats that are reported for held-out digits, a curve per seed. "
+        "Right, held-out digits, and what the two networks draw.",
         alt="Left, the dashed curves of the leak rise to nearly zero, the others level off far below. Right, a row of binary digits, a "
         "row of pictures that look like them, and a row of pictures that do not.",
         run=run_leak, draw=draw_leak, seeds=tuple(range(5)), verdict=verdict_leak, full=Leak(),

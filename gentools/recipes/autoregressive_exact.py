@@ -322,10 +322,11 @@ def verdict_averaged(summary):
 RECIPES = {
     "15.1": Recipe(
         title="Who sees whom",
-        caption="The pixels that the output at one place depends on, found by gradient in untrained networks of a few layers. One "
-        "stack of masked convolutions is causal and blind to a cone above to the right. Two stacks see all that came before. Two "
-        "slips: masks B that drop the whole row lose much of what came before, the nearest pixels included; a residual link "
-        "around the first layer lets the pixel itself through.",
+        caption="The pixels that the output at one place depends on, found by gradient in untrained networks of a few "
+        "layers. One stack of masked convolutions (\"plain masks\") is causal, it sees earlier pixels only, and it is blind "
+        "to a cone above to the right. Two stacks (\"gated\") see all that came before. Two slips: masks B that drop the "
+        "whole row lose much of what came before, the nearest pixels included; a residual link around the first layer lets "
+        "the pixel itself through.",
         alt="Four grids of squares with a framed square in the middle. First, the squares above and to the left are blue but "
         "for white ones at the upper right. Second, all squares above and to the left are blue. Third, only the upper "
         "rows are blue in part, and the squares nearby are white. Fourth, like the second, and the framed square itself is red.",
@@ -333,9 +334,10 @@ RECIPES = {
     ),
     "15.3": Recipe(
         title="What drawing a picture costs",
-        caption="CPU milliseconds per picture on one thread, against the number of pixels, for untrained networks; a line for "
-        "each run. MADE and the decoder have equally many hidden units. The cache keeps the hidden units and adds one column of "
-        "weights per pixel. Each way is repeated until the clock can tell, and all take turns.",
+        caption="CPU milliseconds per picture on one thread, against the number of pixels, for untrained networks; a line "
+        "for each run. Four ways draw a picture; one reads the likelihood of a given one. MADE and the decoder have equally "
+        "many hidden units. The cache keeps the hidden units and adds one column of weights per pixel. Each way is repeated "
+        "until the clock can measure it, and all take turns.",
         alt="Five groups of lines on logarithmic axes against the number of pixels. The gated PixelCNN and MADE pixel by pixel lie "
         "highest and rise steeply. MADE with a cache lies far below and rises less; one pass for a likelihood and the decoder of a "
         "VAE lie lowest.",
@@ -344,9 +346,10 @@ RECIPES = {
     ),
     "15.4": Recipe(
         title="Logits averaged over orders",
-        caption="Exact conditionals in every order, and logits averaged over orders. Left, two fair bits that agree with some "
-        "probability: the nats that are reported lie below the entropy of the data, where no model can be. Right, chains of bits "
-        "that flip with one probability: the \"probabilities\" of all pictures sum to more than 1.",
+        caption="Exact conditionals in every order, and logits averaged over orders. Left, two fair bits that agree with "
+        "some probability: the nats that are reported lie below the entropy of the data, where no model can be. Right, "
+        "chains of fair bits, each unlike the one before with one probability: the \"probabilities\" of all pictures sum to "
+        "more than 1.",
         alt="Left, two falling curves; the dashed one for the reported nats lies below the entropy everywhere but at one half. "
         "Right, a dashed line of sums that rises with the number of bits, above a dotted line at 1.",
         run=run_averaged, draw=draw_averaged, full=Averaged(), verdict=verdict_averaged,

@@ -345,10 +345,11 @@ def verdict_variances(summary):
 RECIPES = diffusion_exact.RECIPES | diffusion_digits.RECIPES | diffusion_pictures.RECIPES | diffusion_bits.RECIPES | {
     "16.6": Recipe(
         title="The grid: velocity and noise",
-        caption="Two objectives for one network on the 25 Gaussians. Above: 2,500 samples of the first seed by DDIM with 160 steps, "
-        "and the centers of the modes; right, the overlap at the end of training against the number of DDIM steps, a line per seed, "
-        "dotted in the same color what the exact denoiser reaches on the same path. Below: the scores of chapter 5 over training, by "
-        "160 steps. Gray: what as many points of the data score, mean of the seeds.",
+        caption="Two objectives for one network on the 25 Gaussians: the velocity on the straight path (\"flow\") and the "
+        "noise on the linear path (\"noise\"). Above: 2,500 samples of the first seed by DDIM with 160 steps, and the "
+        "centers of the modes; right, the overlap at the end of training against the number of DDIM steps, a line per seed, "
+        "and dotted in the same color that of the exact denoiser on the same path. Below: the scores of chapter 5 over "
+        "training, for samples by 160 steps. Gray: what as many points of the data score, mean of the seeds.",
         alt="Two scatter plots with dots on all 25 crosses. Right of them, overlap over the steps of the sampler on a logarithmic axis: "
         "both objectives rise towards a gray line for the data, the noise on the linear path much later than the velocity, and so do "
         "dotted lines of the exact denoiser. Below, three panels of curves over training for both objectives; the modes lie on a gray "
@@ -371,9 +372,9 @@ RECIPES = diffusion_exact.RECIPES | diffusion_digits.RECIPES | diffusion_picture
     ),
     "16.13": Recipe(
         title="Two fixed variances, by their samples",
-        caption="2,500 samples of the grid by the reverse chain, drawn step by step with the variance beta-tilde or beta of each step "
-        "(in the last step without noise). The trained denoiser is the noise objective of figure 16.6; "
-        "the exact one has no error. A line per seed. Gray: what as many points of the data score.",
+        caption="Scores of 2,500 samples of the grid against the number of steps of the reverse chain that draws them, with "
+        "the variance beta-tilde or beta of each step (in the last step without noise). The trained denoiser names the "
+        "noise, as in figure 16.6; the exact one has no error. A line per seed. Gray: what as many points of the data score.",
         alt="Two panels over the steps of the chain on a logarithmic axis, overlap and high-quality share: lines rise from near 0 at ten "
         "steps to the level of the data. From 40 steps on those of the trained denoiser with beta are the lowest.",
         run=run_variances, draw=draw_variances, verdict=verdict_variances,

@@ -202,8 +202,8 @@ def verdict_bits(summary):
     ends = [f"{arm}: {verdicts.settling(nats[arm], summary[arms.name(arm, GAINED)])}" for arm in LOOKS]
     return (
         f"Each pixel read as well, against the network alone: {words[verdicts.ranges_apart(read, alone)]}. Against "
-        f"independent pixels: the network alone {words[verdicts.ranges_apart(alone, plain)]}, the other "
-        f"{words[verdicts.ranges_apart(read, plain)]}. Its runs lie {verdicts.listed(beside, 'beside nothing')}. "
+        f"independent pixels: the network alone {words[verdicts.ranges_apart(alone, plain)]}, each pixel read as well "
+        f"{words[verdicts.ranges_apart(read, plain)]}. The latter's runs lie {verdicts.listed(beside, 'beside nothing')}. "
         f"In the last quarter of training: {', '.join(ends)}."
     )
 
@@ -211,12 +211,14 @@ def verdict_bits(summary):
 RECIPES = {
     "16.12": Recipe(
         title="Black and white MNIST, in nats",
-        caption="Diffusion on binarized MNIST. Two arms have the same layers, of which the last makes 784 numbers from 512, the same start "
-        "and the same loss, the noise named on the path with an even log-SNR, which weighs as the bound does. In one the network's output is the noise itself; in the other the network "
-        "tells of each pixel what the others say, and the pixel's own value is read by (16.15). Left, the bound (minus (16.3), in nats) of "
-        "every tenth test picture over training, and independent pixels in gray. Right, the better arm enlarged, beside the means of chapter "
-        "3's VAE (figure 3.10, two bounds) and chapter 15's MADE (figure 15.2, exact) on the same bits. A line per seed. Below, forty samples "
-        "of each arm, first seed, by the ancestral sampler, none picked.",
+        caption="Diffusion on binarized MNIST. Two arms have the same layers (the last makes 784 numbers from 512), the "
+        "same start and the same loss: the squared error of the noise on the path with an even log-SNR, which weighs as the "
+        "bound does. In one (\"network alone\") the network's output is the noise itself. In the other (\"each pixel read "
+        "as well\") the network tells of each pixel what the others say, and the pixel's own value is read by (16.15). "
+        "Left, the bound (minus (16.3), in nats) of every tenth test picture over training, and independent pixels in gray. "
+        "Right, the better arm enlarged, beside the means of chapter 3's VAE (figure 3.10, two bounds) and chapter 15's "
+        "MADE (figure 15.2, exact) on the same bits. A line per seed. Below, forty samples of each arm, first seed, by the "
+        "ancestral sampler, none picked.",
         alt="Left, dashed curves far below a gray line for independent pixels and solid ones above it. Right, the solid curves rise and "
         "end below three gray lines of other models. Below, a sheet of noise and a sheet of black and white handwritten digits.",
         run=run_bits, draw=draw_bits, full=Bits(), seeds=tuple(range(3)), verdict=verdict_bits,

@@ -326,11 +326,13 @@ QUICK = Digits(width=64, blocks=2, steps=100, batch=64, rounds=1, moments=4, jud
 RECIPES = {
     "16.9": Recipe(
         title="Guidance on digits",
-        caption="One network for all classes of the 8x8 digits, sampled with four guidance weights w (0: no label, 1: the conditional "
-        "model). Above: samples of the first seed, a row for each class from 0 to 9, a column for each starting noise; at w = 0 the class is "
-        "not told, so all rows are alike. Below: how often a judge sees the class asked for; the share of the held-out digits that have a "
-        "sample near them in the judge's features; and the mean distance of two samples of a class, over that of two held-out digits. At "
-        "the bottom the same scores over training, at w = 1, by one sample for each held-out digit. A line per seed. Dotted: training digits in the place of samples. Inset: from w = 1 on, with held-out digits dashed. Most axes do not begin at 0.",
+        caption="One network for all classes of the 8x8 digits, sampled with four guidance weights w (0: no label, 1: the "
+        "conditional model). Above: samples of the first seed, a row for each class from 0 to 9, a column for each starting "
+        "noise; at w = 0 the class is not told, so all rows are alike. In the middle, against w: how often a judge sees the "
+        "class asked for; the share of the held-out digits that have a sample near them in the judge's features; and the "
+        "mean distance of two samples of a class, over that of two held-out digits. At the bottom: the same scores over "
+        "training, at w = 1, by one sample for each held-out digit. A line per seed. Dotted: training digits in the place "
+        "of samples. Inset: the panel from w = 1 on, enlarged; dashed, held-out digits. Most axes do not begin at 0.",
         alt="Four sheets of eighty small digits. In the first all rows show the same eight digits; in the others row by row a digit from 0 to 9, "
         "with less variety and more contrast from sheet to sheet. Below, three panels over the weight: the asked class rises from a tenth at 0 "
         "to nearly 1 from weight 1 on, coverage falls beyond weight 1, the spread lies above the gray line at 0 and below it from 1 on. At the "

@@ -491,9 +491,9 @@ RECIPES = {
     ),
     "16.2": Recipe(
         title="What fixed reverse variances cost",
-        caption="Gaussian data, exact reverse means, the linear path in T steps: nats per dimension that the joint KL keeps with "
-        "each of the two fixed variances, for four variances of the data. Dotted: the limit (16.8). Learned variances keep "
-        "nothing of this.",
+        caption="Nats per dimension that each of the two fixed reverse variances costs, that is, leaves in the joint KL, "
+        "against the number T of steps on the linear path. The data are Gaussian, with another variance in each panel, and "
+        "the reverse means exact. Dotted: the limit (16.8). Learned variances leave nothing of this.",
         alt="Four panels on logarithmic axes over the number of steps. The cost of beta ends by falling in proportion to 1/T, and for data "
         "of variance 1 is zero; the cost of beta-tilde ends at a dotted line at .442 in every panel but the first, where it "
         "is still on its way. In the first two it falls far below that line before it rises.",
@@ -501,37 +501,42 @@ RECIPES = {
     ),
     "16.3": Recipe(
         title="A trained chain lands on the exact one",
-        caption="Data N(0.5, 0.25), twenty steps, a line and a variance for each learned from samples. Left and middle: every seed "
-        "on the exact values. Right: what the joint KL keeps above its top term, the first of (16.2), over training, and what the two fixed "
-        "variances keep even with the exact mean (beta-tilde at step 1 with that of step 2, as in (16.8), also in the middle).",
+        caption="Data N(0.5, 0.25) and a chain of twenty steps; a mean linear in x_t and a variance for each step are "
+        "learned from samples. Left and middle: in every seed they lie on the exact values. Right: what the joint KL keeps "
+        "above its top term, the first of (16.2), over training, and what the two fixed variances keep even with the exact "
+        "mean. (As in (16.8), beta-tilde at step 1 is that of step 2, also in the middle.)",
         alt="Left, green dots on a black curve of slopes. Middle, green dots on a black curve of variance ratios below a line at 1 "
         "for beta, and a curve of beta-tilde below. Right, green curves fall far below two horizontal lines.",
         run=run_linear, draw=draw_linear, quick=Linear(steps=300, points=2000), full=Linear(), seeds=tuple(range(5)),
         verdict=verdict_linear,
     ),
     "16.4": Recipe(
-        title="Which weighting the losses are",
-        caption="How much a squared error of the noise counts in each loss. Left: at the steps 2 to 1,000 of Ho and others, in the "
-        "bound (black) and in the simple loss (orange), which counts all steps alike; only the shape matters, so the orange line is drawn "
-        "at the mean of the black one. Right: the weight w of (16.12) per unit of log-SNR, for the bound and for three losses that "
-        "draw t uniformly, each divided by its value at log-SNR 0. The dash-dotted and the dotted line lie on each other.",
+        title="How much each loss weighs the noise levels",
+        caption="How much a squared error of the noise counts in each loss. Left: at the steps 2 to 1,000 of Ho and others, "
+        "in the bound (black) and in the simple loss (orange), which counts all steps alike. Only the shape matters, so the "
+        "orange line is drawn at the mean of the black one. Right: the weight w of (16.12) per unit of log-SNR, for the "
+        "bound and for three losses that draw t uniformly, each divided by its value at log-SNR 0. The dash-dotted and the "
+        "dotted line lie on each other.",
         alt="Left, a falling and then slightly rising curve against a constant. Right, a constant, a hump, and two curves on each other "
         "that are large on the noisy side and small where little noise is left.",
         run=run_weights, draw=draw_weights, full=Weights(),
     ),
     "16.5": Recipe(
         title="Steps against error, exactly",
-        caption="Samples for data N(0, 4) by the exact denoiser: a network without error, so all error is the sampler's but for about .0002 of "
-        "the start: it is N(0, 1), and not quite the law of x_T, which Heun's last point shows. Vertical: the distance between the logarithms of the samples' and of the data's standard deviation (0.1 is about ten percent). "
-        "Horizontal: steps, equal in log-SNR; Heun asks the denoiser twice in each, the others once.",
+        caption="Samples for data N(0, 4) by the exact denoiser, a network without error. So all error is the sampler's, "
+        "except for about .0002 of the start: samples start from N(0, 1), which is not quite the law of x_T. Heun's last "
+        "point shows this part. Vertical: the distance between the logarithms of the samples' and of the data's standard "
+        "deviation (0.1 is about ten percent). Horizontal: steps, equal in log-SNR; Heun asks the denoiser twice in each, "
+        "the others once.",
         alt="Three falling lines on logarithmic axes: ancestral and DDIM fall like 1/steps, Heun faster.",
         run=run_samplers, draw=draw_samplers, full=Samplers(),
     ),
     "16.8": Recipe(
         title="What guidance samples",
-        caption="Left and middle: everything together is N(0, 1), the class asked for is N(1, 0.25); mean and standard deviation of "
-        "what the two samplers end with (ODE: deterministic, SDE: ancestral) and of the product of powers. Right: the class asked for has a mode at 1, which the "
-        "other class shares, and one at 3 of its own; the share of the latter, by 4,000 samples of each sampler.",
+        caption="Left and middle: all classes together are N(0, 1), the class asked for is N(1, 0.25). Shown are mean and "
+        "standard deviation of what the two samplers end with (ODE: deterministic, SDE: ancestral) and of the product of "
+        "powers. Right: the class asked for has a mode at 1, which the other class shares, and one at 3 of its own. Shown "
+        "is the share of the latter, by 4,000 samples of each sampler.",
         alt="Three panels over the guidance weight. Three curves start at one point at weight 1 and part: in the mean the "
         "deterministic sampler is highest, the product lowest; in the spread the deterministic one falls fastest. The share of the exclusive mode rises toward 1.",
         run=run_guidance, draw=draw_guidance, full=Guidance(), quick=Guidance(steps=50, samples=1000),

@@ -225,11 +225,13 @@ def verdict_pictures(summary):
 RECIPES = {
     "16.11": Recipe(
         title="A U-Net on MNIST",
-        caption="MNIST, 28x28: one run of a U-Net that is told the class and names the velocity on the cosine path. Above: the first 64 "
-        "samples by DDIM with most calls, for the labels of the first held-out pictures, none picked; right, 32 of them, below each the "
-        "training picture nearest to it in pixels. Below: the mean loss of each hundredth of the run; the distance (Fréchet, in the features "
-        "of a classifier) between samples and held-out pictures over training, by DDIM with few calls; and at the end, for three samplers, "
-        "against the calls of the network (Heun asks twice per step and once in the last: 5, 9, 19 and 39 calls). Gray: as many training pictures in the place of samples.",
+        caption="MNIST, 28x28: one run of a U-Net that is told the class and names the velocity on the cosine path. Above, "
+        "left: the first 64 samples by DDIM with the most calls, for the labels of the first held-out pictures, none "
+        "picked; right, 32 of them, below each the training picture nearest to it in pixels. Below, left: the mean loss of "
+        "each hundredth of the run. Middle and right: the distance (Fréchet, in the features of a classifier) between "
+        "samples and held-out pictures, over training by DDIM with few calls, and at the end for three samplers against the "
+        "calls of the network. (Heun asks twice per step and once in the last: 5, 9, 19 and 39 calls.) Gray: as many "
+        "training pictures in the place of samples.",
         alt="A sheet of 64 handwritten digits; beside it pairs of a digit and a training picture. Below, the loss over the steps, "
         "the distance over the steps, and the distance over the calls of the network for three samplers, above a gray line.",
         run=run_pictures, draw=draw_pictures, full=Pictures(), record="cpu", seeds=(0,), verdict=verdict_pictures, model=unet,

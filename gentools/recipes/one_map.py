@@ -102,22 +102,24 @@ RECIPES = {
     "17.1": diagrams.diagram(
         draw_map,
         title="The map",
-        caption="Every model of the course, with the divergence that it measures and the equation at which its chapter derives it (wake-sleep: the "
-        "capstone). Blue: data first, orange: model first, green: both at once, against the mean of the joints, purple: in turns, another "
-        "measure, or none. An arrow says what changes.",
+        caption="Every model of the course, with the divergence that it measures and the equation at which its chapter "
+        "derives it (wake-sleep: the capstone). Colors say the direction. Blue: data first; orange: model first; green: "
+        "both at once, against the mean of the joints; purple: both in turns, another measure, or none. An arrow says what "
+        "changes.",
         alt="Nineteen boxes joined by labeled arrows. Blue boxes for models that measure KL(P||Q) stand at the left and above, "
         "orange ones for KL(Q||P) at the right and below.",
     ),
     "17.2": Recipe(
         title="Every model on the grid, for half a minute",
-        caption="Eleven models of the 25 Gaussians of chapter 5 and the data, five seeds, networks of two hidden layers of 128 units "
-        "(the autoregressive model: one of 256, the denoiser: three). What is equal is time: about half a minute of one CPU core for "
-        "each, less for EM and the autoregressive model. Each rate is the best of two to four that were tried over all steps on another "
-        "seed; larger rates were worse after about half of the steps. The rates fall to 0, so every run comes to "
-        "rest, finished or not. Above, 2,500 samples of the first seed. Below, overlap over the run, from 0 at the foot of a row to 1 "
-        "at its top, and the scores of every seed. Circles: one function is climbed, squares: a discriminator plays against it, "
-        "triangles: another game, diamonds: no model. Dotted: a uniform sampler. Weights beside the first term of a loss: AAE 10, "
-        "regularized GAN 5, WGAN-GP 0.1 (two steps of its critic), AGE 10 for data and 1,000 for codes, others 1.",
+        caption="Eleven models of the 25 Gaussians of chapter 5, and the data themselves, five seeds. The networks have two "
+        "hidden layers of 128 units (the autoregressive model: one of 256, the denoiser: three). What is equal is time: "
+        "about half a minute of one CPU core for each model, less for EM and the autoregressive model. Each rate is the "
+        "best of two to four that were tried over all steps on another seed; larger rates were worse after about half of "
+        "the steps. The rates fall to 0, so every run comes to rest, finished or not. Above, 2,500 samples of the first "
+        "seed. Below, overlap over the run, from 0 at the foot of a row to 1 at its top, and the scores of every seed at "
+        "the end. Circles: one function is climbed, squares: a discriminator plays against it, triangles: another game, "
+        "diamonds: no model. Dotted: a uniform sampler. Weights beside the first term of a loss: AAE 10, regularized GAN 5, "
+        "WGAN-GP 0.1 (two steps of its critic), AGE 10 for data and 1,000 for codes, others 1.",
         alt="Twelve small clouds of points over a five by five grid; below, a row for each model with its curves of overlap, and four "
         "panels with a point for each seed.",
         run=one_map_points.run_grid, draw=one_map_points.draw_grid, verdict=one_map_points.verdict_grid,
@@ -132,13 +134,13 @@ RECIPES = {
         caption="Handwritten digits of 28x28 pixels, networks of two hidden layers of 128 units (the autoregressive model: one, the "
         f"denoiser: three blocks) and codes of 16 numbers, five seeds. What is equal is {one_map_pictures.STEPS:,} steps with 64 "
         "pictures each; WGAN-GP's critic takes two such steps for each of its generator. Each rate is the best of two to five "
-        "that were tried over all steps, around the best of trials with fewer steps: that best one by two runs on the first two of the seeds "
-        "shown, the others by one run on another seed; for the autoregressive model the "
-        "best is an edge of all that were tried, for VAE, WGAN-GP and flow matching of those over all steps. Left, what the models draw, first "
-        "seed: chances of a white pixel where they have "
-        "those, else gray values or bits. All are then made bits by one rule and judged in the features of a classifier of binarized "
-        "digits. Beside it, the Fréchet distance over the run, from 5 at the foot of a row to 1,000 at its top, and scores of "
-        "every seed. Marks as in figure 17.2. Weights: AAE 10, regularized GAN 5, WGAN-GP 10, AGE 320 for data and 500 for codes, others 1.",
+        "that were tried over all steps, around the best of trials with fewer steps. (The latter was tried by two runs, on the first "
+        "two of the seeds shown, the others by one run on another seed.) Some best rates lie at an edge: for the autoregressive model "
+        "the best is an edge of all that were tried, for VAE, WGAN-GP and flow matching of those over all steps. Left, what the models "
+        "draw, first seed: chances of a white pixel where a model has those, else gray values or bits. All are then made bits by one "
+        "rule and judged in the features of a classifier of binarized digits. Beside the pictures, the Fréchet distance over the run, "
+        "from 5 at the foot of a row to 1,000 at its top, and the scores of every seed at the end. Marks as in figure 17.2. "
+        "Weights: AAE 10, regularized GAN 5, WGAN-GP 10, AGE 320 for data and 500 for codes, others 1.",
         alt="Rows of eight small pictures for thirteen samplers, beside curves of a distance and five panels with a row of points for "
         "each.",
         run=one_map_pictures.run_digits, draw=one_map_pictures.draw_digits, verdict=one_map_pictures.verdict_digits,
@@ -150,12 +152,12 @@ RECIPES = {
     ),
     "17.4": Recipe(
         title="The capstone on the ring",
-        caption="A VAE and the model of the capstone, from the same networks, on the ring of eight Gaussians, five seeds. The informed "
-        f"start is a VAE of {one_map_ring.Ring().informed:,} steps at the VAE's rate, which falls to 0 over them; after it, from step 0 on, "
-        "it has as many rounds as the plain start. Each rate is the best of three to five that were tried over all steps on other seeds, "
-        "by distance; it falls to 0. Left, samples and codes of the data, first seed. Right, every seed over "
-        "training: energy distance of the samples from the data (the axis is logarithmic above 0.1), and I(x;z). Dotted gray: fresh draws of the data, and of a Gaussian with "
-        "the data's deviation.",
+        caption="A VAE, and the model of the capstone (wake-sleep) from a plain and from an informed start, with the same networks, on the "
+        f"ring of eight Gaussians, five seeds. The informed start is a VAE of {one_map_ring.Ring().informed:,} steps at the VAE's rate, "
+        "which falls to 0 over them; after it, from step 0 on, come as many rounds as from the plain start. Each rate is the best of three "
+        "to five that were tried over all steps on other seeds, by distance; it falls to 0. Left, first seed: samples, and below them codes "
+        "of the data. Right, every seed over training: energy distance of the samples from the data (the axis is logarithmic above 0.1), and "
+        "below it I(x;z). Dotted gray: the distance of fresh draws of the data, and of a Gaussian with the data's deviation.",
         alt="Clouds of samples and codes for three models, and two panels of curves: the VAE ends nearest to the data and with the "
         "most information in its codes, and the curves of the informed start begin near there.",
         run=one_map_ring.run_ring, draw=one_map_ring.draw_ring, verdict=one_map_ring.verdict_ring,

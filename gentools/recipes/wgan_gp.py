@@ -256,8 +256,8 @@ BRIEF = Training(data=RING, batch=128, steps=60, points=20_000, moments=4)
 RECIPES = wgan_gp_exact.RECIPES | wgan_gp_critics.RECIPES | {
     "12.6": Recipe(
         title="A Wasserstein GAN with gradient penalty on the grid",
-        caption="2,500 samples at the end of the first seed's run with the centers of the 25 modes, and two scores over training, "
-        "a line per seed. The learning rate falls in a straight line to 0.",
+        caption="Left, 2,500 samples at the end of the first seed's run (dots) and the centers of the 25 modes (crosses). "
+        "Middle and right, two scores over training, a line per seed. The learning rate falls in a straight line to 0.",
         alt="Left, dots and 25 crosses in the plane. Middle and right, modes covered and high-quality share over the steps, with "
         "dotted lines for the data and dashed ones for a uniform sampler.",
         run=run_grid, draw=draw_grid, verdict=verdict_grid, seeds=tuple(range(5)), record="cpu",
@@ -266,9 +266,9 @@ RECIPES = wgan_gp_exact.RECIPES | wgan_gp_critics.RECIPES | {
     ),
     "12.7": Recipe(
         title="Choosing the learning rates",
-        caption="Overlap of the samples with the eight modes of the ring after 12,000 steps, as many as figure 12.8 takes, for "
-        "each learning rate and each way to train, on a seed that figure 12.8 does not use. The rate falls in a straight line to "
-        "0. Each way goes on with its best.",
+        caption="Overlap of the samples with the eight modes of the ring after 12,000 steps, as many as figure 12.8 takes, "
+        "for each learning rate and each way to train, on a seed that figure 12.8 does not use. Points of one rate are "
+        "drawn side by side. The rate falls in a straight line to 0. In figure 12.8 each way has its best rate.",
         alt="Overlap against the learning rate on a logarithmic axis, a line with points for each of five ways to train.",
         run=run_rates, draw=draw_rates, verdict=verdict_rates, seeds=(100,), record="cpu",
         quick=Rates(BRIEF, learning_rates=(1e-3, 4e-3)), cpu=Rates(),
@@ -276,10 +276,11 @@ RECIPES = wgan_gp_exact.RECIPES | wgan_gp_critics.RECIPES | {
     ),
     "12.8": Recipe(
         title="WGAN-GP and the GANs of chapter 5 on the ring",
-        caption="The ring of eight Gaussians. Above, 2,500 samples of each way to train, first seed, with the centers of the modes. "
-        "Below, three scores over training: mean of the seeds and their range. Networks, data, batch and number of steps of the "
-        "generator are equal, and every rate falls in a straight line to 0; WGAN-GP takes two steps of its critic for each step "
-        "of its generator, on fresh data, and the others one of their discriminator. R1 is the penalty of figure 5.7.",
+        caption="The ring of eight Gaussians. Above, 2,500 samples of each way to train, first seed, with the centers of "
+        "the modes. Below, three scores over training: the mean of the seeds (lines) and their range (bands). Networks, "
+        "data, batch and number of steps of the generator are equal, and every rate falls in a straight line to 0. For each "
+        "step of its generator WGAN-GP takes two steps of its critic, on fresh data; the others take one of their "
+        "discriminator. R1 is the penalty of figure 5.7.",
         alt="Above, five scatter plots on a ring of crosses. Below, modes, high-quality share and overlap over the steps, a band for "
         "each of five ways to train.",
         run=run_arms, draw=draw_arms, verdict=verdict_arms, seeds=tuple(range(5)), record="cpu",

@@ -363,8 +363,9 @@ def verdict_memory(summary):
 RECIPES = {
     "12.3": Recipe(
         title="Surfaces of critics",
-        caption="Level lines of critics that are trained between data (dots) and the data with noise of standard deviation 1 added, "
-        "first seed. Yellow is high. Above with weights clipped to 0.1, in the middle with a gradient penalty of weight 10, below of weight 0.1.",
+        caption="Level lines of critics, first seed. Each is trained to score data (dots) above the data with noise of "
+        "standard deviation 1 added; yellow is a high score. Above, with weights clipped to 0.1; in the middle, with a "
+        "gradient penalty of weight 10; below, with the same penalty of weight 0.1.",
         alt="Nine panels of level lines. Above, with clipping, polygons around the middle. In the second row, with weight 10, on the "
         "ring a closed line around each group and a dark middle, on the grid lobes around inner groups, on the roll rounded lines "
         "around its inner turn. Below, with weight 0.1, a star on the ring, a rounded square on the grid with small closed lines "
@@ -375,9 +376,9 @@ RECIPES = {
     ),
     "12.4": Recipe(
         title="Slopes and weights of deep critics",
-        caption="Critics with twelve layers of weights on the swiss roll. Left, mean norm of the score's slope in the input of each "
-        "layer, a line per seed; circles, the same before the first step, with the weights clipped, first seed. Right, all weights "
-        "of two of the critics at the end, first seed.",
+        caption="Critics with twelve layers of weights on the swiss roll. Left, the mean norm of the score's slope in the "
+        "input of each layer: after training, a line per seed, and before the first step (with the weights already "
+        "clipped), circles for the first seed. Right, all weights of two of the critics after training, first seed.",
         alt="Left, on a logarithmic axis, the slopes of clipped critics change by orders of magnitude from layer to layer, for "
         "the two smaller bounds nearly as before training; those of the penalized critic stay level. Right, a histogram with two spikes at -0.1 and 0.1, and one like a bell.",
         run=run_deep, draw=draw_deep, verdict=verdict_deep, seeds=(0, 1, 2), record="cpu",
@@ -385,8 +386,9 @@ RECIPES = {
     ),
     "12.5": Recipe(
         title="What a critic remembers",
-        caption="The critic's gain, which is minus its loss, while a whole WGAN-GP trains on 200 and on 1,000 digits of 8 x 8 pixels: "
-        "on those digits, and on 797 others, drawn anew for each seed. A line per seed. Right, samples of the first seed, trained on 1,000.",
+        caption="Left and middle, the critic's gain, which is minus its loss, while a whole WGAN-GP trains on 200 or on "
+        "1,000 digits of 8 x 8 pixels: the gain on those digits, and on 797 held-out ones. The digits are divided anew for "
+        "each seed; a line per seed. Right, samples of the first seed, trained on 1,000.",
         alt="Two panels of curves that rise and fall. With 200 pictures the gain on those trained on ends above that on others; with "
         "1,000 the two lie closer. Right, six rows of five pictures of bright and dark squares, hardly like digits.",
         run=run_memory, draw=draw_memory, verdict=verdict_memory, seeds=(0, 1, 2), record="cpu",

@@ -159,20 +159,22 @@ def draw_dirac(results, config):
 RECIPES = {
     "12.1": Recipe(
         title="Distances and slopes on a line",
-        caption="Left, a uniform density of width 1 slides away from another. 2 JS stops growing when they part, the KL is infinite "
-        "at every shift but 0, W1 is the shift, and the gain of a penalized critic minus its penalty is larger. Right, |slope| of the best critic "
-        "between two Gaussians (shaded, at 0 and 1): 1 for W1, larger under a penalty, the more the smaller its weight.",
+        caption="Left, two uniform densities of width 1, of which one slides away from the other. 2 JS stops growing at "
+        "shift 1, where they part; the KL (not drawn) is infinite at every shift but 0; W1 is the shift. A penalized "
+        "critic's gain minus its penalty is larger than W1. Right, |slope| of the best critic between two Gaussians "
+        "(shaded, centers 0 and 1): 1 for W1, larger under a penalty, and the more so the smaller its weight.",
         alt="Left, 2 JS rises to a level at shift 1; W1 is a straight line; penalized values bend upward from it, most at weight 0.1. "
         "Right, a level line at 1 and three curves over it, each lowest halfway between the Gaussians; that for weight 0.1 leaves the picture.",
         run=run_line, draw=draw_line, full=Line(),
     ),
     "12.2": Recipe(
         title="The smallest Wasserstein game",
-        caption="Data at 0, model at θ, critic ψx, from the square on in small alternating steps. With the two-sided penalty the players "
-        "circle (weight 0.5) or stop at |θ| = 4 (weight 2); with the one-sided one they circle at distance 1; with R1 they settle. "
-        "Top right, the same game in the plane: the generator gets away and circles at distance 1.",
-        alt="Four phase portraits: a closed curve with two corners, a path that ends on the axis away from 0, a spiral onto a circle, a "
-        "spiral into 0. A path in the plane that ends on a circle. Distances over the steps.",
+        caption="Data at 0 (cross), model at θ, critic ψx, from the square to the circle in small alternating steps. With "
+        "the two-sided penalty the players circle (weight 0.5) or stop at |θ| = 4 (weight 2); with the one-sided one they "
+        "circle at distance 1; with R1 they settle. Top right, the same game in the plane: the generator does not stop, but "
+        "circles at distance 1. Below, |θ| of all five.",
+        alt="Four phase portraits: a closed curve with two corners, a path that ends on the axis away from 0, a spiral onto "
+        "a circle, a spiral into 0. A path in the plane that ends on a circle. Distances over the steps.",
         run=run_dirac, draw=draw_dirac, full=Dirac(),
     ),
 }  # fmt: skip
