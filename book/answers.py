@@ -63,7 +63,7 @@ def _question(kind, id, question):
         f"- ({letter}) {'Right.' if letter == question.answer else 'Not so.'} {plain(words)}"
         for letter, words in question.feedback.items()
     ]
-    return _fold(f"{kind} {id}: what each answer is told", told, kind.lower())
+    return _fold(f"{kind} {id}: a reply to each answer", told, kind.lower())
 
 
 def _outcome(id, question):

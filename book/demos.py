@@ -49,7 +49,4 @@ def placed(nb, stem):
 def place(name):
     """The place of a demo, as HTML."""
     given = html.escape(json.dumps(values(name)), quote=True)
-    return (
-        f'<div class="demo" data-demo="{name}" data-values="{given}"><p>A demo stands here in a browser with JavaScript.'
-        "</p></div>"
-    )
+    return f'<div class="demo" data-demo="{name}" data-values="{given}"><p>The demo that stands here needs JavaScript.</p></div>'
