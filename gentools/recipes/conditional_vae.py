@@ -595,22 +595,25 @@ SEEDS = tuple(range(5))
 RECIPES = conditional_vae_exact.RECIPES | conditional_vae_few.RECIPES | {
     "4.3": Recipe(
         title="Reconstruction against KL",
-        caption="Above, the two terms of the bound against each other, three models with equal networks and steps, tuned learning "
-        "rates, dynamically binarized MNIST, all seeds. Along a gray line the bound is constant, and it is higher to the lower "
-        "left. For the two models that are told the label it is a bound on log q(x|y). Bounds do not rank the models. The hook in "
-        "the path is an overshoot of the first thirty steps. Below, the bound on held-out images without the first quarter of the "
-        "steps, a line per seed; the last quarter begins at the dotted line, and the learning rate falls to 0 at the end.",
-        alt="Above left, paths that start at the upper left, swing out to the right and back, then run down and to the right. Above "
-        "right, held-out end points, the two that are told the label given it: the VAE has the largest KL term, the CVAE the "
-        "smallest. Below, curves that rise and become flatter: the CVAE's on top, those of the VAE lowest.",
+        caption="Three models with equal networks and steps, tuned learning rates, dynamically binarized MNIST, all seeds. "
+        "Above, the two terms of the bound against each other. Along a gray line the bound is constant, and it is higher "
+        "to the lower left. The hook in the paths is an overshoot of the first thirty steps. For the two models that are "
+        "told the label the bound is one on log q(x|y). Bounds do not rank the models. Below, the bound on held-out images "
+        "after the first quarter of the steps, a line per seed. The last quarter begins at the dotted line, and the "
+        "learning rate falls to 0 at the end.",
+        alt="Above left, paths that start at the upper left, swing out to the right and back, then run down and to the "
+        "right. Above right, end points on held-out images, given the label for the two models that are told it: the VAE "
+        "has the largest KL term, the CVAE the smallest. Below, curves that rise and become flatter: the CVAE's on top, "
+        "those of the VAE lowest.",
         run=run_bounds, draw=draw_bounds, quick=QUICK, full=Comparison(), seeds=SEEDS, verdict=verdict_bounds, idle=("judge_steps", "reader_steps", "rows"),
     ),
     "4.4": Recipe(
         title="A plane of codes, with labels",
         caption="Two code dimensions on MNIST. Left: encoder means of held-out images, colored by class; crosses mark the "
-        "learned class means, circled digits stand on them or, where these would overlap, beside. Right: the decoder asked for a "
-        "9, at normal quantiles around the prior mean of that class. Below: the bound over training, at the rate of figure "
-        "3.6, not tuned here: after ten of the fifty epochs twice that rate was ahead in both models by two nats. One seed.",
+        "learned class means, and circled digits stand on them or, where the digits would overlap, beside. Right: the "
+        "decoder asked for a 9, at normal quantiles around the prior mean of that class (the dashed square). Below: the "
+        "bound over training. The learning rate is that of figure 3.6, not tuned here: after ten of the fifty epochs twice "
+        "that rate was ahead in both models by two nats. One seed.",
         alt="Above, clouds of 0, 1 and 7 apart from the rest, 4 and 9 in one place, 2, 3, 5, 6 and 8 close together; right, a sheet "
         "of nines with sevens, fours and eights at its edges. Below these, ten colors mixed in one cloud around the origin; right, "
         "a sheet of nines throughout. At the bottom two curves that rise and flatten, the CVAE's far above.",
@@ -618,29 +621,30 @@ RECIPES = conditional_vae_exact.RECIPES | conditional_vae_few.RECIPES | {
     ),
     "4.5": Recipe(
         title="Class grids",
-        caption="Two models, each with 400 hidden units and 20 code dimensions, trained for 60 epochs on MNIST. Above, decoder means of the "
-        "first seed. Left: each row is one random offset, each column a class. Right: the first column is a held-out image (binarized), "
-        "and its row shows the offset of its code decoded as every class; five rows of eight. Below, four scores over training, a line "
-        "per seed; the rate falls to 0 at the end.",
+        caption="Two models, each with 400 hidden units and 20 code dimensions, trained for 60 epochs on MNIST. Above, "
+        "decoder means of the first seed. Left: each row is one random offset, each column a class. Right: the first "
+        "column is a held-out image (binarized), and its row shows the offset of its code decoded as every class. Five of "
+        "eight rows are shown. Below, four scores over training, a line per seed; the learning rate falls to 0 at the end.",
         alt="Two sheets of digits for each of the two models. Columns are the classes 0 to 9; within a row thickness and slant stay "
         "alike, in the transfers too. Below, curves of four scores, which flatten.",
         run=run_grids, draw=draw_grids, model=untrained, quick=QUICK_GRIDS, full=Grids(), seeds=SEEDS, verdict=verdict_grids,
     ),
     "4.6": Recipe(
         title="What a code tells of the label",
-        caption="Two classifiers read the label from sampled codes of held-out images, after training on those of the training "
-        "images; all seeds. An offset is a code less the mean of its class. Right: H(y) minus the better reader's cross-entropy, "
-        "a lower bound on I(y;z) by (4.7), up to sampling.",
-        alt="Both readers are high for the VAE and the class means. The linear reader is at guessing for the offset and somewhat "
-        "above it for the CVAE; the nonlinear one gets about seven tenths of both, of the offset more. The nats show the same.",
+        caption="Left: two classifiers, the readers, read the label from sampled codes of held-out images, after training "
+        "on codes of the training images; all seeds. An offset is a code less the mean of its class. Right: H(y) minus the "
+        "better reader's cross-entropy, a lower bound on I(y;z) by (4.7), up to sampling.",
+        alt="Both readers are high for the VAE and the class means. The linear reader is at guessing for the offset and "
+        "somewhat above it for the CVAE; the nonlinear one gets about seven tenths of both, a little more of the offset. "
+        "The nats show the same.",
         run=run_readers, draw=draw_readers, quick=QUICK, full=Comparison(), seeds=SEEDS, verdict=verdict_readers, idle=("judge_steps", "rows", "draws", "stride"),
     ),
     "4.7": Recipe(
         title="The KL term made cheap",
-        caption="The KL term multiplied by a weight, twelve epochs on MNIST, a line per seed. Weight 1 is the bound. The learning "
-        "rate is that chosen for weight 1 in figure 4.5. Above left: accuracy of a nonlinear reader of the label from the offset "
-        "(dotted: guessing). Above right: how often an offset decoded as another class is judged to be of that class. Below: the "
-        "same over training, for the lowest weight and for 1.",
+        caption="The KL term multiplied by a weight, twelve epochs on MNIST, a line per seed. Weight 1 is the bound. The "
+        "learning rate is that chosen for weight 1 in figure 4.5. Above left: accuracy of a nonlinear reader of the label "
+        "from the offset (dotted: guessing). Above right: how often an offset decoded as another class is judged to be of "
+        "that class. Below: the latter over training, for the lowest weight and for 1.",
         alt="Above left, curves that fall as the weight rises to 1. Above right, curves that rise with it. Below, over training: "
         "at the lowest weight the CVAE's stay near 0 and those of the class means near 0.7; at weight 1 all end near 0.8.",
         run=run_cheap, draw=draw_cheap,

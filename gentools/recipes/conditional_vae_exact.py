@@ -217,7 +217,9 @@ def verdict_linear(summary):
         else:
             off = max(abs(rate[end] - aim) for end in ("min", "max"))
             rest.append(f"{name} ({off:.2g} nats of KL and {short['max']:.2g} of likelihood away)")
-    text = f"within 0.05 nats of KL and 0.01 of likelihood in every seed: {', '.join(exact) or 'none'}"
+    text = (
+        f"within 0.05 nats of the formula's KL and 0.01 of its likelihood in every seed: {', '.join(exact) or 'none'}"
+    )
     return text + (f"; not so close: {', '.join(rest)}." if rest else ".")
 
 
@@ -225,16 +227,16 @@ RECIPES = {
     "4.1": diagram(
         draw_parts,
         title="Which part sees the label",
-        caption="Three models with code z, image x and label y. Arrows show what each conditional distribution is given. With "
-        "class means only the prior sees the label; in the CVAE the decoder and the encoder do.",
+        caption="Three models with code z, image x and label y. Arrows show what each conditional distribution is given. "
+        "In the model with class means, only the prior sees the label; in the CVAE the decoder and the encoder do.",
         alt="Three graphs with circles y, z and x. VAE: arrows between z and x only. Class means: also an arrow from y to z. "
         "CVAE: arrows from y to x, solid, and from y to z, dashed.",
     ),
     "4.2": Recipe(
         title="The linear case lands on the formula",
         caption="Linear models on data in three classes, all seeds. Left: nats per code dimension, trained and by (4.9). "
-        "Middle: distance to the best log-likelihood. Right: root mean square length of the learned class means. With an encoder "
-        "that is told the label they grow until the learning rate, which falls to 0, stops them.",
+        "Middle: distance to the best log-likelihood. Right: root mean square length of the learned class means. With an "
+        "encoder that is told the label these means grow until the learning rate, which falls to 0, stops them.",
         alt="Left, bars and markers: three dimensions in use for the VAE, two for the CVAE; both models with class means put a third to "
         "use beyond the formula. Middle, VAE and CVAE fall near zero, the CVAE farthest, class means stay high, and lower if the encoder is told. Right, "
         "class means that stay, or grow if the encoder is told.",

@@ -169,18 +169,19 @@ def verdict_few(summary):
     lines = []
     for what in ADDED:
         found = verdicts.by_labels(summary, {n: gain(what, n) for n in Few.per_class})
-        lines.append(f"{what}, beside the labeled images alone: {found}")
+        lines.append(f"labeled images {what}, against these images alone: {found}")
     return ";\n  ".join(lines) + "."
 
 
 RECIPES = {
     "4.8": Recipe(
         title="Samples for a classifier with few labels",
-        caption="A classifier trained on few labeled MNIST digits; on these and samples of a CVAE that was trained on the same "
-        "digits, briefly (the tuned number of steps) or longer; and on these and shifted copies. Every point is one seed, with "
-        "digits of its own; lines go through the means. Where something is added, half of what the classifier sees are the "
-        "labeled digits themselves. Right: the trials that chose the steps, on two other seeds and held-out training images; the "
-        "chosen number is marked. Below: samples of the brief CVAE (two rows) and of the longer one (two rows), seed 0.",
+        caption="Left: a classifier trained on few labeled MNIST digits alone; on these and samples of a CVAE that was "
+        "trained on the same digits, briefly (the tuned number of steps) or longer; and on these and shifted copies. Every "
+        "point is one seed, with digits of its own; lines go through the means. Where something is added, half of what the "
+        "classifier sees are the labeled digits themselves. Right: the trials that chose the number of steps, on two other "
+        "seeds and held-out training images; the gray line marks the choice. Below: samples of the brief CVAE (upper two "
+        "rows) and of the longer one (lower two), seed 0.",
         alt="Four rising lines with points, the share of right answers against the number of labeled images, and three "
         "small sheets of generated digits. Beside them, shares that stay level up to 100 steps of the CVAE and fall from there on.",
         run=run_few, draw=draw_few, verdict=verdict_few,

@@ -405,9 +405,10 @@ def verdict_collapse(summary):
 RECIPES = {
     "2.1": Recipe(
         title="The staircase",
-        caption="EM with two Gaussians on Old Faithful. An M-step raises the bound, the E-step after it raises the bound to "
-        "the log-likelihood. Right: distance to the best likelihood from ten random starts. Some rest on a plateau for many "
-        "steps before they climb, one ends at a poor maximum; near the top every step removes the same share of what is missing.",
+        caption="EM with two Gaussians on Old Faithful. Left: an M-step raises the bound, the E-step after it raises the "
+        "bound to the log-likelihood. Right: how far ten random starts are below the best log-likelihood. Some rest on a "
+        "plateau for many steps before they climb, one ends at a poor maximum. Near the best every step removes the same "
+        "share of what is missing.",
         alt="Left, a rising staircase in which triangles, the bound after M-steps, alternate with higher circles, the "
         "log-likelihood after E-steps. Right, ten curves on a logarithmic axis, some flat for tens of steps; nine end in "
         "falling straight lines of the same slope, one stays flat.",
@@ -420,7 +421,8 @@ RECIPES = {
     ),
     "2.2": Recipe(
         title="A fit on its way",
-        caption="The same EM, one start: ellipses at two standard deviations, points shaded by their responsibility.",
+        caption="EM as in figure 2.1, one start. Ellipses lie at two standard deviations of the two components; points are "
+        "shaded by their responsibility, yellow for the dashed component.",
         alt="Four scatter plots of waiting time against length of eruption. Two long ellipses, first over the upper "
         "group and part of the lower, then over nearly all points, separate and settle on the two groups.",
         run=run_faithful,
@@ -431,7 +433,8 @@ RECIPES = {
     "2.3": Recipe(
         title="Where EM stops",
         caption="25 components on the 25-grid. From random points EM converges to a fit that shares components between "
-        "groups; the best of 16 such starts is better on nine of ten data sets (on the tenth the first start is the best), and on nine still wrong. The last panel shows ten data sets.",
+        "groups. The best of 16 such starts is better on nine of ten data sets (on the tenth the first start is the best), "
+        "but on nine it is still wrong. The last panel has a point for each of the ten data sets; bars are means.",
         alt="Three scatter plots of a five by five grid of tight groups with ellipses. In the first two some ellipses span "
         "several groups; in the third every group has its own. A dot plot counts the centers found.",
         run=run_starts,
@@ -444,7 +447,7 @@ RECIPES = {
     "2.4": Recipe(
         title="Twenty Bernoulli means",
         caption="Means of a mixture of 20 products of Bernoullis on the binarized digits, sorted by the digit that leads "
-        "each component (in quotes), with the weights. No label was used to fit them.",
+        "each component (in quotes). Beside the digit stands the component's weight. No label was used to fit them.",
         alt="Two rows of ten small gray pictures that look like blurred handwritten digits in different styles.",
         run=run_digits,
         draw=draw_digits,
@@ -455,9 +458,9 @@ RECIPES = {
     ),
     "2.5": Recipe(
         title="The prior moves too",
-        caption="Two overlapping Gaussians of weights 0.85 and 0.15. EM that holds the weights at one half loses likelihood "
-        "on every data set and puts the second component between the two true ones.",
-        alt="Two histograms with fitted components. On the left they lie on the dotted truth; on the right, with the "
+        caption="Two overlapping Gaussians of weights 0.85 and 0.15. EM that holds the weights at one half puts the second "
+        "component between the two true ones (middle) and loses likelihood on every data set (right).",
+        alt="Two histograms with fitted components. On the left they lie on the dotted truth; in the middle, with the "
         "weights held, the second is too heavy and too far to the left. A dot plot shows a positive loss for every seed.",
         run=run_prior,
         draw=draw_prior,

@@ -327,9 +327,10 @@ RECIPES = gan_exact.RECIPES | {
     ),
     "5.6": Recipe(
         title="Three losses on the grid",
-        caption="Three scores of 2,500 samples. Above, over training: the mean over the seeds, and their range as a band. Below, "
-        "at the end: each point is one trained network, black bars are means. Gray lines: what the data themselves and two "
-        "structureless samplers score (in the overlap the line stands at 1; the data themselves reach 0.99 with many points and 0.96 with 2,500). All settings but the loss are equal.",
+        caption="Three scores of 2,500 samples. Above, over training: the mean over the seeds, and their range as a band. "
+        "Below, at the end: each point is one trained network, black bars are means. All settings but the loss are equal. "
+        "Gray lines: what the data themselves and two structureless samplers score. In the overlap the line of the data "
+        "stands at 1; the data themselves reach 0.99 with many points and 0.96 with 2,500.",
         alt="Six panels. Above, over 30,000 steps: the modes of the saturating loss rise to nearly 25, of the KL loss "
         "they stay near 21, of the non-saturating one near 18; the quality of all three rises to almost 0.9; the overlap of the saturating loss is the lowest at "
         "first and the highest from the middle on. Below, points: the saturating loss lies above the non-saturating one in "
@@ -339,10 +340,11 @@ RECIPES = gan_exact.RECIPES | {
     ),
     "5.7": Recipe(
         title="One player wins, with and without R1",
-        caption="The discriminator learns at rate 0.01, a hundred or ten times faster than the generator. Above, samples of the "
-        "first seed at the end. At a hundred times without a penalty all sit on one mode, and the loss of the "
-        "discriminator is close to the least possible against a copy of one mode. R1, of weight 0.3, spreads them there, most "
-        "of them between the modes. At ten times it puts them on a net through most of the grid.",
+        caption="The discriminator learns at rate 0.01, a hundred or ten times faster than the generator. Above, samples "
+        "of the first seed at the end; crosses are the centers of the modes. At a hundred times without a penalty all "
+        "samples sit on one mode, and the loss of the discriminator is close to the least possible against a copy of one "
+        "mode (the lower dotted line). There R1, of weight 0.3, spreads the samples, most of them between the modes. At "
+        "ten times R1 puts the samples on a net through most of the grid.",
         alt="Above: samples in one spot; all over the square; in patches at its edge; on a net of threads through the crosses. "
         "Below, curves of every seed. Without a penalty at a hundred times the loss of the discriminator stays near 0.17, with 1 "
         "mode covered and quality near 1. At ten times three runs move about at fewer than half of the modes and low quality, and two stand still at 3 modes and quality near 0. With R1 "
@@ -353,8 +355,9 @@ RECIPES = gan_exact.RECIPES | {
     ),
     "5.8": Recipe(
         title="Choosing the learning rates",
-        caption="Overlap of the samples with the 25 modes for three learning rates and three losses, two seeds each that figure "
-        "5.6 does not use. Each loss goes on with the rate of its best mean; only for the saturating loss is that separated from both others.",
+        caption="Overlap of the samples with the 25 modes for three learning rates and three losses, two seeds each that "
+        "figure 5.6 does not use. Lines go through the means. Each loss goes on to figure 5.6 with the rate of its best "
+        "mean; only for the saturating loss do both points at that rate lie above all others.",
         alt="Overlap against learning rate on a logarithmic axis, one line with points per loss; all three rise up to "
         "0.001. Then the saturating loss falls, and the other two stay about level with points far apart.",
         run=run_rates, draw=draw_rates, quick=Rates(Training(steps=200, points=20_000)), cpu=Rates(Training()),

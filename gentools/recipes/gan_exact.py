@@ -268,17 +268,17 @@ def draw_dirac(results, config):
 RECIPES = {
     "5.1": Recipe(
         title="Four divergences while the model slides away",
-        caption="Data N(0, 1), model N(t, 0.49). As t grows, 2 JS levels off at 2 log 2 and its slope dies. The other three "
-        "go on growing; 2 KL(m||p) is KL(q||p) minus 2 JS at every t.",
+        caption="Data N(0, 1), model N(t, 0.49). As t grows, 2 JS levels off at 2 log 2 (left) and its slope falls to 0 "
+        "(right). The other three go on growing; 2 KL(m||p) is KL(q||p) minus 2 JS at every t.",
         alt="Two panels over the distance t. Left, values: 2 JS flattens below a line at 2 log 2, the other three grow like "
         "parabolas. Right, slopes: that of 2 JS rises, then falls to zero; the other three rise in nearly straight lines.",
         run=run_sliding, draw=draw_sliding, full=Sliding(),
     ),
     "5.2": Recipe(
         title="Three generator losses",
-        caption="The same three losses against D and against its logit. In the logit, which is what the network computes, the "
-        "saturating loss stops pushing where D is sure of a fake, the non-saturating one where D is fooled, and the KL loss "
-        "never.",
+        caption="The three losses against D (left) and against its logit (right): above, their values; below, how hard "
+        "they push. In the logit, which is what the network computes, the saturating loss, log(1 - D), stops pushing where "
+        "D is sure of a fake, the non-saturating one, -log D, where D is fooled, and the KL loss, -logit D, never.",
         alt="Four panels. Top, values: three falling curves, against D and against the logit. Bottom left, minus the slope "
         "in D: all are at least 1, and the saturating one is smallest near D = 0. Bottom right, minus the slope in the "
         "logit: a rising sigmoid, a falling sigmoid and a constant 1.",
@@ -286,17 +286,19 @@ RECIPES = {
     ),
     "5.3": Recipe(
         title="Warm-up: two numbers against an exact discriminator",
-        caption="A generator x = a + b z with two parameters. D is made exact, G takes one gradient step, and so on. At the "
-        "end q is the data and D is 1/2 everywhere.",
-        alt="Six panels on one line. The model density starts narrow at the left and moves in steps to the data density at "
-        "the right; the curve of D, a slope from 0 to 1 at first, ends as a flat line at one half.",
+        caption="A generator x = a + b z with two parameters. D is made exact, G takes one gradient step (arrow), and so "
+        "on. At the end q is the data and D is 1/2 everywhere.",
+        alt="Six panels, densities over x. The model density starts narrow at the left and moves in steps to the data "
+        "density at the right; the curve of D, a slope from 0 to 1 at first, ends as a flat line at one half.",
         run=run_warm_up, draw=draw_warm_up, full=WarmUp(),
     ),
     "5.4": Recipe(
         title="The smallest game: four ways to play",
-        caption="Data at 0, model at θ, logit of D equal to ψx. In the minimax game simultaneous steps spiral out (the "
-        "orbit leaves its panel; in the level parts of its curve θψ is far below 0, where both players nearly stop) and alternating steps circle. The non-saturating loss creeps inward; a penalty on the discriminator's slope pulls the "
-        "players in. Gray arrows: where both would move next.",
+        caption="Data at 0, model at θ, logit of D equal to ψx. Every orbit starts at the square, and the cross is the "
+        "equilibrium. In the minimax game simultaneous steps spiral out and leave the panel; alternating steps circle. The "
+        "non-saturating loss creeps inward; R1, a penalty on the discriminator's slope, pulls the players in. Gray arrows: "
+        "where both would move next. Right: in the level parts of the uppermost curve θψ is far below 0, where both "
+        "players nearly stop.",
         alt="Four phase portraits with arrows and an orbit from the same start: an outward spiral, a closed ring, a thick "
         "ring that slowly narrows, a short inward spiral. A fifth panel shows the distance over the steps: growing in stairs, level, "
         "slowly falling, and falling in a straight line on the logarithmic axis.",

@@ -285,26 +285,27 @@ def draw_bound(results, config):
 RECIPES = {
     "1.1": Recipe(
         title="Two joints",
-        caption="Two joints over the same grid of x and z, with their marginals in x. The joint KL is the KL of the two bar "
-        "charts plus the KL of the columns, each divided by its sum, averaged with the left bar chart as weights.",
+        caption="Two joints over the same grid of x and z, with their marginals in x above. The joint KL is the KL of the "
+        "two bar charts plus the gap: the KL of matching columns, each column divided by its sum, averaged with the left "
+        "bar chart as weights.",
         alt="Two heat maps side by side. The data side has two separate blobs along a diagonal and a two-bump marginal; "
         "the model side is one broad tilted blob with a one-bump marginal.",
         run=run_two_joints, draw=draw_two_joints, full=TwoJoints(),
     ),
     "1.2": Recipe(
         title="Forward and reverse fits",
-        caption="One Gaussian fitted to two bumps. Least KL(p||q) matches mean and variance and covers both; "
-        "locally least KL(q||p) depends on the start once the bumps are far enough apart: from a bump it stays there, from the "
-        "forward fit it covers both (at the distances shown).",
+        caption="One Gaussian fitted to two bumps. The forward fit, of least KL(p||q), matches mean and variance and "
+        "covers both. The reverse fit, of locally least KL(q||p), depends on the start once the bumps are far enough "
+        "apart: from a bump it stays there, from the forward fit it covers both (at the distances shown).",
         alt="Three panels of a gray two-bump density with growing distance. The forward fit widens to cover both bumps. "
         "The three reverse fits coincide in the first panel; in the others one sits on each bump and one covers both.",
         run=run_fits, draw=draw_fits, full=Fits(),
     ),
     "1.3": Recipe(
         title="The reverse joint does not bound the likelihood",
-        caption="Random pairs of 2 x 2 joints, every table equally likely. Points under the line have a joint KL smaller than the marginal KL of "
-        "maximum likelihood: none in the forward direction, about one in twenty in the reverse one. "
-        "Pairs with a marginal KL below 0.0001 are not shown.",
+        caption="Random pairs of 2 x 2 joints, every table equally likely. On the line the joint KL equals the marginal KL "
+        "of maximum likelihood; under it the joint KL is the smaller one: for no pair in the forward direction, for about "
+        "one in twenty in the reverse one (crosses). Pairs with a marginal KL below 0.0001 are not shown.",
         alt="Two scatter plots of joint KL against marginal KL on logarithmic axes with the diagonal. On the left all "
         "points lie above the diagonal; on the right a small part lies below it, marked by crosses.",
         run=run_reverse, draw=draw_reverse, quick=Reverse(pairs=4000), full=Reverse(), seeds=tuple(range(5)),
@@ -313,7 +314,7 @@ RECIPES = {
     "1.4": Recipe(
         title="A loose bound moves the optimum",
         caption="Data from x = W z + noise, model x = c W z + noise. With an encoder that treats the coordinates of z as "
-        "independent, the joint KL is least at a smaller c than the true one.",
+        "independent, the joint KL is least at a smaller c than the true c, which is 1.",
         alt="Two curves over the scale c. The marginal KL touches zero at c equal to 1. The joint KL lies above it and has "
         "its minimum further left, at about three quarters.",
         run=run_loose, draw=draw_loose, full=Loose(),

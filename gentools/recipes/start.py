@@ -177,10 +177,11 @@ def verdict_bag(summary):
 RECIPES = {
     "0.1": Recipe(
         title="The map",
-        caption="Chapters and what their derivations need: arrows lead from left to right or down. Chapters 3 and 4 look back at EM, chapter 2, and "
-        "(4.11) uses its two steps. Chapters 10 and 12 use the BatchNorm of chapter 6. For comparisons, chapter 13 also uses the Fréchet distance of chapter 6, chapter 14 the WGAN-GP "
-        "of chapter 12, chapter 16 the scores of chapter 5, and chapters 14 and 16 the scores of chapter 11; evaluation and the "
-        "one map belong to all of them.",
+        caption="Chapters and what their derivations need: arrows lead from left to right or down, each from a chapter to "
+        "one that needs it. Not drawn: chapters 3 and 4 look back at EM, chapter 2, and (4.11) uses the two steps of EM. "
+        "Chapters 10 and 12 use the BatchNorm of chapter 6. For comparisons, chapter 13 also uses the Fréchet distance of "
+        "chapter 6, chapter 14 the WGAN-GP of chapter 12, chapter 16 the scores of chapter 5, and chapters 14 and 16 the "
+        "scores of chapter 11. Evaluation and the one map belong to all of them.",
         alt="A graph of boxes with chapter numbers. An arrow leads from the start to the KL of two joints, from there arrows to EM, "
         "VAE, GAN and autoregressive models; from the VAE to the conditional VAE, diffusion, autoregressive models and AAE; from the GAN to AAE, ALI, "
         "DCGAN, conditional GAN, the regularized GAN and WGAN-GP; from the AAE to AGE and alpha-GAN, and from AGE to alpha-GAN. "
@@ -189,8 +190,9 @@ RECIPES = {
     ),
     "0.2": Recipe(
         title="Two coins in a bag",
-        caption="Gradient descent (Adam, chapter 3) on the joint KL. Left: the joint KL is the sum of the marginal KL and the gap in every "
-        "step. Right: the model's probabilities of the reports before and after.",
+        caption="Gradient descent (Adam, chapter 3) on the joint KL. Left: the joint KL is the sum of the marginal KL and "
+        "the gap in every step. Right: the probabilities of the reports (bars) and those of the model at the first and the "
+        "last step.",
         alt="Left, three curves on logarithmic axes that fall, the gap not in every step; the joint KL is on top and all end near zero. Right, four gray "
         "bars with squares off their tops and circles exactly on them.",
         run=run_bag, draw=draw_bag, quick=Bag(steps=1000), full=Bag(), seeds=tuple(range(5)), verdict=verdict_bag,

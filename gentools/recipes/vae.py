@@ -568,9 +568,9 @@ RECIPES = {
     "3.5": Recipe(
         title="The two terms over training",
         caption="The 784-400-20 network on dynamically binarized MNIST, forty epochs, all seeds. A point is the mean of 25 "
-        "steps. Inside the first point the KL term shoots up from near 0 and comes back. Up to some fifty steps the "
-        "reconstruction is no better than without a code. Then the codes start to carry something: the KL term rises, and the "
-        "reconstruction term falls by more.",
+        "steps. Within the steps of the first point the KL term shoots up from near 0 and comes back. Up to some fifty "
+        "steps the reconstruction term is no lower than that of the best decoder without a code (dotted). Then the codes "
+        "start to carry something: the KL term rises, and the reconstruction term falls by more.",
         alt="Three curves over the training step on a logarithmic axis. The reconstruction term falls throughout, soon below "
         "the dotted line of the best decoder without a code; the KL term, a mean over blocks of steps, falls from its first "
         "point and then rises; the mean sigma falls. Below, twelve binary digits, and the same digits rebuilt, smooth and recognizable.",
@@ -603,9 +603,10 @@ RECIPES = {
     ),
     "3.10": Recipe(
         title="From the bound to the likelihood",
-        caption="Left: the bound (3.10) with s importance samples per image, for the 784-400-20 network trained for 60 epochs on "
-        "dynamically binarized MNIST, a curve per seed. s = 1 is the ELBO. Horizontal lines: a published network on fixed "
-        "binarization. Middle: the ELBO as training goes on. Right: pixel probabilities at codes drawn from the prior.",
+        caption="Left: the bound (3.10) with s importance samples per image, for the 784-400-20 network trained for 60 "
+        "epochs on dynamically binarized MNIST, a curve per seed. s = 1 is the ELBO. Horizontal lines: published values of "
+        "another network, on fixed binarization. Middle: the ELBO as training goes on. Right: pixel probabilities at codes "
+        "drawn from the prior.",
         alt="Left, nearly identical rising curves of the bound against the number of samples on a logarithmic axis, leveling off "
         "to the right; two horizontal lines for published values lie below them. Middle, the ELBO rises fast, then slowly. Right, "
         "forty drawn pictures, fewer than half of them readable digits.",
@@ -616,8 +617,9 @@ RECIPES = {
     ),
     "3.11": Recipe(
         title="A bare squared error collapses the codes",
-        caption="Digits with a Gaussian decoder, all seeds. With sigma fixed at 1, the loss is half the squared error plus KL, every "
-        "eigenvalue of the data is below sigma^2, and no dimension is used. Learning sigma is the cure.",
+        caption="Digits with a Gaussian decoder, all seeds: above, over training; below, held-out digits and what is "
+        "rebuilt of them. With sigma fixed at 1, the loss is half the squared error plus KL. Every eigenvalue of the data "
+        "is then below sigma^2, and no dimension is used. Learning sigma is the cure.",
         alt="Three panels over training: with sigma fixed the KL term stays at zero and the squared error stays high; with sigma "
         "learned the KL term rises and the error falls. Below, digits, identical gray blobs, and recognizable digits.",
         run=run_collapse, draw=draw_collapse, quick=Collapse(steps=800), full=Collapse(), seeds=tuple(range(5)),

@@ -210,8 +210,9 @@ def draw_variances(results, config):
 RECIPES = {
     "3.2": Recipe(
         title="The closed-form divergence",
-        caption="KL from N(mean, sigma^2) to the standard normal: closed form, quadrature (numerical integration) and averages of 100 sampled "
-        "log-ratios (dots). Right: how the error of the average falls with the number of samples.",
+        caption="Left: KL from N(mean, sigma^2) to the standard normal, in closed form, by quadrature (numerical "
+        "integration) and as averages of 100 sampled log-ratios (dots). Right: how the error of the average falls with the "
+        "number of samples.",
         alt="Left, three U-shaped curves of the divergence against the standard deviation with markers on them and dots "
         "scattered around. Right, an error that falls along a straight line on logarithmic axes.",
         run=run_divergence, draw=draw_divergence, full=Divergence(),
@@ -226,9 +227,10 @@ RECIPES = {
     ),
     "3.4": Recipe(
         title="Two gradient estimators and their variances",
-        caption="Variance of a one-sample estimate of the gradient of E f(z), z ~ N(1, sigma^2). Lines: quadrature; markers: "
-        "measured. Both estimators are unbiased. For small sigma the score function, which does not look at the slope of f, is "
-        "far behind; for the sine and large sigma it is ahead.",
+        caption="Variance of a one-sample estimate of the gradient of E f(z), z ~ N(1, sigma^2). Lines: quadrature; "
+        "markers: measured. Both estimators, score function and pathwise, are unbiased. For small sigma the score "
+        "function, which does not look at the slope of f, has by far the larger variance; for the sine and large sigma it "
+        "has the smaller one.",
         alt="Two panels on logarithmic axes. For z squared both score-function curves lie above the pathwise curves throughout. "
         "For the sine they start far above and cross below the pathwise curves, that of the mean just before sigma 1, that of sigma near 1.5.",
         run=run_variances, draw=draw_variances, quick=Variances(samples=20_000), full=Variances(),

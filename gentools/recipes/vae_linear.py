@@ -187,7 +187,7 @@ def verdict_linear(summary):
     failed = f" {wrong['failed']} of {wrong['n']} runs failed." if wrong["failed"] else ""
     return (
         f"the trained linear VAE {'lands on' if landed else 'misses'} the closed form: {wrong['max']:.0f} dimensions in "
-        f"the wrong state in the worst seed, at most {short['max']:.1g} nats away, a gap of at most {gap['max']:.1g} "
+        f"the wrong state in the worst seed, at most {short['max']:.1g} nats below the best, a gap of at most {gap['max']:.1g} "
         f"nats. The columns of W come within {max(s['max'] for s in angles):.2g} degrees of their eigenvectors in the worst "
         f"run.{failed}"
     )
@@ -398,9 +398,9 @@ def draw_blur(results, config):
 RECIPES = {
     "3.8": Recipe(
         title="The linear autoencoder lands on PPCA",
-        caption="Nats per code dimension of linear VAEs trained with the ordinary step, against the eigenvalues of the data, "
-        "all seeds. Dotted: the threshold, where the eigenvalue is sigma^2. Right: distance to the best log-likelihood; the "
-        "learning rate falls to 0 along half a cosine, and the last of the fall is its work.",
+        caption="Left: nats per code dimension of linear VAEs trained with the ordinary step, against the eigenvalues of "
+        "the data, all seeds. Thin dotted lines: the thresholds, where the eigenvalue is sigma^2. Right: distance to the "
+        "best log-likelihood. At the end the curves fall because the learning rate falls to 0, along half a cosine.",
         alt="Left, four rising curves that leave zero at different eigenvalues, with trained markers on them, and at zero "
         "left of each threshold. Right, curves that fall over training by several orders of magnitude.",
         run=run_linear, draw=draw_linear, quick=Linear(noise_variances=(1.35,), steps=2000), full=Linear(),
@@ -408,10 +408,11 @@ RECIPES = {
     ),
     "3.9": Recipe(
         title="One curve, and sigma picks the point",
-        caption="Rate (the KL term) against distortion (squared error) on 8x8 digits. The line is the optimum for Gaussian data "
-        "with the same eigenvalues; squares are linear VAEs with as many codes as they can use (37 at the smallest sigma^2), dots "
-        "are networks with 32 codes, at the same five fixed values of sigma^2. Right: ELBO of the networks minus that of the "
-        "linear VAE, on held-out digits, over training, a curve per seed. The learning rate falls to 0 along half a cosine.",
+        caption="Left: rate (the KL term) against distortion (squared error) on 8x8 digits. The line is the optimum for "
+        "Gaussian data with the same eigenvalues; squares are linear VAEs with as many code dimensions as they can use (37 "
+        "at the smallest sigma^2), dots are networks with 32 code dimensions, at the same five fixed values of sigma^2. "
+        "Right: ELBO of the networks minus that of the linear VAE, on held-out digits, over training, a curve per seed. "
+        "The learning rate falls to 0 along half a cosine.",
         alt="Left, a falling convex curve of rate against distortion. Squares lie on it, in order of sigma squared; dots for the "
         "networks lie below the line, and at the largest sigma squared on it. Right, five bundles of curves that rise fast, then "
         "slowly, and end the higher the smaller sigma squared, the lowest at the dotted line of no difference.",
@@ -420,9 +421,10 @@ RECIPES = {
     ),
     "3.12": Recipe(
         title="Blur with an exact posterior",
-        caption="Data: one of two scans, plus noise. PPCA with one Gaussian code has an exact posterior and rebuilds the data, yet "
-        "its samples are overlays of both scans. A two-valued code, not fitted but set to the two scans and the data's noise, close "
-        "to where EM would end, is sharp.",
+        caption="Data: one of two scans, plus noise. PPCA with one Gaussian code has an exact posterior and rebuilds the "
+        "data, yet its samples are overlays of both scans. Samples of a two-valued code are sharp; this code is not fitted "
+        "but set to the two scans and the data's noise, close to where EM would end. Right: where data and samples lie along "
+        "the line through both scans.",
         alt="Four rows of small digits: data, sharp reconstructions, samples that blend a 0 and a 1, sharp samples. Right, a "
         "histogram with two narrow data peaks and one broad bump of the Gaussian code between and around them.",
         run=run_blur, draw=draw_blur, quick=Blur(points=1000), full=Blur(),
