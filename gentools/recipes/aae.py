@@ -587,12 +587,11 @@ def verdict_few(summary):
 RECIPES = aae_exact.RECIPES | {
     "8.3": Recipe(
         title="Do the codes take the prior's shape?",
-        caption="A prior of ten petals; MNIST averaged to 14x14 pixels. Above, draws of the prior and the codes of "
-        "held-out digits, first seed (for weight 10 the run that ends farthest), colored by class (legend at the foot). "
-        "Below, energy distance of the codes to the prior, and reconstruction, over training: a line per seed, in both "
-        "panels colored by model (legend at the right). Dotted, the distance of two sets of draws of the prior, mean "
-        "over the seeds; dashed, that of a normal law with the prior's mean square. The weight is that of -log D "
-        "against -log q(x|z).",
+        caption="A prior of ten petals; MNIST averaged to 14x14 pixels. Above, draws of the prior and the codes of held-out digits, first seed (for "
+        "weight 10 the run that ends farthest), colored by class (legend at the foot). Below, energy distance of the codes to the prior, and "
+        "reconstruction, over training: a line per seed, in both panels colored by model (legend at the right). Dotted, the distance of two sets of "
+        "draws of the prior, mean over the seeds; dashed, that of a normal law with the prior's mean square. The weight is that of -log D against "
+        "-log q(x|z).",
         alt="Above, four scatter plots: a flower of ten petals; clouds in which a few petals stand out, for the AAE of weight 1 and the VAE; and "
         "for the AAE of weight 10 petals, two of them nearly empty. Below left, distances over the steps, flat at the end: two curves of the "
         "AAE of weight 10 end below the dashed line of the round cloud, all others above. Below right, reconstructions fall over the steps, "
@@ -602,26 +601,23 @@ RECIPES = aae_exact.RECIPES | {
     ),
     "8.4": Recipe(
         title="VAE and AAE, measured",
-        caption="Normal prior, two code dimensions, held-out MNIST images of 14x14 pixels. Left: reconstruction. "
-        "Middle: how many nats a code tells about which of the n held-out images it came from, at most log n. A point "
-        "code names its image and would lie at log n, but it has no density to measure and is not drawn there. Right: "
-        "energy distance of the codes to the prior; dotted, that of two sets of draws of the prior, the largest over "
-        "the seeds. The number of an AAE is the weight of -log D. Above, every seed at the end; below, every seed over "
+        caption="Normal prior, two code dimensions, held-out MNIST images of 14x14 pixels. Left: reconstruction. Middle: how many nats a code tells "
+        "about which of the n held-out images it came from, at most log n. A point code names its image and would lie at log n, but it has no "
+        "density to measure and is not drawn there. Right: energy distance of the codes to the prior; dotted, that of two sets of draws of the "
+        "prior, the largest over the seeds. The number of an AAE is the weight of -log D. Above, every seed at the end; below, every seed over "
         "training.",
-        alt="Six panels. In reconstruction the AAEs lie one to two nats below the VAE; in information those with noisy "
-        "codes lie at log n, the VAE a little above half of it; in energy distance all are above the dotted line, those "
-        "of weight 10, with noisy and with point codes, lowest. Below, over training: reconstructions that fall and "
-        "flatten, and distances that wander along level lines.",
+        alt="Six panels. In reconstruction the AAEs lie one to two nats below the VAE; in information those with noisy codes lie at log n, the VAE "
+        "a little above half of it; in energy distance all are above the dotted line, those of weight 10, with noisy and with point codes, lowest. "
+        "Below, over training: reconstructions that fall and flatten, and distances that wander along level lines.",
         run=run_measured, draw=draw_measured, quick=Measured(data="digits", hidden=(64, 64), steps=400, held_out=297), full=Measured(),
         cpu=Measured(pooled=2, hidden=(128, 128), batch=64, steps=24_000, moments=12), record="cpu", seeds=tuple(range(5)), verdict=verdict_measured,
     ),
     "8.5": Recipe(
         title="Told the labels",
-        caption="The discriminator sees the class beside the code, and the prior draws each class from its own part. "
-        "Left: held-out codes by class, first seed. Middle: the decoder along each part, a class per row. Right: energy "
-        "distance between the codes of a class and its part, mean over the classes, over training; line and band are "
-        "mean and range of the seeds. Dotted: the distance of two sets of draws of the part itself, the largest over "
-        "the seeds. MNIST of 14x14 pixels; weight of -log D 10.",
+        caption="The discriminator sees the class beside the code, and the prior draws each class from its own part. Left: held-out codes by class, "
+        "first seed. Middle: the decoder along each part, a class per row. Right: energy distance between the codes of a class and its part, mean "
+        "over the classes, over training; line and band are mean and range of the seeds. Dotted: the distance of two sets of draws of the part "
+        "itself, the largest over the seeds. MNIST of 14x14 pixels; weight of -log D 10.",
         alt="Two rows, for a flower and a spiral: a scatter plot whose parts have one color each, blurred toward the middle; a sheet of "
         "digits in which nearly every row is one digit; a curve that falls, hardly for the flower, and ends well above the dotted line.",
         run=run_labeled, draw=draw_labeled, quick=Labeled(data="digits", hidden=(64, 64), steps=400, held_out=297), full=Labeled(),
@@ -629,12 +625,10 @@ RECIPES = aae_exact.RECIPES | {
     ),
     "8.6": Recipe(
         title="The plane, decoded",
-        caption="An AAE with a normal prior on MNIST of 28x28 pixels, first seed. Left: pictures decoded from a "
-        "lattice of codes; every cell of the lattice is equally probable under the prior. Right: codes of held-out "
-        "digits by class; held-out digits, each above what is rebuilt of it; draws of the prior, decoded. Below, a line "
-        "per seed: reconstruction of held-out digits and energy distance of their codes to the prior, over training; "
-        "dotted, the distance of two sets of draws of the prior, mean over the seeds. The weight of -log D against -log "
-        "q(x|z) is 10.",
+        caption="An AAE with a normal prior on MNIST of 28x28 pixels, first seed. Left: pictures decoded from a lattice of codes; every cell of the "
+        "lattice is equally probable under the prior. Right: codes of held-out digits by class; held-out digits, each above what is rebuilt of it; "
+        "draws of the prior, decoded. Below, a line per seed: reconstruction of held-out digits and energy distance of their codes to the prior, "
+        "over training; dotted, the distance of two sets of draws of the prior, mean over the seeds. The weight of -log D against -log q(x|z) is 10.",
         alt="A large lattice of digits that turn into one another: ones at the top, sevens and nines at the right, twos at the left, eights and "
         "threes in the middle, sixes and zeros at the bottom. On the right a cloud of colored codes, twenty digits above blurred versions of them, and thirty samples. Below "
         "the lattice a line per seed: the reconstruction falls and ends nearly flat, the distance ends flat, above its dotted line.",
@@ -643,12 +637,11 @@ RECIPES = aae_exact.RECIPES | {
     ),
     "8.7": Recipe(
         title="Point codes of few data",
-        caption="Deterministic encoders trained on 30, 150 and 1,500 digits of 8x8 pixels. The weight of -log D "
-        "against -log q(x|z) is 10. Left and middle: reconstruction of the images seen and of held-out ones, and energy "
-        "distance of their codes to the prior, every seed; lines lead through the means; dotted, the distance of two "
-        "sets of 1,000 draws of the prior, the largest over the seeds (of 297 draws, as many as are held out, one set "
-        "in twenty is above 0.007, of thirty above 0.07). Right: the reconstruction over training, every seed, for the "
-        "fewest images.",
+        caption="Deterministic encoders trained on 30, 150 and 1,500 digits of 8x8 pixels. The weight of -log D against -log q(x|z) is 10. Left and "
+        "middle: reconstruction of the images seen and of held-out ones, and energy distance of their codes to the prior, every seed; lines lead "
+        "through the means; dotted, the distance of two sets of 1,000 draws of the prior, the largest over the seeds (of 297 draws, as many as are "
+        "held out, one set in twenty is above 0.007, of thirty above 0.07). Right: the reconstruction over training, every seed, for the fewest "
+        "images.",
         alt="Three panels. Left and middle, against the number of training images: the reconstructions of images seen and held out are "
         "far apart at 30 and meet at 1,500; the energy distances lie near 0 but for one run at 150 images, above 1. Right, over the steps with 30 images: one bundle of curves falls and another rises.",
         run=run_few, draw=draw_few, quick=Few(counts=COUNTS[::2], steps=300), full=Few(steps=3000), seeds=tuple(range(5)),

@@ -580,9 +580,8 @@ QUICK = Training(steps=200, points=20_000, critic_steps=100)
 RECIPES = ali_games.RECIPES | ali_digits.RECIPES | ali_few.RECIPES | {
     "9.4": Recipe(
         title="Choosing the learning rates",
-        caption="Joint mismatch on the grid, as the critic of figure 9.5 measures it, for four learning rates and five "
-        "losses. Points are two seeds that no other figure uses, lines lead through their means. Figure 9.5 takes for "
-        "each loss its best rate. Dotted: log 2.",
+        caption="Joint mismatch on the grid, as the critic of figure 9.5 measures it, for four learning rates and five losses. Points are two seeds "
+        "that no other figure uses, lines lead through their means. Figure 9.5 takes for each loss its best rate. Dotted: log 2.",
         alt="Joint mismatch against learning rate, one line with points per loss. The truncated loss stays at log 2. The "
         "density form and minimax are lowest at 0.01, the logit form and swapped at 0.003; at 0.03 all means lie above 0.6.",
         quick=Rates(Training(steps=100, points=20_000, critic_steps=100)), cpu=Rates(Training()),
@@ -591,27 +590,24 @@ RECIPES = ali_games.RECIPES | ali_digits.RECIPES | ali_few.RECIPES | {
     ),
     "9.5": Recipe(
         title="Five losses on the grid",
-        caption="25 Gaussians, the generator with noise of width 0.05, 12,000 steps on a CPU, each loss at its best "
-        "learning rate of figure 9.4: 0.01 for the density form and minimax, 0.003 for the others. Beside them stand "
-        "the density form and minimax at 0.003. Ten seeds. Each point is one trained pair; bars are means, left out "
-        "where codes leave the prior in some runs only. Gray lines: what the data, samplers without skill and unrelated "
-        "points score. Codes to prior: Fréchet distance. Joint mismatch: an independent critic's lower bound of JS(P, "
+        caption="25 Gaussians, the generator with noise of width 0.05, 12,000 steps on a CPU, each loss at its best learning rate of figure 9.4: "
+        "0.01 for the density form and minimax, 0.003 for the others. Beside them stand the density form and minimax at 0.003. Ten seeds. Each "
+        "point is one trained pair; bars are means, left out where codes leave the prior in some runs only. Gray lines: what the data, samplers "
+        "without skill and unrelated points score. Codes to prior: Fréchet distance. Joint mismatch: an independent critic's lower bound of JS(P, "
         "Q). The scores are not shown to have settled.",
-        alt="Five panels of points for five losses, two of them at two rates. The truncated loss has one mode, a Fréchet "
-        "distance of codes from the prior near 2,000, and a mismatch at log 2 in every seed. Minimax has 2 to 18 modes at "
-        "0.01 and 17 to 24 at 0.003. The density form has 7 to 12 modes at 0.01 and 3 to 18 at 0.003, and codes far from the "
-        "prior in two and in five runs. The logit form and swapped have 10 to 22 modes. The mismatch of swapped is on average "
-        "above that of all others but the truncated.",
+        alt="Five panels of points for five losses, two of them at two rates. The truncated loss has one mode, a Fréchet distance of codes from the "
+        "prior near 2,000, and a mismatch at log 2 in every seed. Minimax has 2 to 18 modes at 0.01 and 17 to 24 at 0.003. The density form has 7 "
+        "to 12 modes at 0.01 and 3 to 18 at 0.003, and codes far from the prior in two and in five runs. The logit form and swapped have 10 to 22 "
+        "modes. The mismatch of swapped is on average above that of all others but the truncated.",
         quick=Compare(QUICK), cpu=Compare(Training(), beside=(("joint KL", 3e-3), ("minimax", 3e-3))),
         full=Compare(FULL, learning_rates=tuple((name, 1e-4) for name in SAMPLERS)), seeds=tuple(range(10)),
         run=run_compare, draw=draw_compare, verdict=verdict_compare, record="cpu",
     ),
     "9.6": Recipe(
         title="The same without noise in the generator",
-        caption="As figure 9.5, but without the logit form, and with a generator without noise, so that Q has no "
-        "density. All losses have learning rate 0.003. In figure 9.4, where the generator has noise, the means at 0.003 "
-        "are no worse than those at 0.001; the larger rates there were not tried here. Five seeds. The scores are not "
-        "shown to have settled.",
+        caption="As figure 9.5, but without the logit form, and with a generator without noise, so that Q has no density. All losses have learning "
+        "rate 0.003. In figure 9.4, where the generator has noise, the means at 0.003 are no worse than those at 0.001; the larger rates there were "
+        "not tried here. Five seeds. The scores are not shown to have settled.",
         alt="Five panels of points for four losses. The truncated loss again has one mode, codes far away and a "
         "mismatch at log 2; the other three have 7 to 23 modes, codes within 7 of the prior and a mismatch from 0.27 to 0.62.",
         quick=Compare(replace(QUICK, networks=silent_networks), FOUR), cpu=Compare(Training(silent_networks), FOUR),
@@ -620,17 +616,15 @@ RECIPES = ali_games.RECIPES | ali_digits.RECIPES | ali_few.RECIPES | {
     ),
     "9.7": Recipe(
         title="Five rows, four columns",
-        caption="Columns: ALI, a GAN with its inverse, the same GAN with an encoder found afterwards (post-hoc), a "
-        "VAE. Small networks without noise in the generator, 12,000 steps on a CPU; ALI and the encoder found "
-        "afterwards at learning rate 0.003, the GAN, its inverse and the VAE at 0.001. Colors: component of the data, "
-        "or the mode that G(z) is nearest to. Shown is the seed in which ALI's share of good samples is the median of "
-        "ten. Bottom: that share over training, every seed; it flattens as the rates fall to 0, which does not show "
-        "that it has settled. A few samples of ALI, and what it makes of their codes, lie to the right of the frame. "
-        "The published spread of modes is over ten random settings, ours over ten seeds of one setting.",
-        alt="A grid of scatter plots, rows held-out data, codes, reconstructions, prior and samples. ALI: codes in "
-        "strokes over the prior, samples along grid lines. GAN with inverse: codes in specks. GAN with encoder "
-        "found afterwards: codes in rays. VAE: codes in 25 patches, the best reconstructions, samples smeared "
-        "along lines. Below, curves rising from 0 to between 0.3 and 0.9, those of the GAN closer together.",
+        caption="Columns: ALI, a GAN with its inverse, the same GAN with an encoder found afterwards (post-hoc), a VAE. Small networks without "
+        "noise in the generator, 12,000 steps on a CPU; ALI and the encoder found afterwards at learning rate 0.003, the GAN, its inverse and the "
+        "VAE at 0.001. Colors: component of the data, or the mode that G(z) is nearest to. Shown is the seed in which ALI's share of good samples "
+        "is the median of ten. Bottom: that share over training, every seed; it flattens as the rates fall to 0, which does not show that it has "
+        "settled. A few samples of ALI, and what it makes of their codes, lie to the right of the frame. The published spread of modes is over ten "
+        "random settings, ours over ten seeds of one setting.",
+        alt="A grid of scatter plots, rows held-out data, codes, reconstructions, prior and samples. ALI: codes in strokes over the prior, samples "
+        "along grid lines. GAN with inverse: codes in specks. GAN with encoder found afterwards: codes in rays. VAE: codes in 25 patches, the best "
+        "reconstructions, samples smeared along lines. Below, curves rising from 0 to between 0.3 and 0.9, those of the GAN closer together.",
         quick=Rows(Training(ali.implicit_networks, steps=300), inverse_steps=100, every=150),
         cpu=Rows(Training(ali.implicit_networks)),
         full=Rows(FULL, gan.ali_networks, 1e-4, 1e-4, 50_000, (400, 400), 10_000), seeds=tuple(range(10)),
@@ -638,12 +632,10 @@ RECIPES = ali_games.RECIPES | ali_digits.RECIPES | ali_few.RECIPES | {
     ),
     "9.10": Recipe(
         title="To the end",
-        caption="25 Gaussians, 64,000 steps of every game at the constant rate 0.001. Above, overlap of the samples "
-        "with the modes over training, mean and range of the seeds: left, the networks of figure 9.5, whose generator "
-        "has noise; right, those of figure 9.7, without it. Below, a point per seed, its mean over the last quarter; "
-        "bars are means of the points, left out for the codes, which leave the prior in some runs of the repaired "
-        "losses. Codes to prior: Fréchet distance. Joint mismatch: an independent critic's lower bound of JS(P, Q); "
-        "dotted, log 2.",
+        caption="25 Gaussians, 64,000 steps of every game at the constant rate 0.001. Above, overlap of the samples with the modes over training, "
+        "mean and range of the seeds: left, the networks of figure 9.5, whose generator has noise; right, those of figure 9.7, without it. Below, a "
+        "point per seed, its mean over the last quarter; bars are means of the points, left out for the codes, which leave the prior in some runs "
+        "of the repaired losses. Codes to prior: Fréchet distance. Joint mismatch: an independent critic's lower bound of JS(P, Q); dotted, log 2.",
         alt="Above, overlap over 64 thousand steps, rising for ten to twenty thousand and then nearly flat: the density form near 0.27, "
         "the logit form near 0.44, minimax and swapped near 0.5, minimax with the widest band; ALI near 0.5 and the GAN near 0.6 with bands that "
         "overlap. Below, points of five seeds: logit form 9 to 18 modes, minimax 16 to 23; codes far from the prior in three runs of the density form and one of the logit form; the mismatch of swapped near 0.52.",

@@ -595,25 +595,22 @@ SEEDS = tuple(range(5))
 RECIPES = conditional_vae_exact.RECIPES | conditional_vae_few.RECIPES | {
     "4.3": Recipe(
         title="Reconstruction against KL",
-        caption="Three models with equal networks and steps, tuned learning rates, dynamically binarized MNIST, all seeds. "
-        "Above, the two terms of the bound against each other. Along a gray line the bound is constant, and it is higher "
-        "to the lower left. The hook in the paths is an overshoot of the first thirty steps. For the two models that are "
-        "told the label the bound is one on log q(x|y). Bounds do not rank the models. Below, the bound on held-out images "
-        "after the first quarter of the steps, a line per seed. The last quarter begins at the dotted line, and the "
-        "learning rate falls to 0 at the end.",
-        alt="Above left, paths that start at the upper left, swing out to the right and back, then run down and to the "
-        "right. Above right, end points on held-out images, given the label for the two models that are told it: the VAE "
-        "has the largest KL term, the CVAE the smallest. Below, curves that rise and become flatter: the CVAE's on top, "
-        "those of the VAE lowest.",
+        caption="Three models with equal networks and steps, tuned learning rates, dynamically binarized MNIST, all seeds. Above, the two terms of "
+        "the bound against each other. Along a gray line the bound is constant, and it is higher to the lower left. The hook in the paths is an "
+        "overshoot of the first thirty steps. For the two models that are told the label the bound is one on log q(x|y). Bounds do not rank the "
+        "models. Below, the bound on held-out images after the first quarter of the steps, a line per seed. The last quarter begins at the dotted "
+        "line, and the learning rate falls to 0 at the end.",
+        alt="Above left, paths that start at the upper left, swing out to the right and back, then run down and to the right. Above right, end "
+        "points on held-out images, given the label for the two models that are told it: the VAE has the largest KL term, the CVAE the smallest. "
+        "Below, curves that rise and become flatter: the CVAE's on top, those of the VAE lowest.",
         run=run_bounds, draw=draw_bounds, quick=QUICK, full=Comparison(), seeds=SEEDS, verdict=verdict_bounds, idle=("judge_steps", "reader_steps", "rows"),
     ),
     "4.4": Recipe(
         title="A plane of codes, with labels",
-        caption="Two code dimensions on MNIST. Left: encoder means of held-out images, colored by class; crosses mark the "
-        "learned class means, and circled digits stand on them or, where the digits would overlap, beside. Right: the "
-        "decoder asked for a 9, at normal quantiles around the prior mean of that class (the dashed square). Below: the "
-        "bound over training. The learning rate is that of figure 3.6, not tuned here: after ten of the fifty epochs twice "
-        "that rate was ahead in both models by two nats. One seed.",
+        caption="Two code dimensions on MNIST. Left: encoder means of held-out images, colored by class; crosses mark the learned class means, and "
+        "circled digits stand on them or, where the digits would overlap, beside. Right: the decoder asked for a 9, at normal quantiles around the "
+        "prior mean of that class (the dashed square). Below: the bound over training. The learning rate is that of figure 3.6, not tuned here: "
+        "after ten of the fifty epochs twice that rate was ahead in both models by two nats. One seed.",
         alt="Above, clouds of 0, 1 and 7 apart from the rest, 4 and 9 in one place, 2, 3, 5, 6 and 8 close together; right, a sheet "
         "of nines with sevens, fours and eights at its edges. Below these, ten colors mixed in one cloud around the origin; right, "
         "a sheet of nines throughout. At the bottom two curves that rise and flatten, the CVAE's far above.",
@@ -634,9 +631,8 @@ RECIPES = conditional_vae_exact.RECIPES | conditional_vae_few.RECIPES | {
         caption="Left: two classifiers, the readers, read the label from sampled codes of held-out images, after training "
         "on codes of the training images; all seeds. An offset is a code less the mean of its class. Right: H(y) minus the "
         "better reader's cross-entropy, a lower bound on I(y;z) by (4.7), up to sampling.",
-        alt="Both readers are high for the VAE and the class means. The linear reader is at guessing for the offset and "
-        "somewhat above it for the CVAE; the nonlinear one gets about seven tenths of both, a little more of the offset. "
-        "The nats show the same.",
+        alt="Both readers are high for the VAE and the class means. The linear reader is at guessing for the offset and somewhat above it for the "
+        "CVAE; the nonlinear one gets about seven tenths of both, a little more of the offset. The nats show the same.",
         run=run_readers, draw=draw_readers, quick=QUICK, full=Comparison(), seeds=SEEDS, verdict=verdict_readers, idle=("judge_steps", "rows", "draws", "stride"),
     ),
     "4.7": Recipe(
