@@ -357,7 +357,7 @@ RECIPES = gan_exact.RECIPES | {
         title="Choosing the learning rates",
         caption="Overlap of the samples with the 25 modes for three learning rates and three losses, two seeds each that "
         "figure 5.6 does not use. Lines go through the means. Each loss goes on to figure 5.6 with the rate of its best "
-        "mean; only for the saturating loss do both points at that rate lie above all others.",
+        "mean; only for the saturating loss do both points at that rate lie above those at its other rates.",
         alt="Overlap against learning rate on a logarithmic axis, one line with points per loss; all three rise up to "
         "0.001. Then the saturating loss falls, and the other two stay about level with points far apart.",
         run=run_rates, draw=draw_rates, quick=Rates(Training(steps=200, points=20_000)), cpu=Rates(Training()),
