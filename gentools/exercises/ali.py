@@ -75,7 +75,7 @@ QUESTIONS = {
     "9.Q8": Question(
         "c",
         {
-            "a": "Where codes are independent of the data, the rate is that of a GAN.",
+            "a": "The best case is a code that is independent of the data, rho_1 = 0, and even there the rate is only that of a GAN.",
             "b": "That is the rate of a GAN on x alone, and ALI reaches it only with codes that say nothing.",
             "c": "The factor per step is 1 - (1 - rho) eta/2. It approaches 1 as the correlation of code and data approaches 1.",
         },

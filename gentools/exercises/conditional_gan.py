@@ -58,7 +58,8 @@ QUESTIONS = {
     "7.Q6": Question(
         "b",
         {
-            "a": "It would have to know that style and class are separate causes. Neither the loss nor the network says so.",
+            "a": "It would have to know that style and class act separately. The loss does not say so, and the layers behind the "
+            "first, in which their vectors are added, may treat each pair in its own way.",
             "b": "No term of the loss contains that combination, see (7.9). The network continues what it learned, in some way.",
             "c": "By luck a few samples look right to the judge.",
         },
@@ -98,7 +99,7 @@ QUESTIONS = {
     "7.Q11": Question(
         "b",
         {
-            "a": "Averaging with the data's weights is for the data-side joint. Here m stands first.",
+            "a": "Those are the weights of the KL with the data in front. Here m stands first, and m(c) is p(c) only if q(c) is.",
             "b": "The first argument of the KL gives the weights, in (7.2) as in (1.3).",
             "c": "Classes with few data would count as much as the others.",
         },

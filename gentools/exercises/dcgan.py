@@ -80,7 +80,7 @@ QUESTIONS = {
         "a",
         {
             "a": "What the family cannot see is not in the loss; (6.3) counts it in nats.",
-            "b": "A coarse discriminator still sees coarse differences.",
+            "b": "An empty family has no best discriminator. This one has: the constant 1/2.",
             "c": "They may still differ in what the family cannot see.",
         },
     ),

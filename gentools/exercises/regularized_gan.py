@@ -57,8 +57,8 @@ QUESTIONS = {
         {
             "a": "The factor is 1 - 1/(2 lambda): 3/4 for 2 and 1/2 for 1, so a deviation shrinks more slowly with 2.",
             "b": "It is stable for every weight above 1/4, and a larger weight means shorter steps.",
-            "c": "A round multiplies by D to the power 1/2. It would lead there if D were the ratio of data and model, but D is "
-            "p/(p + q).",
+            "c": "A round multiplies by D to the power 1/2. If D were the ratio of data and model, the first round would lead "
+            "there, and the next ones on. But D is p/(p + q).",
         },
     ),
     "10.Q7": Question(
