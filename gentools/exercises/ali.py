@@ -257,10 +257,8 @@ def check_sizes(answer):
 
 def solve_sizes():
     """A step size just above 2 and one just below."""
-    return (
-        2.05,
-        1.95,
-    )  # a deviation with mean 0 given x, and given z, is met by both players: its factor is 1 - step size
+    # a deviation with mean 0 given x, and given z, is met by both players: its factor is 1 - step size
+    return 2.05, 1.95
 
 
 EXERCISES = {

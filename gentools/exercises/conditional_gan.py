@@ -1,7 +1,6 @@
 """Questions and exercises of chapter 07."""
 
 import torch
-from torch.nn.functional import softplus
 
 from gentools import conditional_gan as cgan
 from gentools import gan
@@ -209,7 +208,7 @@ def check_matching(answer):
 
 def solve_matching(nets, opts, x, c, z, wrong):
     """A step with wrong classes as fakes: x (n, d), classes c and wrong (n,), z (n, k) -> losses ()."""
-    generator, discriminator = nets["generator"], nets["discriminator"]
+    generator, discriminator, softplus = nets["generator"], nets["discriminator"], torch.nn.functional.softplus
     fake = generator(z, c)
     real_logit, fake_logit = discriminator(x, c), discriminator(fake.detach(), c)
     wrong_logit = discriminator(x, wrong)  # a real picture, and not of this class: no pair of the data
@@ -279,7 +278,8 @@ EXERCISES = {
         hints=(
             "Start from a copy of `cgan.step`, where names that Python does not find take `cgan.` in front. "
             "Three sets of logits take part: real pairs, generated pairs, real pictures with wrong classes.",
-            "softplus(-logit) is -log D and belongs to the real pairs, softplus(logit) is -log(1 - D) and belongs to the others.",
+            "With softplus = torch.nn.functional.softplus, softplus(-logit) is -log D and belongs to the real pairs, "
+            "softplus(logit) is -log(1 - D) and belongs to the others.",
             "Add the mean of the first and half of the sum of the two other means. The generator's turn is that of `cgan.step`.",
         ),
         solution=solve_matching,

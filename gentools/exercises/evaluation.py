@@ -193,20 +193,6 @@ def solve_square(x, y):
 # 11.E4 The step of a critic whose penalty has one side
 
 
-def one_sided_step(nets, opts, x, z):
-    """The textbook of 11.E4: a step of a critic that pays for slopes above 1 alone; x a pair (n, d), z (n, 1)."""
-    real, fake = x
-    mix = z[:, :1]
-    between = (mix * real + (1 - mix) * fake).requires_grad_()
-    (slope,) = torch.autograd.grad(nets["critic"](between).sum(), between, create_graph=True)
-    penalty = (slope.norm(dim=1) - 1).clamp_min(0).square().mean()
-    gain = nets["critic"](real).mean() - nets["critic"](fake).mean()
-    opts["critic"].zero_grad()
-    (10 * penalty - gain).backward()
-    opts["critic"].step()
-    return gain.detach(), penalty.detach()
-
-
 def _game():
     nets = nn.ModuleDict({"critic": mlp([2, 12, 1], generator=generator(0, "11.E4"))})
     with torch.no_grad():
@@ -222,7 +208,7 @@ def _batch(t):
 
 def check_step(answer):
     """11.E4, answer(nets, opts, x, z (n, 1)) -> gain and penalty (): updates of the critic."""
-    same_updates(answer, one_sided_step, _game, _batch, ("gain", "penalty"))
+    same_updates(answer, solve_step, _game, _batch, ("gain", "penalty"))
 
 
 def solve_step(nets, opts, x, z):
