@@ -48,6 +48,12 @@ def total_correlation(p, pairs):
     return h(a) + h(b) - h(a, b) + h(a, b, c) + h(a, b, d) - h(a, b) - h(a, b, c, d)
 
 
+def by_largest(log_q, weights):
+    """By the likelihoods as parts of the largest one; the probability of bits is at most 1."""
+    assert (log_q <= 0).all()
+    return log_q.amax(0) + ((log_q - log_q.amax(0)).exp() * weights[:, None]).sum(0).log()
+
+
 PLANS = [((a, b), tuple(i for i in range(4) if i not in (a, b))) for a in range(4) for b in range(a + 1, 4)]
 
 WRONG = {
@@ -102,7 +108,7 @@ WRONG = {
 }
 
 ALTERNATIVE = {
-    "15.E1": lambda log_q, weights: log_q.amax(0) + ((log_q - log_q.amax(0)).exp() * weights[:, None]).sum(0).log(),
+    "15.E1": by_largest,
     "15.E2": masks,
     "15.E3": lambda size, row, column, kernel: len(
         [(r, c) for r in range(row) for c in range(size) if c - column > (row - r) * (kernel // 2)]
