@@ -54,14 +54,14 @@ QUESTIONS = {
         "a",
         {
             "a": "The bound's weight is (SNR ratio - 1)/2, largest next to the data; the simple loss replaces it by a constant.",
-            "b": "It is the noisy end that gets more weight from a constant than from the bound.",
+            "b": "The constant lies above the bound's weight at most steps, but far below it next to the data.",
             "c": "That is so on a path whose log-SNR falls in a straight line, and on no other.",
         },
     ),
     "16.Q7": Question(
         "b",
         {
-            "a": "That goes the wrong way along the line, to the noise and beyond.",
+            "a": "That goes the wrong way along the line, toward the noise.",
             "b": "x_t = (1-t) x + t noise and v = noise - x, so x_t - t v = x.",
             "c": "x_t + (1-t) v is the noise.",
         },
