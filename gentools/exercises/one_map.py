@@ -42,13 +42,13 @@ QUESTIONS = {
         {
             "a": "They regress or climb one function, and nothing plays against them.",
             "b": "A game has to come to rest before it can be good, and runs of this size often do not.",
-            "c": "One Gaussian per code leaves mass between the modes.",
+            "c": "Their decoders are continuous, so draws of the prior between the codes of two modes come out between the modes.",
         },
     ),
     "17.Q5": Question(
         "c",
         {
-            "a": "That is what a reader of the papers would expect.",
+            "a": "A reader of the papers would expect that. But seeds leave many comparisons open, and some speak against the claim.",
             "b": "Fewer. Many claims are in the ledger because an error was suspected, and seeds leave many comparisons open.",
             "c": "Most rulings are against the claim or not shown. About as many claims hold as are refuted.",
         },
@@ -56,9 +56,9 @@ QUESTIONS = {
     "17.Q6": Question(
         "b",
         {
-            "a": "That is the model's entropy, and it moves with the model.",
+            "a": "No entropy of the model stands in (3.1): its means are over data and codes, not over samples.",
             "b": "The joint KL is the loss minus the entropy of the data, as in (3.1). Nothing that is trained moves it.",
-            "c": "Then the loss would be 0 for a perfect model. It is the entropy of the data.",
+            "c": "Then the loss of a perfect model would be 0. By (3.1) that loss is the entropy of the data.",
         },
     ),
     "17.Q7": Question(
@@ -81,7 +81,7 @@ QUESTIONS = {
         "b",
         {
             "a": "By (5.4) the difference is a single divergence, and a divergence cannot be negative.",
-            "b": "By (5.4), half of it: KL(q||p)/2 - JS = KL(m||p).",
+            "b": "Half of equation (5.4): KL(q||p)/2 - JS = KL(m||p).",
             "c": "It is 0 only where q = p, and grows with their distance.",
         },
     ),
@@ -159,9 +159,11 @@ def check_end(answer):
         got = answer(p_x, q_z, p_z_given_x)
         if got.shape != p_z_given_x.shape or (got <= 0).any():
             raise Wrong(f"Return a positive table of shape {tuple(p_z_given_x.shape)}, the joint of x and z.")
-        if (got.sum(1) - p_x).abs().max() > 1e-6 or (got.sum(0) - q_z).abs().max() > 1e-6:
+        apart = max(float((got.sum(1) - p_x).abs().max()), float((got.sum(0) - q_z).abs().max()))
+        if apart > 1e-6:
             raise Wrong(
-                "At the end P and Q agree, so the joint has the marginals of both: p(x) and q(z). Yours has not."
+                "At the end P and Q agree, so the joint has the marginals of both: p(x) and q(z). The sum of a row or column of "
+                f"yours is off by {apart:.1g}."
             )
         if (odds(got) - odds(p_z_given_x)).abs().max() > 1e-4:
             raise Wrong(
