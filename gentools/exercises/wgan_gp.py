@@ -74,8 +74,9 @@ QUESTIONS = {
         "a",
         {
             "a": "By (12.3), the theorem of Kantorovich and Rubinstein, the largest of these differences is W1.",
-            "b": "Bounding the values gives the total variation, which does not see how far mass moves.",
-            "c": "A mean of squared slopes gives another distance, and no transport cost.",
+            "b": "Data in one point, samples in another one nearby: W1 is tiny, and such a function may be 1 at the data and -1 at "
+            "the samples.",
+            "c": "Where the mass moves, such a function may be much steeper than 1, and flat elsewhere. Then it gains more than W1.",
         },
     ),
     "12.Q9": Question(
@@ -83,13 +84,13 @@ QUESTIONS = {
         {
             "a": "Scores may be shifted by any constant without a change of the loss. They cannot be probabilities.",
             "b": "The critic finds a function whose mean differences are large. The ratio of densities cannot be read off it.",
-            "c": "That holds for a discriminator at its best, chapter 5.",
+            "c": "That is the logit of a discriminator at its best, chapter 5.",
         },
     ),
     "12.Q10": Question(
         "c",
         {
-            "a": "Its slopes exceed 1 by (12.5), so it gains more than W1.",
+            "a": "A critic of slope 1 has the value W1 already. By (12.5) steeper slopes gain more than they pay.",
             "b": "It exceeds W1 by a part that depends on the weight and on where the data are; it is no constant.",
             "c": "Equation (12.5): the surplus grows as the weight falls, and vanishes only as the weight goes to infinity.",
         },
