@@ -23,7 +23,8 @@ QUESTIONS = {
         "c",
         {
             "a": "The output estimates the ratio of the two densities that the discriminator was trained on, so these two matter.",
-            "b": "An ordinary autoencoder has this error too. It can be computed without any likelihood.",
+            "b": "The error is minus the logarithm of a density that one chooses, Laplace for an absolute error. Nobody can compute "
+            "the generator's own.",
             "c": "Its best logit is log p(x)/q(x). With the right two laws before it, a ratio can stand for a likelihood.",
         },
     ),
@@ -49,7 +50,7 @@ QUESTIONS = {
         {
             "a": "Both divergences are least at q = p, so a small step down one of them seldom leads far up the other.",
             "b": "Both divergences fall toward q = p, so much of their slopes agrees. They weigh the places differently.",
-            "c": "Equal gradients everywhere would mean equal divergences up to a constant.",
+            "c": "Then two q with one KL(p||q) would always have one KL(q||p) too, and they do not.",
         },
     ),
     "14.Q5": Question(
@@ -66,7 +67,7 @@ QUESTIONS = {
         {
             "a": "Without the error nothing asks that a code keeps its own x. Only laws are compared.",
             "b": "The discriminator looks at laws of x. It cannot see which x a reconstruction belongs to.",
-            "c": "There is no term left that would improve with it.",
+            "c": "No term is left that asks for better reconstructions.",
         },
     ),
     "14.Q7": Question(
