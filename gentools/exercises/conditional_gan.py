@@ -289,7 +289,8 @@ EXERCISES = {
         check=check_mended,
         hints=(
             "Which class does the generator get, and which one does the discriminator see beside its picture?",
-            "By (7.1) the model's pairs are q(x|c) q(c): a generated picture and the class that it was asked for.",
+            "In `careless` the class beside a generated picture says nothing of it: the place of figure 7.2 is 'only D'. By "
+            "(7.1) the model's pairs are q(x|c) q(c): a generated picture and the class that it was asked for.",
             "Keep `c` for the real pictures alone. A generated picture goes to the discriminator with `asked`, in both turns.",
         ),
         solution=solve_mended,

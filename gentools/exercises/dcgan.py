@@ -137,6 +137,8 @@ def check_fold(answer):
         want = conv1d(interpolate(x, scale_factor=factor), taps[None, None], padding=1)
         got = conv_transpose1d(x, kernel[None, None], stride=factor, padding=1)
         if off(got, want):
+            if not off(conv_transpose1d(x, kernel.flip(0)[None, None], stride=factor, padding=1), want):
+                raise Wrong(f"With factor {factor} your taps are right and in the wrong order: turn the kernel around.")
             a, b = ([round(v, 2) for v in t.tolist()] for t in (taps, kernel))
             raise Wrong(
                 f"With factor {factor} and taps {a}, your kernel {b} does not give what repeating and convolving give."
@@ -180,11 +182,9 @@ def check_scale(answer):
     for m in (1, 2, 3, 8):
         scale = float(answer(m))
         if scale < 0:
-            raise Wrong(f"With {m} exemplars each the factor is {scale:.3f}: a negative one turns the result around.")
+            raise Wrong(f"With m = {m} the factor is {scale:.3f}: a negative one turns the result around.")
         if off(scale**2 * 3 / m, 1):
-            raise Wrong(
-                f"With {m} exemplars each the scaled result has {scale**2 * 3 / m:.3f} times the prior's variance, not 1."
-            )
+            raise Wrong(f"With m = {m} the scaled result has {scale**2 * 3 / m:.3f} times the prior's variance, not 1.")
 
 
 def solve_scale(m):

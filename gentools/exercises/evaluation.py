@@ -272,7 +272,8 @@ EXERCISES = {
         hints=(
             "The second term of (11.1) compares p(x|h) with q(x|h). Which x can have a given feature h?",
             "Given h, x has the probabilities p(x) / p(h) on those x that have this feature.",
-            "For every label: take the entries of p and q with it, divide each by its sum, and weigh their KL by the sum of p.",
+            "For every label: take the entries of p and q with it, divide each by its sum, and weigh their KL by the sum of p. "
+            "Skip a label that the data lack.",
         ),
         solution=solve_unseen,
         gives="number",
@@ -313,7 +314,8 @@ EXERCISES = {
         hints=(
             "Without a penalty the critic can double its gap by doubling itself. Which number about it doubles as well?",
             "W1 allows slopes of at most 1. Divide the critic by its largest slope, and it is allowed.",
-            "torch.autograd.grad(critic(between).sum(), between) gives a slope per row; take the largest norm.",
+            "After between.requires_grad_(), torch.autograd.grad(critic(between).sum(), between)[0] holds a slope per row; take "
+            "the largest norm.",
         ),
         solution=solve_fair,
         gives="number",

@@ -136,7 +136,8 @@ def check_rounds(answer):
         got = answer(weight)
         if got != truth:
             raise Wrong(
-                f"With weight {weight} the factor per round is {factor:.4f} and it takes {truth} rounds, not {got}."
+                f"With weight {weight} the factor per round has the modulus {factor:.4f}. The number of rounds is then "
+                f"{truth}, not {got}."
             )
 
 
@@ -253,7 +254,8 @@ EXERCISES = {
         hints=(
             "By (10.5) a round multiplies the deviation by 1 - 1/(2 weight); the modulus of this factor counts.",
             "You need factor ** k <= 1/1000.",
-            "k is log 1000 / (-log factor), rounded up; none if the factor is at least 1.",
+            "k is log 1000 / (-log factor), rounded up. No k does it if the factor is at least 1, and at weight 1/2 the factor is 0: "
+            "one round is enough.",
         ),
         solution=solve_rounds,
         gives="whole number",

@@ -5,13 +5,26 @@ import torch
 from gentools import dcgan, gan
 
 
-def turns(nets, opts, x, z, d_batches, g_noise, mixed=(False, False), g_loss=gan.non_saturating_loss, first="D"):
+def turns(
+    nets,
+    opts,
+    x,
+    z,
+    d_batches,
+    g_noise,
+    mixed=(False, False),
+    g_loss=gan.non_saturating_loss,
+    first="D",
+    evaluate=False,
+):
     """A step made of parts, for answers that differ in one of them."""
     g, d = nets["generator"], nets["discriminator"]
 
     def generator_turn():
         fake = g(g_noise)
+        d.train(not evaluate)
         logit = d(torch.cat([x, fake]))[len(x) :] if mixed[1] else d(fake)
+        d.train()
         loss = g_loss(logit)
         opts["generator"].zero_grad()
         loss.backward()
@@ -49,7 +62,7 @@ WRONG = {
         lambda taps, factor: taps,  # no upsampling
         lambda taps, factor: torch.nn.functional.conv1d(
             taps[None, None], taps.new_ones(1, 1, factor), padding=factor - 1
-        )[0, 0],
+        )[0, 0],  # the kernel not turned around
         lambda taps, factor: torch.tensor([taps[2], taps[1] + taps[2], taps[0] + taps[1], taps[0]]),  # factor 2 only
         lambda taps, factor: torch.zeros(factor + 2),
     ],
@@ -80,6 +93,7 @@ WRONG = {
         lambda nets, opts, x, z: tuple(dcgan.step(nets, opts, x, z).values()),  # another cure than the one asked for
         lambda nets, opts, x, z: turns(nets, opts, x, z, [(x, z)], z, mixed=(False, True)),
         lambda nets, opts, x, z: turns(nets, opts, x, z, [(x, z)], z, (True, True), gan.saturating_loss),
+        lambda nets, opts, x, z: turns(nets, opts, x, z, [(x, z)], z, (True, False), evaluate=True),  # running averages
     ],
 }
 

@@ -57,6 +57,10 @@ WRONG = {
     ],
     "10.E2": [
         lambda weight: math.ceil(math.log(1000) / -math.log(abs(1 - 1 / weight))) if weight > 0.5 else math.inf,
+        lambda weight: math.ceil(math.log(1000) / -math.log(1 - 0.5 / weight)) if weight > 0.5 else math.inf,
+        lambda weight: (
+            math.ceil(math.log(1000) / -torch.tensor(1 - 0.5 / weight).abs().log()) if weight > 0.25 else math.inf
+        ),  # no round where the factor is 0
         lambda weight: 7,
         lambda weight: math.inf,
     ],
