@@ -235,11 +235,13 @@ def check_at_once(answer):
         for parameter in nets.parameters():
             parameter.grad = torch.ones_like(parameter)  # what an earlier step left behind
         losses = [loss.detach() for loss in _minimax(nets, x, z)]
-        for loss, truth in zip(answer(nets, opts, x, z), losses, strict=True):
-            if loss.shape or not abs(float(loss.detach()) - float(truth)) < 1e-5:
+        for name, loss, truth in zip("DG", answer(nets, opts, x, z), losses, strict=True):
+            if loss.shape:
+                raise Wrong(f"The loss of {name} should be one number; its shape is {tuple(loss.shape)}.")
+            if wrong := off(loss, truth):
                 raise Wrong(
-                    f"Return both losses before the step as numbers, on batch {seed} {losses[0]:.4f} for D and "
-                    f"{losses[1]:.4f} for G."
+                    f"Return both losses before the step as numbers, on batch {seed} {wrong.right} for {name}, not "
+                    f"{wrong.given}."
                 )
         for player, truth in expected.items():
             got = torch.cat([p.detach().flatten() for p in nets[player].parameters()])

@@ -107,12 +107,12 @@ def _reports(weights, heads, tosses):
     return q_x
 
 
-def _compare(got, truth, seed):
+def _compare(got, truth, where):
     got = torch.as_tensor(got, dtype=torch.float64)
     if got.shape != truth.shape:
         raise Wrong(f"The result should have shape {tuple(truth.shape)}, not {tuple(got.shape)}.")
     if wrong := off(got, truth):
-        raise Wrong(f"In world {seed}, entry {wrong.place} should be {wrong.right}, not {wrong.given}.")
+        raise Wrong(f"{where}, entry {wrong.place} should be {wrong.right}, not {wrong.given}.")
 
 
 def check_marginal(answer):
@@ -124,7 +124,9 @@ def check_marginal(answer):
         (weights, heads), tosses = _coins(seed), 1 + seed % 6
         if seed % 4 == 3:
             heads[0] = float(seed % 8 == 3)
-        _compare(answer(weights, heads, tosses), _reports(weights, heads, tosses), seed)
+        w, h = ([round(entry, 3) for entry in part.tolist()] for part in (weights, heads))
+        where = f"With weights {w}, chances of heads {h} and tosses = {tosses}"
+        _compare(answer(weights, heads, tosses), _reports(weights, heads, tosses), where)
 
 
 def solve_marginal(weights, heads, tosses):
@@ -140,7 +142,8 @@ def check_posterior(answer):
         w = worlds.table(seed)
         x, x_again = torch.randint(len(w.q_x_given_z), (2,), generator=generator(seed, "two reports")).tolist()
         triples = torch.einsum("m,im,jm->ijm", w.q_z, w.q_x_given_z, w.q_x_given_z)  # q(x, x', z)
-        _compare(answer(w.q_z, w.q_x_given_z, x, x_again), triples[x, x_again] / triples[x, x_again].sum(), seed)
+        where = f"With the reports {x} and {x_again} in world {seed}"
+        _compare(answer(w.q_z, w.q_x_given_z, x, x_again), triples[x, x_again] / triples[x, x_again].sum(), where)
 
 
 def solve_posterior(q_z, q_x_given_z, x, x_again):

@@ -86,6 +86,7 @@ WRONG = {
             _guess(mean, means, 0 * shares + 1).mean(0),
         ),  # ignores the shares
         _guess,  # only the E step
+        lambda mean, means: (means, torch.ones(3) / 3),  # stops with a TypeError, for lack of an input
         _naive,  # densities that are 0 far from all classes
     ],
     "4.E5": [

@@ -25,6 +25,12 @@ def unzeroed(nets, opts, x, z):
     return before
 
 
+def late(nets, opts, x, z):
+    """The right step, with the losses after it."""
+    by_copies(nets, opts, x, z)
+    return losses(nets, x, z)
+
+
 def in_turns(nets, opts, x, z):
     """The losses before the step, and a step in which the generator meets the discriminator just updated."""
     before = losses(nets, x, z)
@@ -122,6 +128,10 @@ WRONG = {
     "5.E6": [
         lambda nets, opts, x, z: tuple(gan.step(nets, opts, x, z).values()),  # another loss, and in turns
         in_turns,
+        late,
+        lambda nets, opts, x, z: tuple(
+            loss.expand(len(x)) for loss in by_copies(nets, opts, x, z)
+        ),  # one loss per point
         lambda nets, opts, x, z: losses(nets, x, z),  # nothing moves
         unzeroed,
     ],
