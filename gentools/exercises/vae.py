@@ -316,7 +316,8 @@ EXERCISES = {
         check=check_in_use,
         hints=(
             "Use the boldface rule below (3.6).",
-            "The covariance is that of the centered data; torch.linalg.eigvalsh returns eigenvalues in rising order.",
+            "The covariance is that of the centered data, with sums divided by n, since the likelihood is an average "
+            "over the n rows. torch.linalg.eigvalsh returns eigenvalues in rising order.",
             "Count those among the `latent` largest eigenvalues that exceed the noise variance.",
         ),
         solution=solve_in_use,
