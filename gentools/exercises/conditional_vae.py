@@ -24,7 +24,7 @@ QUESTIONS = {
             "a": "In the standard CVAE the encoder does see the label. Where it does not, the image still shows it.",
             "b": "By (4.3) every nat of the label in the code is a nat of KL. Whether that pays depends on the networks: if they "
             "fit exactly, it does not; with a stiff decoder some of the label may stay, see (4.12).",
-            "c": "That is so once the KL term is switched off. Figure 4.7 shows it.",
+            "c": "That is so where the KL term counts for next to nothing, as in figure 4.7 at the weight 0.01.",
         },
     ),
     "4.Q3": Question(

@@ -20,7 +20,7 @@ QUESTIONS = {
         "c",
         {
             "a": "The unweighted mean treats every point as a full member of the component.",
-            "b": "That is k-means. A point between two components counts for both.",
+            "b": "Then a point would count in full or not at all. A point between two components counts for both.",
             "c": "Each point counts with the share that the component has in it.",
         },
     ),
@@ -29,7 +29,8 @@ QUESTIONS = {
         {
             "a": "The logarithm of a sum of products does not come apart, so the derivatives couple all parameters.",
             "b": "It is smooth in the means, weights and covariances.",
-            "c": "It is not concave: exchanging two components gives another maximum of the same height.",
+            "c": "Concave functions are the easy ones. This one is not: a best model with two components exchanged is "
+            "as good, and the model with the averages of their parameters is in general worse.",
         },
     ),
     "2.Q4": Question(
@@ -44,8 +45,8 @@ QUESTIONS = {
         "b",
         {
             "a": "Sixteen starts are few where each goes wrong in several places at once.",
-            "b": "Nearly every start goes wrong in some places, and the best of them in fewer. The number of good starts matters "
-            "less than how the starts are spread.",
+            "b": "Nearly every start goes wrong in some places, and the best of them in fewer. How the means of a "
+            "start are spread matters more than the number of starts.",
             "c": "The best of 16 has at least the likelihood of the first, and more likelihood means more centers here.",
         },
     ),

@@ -21,8 +21,8 @@ QUESTIONS = {
     "5.Q2": Question(
         "a",
         {
-            "a": "Both densities compare the same x, and a mixture of the two is never 0 where one of them is not. So every "
-            "logarithm is at most log 2.",
+            "a": "The Jensen-Shannon divergence compares each distribution with their mixture, which gives every x at "
+            "least half of what either gives it. So every logarithm is at most log 2.",
             "b": "The KL is infinite if the second argument is 0 somewhere where the first is not.",
             "c": "The Jensen-Shannon divergence is made of two KLs, but against the mixture, and those are bounded.",
         },
@@ -46,11 +46,11 @@ QUESTIONS = {
     "5.Q5": Question(
         "c",
         {
-            "a": "They settle if a penalty exceeds a quarter of the step size, see (5.10), or if they look ahead, see 5.E7. "
-            "With plain steps they do not: the eigenvalues have modulus above 1.",
+            "a": "They settle with a penalty between the limits of (5.10), or if they look ahead, see 5.E7. With plain "
+            "steps they do not: the eigenvalues have modulus above 1.",
             "b": "The flow circles. Steps of finite size along tangents do not.",
-            "c": "Near the equilibrium each simultaneous step multiplies the distance by the square root of 1 plus a quarter of the squared step "
-            "size, see (5.10).",
+            "c": "Near the equilibrium each simultaneous step multiplies the distance by the square root of 1 plus a "
+            "quarter of the squared step size, see (5.10).",
         },
     ),
     "5.Q6": Question(

@@ -14,8 +14,8 @@ QUESTIONS = {
     "1.Q1": Question(
         "c",
         {
-            "a": "Turn one distribution into a point mass: KL(p || q) stays finite if q gives the point some mass, while "
-            "KL(q || p) is infinite. The two directions differ.",
+            "a": "Let p put all its mass on one point and q only half of it there. Then KL(p || q) is log 2 and KL(q "
+            "|| p) is infinite. The two directions differ.",
             "b": "The triangle inequality fails too, but the question was about exchanging the arguments.",
             "c": "The first argument supplies the weights, so exchanging them gives another number.",
         },
@@ -33,7 +33,7 @@ QUESTIONS = {
         {
             "a": "The sum has a term p log(p/0) with p > 0. A single impossible event that does happen rules the model out.",
             "b": "The factor in front is p, which is not 0 here, so the term does not vanish.",
-            "c": "log 2 bounds the Jensen-Shannon divergence. The KL has no bound.",
+            "c": "log 2 bounds the Jensen-Shannon divergence. The KL has no upper bound.",
         },
     ),
     "1.Q4": Question(
@@ -76,8 +76,8 @@ QUESTIONS = {
         "b",
         {
             "a": "By (1.2) the KL from points to a density is infinite, whatever the density is. There is nothing to minimize.",
-            "b": "Only the cross-entropy -E log q is defined for points and a density. It differs from a KL by an entropy that "
-            "does not depend on the model.",
+            "b": "The average of -log q over the points is the cross-entropy, the one term of (1.2) with the model in "
+            "it. Averaged over the true distribution instead, it is the KL plus an entropy without the model.",
             "c": "The entropy of the data is not 0. Points, taken as a density, have the entropy minus infinity, see (1.2).",
         },
     ),

@@ -24,10 +24,10 @@ QUESTIONS = {
     "3.Q2": Question(
         "a",
         {
-            "a": "Squared error with weight 1, up to the factor 1/2, is minus the log-density of a Gaussian with variance 1 "
-            "(or 1/2). Next to a KL term that scale decides what is worth encoding.",
-            "b": "Squared error assumes a Gaussian, and its weight against the KL term is the inverse of the variance. Without "
-            "a KL term the weight would not matter; here it does.",
+            "a": "Up to a constant, the squared error is minus the log-density of a Gaussian with variance 1/2, and "
+            "half of it that with variance 1. Next to a KL term that scale decides what is worth encoding.",
+            "b": "Squared error assumes a Gaussian, and its weight against the KL term is 1 over twice the variance. "
+            "Without a KL term the weight would not matter; here it does.",
             "c": "For binary pixels one takes a Bernoulli decoder, which has no scale to choose. Squared error has one.",
         },
     ),
