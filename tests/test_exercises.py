@@ -1,6 +1,8 @@
 """Every exercise accepts its solution and another right answer, refuses wrong ones, and never raises."""
 
+import builtins
 import dataclasses
+import dis
 import importlib
 import inspect
 import itertools
@@ -8,7 +10,7 @@ import math
 import sys
 from decimal import Decimal
 from fractions import Fraction
-from types import SimpleNamespace
+from types import CodeType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -65,8 +67,18 @@ def test_hints_and_solution_are_shown(id, exercise, answers, capsys):
         exercises.hint(id)
         assert f"Hint {n + 1} of {len(exercise.hints)}" in capsys.readouterr().out
     exercises.solution(id)
-    assert "def " in capsys.readouterr().out
+    alone = {}
+    exec(said := capsys.readouterr().out, alone)  # in a cell of its own
+    assert said.count(f"def {exercise.solution.__name__}(") == 1
+    assert unknown(alone[exercise.solution.__name__].__code__, alone) == set()
     assert len(exercise.hints) == 3
+
+
+def unknown(code, names):
+    """The global names that a function's code reads, and those inside it, and that are neither in `names` nor Python's."""
+    found = {each.argval for each in dis.get_instructions(code) if each.opname == "LOAD_GLOBAL"}
+    inner = [unknown(const, names) for const in code.co_consts if isinstance(const, CodeType)]
+    return (found - set(names) - set(dir(builtins))).union(*inner)
 
 
 def changed(exercise, change):
@@ -511,9 +523,15 @@ def test_losses_that_still_hold_their_graph_pass_without_a_warning_and_wrong_one
     assert "numbers, on batch 2 " in (reply := verdict("5.E6", wrong_later, capsys)), reply
 
 
-def test_an_answer_that_crashes_is_reported(capsys):
-    id = CASES[0][0]
-    assert "ZeroDivisionError" in verdict(id, lambda *args: 1 / 0, capsys)
+@pytest.mark.parametrize("error", [ZeroDivisionError, TypeError, ValueError, KeyError])
+@pytest.mark.parametrize("id,exercise", [c[:2] for c in CASES], ids=[c[0] for c in CASES])
+def test_an_answer_that_crashes_is_reported(id, exercise, error, capsys):
+    def answer(*inputs):
+        raise error("of the reader's own")
+
+    if inspect.signature(exercise.solution).parameters:
+        said = verdict(id, answer, capsys)
+        assert f"your answer stopped with {error.__name__}:" in said and "of the reader's own" in said
 
 
 def test_unknown_ids_are_named(capsys):

@@ -282,7 +282,7 @@ def check_mend(answer):
             if alive != used:
                 raise Wrong(
                     f"With the eigenvalues {', '.join(f'{v:.3f}' for v in values)} and the squared error averaged over {pixels} "
-                    f"pixels, your KL weight {weight:.4g} leaves {alive} dimensions in use; it should leave {used}."
+                    f"pixels, your KL weight {weight:.4g} leaves {alive} of the dimensions in use; it should leave {used}."
                 )
 
 

@@ -7,6 +7,7 @@ Every answer to an exercise passes one guard before its check sees it. A compari
 NaN, so a check alone would let nonsense through.
 """
 
+import ast
 import functools
 import inspect
 import math
@@ -297,7 +298,7 @@ def _finite(exercise, got, name):
         place = f"entry {', '.join(map(str, at))} of {name}" if at else name
         raise Wrong(
             f"Not finite: {place} is {got[tuple(at)].item()}. Look for a logarithm of 0 or of a negative number, a division "
-            "by 0, an exponential that overflows or underflows, or the slope of a square root at 0 (norm() has one)."
+            "by 0, an exponential that overflows or underflows, or the slope of a square root at 0 (that of norm() is 0)."
         )
     return got
 
@@ -368,5 +369,40 @@ def hint(id, exercise):
 
 
 def solution(id, exercise):
-    """Print the source of the stored solution, which the tests prove to pass."""
-    print(inspect.getsource(exercise.solution).rstrip())
+    """Print the stored solution, which the tests prove to pass, under the imports and functions that it uses."""
+    print(_with_what_it_uses(exercise.solution))
+
+
+def _with_what_it_uses(function):
+    """Source of a function that runs in a cell of its own: imports, then what it uses of its module, then itself."""
+    text = inspect.getsource(inspect.getmodule(function))
+    top = {name: node for node in ast.parse(text).body for name in _bound(node)}  # in the order of the file
+    used, todo = set(), {function.__name__}
+    while todo:
+        used |= todo
+        todo = set().union(*(_asked(top[name]) for name in todo)) & top.keys() - used
+    imports, definitions = [], []
+    for node in dict.fromkeys(top[name] for name in top if name in used):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            node.names = [alias for alias in node.names if (alias.asname or alias.name) in used]
+            imports.append(ast.unparse(node))
+        else:
+            definitions.append("\n".join(text.splitlines()[node.lineno - 1 : node.end_lineno]))  # with its comments
+    return "\n\n\n".join(["\n".join(imports)] * bool(imports) + definitions)
+
+
+def _asked(node):
+    """The names that a statement reads and does not bind itself."""
+    names = [inner for inner in ast.walk(node) if isinstance(inner, ast.Name)]
+    own = {inner.arg for inner in ast.walk(node) if isinstance(inner, ast.arg)}
+    own |= {inner.id for inner in names if isinstance(inner.ctx, ast.Store)}
+    return {inner.id for inner in names} - own
+
+
+def _bound(node):
+    """The names that a top-level statement of a module binds."""
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return [alias.asname or alias.name for alias in node.names]
+    if isinstance(node, ast.Assign):
+        return [target.id for target in node.targets if isinstance(target, ast.Name)]
+    return [node.name] if isinstance(node, (ast.FunctionDef, ast.ClassDef)) else []
