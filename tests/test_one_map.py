@@ -886,7 +886,7 @@ def test_the_slope_of_another_discriminator_differs_and_often_points_elsewhere(c
 
 
 def test_a_step_with_sums_is_told_that_the_losses_are_means():
-    assert "means over the rows" in source(17, "exercises")
+    assert "means over rows of minus log-densities" in source(17, "exercises")
 
 
 def capstone_cell(step):
