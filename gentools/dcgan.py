@@ -295,7 +295,7 @@ def merged(p_x, part):
 
 
 def best_joint_kl(p_x, q_x, part):
-    """Least joint KL (5.1) over discriminators that see only which part x falls into. Left side of (6.2)."""
+    """Least joint KL (5.1) over discriminators that see only which part x falls into. Left side of (6.3)."""
     same_shape(p_x=p_x, q_x=q_x, part=part)
     p_s, q_s = merged(p_x, part), merged(q_x, part)
     return gan.joint_kl(p_x, q_x, gan.best_discriminator(p_s, q_s)[part])

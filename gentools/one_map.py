@@ -459,7 +459,11 @@ def as_inference(p_x, q_x, q_old, logit):
 
 
 def step(nets, opts, x, z):
-    """One step of the capstone's model: "decoder" and "encoder" of `vae.networks`, an optimizer each. z: noise (n, 2, k)."""
+    """One step of the capstone's model: "decoder", a `vae.Gaussian`, and "encoder" of `vae.networks`, an optimizer each.
+
+    x: data (n, d). z: noise (n, 2, k), for the codes of x and as draws of the prior. What the decoder draws from those
+    has its noise from torch's global generator.
+    """
     filled(x=x)
     noise, prior = z.unbind(1)  # (n, k) each
     with torch.no_grad():

@@ -432,7 +432,7 @@ def line_penalty(x, p_x, q_x, slope):
     return (between_density(x, p_x, q_x) * (slope.abs() - 1) ** 2 * x.diff()).sum()
 
 
-# The smallest game: data at 0, model at theta, critic psi . x. Both are numbers, or both vectors (d,).
+# The smallest game: data at 0, model at theta, critic psi . x. Both are tensors of one shape, () or (d,).
 
 
 def two_sided_pull(psi, weight):
@@ -461,8 +461,8 @@ def _direction(psi):
 def dirac(theta, psi, step_size, weight, pull):
     """The critic climbs -psi . theta minus its penalty, then the generator climbs psi . theta. Returns the new pair.
 
-    theta, psi: one number or one vector (d,) each; two starts on a line are two calls, for as a vector they are one start
-    in the plane. Raises ValueError for tables, and for a step size or a weight below 0: that is another game.
+    theta, psi: tensors, one number () or one vector (d,) each; two starts on a line are two calls, for as a vector they
+    are one start in the plane. Raises ValueError for tables, and for a step size or a weight below 0: that is another game.
     """
     same_shape(theta=theta, psi=psi)
     if torch.as_tensor(theta).ndim > 1:
