@@ -23,6 +23,7 @@ from gentools.lab.shapes import (
     centers_of_modes,
     filled,
     flat,
+    floating,
     labels_within,
     no_negative,
     number_per_row,
@@ -518,7 +519,8 @@ def mixture_estimate(centers, std, weights, path):
     """The exact estimate for data from a mixture of Gaussians N(centers[k], std^2 I); centers (k, d), weights (k,).
 
     With std = 0 and equal weights: the optimal denoiser of a training set, a softmax over its points. (16.13) Raises
-    ValueError for centers that are not finite rows, one for each weight, for weights that are no shares, and for std < 0.
+    ValueError for centers that are not finite rows, one for each weight, for weights that are no shares, and for std < 0. The
+    estimate raises TypeError for noisy points in whole numbers.
     """
     centers_of_modes(centers=centers)
     same_rows(centers=centers, weights=weights)
@@ -531,6 +533,7 @@ def mixture_estimate(centers, std, weights, path):
         )
 
     def estimate(noisy, t):
+        floating(noisy=noisy)  # or t, brought to their kind, would be 0
         mix = path(torch.as_tensor(t, dtype=noisy.dtype, device=noisy.device))
         spread = mix.alpha**2 * std**2 + mix.sigma**2  # variance of x_t given the component
         if spread.device.type == "cpu" and not (spread > 0).all():

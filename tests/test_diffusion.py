@@ -270,6 +270,14 @@ def test_times_fill_the_interval_evenly():
     torch.manual_seed(0)
     t = diffusion.times(torch.zeros(100, 2))
     assert torch.equal((t * 100).floor(), torch.arange(100.0)) and 0.2 < (t * 100).frac().mean() < 0.8
+    assert (t * 100).frac().std() > 0.2  # a draw of its own for every row
+
+
+def test_points_in_whole_numbers_have_no_exact_estimate():
+    """The time, brought to their kind, would be 0."""
+    estimate = diffusion.mixture_estimate(torch.zeros(1, 2), 1.0, torch.ones(1), diffusion.cosine)
+    with pytest.raises(TypeError, match=r"noisy must hold floating-point numbers, not torch\.int64"):
+        estimate(torch.ones(3, 2).long(), 0.5)
 
 
 def by_hand(net, x, z, t, path, target, *y):
