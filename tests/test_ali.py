@@ -534,6 +534,17 @@ def test_draw_uses_evaluation_mode_and_leaves_training_mode():
     assert not any(isinstance(m, torch.nn.BatchNorm1d) for m in nets["discriminator"].modules())
 
 
+def test_draw_gives_code_and_sample_their_noise_and_the_reconstruction_none():
+    nets, (x, noise) = ali.toy_networks(0, width=8, noise_std=0.5), batch(16)
+    encoder, generator = nets["players"].values()
+    code, fake, back = ali.draw(nets, x, noise)
+    z, for_code, for_x = noise.unbind(1)
+    mean, log_variance = encoder.moments(x)
+    assert torch.allclose(code, mean + (log_variance / 2).exp() * for_code, atol=1e-6)
+    assert torch.allclose(fake, generator.net(z) + 0.5 * for_x, atol=1e-6)
+    assert torch.allclose(back, generator.net(code), atol=1e-6)
+
+
 def test_draw_leaves_every_mode_as_it_was():
     nets = ali.ali_networks(0)
     x, noise = batch(64)

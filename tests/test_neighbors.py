@@ -54,6 +54,11 @@ def test_expected_coverage_and_density_are_the_same_in_every_dimension(n, m, k):
         assert np.mean(density) == pytest.approx(1, abs=4 * np.std(density) / 17)  # a fake row has rank k / n
 
 
+@pytest.mark.parametrize("n, m, k", [(2, 1, 1), (6, 4, 3), (60, 60, 5)])
+def test_expected_coverage_counts_the_sets_of_nearest_rows_that_hold_no_fake_one(n, m, k):
+    assert neighbors.expected_coverage(n, m, k) == pytest.approx(1 - math.comb(n - 1, k) / math.comb(n + m - 1, k))
+
+
 @pytest.mark.parametrize("m", [30, 640, 1001])
 def test_the_smallest_of_every_row(m):
     table = normal(7, m)

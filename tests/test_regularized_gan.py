@@ -466,6 +466,24 @@ def test_step_by_hand():
         assert torch.allclose(a, b, atol=1e-12)
 
 
+def test_the_tie_to_an_average_is_a_mean_over_rows_and_numbers():
+    """On points of two numbers; pictures of one channel do not tell this mean from a sum over channels."""
+    z, x = torch.randn(8, 2).double(), torch.randn(8, 2).double()
+    ours, theirs = networks(False)[0].double(), networks(False)[0].double()
+    ours["anchor"] = networks(False, seed=1)[0]["generator"].double().requires_grad_(False)
+    opts = {k: torch.optim.SGD(ours[k].parameters(), lr=0.1) for k in theirs}
+    target = ours["anchor"](z)
+    regularized_gan.anchored_step(ours, opts, x, z, penalty_weight=3.0)
+
+    g, d = theirs["generator"], theirs["discriminator"]
+    descend(d, -torch.sigmoid(d(x)).log().mean() - (1 - torch.sigmoid(d(g(z)))).log().mean())
+    fake = g(z)
+    descend(g, -torch.sigmoid(d(fake)).log().mean() + 3.0 * ((fake - target) ** 2).sum() / fake.numel())
+    for name in theirs:
+        for a, b in zip(ours[name].parameters(), theirs[name].parameters(), strict=True):
+            assert torch.allclose(a, b, atol=1e-12)
+
+
 def descend(net, loss):
     slopes = torch.autograd.grad(loss, list(net.parameters()))
     with torch.no_grad():

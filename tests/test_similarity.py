@@ -54,15 +54,15 @@ def test_pictures_solved_by_hand():
     assert float(opposite) == pytest.approx(-1, abs=0.02)  # equal means, opposite structure
 
 
-@pytest.mark.parametrize("many", [64, 3])
-def test_all_pairs_is_ssim_of_every_pair(many, monkeypatch):
+@pytest.mark.parametrize("many, span", [(64, 1.0), (3, 2.0)])
+def test_all_pairs_is_ssim_of_every_pair(many, span, monkeypatch):
     monkeypatch.setattr(similarity, "PAIRS", many)
-    x = pictures(7)
-    table = similarity.all_pairs(x)
-    want = torch.stack([similarity.ssim(x, one.expand_as(x)) for one in x])
+    x = 0.2 * span * pictures(7)  # faint, so that the constants, which grow with the span, weigh
+    table = similarity.all_pairs(x, span)
+    want = torch.stack([similarity.ssim(x, one.expand_as(x), span) for one in x])
     assert torch.allclose(table, want, atol=1e-12) and torch.equal(table, table.T)
     off = want[~torch.eye(7, dtype=bool)]
-    assert similarity.sameness(x) == pytest.approx(float(off.mean()))
+    assert similarity.sameness(x, span) == pytest.approx(float(off.mean()))
 
 
 def test_copies_are_the_same():
