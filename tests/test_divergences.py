@@ -105,6 +105,8 @@ def test_diagonal_gaussian_kl_agrees_with_the_general_form():
     zero, one = torch.zeros(3).double(), torch.eye(3).double()
     general = [dv.gaussian_kl(m, torch.diag(v.exp()), zero, one) for m, v in zip(mean, log_variance, strict=True)]
     assert torch.allclose(dv.diagonal_gaussian_kl(mean, log_variance), torch.stack(general))
+    assert torch.allclose(dv.diagonal_gaussian_kl(mean[0], log_variance[0]), general[0])  # dim=-1, also of one row
+    assert torch.allclose(dv.diagonal_gaussian_kl(mean, log_variance, dim=(0, 1)), torch.stack(general).sum())
 
 
 def test_cells_on_a_line_give_the_integral():
@@ -120,3 +122,40 @@ def test_an_infinite_kl_of_weight_0_adds_nothing():
     assert dv.expected_kl(weights, p, q) == 0 and dv.expected_kl(1 - weights, p, q) == torch.inf
     with pytest.raises(ValueError, match=r"weights must sum to 1 .*nan"):
         dv.expected_kl(weights * torch.nan, p, q)
+
+
+TABLES = torch.tensor([[0.5, 0.5], [0.25, 0.75]]).double()
+CUBE = TABLES[:, :, None].expand(2, 2, 2)  # sums to 1 along dim 1, as rows of a table do
+EYE, ROUNDED = torch.eye(2).double(), torch.tensor([1 + 1e-7, -1e-7]).double()  # what rounding leaves of (1, 0)
+REFUSALS = {
+    "conditionals with a third axis": (lambda: dv.expected_kl(TABLES[0], CUBE, CUBE), "p must be a table"),
+    "weights in a column": (lambda: dv.expected_kl(TABLES[0][:, None], TABLES, TABLES), "weights must be numbers"),
+    "other weights": (lambda: dv.expected_kl(TABLES[0, :1] * 2, TABLES, TABLES), "equally many rows"),
+    "conditionals of two shapes": (lambda: dv.expected_kl(TABLES[0], TABLES, TABLES[:, :1] * 2), "need one shape"),
+    "a joint with a third axis": (lambda: dv.mutual_information(CUBE / 4), "joint must be a table"),
+    "counts for a joint": (lambda: dv.mutual_information(4 * TABLES), "joint must sum to 1"),
+    "less than 0 in an entropy": (lambda: dv.entropy(ROUNDED), "p holds -1e-07"),
+    "less than 0 in a cross entropy": (lambda: dv.cross_entropy(ROUNDED, EYE[0]), "p holds -1e-07"),
+    "less than 0 in likelihoods": (lambda: dv.cross_entropy(EYE[0], ROUNDED), "q holds -1e-07"),
+    "counts in a cross entropy": (lambda: dv.cross_entropy(4 * TABLES[0], TABLES[0]), "p must sum to 1"),
+    "weights less than 0": (lambda: dv.expected_kl(ROUNDED, TABLES, EYE), "weights holds -1e-07"),
+    "means in columns": (lambda: dv.gaussian_kl(EYE, EYE, 2 * EYE, EYE), "mean_p must be numbers"),
+    "means of another length": (lambda: dv.gaussian_kl(EYE[0, :1], EYE, EYE[0, :1], EYE), "mean_p .1,., cov_p .2, 2."),
+    "a stack of covariances": (lambda: dv.gaussian_kl(EYE[0], EYE.expand(2, 2, 2), EYE[1], EYE.expand(2, 2, 2)), "cov_p is one"),
+    "a covariance of -1": (lambda: dv.gaussian_entropy(-EYE), "cov is no covariance"),
+    "covariances of -1": (lambda: dv.gaussian_kl(EYE[0], -EYE, EYE[0], -EYE), "cov_p is no covariance"),
+    "an entropy of an array": (lambda: dv.entropy(TABLES[0].numpy()), "p must be a torch tensor"),
+    "a KL of complex numbers": (lambda: dv.kl(TABLES[0] + 0j, TABLES[0] + 0j), "must hold real numbers"),
+    "a covariance of whole numbers": (lambda: dv.gaussian_entropy(EYE.long()), "cov must hold floating-point"),
+    "means of whole numbers": (lambda: dv.gaussian_kl(EYE[0].long(), EYE, EYE[1].long(), EYE), "mean_p must hold floating"),
+    "a mean whose square overflows": (
+        lambda: dv.diagonal_gaussian_kl(torch.tensor([2**33]), torch.tensor([0])), "mean must hold floating"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_what_has_no_divergence_is_refused_by_name(name):
+    call, message = REFUSALS[name]
+    with pytest.raises((ValueError, TypeError), match=message):
+        call()

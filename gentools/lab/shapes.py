@@ -597,7 +597,9 @@ def distributions(dim=None, **tables):
 
     With a dim a distribution may also be 0 throughout: a conditional whose condition has no mass. Raises ValueError, on
     the CPU alone, for a GPU would wait, and not inside of torch.vmap, where there are no numbers to look at yet.
+    TypeError for what is no tensor of real numbers.
     """
+    tensors(**tables)
     for name, table in tables.items():
         sums = table.detach().sum() if dim is None else table.detach().sum(dim)
         fits = (sums - 1).abs() <= 1e-4 if dim is None else ((sums - 1).abs() <= 1e-4) | (sums == 0)
