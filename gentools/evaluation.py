@@ -20,6 +20,7 @@ from gentools.lab.shapes import (
     loss_weights,
     modes_kept,
     number_per_row,
+    one_number,
     one_score_each,
     one_score_per_row,
     positive,
@@ -49,10 +50,10 @@ def modes(samples, centers, std):
     """How well samples (n, d) cover a mixture of equal Gaussians at `centers` (k, d) of standard deviation `std`.
 
     A sample is of high quality within 3 std of a center, and a mode is covered if at least one such sample is nearest
-    to it (Srivastava et al. 2017, arXiv 1705.07761; use 2,500 samples to compare with the literature). The overlap is
-    sum_k min(share of samples that are good and nearest to k, 1/k): near 1 for a large perfect sample, at most j/k if j modes are
-    covered. Samples that are not finite are bad ones. Raises ValueError on empty or misshapen input, centers that are not
-    finite, or a std that is not positive.
+    to it (Srivastava et al. 2017, arXiv 1705.07761; use 2,500 samples to compare with the literature). The overlap is the
+    sum over modes of min(share of samples that are good and nearest to the mode, 1/k): near 1 for a large perfect sample,
+    at most j/k if j modes are covered. Samples that are not finite are bad ones. Raises ValueError on empty or misshapen
+    input, centers that are not finite, or a std that is not positive.
     """
     tensors(samples=samples)
     centers_of_modes(centers=centers)
@@ -119,8 +120,8 @@ def chance_lines(centers, std, n=2500):
 
     "true data" is the mixture itself. "Gaussian" is one round Gaussian with the mixture's mean and mean variance,
     "uniform" a square reaching 1 beyond the outermost centers. Both ignore the modes. centers: (k, 2). Raises ValueError
-    for centers that are not finite points of the plane, a std that is not positive, and discs of 3 std that overlap:
-    there a sample is no sign of one mode.
+    for centers that are not finite points of the plane, a std that is not positive, discs of 3 std that overlap, where a
+    sample is no sign of one mode, and discs of a radius beyond 1, which leave the square.
     """
     centers_of_modes(2, centers=centers)
     if not 0 < std < math.inf:
@@ -128,6 +129,10 @@ def chance_lines(centers, std, n=2500):
     centers, k = centers.double(), len(centers)
     if k > 1 and (apart := float(torch.pdist(centers).min())) < 6 * std:
         raise ValueError(f"two centers are {apart:.4g} apart, less than 6 std = {6 * std:.4g}: their discs overlap")
+    if 3 * std > 1:  # disc_probabilities needs a density without a jump inside of a disc
+        raise ValueError(
+            f"discs of 3 std = {3 * std:.4g} leave the square, which reaches 1 beyond the centers: scale both down"
+        )
     mean = centers.mean(0)
     variance = float((centers - mean).square().mean()) + std**2
     low, high = centers.min(0).values - 1, centers.max(0).values + 1
@@ -251,8 +256,8 @@ def frechet_bias(cov_x, cov_y, n, m=math.inf):
 
 def _covariance(**one):
     ((name, cov),) = one.items()
-    if cov.ndim != 2 or cov.shape[0] != cov.shape[1] or not cov.isfinite().all():
-        raise ValueError(f"{name} must be a finite matrix (d, d), not of shape {tuple(cov.shape)} or with NaN")
+    if cov.ndim != 2 or cov.shape[0] != cov.shape[1] or not cov.numel() or not cov.isfinite().all():
+        raise ValueError(f"{name} must be a finite matrix (d, d), d >= 1, not of shape {tuple(cov.shape)} or with NaN")
     if not (cov - cov.T).abs().max() <= 1e-4 * cov.abs().max() or cov.diagonal().min() < -1e-4 * cov.abs().max():
         raise ValueError(f"{name} is no covariance: it must be symmetric, with variances of at least 0 on its diagonal")
     return cov.double()
@@ -293,8 +298,14 @@ def kid(x, y, degree=3, at_once=1000):
     """
     whole(degree=degree, at_once=at_once)
     x, y = (f.double() for f in checked(x=x, y=y))
-    finite("squares overflow: scale the features down", kernel_of_x=(x.square().sum(1) / x.shape[1] + 1).pow(degree))
-    finite("squares overflow: scale the features down", kernel_of_y=(y.square().sum(1) / y.shape[1] + 1).pow(degree))
+    finite(
+        "sums overflow: scale the features down",
+        kernel_of_x=(x.square().sum(1) / x.shape[1] + 1).pow(degree) * len(x) ** 2,
+    )
+    finite(
+        "sums overflow: scale the features down",
+        kernel_of_y=(y.square().sum(1) / y.shape[1] + 1).pow(degree) * len(y) ** 2,
+    )
 
     def total(a, b):
         return sum(float(((part @ b.T) / x.shape[1] + 1).pow(degree).sum()) for part in a.split(at_once))
@@ -357,6 +368,7 @@ def birthdays(x, radius, at_once=1000):
     probable, and infinite if no pair is found (Arora and Zhang 2017). Raises ValueError as `checked` does.
     """
     (x,) = checked(x=x)
+    one_number(radius=radius)
     positive(radius=radius)
     whole(at_once=at_once)
     exact = "donot_use_mm_for_euclid_dist"  # a row is at distance 0 from itself, and does not count
@@ -372,10 +384,11 @@ def parzen(x, y, bandwidth, at_once=1000):
     Old papers report it as a likelihood. In many dimensions it is none: see chapter 11. ValueError as `checked` does.
     """
     x, y = (f.double() for f in checked(least=1, x=x, y=y))
+    one_number(bandwidth=bandwidth)
     positive(bandwidth=bandwidth)
     whole(at_once=at_once)
-    if not bandwidth**2 > 0:
-        raise ValueError(f"the square of the bandwidth {bandwidth} is 0 in float64: scale the features up")
+    if not 0 < bandwidth * bandwidth < math.inf:
+        raise ValueError(f"the square of the bandwidth {bandwidth} is 0 or infinite in float64: scale the features")
     constant = math.log(len(x)) + x.shape[1] * math.log(bandwidth * math.sqrt(2 * math.pi))
     exact = "donot_use_mm_for_euclid_dist"  # digits of samples far from 0 stay
     distances = (torch.cdist(part, x, compute_mode=exact) for part in y.split(at_once))
@@ -433,13 +446,17 @@ def critic_bound(critic, optimizer, batches, real, fake, logits=apart):
     critic: a fresh network, rows (n, ...) -> logits (n, 1), that no generator has met. batches: pairs (real rows, fake
     rows) to train on. real, fake: held-out rows of P and Q. logits: `apart` or `together`.
     The bound is log 2 - loss/2 (Goodfellow et al. 2014): 0 or below if the critic finds nothing, log 2 if it tells every
-    row; its mean over held-out rows never exceeds JS(P, Q), whatever the critic is. Raises ValueError without held-out
-    rows, and for logits that are not finite, in training or on held-out rows: they bound nothing.
+    row; its mean over held-out rows never exceeds JS(P, Q), whatever the critic is. The critic is left in eval mode. Raises
+    TypeError for a critic that is no network, ValueError without rows of both kinds, held-out or in a batch, and for logits
+    that are not finite, in training or on held-out rows: they bound nothing.
     """
+    if not isinstance(critic, torch.nn.Module):
+        raise TypeError(f"the critic is a network (an nn.Module with eval()), not {type(critic).__name__}")
     if not len(real) or not len(fake):
         raise ValueError(f"the critic is read on held-out rows of both kinds; there are {len(real)} and {len(fake)}")
 
     def loss(real, fake):
+        filled(real=real, fake=fake)
         real_logit, fake_logit = logits(critic, real, fake)
         if (real_logit.numel(), fake_logit.numel()) != (len(real), len(fake)):
             raise ValueError(f"a critic gives one logit per row, not {tuple(real_logit.shape[1:])}")

@@ -142,7 +142,14 @@ def test_modes_whose_discs_overlap_have_no_chance_lines():
     with pytest.raises(ValueError, match=r"two centers are 2 apart, less than 6 std = 2\.4"):
         evaluation.chance_lines(SETS["grid"][0], 0.4)
     assert evaluation.chance_lines(SETS["grid"][0], 0.33)["true data"][1] < 1
-    assert evaluation.chance_lines(torch.zeros(1, 2), 5.0)["true data"][0] == pytest.approx(1)
+    assert evaluation.chance_lines(torch.zeros(1, 2), 0.3)["true data"][0] == pytest.approx(1)
+
+
+def test_discs_that_leave_the_uniform_square_have_no_chance_lines():
+    """At a spacing of 20 and std 2 the quadrature would say 0.574 for a share of 0.634."""
+    with pytest.raises(ValueError, match=r"discs of 3 std = 6 leave the square.*scale both down"):
+        evaluation.chance_lines(torch.tensor([[0.0, 0.0], [20.0, 0.0]]), 2.0)
+    assert evaluation.chance_lines(torch.zeros(1, 2), 1 / 3)["uniform"][1] == pytest.approx(math.pi / 4)
 
 
 @pytest.mark.parametrize("off", [0.0, 1e3, 1e6, 1e9])
@@ -202,9 +209,9 @@ def test_frechet_refuses_features_that_are_not_finite(bad):
 
 def test_the_chance_line_of_a_gaussian_has_mean_and_variance_of_a_mixture_off_the_origin():
     """By the noncentral chi-square distribution; the modes are wide, so that their own variance counts."""
-    centers, std = torch.tensor([[1.0, 2.0], [4.0, 2.5], [1.5, -2.0]]).double(), 0.5
+    centers, std = torch.tensor([[1.0, 2.0], [4.0, 2.5], [1.5, -2.0]]).double(), 1 / 3
     mean = centers.mean(0)
-    variance = sum(float(x) ** 2 for x in (centers - mean).flatten()) / 6 + 0.25
+    variance = sum(float(x) ** 2 for x in (centers - mean).flatten()) / 6 + 1 / 9
     far = (centers - mean).square().sum(1).numpy() / variance
     hit = stats.ncx2.cdf((3 * std) ** 2 / variance, 2, far)
     modes, quality = evaluation.chance_lines(centers, std, 7)["Gaussian"]
@@ -492,6 +499,15 @@ REFUSALS = {
     "critic, no held-out rows": (lambda: evaluation.critic_bound(CRITIC, None, [], GOOD[:0], GOOD), "held-out rows"),
     "critic, unequal in one batch": (lambda: evaluation.together(CRITIC, GOOD, GOOD[:2]), "equally many"),
     "gap, no rows": (lambda: evaluation.critic_gap(CRITIC, GOOD[:0], GOOD), "no real rows"),
+    "critic, no rows in a batch": (lambda: trained_on(GOOD[:0]), "real holds no rows"),
+    "moments of no features": (
+        lambda: evaluation.frechet_of_moments(EYE[0, :0], EYE[:0, :0], EYE[0, :0], EYE[:0, :0]), "d >= 1"
+    ),
+    "kid, sums that overflow": (lambda: evaluation.kid(*2 * [GOOD[1:2].expand(9, 2).double() * 6e102]), "sums overflow"),
+    "birthdays, a radius per row": (lambda: evaluation.birthdays(GOOD, GOOD[:, 0] + 1), "radius is one number"),
+    "parzen, a bandwidth per row": (lambda: evaluation.parzen(GOOD, GOOD, GOOD[:, 0] + 1), "bandwidth is one number"),
+    "parzen, bandwidth 1e-200": (lambda: evaluation.parzen(GOOD, GOOD, 1e-200), "0 or infinite in float64"),
+    "parzen, bandwidth 1e200": (lambda: evaluation.parzen(GOOD, GOOD, 1e200), "0 or infinite in float64"),
     "bias, n 0": (lambda: evaluation.frechet_bias(EYE, EYE, 0), "n must be positive"),
 }  # fmt: skip
 
@@ -522,8 +538,9 @@ def test_what_is_no_tensor_of_real_numbers_is_refused_by_name(kind):
     for call in calls:
         with pytest.raises(TypeError, match=r"must be a torch tensor, not|must hold real numbers"):
             call()
-    with pytest.raises(TypeError, match="a network"):
-        evaluation.critic_gap(lambda rows: rows.sum(1), GOOD, GOOD)
+    for read in (evaluation.critic_gap, lambda critic, *rows: evaluation.critic_bound(critic, None, [], *rows)):
+        with pytest.raises(TypeError, match="a network"):
+            read(lambda rows: rows.sum(1), GOOD, GOOD)
 
 
 def test_a_critic_that_failed_is_refused():
