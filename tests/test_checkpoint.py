@@ -135,6 +135,21 @@ def test_refuses_to_save_other_types(tmp_path, value, words):
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    "change", [{"step": -1}, {"step": True}, {"step": np.int64(3)}, {"state": [1]}, {"identity": ["a"]}]
+)
+def test_what_no_one_could_load_is_not_saved(tmp_path, change):
+    with pytest.raises((TypeError, ValueError), match=f"{next(iter(change))} (must be a whole number|is a dict)"):
+        checkpoint.save(tmp_path / "a", **{"state": state(), "step": 1, "identity": RUN} | change)
+    assert not (tmp_path / "a").exists()
+
+
+def test_the_word_missing_is_a_value(tmp_path):
+    checkpoint.save(tmp_path, state(), 1, RUN | {"seed": "missing"})
+    with pytest.raises(CheckpointError, match="seed is missing there and missing here"):
+        checkpoint.newest(tmp_path, {"config": RUN["config"]})
+
+
 def test_an_identity_holds_no_tensors(tmp_path):
     with pytest.raises(TypeError, match=r"identity.x is a torch.Tensor"):
         checkpoint.save(tmp_path, {}, 1, {"x": torch.zeros(2)})

@@ -58,6 +58,11 @@ def test_refuses_sizes(sizes):
         mlp(sizes)
 
 
+def test_an_activation_is_no_layer_yet():
+    with pytest.raises(TypeError, match=r"the class nn.ReLU does, not ReLU\(\)"):
+        mlp([2, 3, 1], torch.nn.ReLU())
+
+
 def test_refuses_images_that_are_not_flattened():
     with pytest.raises(ValueError, match=r"784 numbers.*\(2, 1, 28, 28\).*flatten"):
         mlp([784, 10])(torch.zeros(2, 1, 28, 28))

@@ -502,7 +502,15 @@ def test_numbers_of_numpy_are_kept_as_plain_ones(tmp_path):
     assert repr(history.watched) == "[{'step': 2, 'a': 0.25, 'b': {'c': (3, tensor([1., 1.]))}}]"
     nets, opts = gan()
     plain = {"width": 16, "rates": [0.5], "on": True}
-    assert train(gan_step, nets, opts, stream, 2, 0, folder=tmp_path, config=plain).watched[0]["a"] == 0.25
+    assert train(gan_step, nets, opts, stream, 2, np.int64(0), folder=tmp_path, config=plain).watched[0]["a"] == 0.25
+
+
+def test_what_is_no_seed_leaves_no_checkpoint(tmp_path):
+    """Otherwise the run with the seed that was meant would be refused: the folder belongs to another."""
+    nets, opts = gan()
+    with pytest.raises(TypeError, match=r"a seed or key must be text or a whole number, not 1\.5"):
+        train(gan_step, nets, opts, Stream(points(), 16, 2), 2, 1.5, folder=tmp_path)
+    assert not checkpoint.paths(tmp_path)
 
 
 def test_what_a_checkpoint_cannot_hold_is_refused_before_it_costs_anything(tmp_path):
@@ -555,6 +563,8 @@ def test_metrics_of_stacked_seeds():
         ({}, TypeError, "tensors by name"),
         (None, TypeError, "tensors by name"),
         ({"other": torch.zeros(())}, ValueError, r"returned the metrics \['other'\], and before \['loss'\]"),
+        ({"loss": torch.tensor(3)}, TypeError, "metrics are floating-point numbers"),
+        ({"loss": torch.tensor(True)}, TypeError, "metrics are floating-point numbers"),
     ],
 )
 def test_metrics_that_are_none(metrics, error, words):
@@ -630,6 +640,8 @@ def test_average():
     for decay in (-0.1, 1.0):
         with pytest.raises(ValueError, match="decay"):
             Average(nets, decay)
+    with pytest.raises(ValueError, match="other shapes"):  # one row of weights would stand for three
+        Average(mlp([2, 3]), 0.9).update(mlp([2, 1]))
 
 
 def test_adam_is_fused_and_agrees_with_the_plain_one():

@@ -30,6 +30,7 @@ OLD = "gentools checkpoint 1"
 FORMATS = (FORMAT, TIMELESS, OLD)
 CONTENT = {"format": str, "step": int, "torch": str, "identity": dict, "state": dict}
 KEEP = 3
+MISSING = type("Missing", (), {"__repr__": lambda self: "missing"})()  # differs from every value that a file can hold
 _NAME = re.compile(r"step-(\d{9,})-([0-9a-f]{16})\.pt")
 
 
@@ -70,9 +71,15 @@ def save(folder, state, step, identity):
     """Write `state` as the checkpoint after `step` steps, durably, and keep the last three. Returns its path.
 
     state: nested dicts, lists and tuples of tensors, numbers, strings and None. identity: the same without tensors;
-    what must agree before anyone resumes from this file. A failed save raises and leaves nothing behind: TypeError for
-    any other type, NonFinite for a tensor with NaN or infinity, OSError from the file system.
+    what must agree before anyone resumes from this file. Both are dicts. A failed save raises and leaves nothing behind:
+    TypeError for any other type, ValueError for a step that is no whole number from 0 up, NonFinite for a tensor with NaN
+    or infinity, OSError from the file system.
     """
+    if type(step) is not int or step < 0:
+        raise ValueError(f"step must be a whole number, at least 0, not {step!r}")
+    for name, value in (("state", state), ("identity", identity)):
+        if not isinstance(value, dict):
+            raise TypeError(f"{name} is a dict of values by name, not a {type(value).__name__}")
     folder = Path(folder)
     seconds = _spent(folder, state)
     state = plain(state, "state")
@@ -339,7 +346,7 @@ def tensors(value, where=""):
 def _difference(there, here, where):
     """The first place at which two nested plain values differ, in words, or None."""
     if isinstance(there, dict) and isinstance(here, dict):
-        pairs = [(k, there.get(k, "missing"), here.get(k, "missing")) for k in {**there, **here}]
+        pairs = [(k, there.get(k, MISSING), here.get(k, MISSING)) for k in {**there, **here}]
     elif isinstance(there, (list, tuple)) and isinstance(here, (list, tuple)) and len(there) == len(here):
         pairs = [(i, a, b) for i, (a, b) in enumerate(zip(there, here))]
     elif repr(there) == repr(here):

@@ -9,7 +9,8 @@ class History:
     """Metrics of a run. history["loss"] is a CPU tensor (steps,); history.watched a list of {"step": ..., ...}.
 
     `add` leaves the numbers on the device, `read` fetches them all at once and raises NonFinite if one is not finite.
-    Metrics of another shape than 0-d, for example one number per stacked seed, give (steps, *shape).
+    Metrics of another shape than 0-d, for example one number per stacked seed, give (steps, *shape). TypeError for metrics
+    that are no floating-point numbers.
     """
 
     def __init__(self, folder=None):
@@ -35,6 +36,8 @@ class History:
         if list(metrics) != self.names:
             raise ValueError(f"the step returned the metrics {list(metrics)}, and before {self.names}")
         self._rows.append(torch.stack([value.detach() for value in values]))
+        if not self._rows[-1].is_floating_point():
+            raise TypeError(f"metrics are floating-point numbers, and {metrics} are not; .float() makes them")
 
     def read(self):
         """Fetch what was added since the last read; returns the newest metrics. This waits for the device."""

@@ -19,6 +19,7 @@ from torch import nn
 
 from gentools.lab import checkpoint, closure
 from gentools.lab.optim import groups
+from gentools.lab.randomness import generator
 
 HORIZON = 1 << 17  # steps for which a schedule's rates are compared one by one; beyond them its code stands for them
 _starts = weakref.WeakKeyDictionary()  # {networks: {folder: where their run there started}}, as long as they live
@@ -26,13 +27,14 @@ _starts = weakref.WeakKeyDictionary()  # {networks: {folder: where their run the
 
 def identity_of(step, nets, opts, stream, seed, schedule, ema, autocast, config, folder=None):
     """What must agree before a run resumes from a file. TypeError, naming the place, for a value that is not plain."""
+    generator(seed)  # refuses what is no seed before anything is kept
     mine = frozenset(map(id, (nets, *nets.modules(), *nets.parameters(), opts, *opts.values(), stream, ema)))
     state = nets.state_dict(keep_vars=True)
     layers = dict(nets.named_modules())
     names = {id(parameter): name for name, parameter in nets.named_parameters()}
     parts = {
         "config": checkpoint.numbers(config),
-        "seed": seed,
+        "seed": checkpoint.numbers(seed),
         "step": describe(step, mine),
         "nets": {name: _kind(tensor) for name, tensor in state.items()},
         "layers": {name: _label(layer) for name, layer in layers.items() if not list(layer.children())},

@@ -60,12 +60,15 @@ def mlp(sizes, activation=nn.ReLU, *, init=fan_in, generator=None):
     logits or means. init: `fan_in` or `he`, or a function of (layer, generator).
     generator: a CPU generator that fixes the weights (lab.randomness.generator(seed, "encoder")); by default torch's
     global one. The network is made on the CPU in torch's default dtype, so a seed gives the same weights on every device;
-    move it with .to(device). Raises ValueError on a width that is not a positive integer, such as a latent dimension of 0.
+    move it with .to(device). Raises ValueError on a width that is not a positive integer, such as a latent dimension of 0,
+    TypeError for an activation that is a layer already.
     """
     sizes = list(sizes)
     if len(sizes) < 2 or not all(isinstance(n, int) and n > 0 for n in sizes):
         raise ValueError(f"sizes must be at least two positive integers, input first and output last, not {sizes}")
     layers = []
+    if isinstance(activation, nn.Module):
+        raise TypeError(f"activation makes a layer each time it is called, as the class nn.ReLU does, not {activation}")
     for n, m in pairwise(sizes):
         linear = skip_init(nn.Linear, n, m)  # without the default start, which would draw from the global generator
         init(linear, generator)

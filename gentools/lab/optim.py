@@ -49,7 +49,12 @@ class Average:
 
     @torch.no_grad()
     def update(self, nets):
-        """Move the averaged weights toward those of `nets`; buffers (of BatchNorm) are copied."""
+        """Move the averaged weights toward those of `nets`; buffers (of BatchNorm) are copied.
+
+        Raises ValueError for networks of other shapes: torch would spread their weights over the average.
+        """
+        if [mine.shape for mine in self.nets.parameters()] != [theirs.shape for theirs in nets.parameters()]:
+            raise ValueError("these networks are of other shapes than those that the average was made from")
         torch._foreach_lerp_(list(self.nets.parameters()), list(nets.parameters()), 1 - self.decay)
         for mine, theirs in zip(self.nets.buffers(), nets.buffers()):
             mine.copy_(theirs)
