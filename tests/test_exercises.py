@@ -267,6 +267,8 @@ def test_an_answer_that_stops_on_numbers_and_on_tensors_is_told_of_the_first_and
         (torch.zeros(2, 2), torch.tensor([[0.0, 0.0], [1.0, 0.0]]), ("1, 0", "1.0000", "0.0000")),
         (torch.tensor(1.0, requires_grad=True), 2.0, ("", "2.0000", "1.0000")),
         (math.nan, 1.0, ("", "1.0000", "nan")),
+        (math.inf, math.inf, None),
+        (torch.tensor([math.inf, -math.inf]), torch.tensor([math.inf, math.inf]), ("1", "inf", "-inf")),
     ],
 )
 def test_off_names_the_worst_entry_with_digits_that_tell(given, right, expected):

@@ -120,3 +120,29 @@ def test_curves_in_nats_have_a_panel_of_their_own(names, unit, panels, monkeypat
     found = {ax.get_ylabel(): [text.get_text() for text in ax.get_legend().get_texts()] for ax in shown[0].axes}
     assert found == panels
     plt.close(shown[0])
+
+
+def test_more_metrics_than_colors_have_a_curve_each(monkeypatch):
+    history, shown = History(), []
+    history.names, history.values = [f"m{i}" for i in range(9)], torch.rand(60, 9)
+    monkeypatch.setattr(plots, "show", lambda fig, alt: shown.append(fig))
+    plots.curves(history)
+    assert len(shown[0].axes[0].get_legend().get_texts()) == 9
+
+
+def test_points_of_any_precision_and_centers_with_a_graph_are_drawn(capsys):
+    plots.scatter(torch.rand(5, 2).bfloat16(), torch.ones(1, 2, requires_grad=True))
+    assert capsys.readouterr().out.startswith("[picture] 5 points in the plane, with crosses")
+
+
+@pytest.mark.parametrize("draw", [plots.scatter, plots.sheet])
+def test_arrays_are_told_that_they_are_no_tensors(draw):
+    with pytest.raises(TypeError, match=r"must be a torch tensor, not numpy\.ndarray"):
+        draw(np.zeros((3, 2, 2)))
+
+
+@pytest.mark.parametrize("shape", [(7, 5, 4, 3), (7, 2, 5, 4), (5, 4)])
+def test_image_grid_refuses_what_are_no_images(shape):
+    _, ax = plt.subplots()
+    with pytest.raises(ValueError, match="images have the shape"):
+        plots.image_grid(ax, np.zeros(shape))

@@ -1,6 +1,7 @@
 """House style for figures, and `show`, which puts a figure with its alternative text into a notebook."""
 
 import io
+import itertools
 
 COLORS = {  # Okabe, Ito 2008: distinguishable with every common form of color blindness
     "blue": "#0072B2",
@@ -89,11 +90,15 @@ def show(fig, alt):
 def image_grid(ax, images, columns=10, vmin=0, vmax=1, interpolation="nearest"):
     """Draw images (n, h, w) or (n, c, h, w) with c in {1, 3} as one sheet on `ax`, row by row, last row filled.
 
-    interpolation: as in matplotlib; "hanning" suits images that are drawn smaller than they are.
+    vmin, vmax: the values that are black and white, 0 and 255 for bytes; the lines between colored images have the value
+    vmax. interpolation: as in matplotlib; "hanning" suits images that are drawn smaller than they are. Raises ValueError
+    for other shapes.
     """
     import numpy as np
 
     images = np.asarray(images)
+    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[1] not in (1, 3)):
+        raise ValueError(f"images have the shape (n, h, w), (n, 1, h, w) or (n, 3, h, w), not {images.shape}")
     if images.ndim == 4:
         images = images.transpose(0, 2, 3, 1)
         images = images[..., 0] if images.shape[-1] == 1 else images
@@ -131,7 +136,7 @@ def curves(history, alt=None, unit=None):
     if nats and rest and unit is None:
         panels = [("nats", nats), ("", rest)]
     fig, axes = plt.subplots(1, len(panels), figsize=(6.4 if len(panels) == 1 else 8.4, 2.8), squeeze=False)
-    width, colors = max(1, len(history) // 50), dict(zip(history.names, COLORS.values(), strict=False))
+    width, colors = max(1, len(history) // 50), dict(zip(history.names, itertools.cycle(COLORS.values())))
     for ax, (label, names) in zip(axes[0], panels, strict=True):
         for name in names:
             values = history[name].detach().reshape(len(history), -1).mean(1)  # (steps,)
@@ -144,20 +149,25 @@ def curves(history, alt=None, unit=None):
 
 
 def scatter(x, centers=None, alt=None):
-    """Show points x (n, 2) in the plane, and crosses at the centers (k, 2) of the true modes. ValueError for others."""
+    """Show points x (n, 2) in the plane, and crosses at the centers (k, 2) of the true modes.
+
+    Raises ValueError for other shapes, TypeError for what is no tensor.
+    """
     import matplotlib.pyplot as plt
 
-    from gentools.lab.shapes import centers_of_modes
+    from gentools.lab.shapes import centers_of_modes, tensors
 
+    tensors(x=x)
     if x.ndim != 2 or x.shape[1] != 2:
         raise ValueError(f"points in the plane have the shape (n, 2), not {tuple(x.shape)}; x[:, :2] shows two columns")
     if centers is not None:
         centers_of_modes(2, centers=centers)
     fig, ax = plt.subplots(figsize=(3.6, 3.6))
-    ax.plot(*x.detach().cpu().T, ".", ms=2, alpha=0.5, color=COLORS["blue"])
+    ax.plot(*x.detach().cpu().float().T, ".", ms=2, alpha=0.5, color=COLORS["blue"])
     if centers is not None:
+        centers = centers.detach().cpu().float()
         reach = 1.3 * float(centers.abs().max())
-        ax.plot(*centers.cpu().T, "+", ms=6, mew=0.9, color=COLORS["vermillion"])
+        ax.plot(*centers.T, "+", ms=6, mew=0.9, color=COLORS["vermillion"])
         ax.set(xlim=(-reach, reach), ylim=(-reach, reach))
     ax.set(aspect="equal", xticks=(), yticks=())
     show(
@@ -168,12 +178,13 @@ def scatter(x, centers=None, alt=None):
 def sheet(images, columns=10, alt=None):
     """Show images (n, h, w) or (n, c, h, w), scaled from their least value to their largest, as one sheet.
 
-    Raises ValueError for other shapes, for none, and for values that are not finite.
+    Raises ValueError for other shapes, for none, and for values that are not finite, TypeError for what is no tensor.
     """
     import matplotlib.pyplot as plt
 
-    from gentools.lab.shapes import finite
+    from gentools.lab.shapes import finite, tensors
 
+    tensors(images=images)
     if not images.numel() or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[1] not in (1, 3)):
         raise ValueError(
             f"images have the shape (n, h, w), (n, 1, h, w) or (n, 3, h, w), n >= 1, not {tuple(images.shape)}; "

@@ -42,6 +42,7 @@ def off(given, right, tolerance=1e-5):
 
     given, right = (torch.as_tensor(value, dtype=torch.float64).detach() for value in (given, right))
     apart = ((given - right).abs() / (1 + right.abs())).nan_to_num(math.inf)
+    apart = apart.masked_fill(given == right, 0.0)  # infinity is right where it is asked for
     if (apart <= tolerance).all():
         return None
     at = [int(i) for i in torch.unravel_index(apart.argmax(), apart.shape)]
