@@ -738,6 +738,15 @@ def test_bernoulli_mixture_against_the_teaching_version():
     assert torch.allclose(fast.responsibilities(x), em.e_step(em.bernoulli_log_joint(x, *q)), atol=1e-8)
 
 
+def test_a_bernoulli_mixture_starts_half_way_between_the_mean_and_a_point():
+    x = torch.tensor([[0, 0, 0], [0, 0, 1], [0, 1, 1], [1, 1, 1]]).double()
+    starts = ((x + x.mean(0)) / 2).clamp(1e-3, 1 - 1e-3)
+    one = torch.ones(1, dtype=torch.float64)
+    wanted = {round(float(em.log_likelihood(em.bernoulli_log_joint(x, one, start[None]))), 9) for start in starts}
+    found = {round(float(fit_bernoulli_mixture(x, 1, seed=s, max_steps=1).history.likelihood[0]), 9) for s in range(9)}
+    assert len(found) > 1 and found <= wanted
+
+
 def test_bernoulli_mixture_climbs_finds_groups_and_samples_them():
     truth = BernoulliMixture([0.25, 0.75], [[0.9] * 10 + [0.1] * 10, [0.1] * 10 + [0.9] * 10])
     x = truth.sample(4000, seed=2)
