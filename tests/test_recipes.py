@@ -446,7 +446,16 @@ def test_a_chapter_without_figures_is_named(capsys, monkeypatch):
 def test_listing_names_every_figure(capsys):
     recording.command([])
     said = capsys.readouterr().out
-    assert all(id in said for id in joint_kl.RECIPES) and "recorded (full, 5 seeds" in said
+    listed = [tuple(map(int, line.split()[0].split("."))) for line in said.splitlines()]
+    assert listed == sorted(
+        (chapter.number, int(id.split(".")[1])) for chapter in CHAPTERS for id in recipes.recipes(chapter.name)
+    )
+    assert "(full, 1 seed, cpu)" in said and "(full, 5 seeds, cpu)" in said and "1 seeds" not in said
+
+
+@pytest.mark.parametrize("chapter", ["3", "03", "vae", "03_vae"])
+def test_the_figures_of_a_chapter_by_any_name(chapter):
+    assert recording._expand([chapter]) == [f"3.{number}" for number in range(1, 13)]
 
 
 def test_a_figure_is_recorded_at_its_own_scale_and_seeds_only(sandbox):

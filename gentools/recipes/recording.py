@@ -406,16 +406,22 @@ def _check_record(id, entry, path):
 # The command
 
 
+def _in_order(chapter):
+    """Ids of a chapter's figures, 3.2 before 3.10."""
+    return sorted(recipes(chapter.name), key=lambda id: int(id.split(".")[1]))
+
+
 def _list():
     for chapter in CHAPTERS:
-        for id, recipe in recipes(chapter.name).items():
+        for id in _in_order(chapter):
+            recipe = find(id)
             record = records.load(id)
             if record is None:
                 state = "not recorded"
             elif record["fingerprint"] != fingerprint(id, record["scale"]):
                 state = "stale"
             else:
-                state = f"recorded ({record['scale']}, {len(record['seeds'])} seeds, {record['device']})"
+                state = f"recorded ({record['scale']}, {costs.counted(record['seeds'])}, {record['device']})"
             print(f"{id:<6} {recipe.title}: {state}")
 
 
@@ -510,14 +516,14 @@ def _twice_command(asked, args):
 
 
 def _expand(ids):
-    """Figure ids from ids, chapter numbers or names, and "all". Raises ValueError on a chapter without figures."""
-    out, names = [], {chapter.name: chapter for chapter in CHAPTERS}
+    """Figure ids from ids, chapters such as 01, gan or 05_gan, and "all". Raises ValueError on one without figures."""
+    out, names = [], {name: chapter for chapter in CHAPTERS for name in (chapter.name, chapter.folder)}
     for id in ids:
         if "." in id:
             out.append(id)
             continue
         chosen = CHAPTERS if id == "all" else [names.get(id) or chapter_of(id)]
-        figures = [figure for chapter in chosen for figure in recipes(chapter.name)]
+        figures = [id for chapter in chosen for id in _in_order(chapter)]
         if not figures:
             raise ValueError(f"chapter {chosen[0].number} ({chosen[0].title}) has no figures yet")
         out += figures
