@@ -115,16 +115,28 @@ def lint(argv):
     from gentools.press import notebooks
 
     parser = _parser("lint", lint.__doc__)
-    parser.add_argument("paths", nargs="*", type=Path, help="notebooks (default: all)")
+    parser.add_argument("notebooks", nargs="*", help="files, or chapters such as 05 or gan (default: all)")
     args = parser.parse_args(argv)
     root = notebooks.checkout()
-    paths = args.paths or notebooks.find(root)
+    paths = [path for name in args.notebooks or [None] for path in _named(root, name)]
     found = [line for path in paths for line in rules.lint(path, root, registered)]
     print(*found, sep="\n", end="\n" if found else "")
-    if not args.paths:
+    if not args.notebooks:
         _say(notebooks.left_out(root))
-    print(f"{len(paths)} notebooks, {len(rules.RULES)} rules, {len(found)} problems")
+    print(f"{_counted(len(paths), 'notebook')}, {len(rules.RULES)} rules, {_counted(len(found), 'problem')}")
     return 1 if found else 0
+
+
+def _named(root, name):
+    """Paths of what `lint` was asked for: a file, a chapter, or all chapters (None)."""
+    from gentools.press import notebooks
+
+    path = Path(name or "")
+    return [path] if name is not None and (path.exists() or path.suffix) else notebooks.find(root, name)
+
+
+def _counted(number, what):
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def registered(name):

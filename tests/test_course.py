@@ -106,10 +106,14 @@ def test_ctrl_c_stops_the_kernels(tmp_path, monkeypatch):
     assert time.monotonic() - start < 30
 
 
-@pytest.mark.parametrize("chapter", ["01", "1", "toy", "01_toy"])
-def test_chapters_by_any_name(tmp_path, chapter):
+@pytest.mark.parametrize("chapter", ["01", "1", "toy", "01_toy", "01_toy.ipynb", "notebooks/01_toy.ipynb"])
+def test_chapters_by_any_name(tmp_path, chapter, monkeypatch):
     root = make(tmp_path, n00_start=[], n01_toy=[])
+    monkeypatch.chdir(root)
     assert [p.stem for p in notebooks.find(root, chapter)] == ["01_toy"]
+    monkeypatch.chdir(root / "notebooks")
+    with pytest.raises(ValueError, match=r"no chapter 'notebooks/01_toy.ipynb'"):
+        notebooks.find(root, "notebooks/01_toy.ipynb")
     with pytest.raises(ValueError, match="no chapter '07'; there are: 00_start, 01_toy"):
         notebooks.find(root, "07")
 

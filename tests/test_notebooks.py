@@ -348,7 +348,18 @@ def test_the_command_names_file_cell_and_rule(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(commands, "registered", lambda name: REGISTERED)
     assert commands.main(["lint"]) == 1
     said = capsys.readouterr().out
-    assert "03_toy.ipynb cell 30, id added: portable_math: put spaces" in said and "1 problems" in said
+    assert "03_toy.ipynb cell 30, id added: portable_math: put spaces" in said
+    assert f"1 notebook, {len(lint.RULES)} rules, 1 problem\n" in said
+
+
+@pytest.mark.parametrize("name", ["03", "3", "toy", "03_toy"])
+def test_the_command_takes_a_chapter_too(name, tmp_path, monkeypatch, capsys):
+    root = course(tmp_path, n03_toy=good(), n04_other=add("$a<b$")(good()))
+    figure(root, "3.1")
+    monkeypatch.setattr(notebooks, "checkout", lambda root=root: root)
+    monkeypatch.setattr(commands, "registered", lambda name: REGISTERED)
+    assert commands.main(["lint", name]) == 0
+    assert "1 notebook, " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("path", notebooks.find(notebooks.ROOT), ids=lambda path: path.stem)

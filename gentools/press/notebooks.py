@@ -56,7 +56,7 @@ def checkout(root=ROOT):
 
 
 def find(root, chapter=None):
-    """Paths of the notebooks in order, or of one chapter given as "05", "5", "gan" or "05_gan".
+    """Paths of the notebooks in order, or of one chapter given as "05", "5", "gan", "05_gan" or by its path.
 
     Copies that lie beside a chapter ("05_gan-Copy1.ipynb") are none; `left_out` names them.
     Raises ValueError naming the chapters there are if there is no such one.
@@ -65,10 +65,11 @@ def find(root, chapter=None):
     paths = [path for path in paths if not _is_copy(path.stem, {p.stem for p in paths})]
     if chapter is None:
         return paths
-    wanted = str(chapter).removesuffix(".ipynb")
+    wanted, path = str(chapter).removesuffix(".ipynb"), Path(str(chapter)).resolve()
     chosen = [
-        p for p in paths if wanted in (p.stem, p.stem[3:]) or (wanted.isdigit() and int(wanted) == int(p.stem[:2]))
-    ]
+        p for p in paths
+        if wanted in (p.stem, p.stem[3:]) or (wanted.isdecimal() and int(wanted) == int(p.stem[:2])) or p.resolve() == path
+    ]  # fmt: skip
     if not chosen:
         raise ValueError(f"there is no chapter {chapter!r}; there are: {', '.join(p.stem for p in paths) or 'none'}")
     return chosen
