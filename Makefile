@@ -1,6 +1,6 @@
 # The commands of the course. Everything works without make too: README, "Without make".
 #   make course [CHAPTER=05]   make test   make check   make record CHAPTER=05   make read
-#   make equations   make claims   make lint   make figures [ID=1.2]   make data   make bench   make book
+#   make equations [CHAPTER=05]   make claims   make lint   make figures [ID=1.2]   make data   make bench   make book
 #   make set-repo REPO=owner/name [TAG=v0.2.0]   make pins   make clean
 
 VENV := .venv

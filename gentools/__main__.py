@@ -1,4 +1,4 @@
-"""The commands of the course: `python -m gentools COMMAND`. `make COMMAND` does the same after setting up .venv."""
+"""The commands of the course: `python -m gentools COMMAND`. `make COMMAND` sets up .venv first; only `house` has none."""
 
 import argparse
 import importlib.util
@@ -56,7 +56,7 @@ def course(argv):
 def test(argv):
     """Run everything: unit tests, notebook lint, the equation ledger, and nbval strict over all notebooks."""
     root = _checkout()
-    parser = _parser("test", test.__doc__)
+    parser = _parser("test", test.__doc__, more="pytest, such as -x or -k equations")
     _, more = parser.parse_known_args(argv)
     command = ["-q", *TWO, *NBVAL, *more, "notebooks", "tests"]
     if not list((root / "notebooks").glob("*.ipynb")):
@@ -67,7 +67,7 @@ def test(argv):
 def check(argv):
     """Lint the code and run the unit tests, in a few minutes; no notebook is executed."""
     root = _checkout()
-    parser = _parser("check", check.__doc__)
+    parser = _parser("check", check.__doc__, more="pytest, such as -x or -k equations")
     _, more = parser.parse_known_args(argv)
     for words in (["check"], ["format", "--check"]):
         if status := _run(root, [sys.executable, "-m", "ruff", *words, "."]):
@@ -202,7 +202,7 @@ def data(argv):
 def bench(argv):
     """Compare with other libraries: run the scripts in benchmarks/, one thread each."""
     root = _checkout()
-    parser = _parser("bench", bench.__doc__)
+    parser = _parser("bench", bench.__doc__, more="the scripts, such as --quick, a minute each, or --rounds 9")
     parser.add_argument("name", nargs="*", help="benchmarks by name (default: all)")
     first = next((i for i, word in enumerate(argv) if word.startswith("-")), len(argv))  # options are the scripts' own
     names, more = argv[:first], argv[first:]
@@ -293,7 +293,7 @@ def book(argv):
 def read(argv):
     """Open the notebooks in Jupyter."""
     root = _checkout()
-    parser = _parser("read", read.__doc__)
+    parser = _parser("read", read.__doc__, more="JupyterLab, such as --no-browser")
     _, more = parser.parse_known_args(argv)
     first = next(iter(sorted((root / "notebooks").glob("*.ipynb"))), root / "notebooks")
     return _run(root, [sys.executable, "-m", "jupyterlab", *more, str(first)])
@@ -350,8 +350,10 @@ def _from_one(text):
     return int(text)
 
 
-def _parser(name, about):
-    return argparse.ArgumentParser(prog=f"python -m gentools {name}", description=about)
+def _parser(name, about, more=None):
+    """more: who takes the arguments that the command itself does not know, with an example."""
+    epilog = f"Other options go to {more}." if more else None
+    return argparse.ArgumentParser(prog=f"python -m gentools {name}", description=about, epilog=epilog)
 
 
 def _say(line):

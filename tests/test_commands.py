@@ -71,6 +71,15 @@ def test_wrong_arguments_are_said_and_nothing_is_done(argv, said, started, capsy
         assert said in printed and printed.count("\n") == 1, printed
 
 
+@pytest.mark.parametrize(
+    "command, takes", [("test", "pytest"), ("check", "pytest"), ("read", "JupyterLab"), ("bench", "--quick")]
+)
+def test_help_says_who_takes_other_options(command, takes, capsys):
+    with pytest.raises(SystemExit):
+        commands.main([command, "--help"])
+    assert takes in capsys.readouterr().out.split("Other options go to")[1]
+
+
 def test_an_empty_chapter_is_not_all_of_them(capsys, monkeypatch):
     monkeypatch.setattr(course, "_one", lambda *args: pytest.fail("it was started"))
     assert commands.main(["course", ""]) == 2
