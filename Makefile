@@ -1,6 +1,7 @@
 # The commands of the course. Everything works without make too: README, "Without make".
 #   make course [CHAPTER=05]   make test   make check   make record CHAPTER=05   make read
-#   make equations [CHAPTER=05]   make claims   make lint   make figures [ID=1.2]   make data   make bench   make book
+#   make equations [CHAPTER=05]   make claims   make lint [CHAPTER=05]
+#   make figures [ID=1.2, CHAPTER=05]   make data   make bench   make book
 #   make set-repo REPO=owner/name [TAG=v0.2.0]   make pins   make clean
 
 VENV := .venv
@@ -46,13 +47,13 @@ record: $(STAMP)
 	@test -n "$(CHAPTER)" || { echo "Which chapter? make record CHAPTER=05 (or CHAPTER=all)"; exit 1; }
 	@$(RUN) record $(CHAPTER)
 
-equations: $(STAMP)
-	@$(RUN) equations $(CHAPTER)
+equations lint: $(STAMP)
+	@$(RUN) $@ $(CHAPTER)
 
 figures: $(STAMP)
-	@$(RUN) figures $(ID)
+	@$(RUN) figures $(or $(ID),$(CHAPTER))
 
-lint claims data bench read: $(STAMP)
+claims data bench read: $(STAMP)
 	@$(RUN) $@
 
 book: $(STAMP) $(VENV)/.book

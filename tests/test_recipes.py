@@ -415,13 +415,13 @@ def test_a_live_figure_is_shown_with_its_number_and_caption(capsys, monkeypatch)
     "argv,match",
     [
         (["1.99"], "there is no figure 1.99"),
-        (["1.4", "--scale", "cpu"], "no scale 'cpu'"),
+        (["1.4", "--scale", "cpu"], "no scale 'cpu' for 'A loose bound moves the optimum'; there are: quick, full\n"),
         (["99.1"], "chapter"),
         (["nonsense"], "belongs to no chapter"),
         (["1.4", "--device", "gpu"], "unknown or not available here; choose among cpu"),
         (["1.4", "--jobs", "0"], "at least 1"),
         (["1.4", "--data", "nowhere"], "names a folder"),
-        (["1.3", "--twice"], "holds no length of a training that could be doubled"),
+        (["1.3", "--twice"], "figure 1.3 trains nothing for a number of steps that could be doubled"),
         (["5.8", "--twice"], "fewer than 3 seeds"),
         (["2.1", "--twice", "--scale", "quick"], "is recorded at scale 'full'"),
         (

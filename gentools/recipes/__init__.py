@@ -49,9 +49,8 @@ class Recipe:
         config = getattr(self, scale, None) if scale in ("quick", "cpu", "full") else None
         config = self.full if config is None and scale == "quick" else config
         if config is None:
-            raise ValueError(
-                f"there is no scale {scale!r} for {self.title!r}; choose among quick, full and, if given, cpu"
-            )
+            given = ["quick", *(name for name in ("cpu", "full") if getattr(self, name))]
+            raise ValueError(f"there is no scale {scale!r} for {self.title!r}; there are: {', '.join(given)}")
         return config
 
     def result(self, scale, seed=0, device="cpu"):

@@ -492,7 +492,7 @@ def _twice_command(asked, args):
         try:
             doubled(recipe.config(recipe.record))
         except ValueError as error:
-            raise ValueError(f"figure {id} trains nothing for a number of steps: {error}") from error
+            raise ValueError(f"figure {id} trains nothing for a number of steps that could be doubled") from error
         if len(recipe.seeds) < records.LEAST_SEEDS:
             raise ValueError(
                 f"figure {id} is recorded from fewer than {records.LEAST_SEEDS} seeds, which foretell no other run"
