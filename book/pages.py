@@ -95,7 +95,8 @@ class Mentions(SphinxTransform):
     """What the text mentions becomes a link: "(5.3)", "figure 5.6", "chapters 3 and 5", numbers under "Figure"."""
 
     default_priority = 810
-    APART = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.reference, nodes.title, nodes.raw)
+    APART = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.title, nodes.raw)
+    APART += (nodes.reference, addnodes.pending_xref)  # a link within a link would leave the outer one empty
 
     def apply(self, **_):
         here, known = f"{self.env.docname}.html", _places(self.env.srcdir)

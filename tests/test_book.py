@@ -287,6 +287,13 @@ def test_every_link_within_the_book_has_its_target(site, pages):
         assert not place or place in ids.get(file or name, {place}), f"{name}: {href}"
 
 
+def test_every_link_has_words_or_a_picture_and_none_is_within_another(pages):
+    for name, page in pages.items():
+        assert [a["href"] for a in page.select("article a a")] == [], name
+        for a in page.find("article").find_all("a", href=True):
+            assert a.get_text().strip() or a.img or a.get("title") or a.get("aria-label"), (name, a["href"])
+
+
 def test_every_mention_in_the_text_is_a_link(pages):
     known, linked, left = mentions.places(ROOT / "notebooks"), 0, []
     for name, page in pages.items():
