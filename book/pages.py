@@ -1,6 +1,7 @@
 """What happens to the pages of the book on their way through Sphinx: anchors, links, index entries, pictures."""
 
 import functools
+import html
 import json
 import re
 from pathlib import Path
@@ -183,10 +184,19 @@ def load_demos(app, pagename, *_):
         app.add_js_file(f"{name}.js", defer="defer")
 
 
+def describe(app, pagename, templatename, context, doctree):
+    """A page describes itself to search engines with its first paragraph."""
+    first = next((n for n in doctree.findall(nodes.paragraph)), None) if doctree else None
+    if first is not None:
+        words = html.escape(" ".join(first.astext().split()), quote=True)
+        context["metatags"] = f'{context.get("metatags", "")}\n<meta name="description" content="{words}" />'
+
+
 def setup(app):
     """Connect them."""
     app.add_config_value("demo_scripts", {}, "html")
     app.connect("html-page-context", load_demos)
+    app.connect("html-page-context", describe)
     app.add_transform(Printed)
     app.add_transform(Numbered)
     app.add_transform(Mentions)

@@ -294,6 +294,18 @@ def test_every_link_has_words_or_a_picture_and_none_is_within_another(pages):
             assert a.get_text().strip() or a.img or a.get("title") or a.get("aria-label"), (name, a["href"])
 
 
+def test_every_page_describes_itself(site, pages):
+    from bs4 import BeautifulSoup
+
+    front = BeautifulSoup((site / "index.html").read_text(encoding="utf-8"), "html.parser")
+    described = {
+        name: [meta["content"] for meta in page.find_all("meta", attrs={"name": "description"})]
+        for name, page in (pages | {"index.html": front}).items()
+    }
+    assert all(len(words) == 1 and len(words[0]) > 100 for words in described.values()), described
+    assert len({words for (words,) in described.values()}) == len(described)
+
+
 def test_every_mention_in_the_text_is_a_link(pages):
     known, linked, left = mentions.places(ROOT / "notebooks"), 0, []
     for name, page in pages.items():
