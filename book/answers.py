@@ -83,5 +83,10 @@ def _fold(title, lines, kind, fence="`" * 4):
 
 
 def plain(words):
-    """Words as they are, whatever they would mean in Markdown."""
+    """Words as they are, whatever they would mean in Markdown; only what is between backticks is code."""
+    pieces = re.split(r"(`[^`]+`)", words)
+    return "".join(piece if i % 2 else _escaped(piece) for i, piece in enumerate(pieces))
+
+
+def _escaped(words):
     return "".join(f"\\{letter}" if letter in string.punctuation else letter for letter in words)

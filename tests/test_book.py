@@ -306,6 +306,16 @@ def test_every_page_describes_itself(site, pages):
     assert len({words for (words,) in described.values()}) == len(described)
 
 
+def test_code_in_what_answers_are_told_is_set_as_code(pages):
+    assert answers.plain("add `factor` copies of *(c, b)*") == r"add `factor` copies of \*\(c\, b\)\*"
+    for name, page in pages.items():
+        told = page.select("details.book-question li, details.book-exercise li")
+        left = [
+            text for each in told for text in each.find_all(string=re.compile("`")) if text.find_parent("pre") is None
+        ]
+        assert left == [], name
+
+
 def test_every_mention_in_the_text_is_a_link(pages):
     known, linked, left = mentions.places(ROOT / "notebooks"), 0, []
     for name, page in pages.items():
