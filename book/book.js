@@ -13,21 +13,28 @@ document.addEventListener("click", (event) => {
   if (dialog && event.target.closest('.book-close, a[href^="#"]')) dialog.close();
 });
 
-/* The number of an equation stands at the right end of its display. A display wider than the page gets smaller until it
-   fits, down to LEAST of its size; what is wider still scrolls. Formulas that are set, columns that come and go, and answers
-   that open all change the size of the article. */
+/* The number of an equation stands at the right end of its display. A formula wider than the page, display or in a line of
+   text, gets smaller until it fits, down to LEAST of its size; what is wider still scrolls. Formulas that are set, columns
+   that come and go, and answers that open all change the size of the article. */
 const LEAST = 0.65;
 const article = document.querySelector("article");
+/* What part of a formula there is room for. MathJax scrolls a display without a number itself, and in a line of text its
+   text for screen readers, which is not seen, makes boxes wider than the letters. */
+const share = (formula) => {
+  const drawn = Math.floor(formula.querySelector("svg")?.getBoundingClientRect().width || 0);
+  return formula.clientWidth / (formula.matches("div") ? Math.max(drawn, formula.scrollWidth) : drawn);
+};
 function fit() {
-  const displays = [...article.querySelectorAll("div.math")];
-  displays.forEach((display) => display.style.removeProperty("font-size"));
-  let wide = displays.map((display) => [display, 1]);
+  const formulas = [...article.querySelectorAll(".math")];
+  formulas.forEach(({ style }) => ["font-size", "overflow-x"].forEach((name) => style.removeProperty(name)));
+  let wide = formulas.map((formula) => [formula, 1]);
   for (let pass = 0; pass < 20; pass++) { // not all of a width shrinks with the letters, and some of it by whole pixels
-    wide = wide.map(([display, size]) => [display, size, display.clientWidth / display.scrollWidth]);
-    wide = wide.filter(([, size, share]) => share < 1 && size > LEAST);
-    wide = wide.map(([display, size, share]) => [display, Math.max(LEAST, size * share - 0.01)]);
-    wide.forEach(([display, size]) => (display.style.fontSize = `${100 * size}%`));
+    wide = wide.map(([formula, size]) => [formula, size, share(formula)]);
+    wide = wide.filter(([, size, part]) => part < 1 && size > LEAST);
+    wide = wide.map(([formula, size, part]) => [formula, Math.max(LEAST, size * part - 0.01)]);
+    wide.forEach(([formula, size]) => (formula.style.fontSize = `${100 * size}%`));
   }
+  formulas.filter((formula) => share(formula) < 1).forEach((formula) => (formula.style.overflowX = "auto"));
 }
 if (article) new ResizeObserver(fit).observe(article);
 

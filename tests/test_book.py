@@ -578,6 +578,29 @@ document.querySelector('article').append(box); }})()""")
     assert fits == ["", False] and not wide[1] and 65 < float(wide[0].rstrip("%")) < 100 / 1.3
 
 
+def test_no_formula_in_a_line_of_text_and_no_display_without_a_number_is_cut_off(page):
+    """In the boxes that the theme and MathJax give them; the text for screen readers is wider than what is drawn."""
+    page.open(f"{page.site}/00_start.html", 1200)
+    room = page.run("document.querySelector('article').clientWidth")
+    drawn = "<svg style='display: block; flex: none; height: 1em; width: {}em'></svg>"
+    boxes = {
+        "fits": ("span", drawn.format(1) + "<b style='flex: none; margin-right: -2em; width: 2em'>fits</b>"),
+        "line": ("span", drawn.format(1.3 * room / 16)),
+        "endless": ("span", drawn.format(3 * room / 16)),
+        "bare": ("div", f"<div style='flex: 1; min-width: 0; overflow: auto'>{drawn.format(1.3 * room / 16)}</div>"),
+    }
+    for name, (tag, inner) in boxes.items():
+        page.run(f"""(() => {{ const box = document.createElement('{tag}');
+box.className = 'math notranslate nohighlight'; box.id = '{name}'; box.innerHTML = {json.dumps(inner)};
+document.querySelector('article').append(box); }})()""")
+    sizes = f"{json.dumps(list(boxes))}.map(id => document.getElementById(id)).map(e => [e.style.fontSize, e.style.overflowX])"
+    browser.wait(lambda: page.run(sizes)[2] == ["65%", "auto"])
+    fits, line, _, bare = page.run(sizes)
+    assert fits == ["", ""]
+    for size, scrolls in (line, bare):
+        assert 65 < float(size.rstrip("%")) < 100 / 1.3 + 1 and scrolls == ""
+
+
 @pytest.mark.parametrize(
     "query, place", [("8.4", "figure-8-4"), ("figure 8.4", "figure-8-4"), ("equation 5.3", "equation-5-3")]
 )
