@@ -978,6 +978,26 @@ def test_a_demo_answers_to_every_one_of_its_controls(page, name):
     assert [said for said in page.said if "net::ERR" not in said] == []
 
 
+@pytest.mark.parametrize("name", [name for places in demos.PLACES.values() for name in places.values()])
+def test_a_demo_says_numbers_wherever_its_controls_stand(page, name):
+    """At both ends and in the middle of every slider, with every choice, in all combinations."""
+    script = """
+        const controls = [...place.querySelectorAll('input, select')], bad = [];
+        const stops = controls.map(c => c.options ? [...c.options].map(o => o.value) : [c.min, (+c.min + +c.max) / 2, c.max]);
+        const all = stops.reduce((found, values) => found.flatMap(some => values.map(value => [...some, value])), [[]]);
+        for (const values of all) {
+            controls.forEach((c, i) => { c.value = values[i]; c.dispatchEvent(new Event('input')); });
+            const said = place.querySelector('.demo-said').textContent;
+            const drawn = [...place.querySelectorAll('svg')].map(svg => svg.outerHTML).join();
+            if (/NaN|undefined|Infinity/.test(said + drawn) || /-0([.]0+)?(?![\\d.])/.test(said)) bad.push([values, said]);
+        }
+        const spoken = controls.filter(c => c.type === 'range').map(c => [c.getAttribute('aria-valuetext'), c.parentElement.querySelector('output').textContent]);
+        return {bad, count: all.length, spoken}"""
+    found = computed(page, name, script)
+    assert found["bad"] == [] and found["count"] >= 3
+    assert all(spoken == shown for spoken, shown in found["spoken"])
+
+
 def test_a_place_without_its_cell_is_an_error():
     with pytest.raises(KeyError, match="05_gan has no cell fig-5-4"):
         demos.placed({"cells": []}, "05_gan")

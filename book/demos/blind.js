@@ -39,7 +39,7 @@ Demos.blind = (() => {
       right.line(XS, telling, "k2");
       const mean = Sum(made.map((each, i) => each * XS[i] * STEP));
       const there = marginal[Math.round((mean - XS[0]) / STEP)] / Math.max(...marginal);
-      return `q has its mean at ${Fixed(mean, 2)}, where the data have ${(100 * there).toFixed(0)} % of their highest density; ${rest.toFixed(3)} nats are left of the KL.`;
+      return `q has its mean at ${Fixed(mean, 2)}, where the data have ${(100 * there).toFixed(0)} % of their highest density; ${Fixed(rest, 3)} nats are left of the KL.`;
     },
     XS,
     best,

@@ -63,7 +63,7 @@ Demos.em = (() => {
 
   return {
     title: "EM by hand on the waiting times of Old Faithful",
-    text: "Left: how many eruptions had each waiting time, coloured by the responsibilities, and the components. Right: the bound after every half-step. Take half-steps: the E-step changes the colours and not the curves, the M-step the curves and not the colours; the bound falls in neither. Which start needs longest?",
+    text: "Left: how many eruptions had each waiting time, colored by the responsibilities, and the components. Right: the bound after every half-step. Take half-steps: the E-step changes the colors and not the curves, the M-step the curves and not the colors; the bound falls in neither. Which start needs longest?",
     plots: [
       { label: "Histogram of waiting times with the components of a mixture", x: [40, 100], y: [0, 0.06], across: "minutes", up: "share per minute" },
       { label: "The bound after every half-step", x: [0, 40], y: [-4.4, -3.7], across: "half-steps", up: "bound, nats" },

@@ -132,7 +132,9 @@ const control = (made, spec, state, redraw) => {
   const shown = spec.slider ? Html("output", {}, label) : null;
   const show = () => {
     input.value = state[name];
-    if (shown) shown.textContent = spec.shown ? spec.shown(state[name]) : Plot.short(state[name]);
+    if (!shown) return;
+    shown.textContent = spec.shown ? spec.shown(state[name]) : Plot.short(state[name]);
+    input.setAttribute("aria-valuetext", shown.textContent); // the slider of a power says the number, not the power
   };
   input.addEventListener("input", () => {
     state[name] = spec.slider ? Number(input.value) : input.value;

@@ -57,7 +57,7 @@ Demos.pairs = (() => {
 
   return {
     title: "four losses for encoder and generator",
-    text: "Three values x, two codes z. Grey: P, the encoder's six pairs; coloured: Q, the generator's, after 300 steps with an exact discriminator. Right: how far P and Q are apart, as a power of ten; thin: the other three losses from the same start. Before you choose “truncated”, predict whether its line falls.",
+    text: "Three values x, two codes z. Gray: P, the encoder's six pairs; colored: Q, the generator's, after 300 steps with an exact discriminator. Right: how far P and Q are apart, as a power of ten; thin: the other three losses from the same start. Before you choose “truncated”, predict whether its line falls.",
     plots: [
       { label: "The two joints after the last step", x: [0, 6], y: [0, 0.6], across: "pair (x, z)", up: "probability" },
       { label: "Total variation between the joints over the steps", x: [0, STEPS], y: [-8, 0], across: "step", up: "log₁₀ total variation" },

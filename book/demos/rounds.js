@@ -24,7 +24,7 @@ Demos.rounds = (() => {
 
   return {
     title: "the exact game round by round",
-    text: "Grey: the data, six values. Blue: the model after so many rounds. The generator pays the weight λ for the distance to its own last round. Predict from (10.5) what happens just above and just below λ = 1/4, then look at the right: it shows the largest |q/p − 1|, as a power of ten.",
+    text: "Gray: the data, six values. Blue: the model after so many rounds. The generator pays the weight λ for the distance to its own last round. Predict from (10.5) what happens just above and just below λ = 1/4, then look at the right: it shows the largest |q/p − 1|, as a power of ten.",
     plots: [
       { label: "The data and the model after so many rounds", x: [0, 6], y: [0, 1], across: "value", up: "probability" },
       { label: "Largest relative error of the model over the rounds", x: [0, 60], y: [-8, 2], across: "round", up: "log₁₀ largest |q/p − 1|" },
