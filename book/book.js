@@ -39,7 +39,8 @@ function fit() {
 if (article) new ResizeObserver(fit).observe(article);
 
 /* The excerpt under a search result is the text of a page. TeX in it would be read as it is written, so a formula that is
-   more than a few letters becomes an ellipsis. */
+   more than a few letters becomes an ellipsis. The place of a number is empty, which the search does not expect: it gets
+   the caption of its figure, or the words that lead to its equation. */
 if (typeof Search !== "undefined") {
   const whole = Search.htmlToText;
   Search.htmlToText = (html, anchor) => {
@@ -48,6 +49,11 @@ if (typeof Search !== "undefined") {
       const tex = formula.textContent.trim().replace(/^\\\(|\\\)$/g, "");
       formula.replaceWith(/^[\w\s=+,.-]{1,20}$/.test(tex) ? tex : "\u2026");
     });
+    const place = anchor && page.querySelector(anchor);
+    if (place && !place.textContent.trim()) {
+      const words = place.nextElementSibling?.querySelector(".caption") || place.previousElementSibling || place.parentElement;
+      place.textContent = words.textContent;
+    }
     return whole(page.documentElement.outerHTML, anchor);
   };
 }

@@ -604,10 +604,14 @@ document.querySelector('article').append(box); }})()""")
 @pytest.mark.parametrize(
     "query, place", [("8.4", "figure-8-4"), ("figure 8.4", "figure-8-4"), ("equation 5.3", "equation-5-3")]
 )
-def test_a_search_finds_numbers(page, query, place):
+def test_a_search_finds_numbers_and_says_what_they_number(page, query, place):
+    page.said.clear()
     page.open(f"{page.site}/search.html?q={query.replace(' ', '+')}", 800)
     links = "[...document.querySelectorAll('#search-results li a')].map(a => a.getAttribute('href'))"
     browser.wait(lambda: any(place in href for href in page.run(links)))
+    excerpt = f"[...document.querySelectorAll('#search-results li')].find(li => li.querySelector('a').href.includes('{place}')).querySelector('p.context')?.textContent"
+    assert len(browser.wait(lambda: page.run(excerpt))) > 40
+    assert [said for said in page.said if "TypeError" in said] == []
 
 
 def test_excerpts_have_no_raw_tex(page):
