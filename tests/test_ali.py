@@ -203,6 +203,20 @@ def test_the_rates_on_digits_are_the_best_that_were_tried():
     assert not chosen
 
 
+def test_four_terms_by_loops():
+    rng = generator(0, "four terms")
+    p, q, p_old, q_old = (worlds.simplex(rng, 12) for _ in range(4))
+    wanted = [0.0] * 4
+    for one_p, one_q, was_p, was_q in zip(*(table.tolist() for table in (p, q, p_old, q_old)), strict=True):
+        d = was_p / (was_p + was_q)
+        wanted[0] -= one_p * math.log(d)
+        wanted[1] -= one_q * math.log(d)
+        wanted[2] += one_q * math.log(one_q / was_q)
+        wanted[3] += one_q * math.log(was_p / one_p)
+    found = ali.four_terms(*(table.view(4, 3) for table in (p, q, p_old, q_old)))
+    assert found.tolist() == pytest.approx(wanted)
+
+
 def test_four_terms_of_pairs_that_never_occur():
     """They add nothing, and (9.3) holds; what P or Q leaves out and the other or the old one has makes its term infinite."""
     p = torch.tensor([[0.5, 0.0, 0.0], [0.25, 0.25, 0.0]]).double()

@@ -553,6 +553,20 @@ def test_unmasking_one_by_one_follows_the_law_of_its_order():
     assert chi < 45
 
 
+@pytest.mark.parametrize("passes", [1, 2, 3, 4, 7])
+def test_every_pass_of_unmasking_draws_about_as_many_pixels(passes):
+    seen = []
+
+    def net(x, known):
+        seen.append(known.sum(1))
+        return torch.zeros_like(x)
+
+    uniform = torch.rand(5, 7, generator=generator(0, "uniform"))
+    ar.unmask(net, uniform, ar.places(torch.randn(5, 7, generator=generator(0, "places"))), passes)
+    drawn = torch.stack([*seen, torch.full((5,), 7)]).diff(dim=0)  # (passes, 5)
+    assert drawn.shape == (passes, 5) and 7 // passes <= drawn.min() <= drawn.max() <= -(-7 // passes)
+
+
 def test_unmasking_all_at_once_is_one_pass():
     net, uniform = any_order(), torch.rand(6, 4, generator=generator(3, "uniform"), dtype=torch.float64)
     place = ar.places(torch.randn(6, 4, generator=generator(4, "order")))

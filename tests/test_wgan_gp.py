@@ -76,6 +76,28 @@ def test_rows_that_cannot_be_shared_out_are_refused():
         wgan_gp.step(nets, adams(nets, 1e-3), torch.zeros(7, 2), torch.zeros(7, 2, 2), critic_steps=3, penalty_weight=1)
 
 
+def test_a_step_uses_the_penalty_that_it_is_given():
+    """Gradient and piecewise penalty give equal numbers and do not tell; this one pulls every weight to 0."""
+    seen = []
+
+    def shrinking(critic, real, fake, mix):
+        seen.append((len(real), len(fake), len(mix)))
+        return sum(parameter.square().sum() for parameter in critic.parameters()) / 2
+
+    ends = []
+    for weight in (0.0, 0.7):
+        nets = wgan_gp.toy_networks(seed=0, width=4)
+        start = [parameter.detach().clone() for parameter in nets["critic"].parameters()]
+        opts = {name: torch.optim.SGD(net.parameters(), 0.1) for name, net in nets.items()}
+        rng = generator(0, "points")
+        x, z = torch.randn(6, 2, generator=rng), torch.randn(6, 2, 2, generator=rng)
+        wgan_gp.step(nets, opts, x, z, critic_steps=1, penalty_weight=weight, penalty=shrinking)
+        ends.append([parameter.detach() for parameter in nets["critic"].parameters()])
+    for before, free, held in zip(start, *ends, strict=True):
+        assert torch.allclose(held - free, -0.1 * 0.7 * before, atol=1e-7)
+    assert seen == [(6, 6, 6)] * 2
+
+
 def test_a_step_is_plain_descent_of_both_players_in_turn():
     """Against SGD by hand: each critic step on its own rows with its own draw, then the generator with the other noise."""
     nets = wgan_gp.toy_networks(seed=1, width=8)
