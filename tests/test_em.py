@@ -438,3 +438,9 @@ def test_bernoulli_m_step_is_best_and_em_climbs(seed):
         beaten = em.bound(resp, em.bernoulli_log_joint(x, q[0], other))
         assert beaten <= em.bound(resp, em.bernoulli_log_joint(x, *q)) + 1e-12
     assert (torch.stack(likelihood).diff()[1:] >= -1e-12).all()  # the first step may enter [floor, 1 - floor]
+
+
+def test_bernoulli_means_keep_the_floor_from_0_and_from_1():
+    x = torch.tensor([[0.0, 1.0, 0.0], [0.0, 1.0, 1.0]]).double()
+    _, means = em.bernoulli_m_step(x, torch.ones(2, 1).double(), floor=0.1)
+    assert means.tolist() == [[0.1, 0.9, 0.5]]

@@ -166,6 +166,9 @@ def test_samples_have_the_mixture_s_moments():
     assert torch.allclose(x.mean(0), mean, atol=0.03)
     assert torch.allclose(torch.cov(x.T), covariance, atol=0.08)
     assert torch.allclose(mixture.responsibilities(x).mean(0), mixture.weights, atol=0.01)
+    tilted = torch.tensor([[[4.0, 1.8], [1.8, 1.0]]])
+    one = Mixture(torch.ones(1), torch.zeros(1, 2), tilted)
+    assert torch.allclose(torch.cov(one.sample(50_000).T), tilted[0].double(), atol=0.1)
     assert torch.equal(mixture.sample(5, 3), mixture.sample(5, 3))
     assert not torch.equal(mixture.sample(5, 3), mixture.sample(5, 4))
 

@@ -76,6 +76,12 @@ def test_rows_that_cannot_be_shared_out_are_refused():
         wgan_gp.step(nets, adams(nets, 1e-3), torch.zeros(7, 2), torch.zeros(7, 2, 2), critic_steps=3, penalty_weight=1)
 
 
+def test_points_between_are_the_real_ones_at_1_and_let_no_gradient_pass():
+    real, fake = torch.ones(3, 2, requires_grad=True), torch.zeros(3, 2, requires_grad=True)
+    between = wgan_gp.interpolate(real, fake, torch.tensor([0.0, 0.25, 1.0]))
+    assert between.tolist() == [[0, 0], [0.25, 0.25], [1, 1]] and not between.requires_grad
+
+
 def test_a_step_uses_the_penalty_that_it_is_given():
     """Gradient and piecewise penalty give equal numbers and do not tell; this one pulls every weight to 0."""
     seen = []
