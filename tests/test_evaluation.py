@@ -1,5 +1,6 @@
 """The metrics against closed forms, numerical integration, simulation and other libraries."""
 
+import copy
 import inspect
 import math
 from contextlib import nullcontext
@@ -31,6 +32,7 @@ def test_modes_by_hand():
     assert found.covered == 2
     assert found.quality == pytest.approx(4 / 6)
     assert found.overlap == pytest.approx(1 / 3 + 1 / 6)
+    assert evaluation.modes(torch.tensor([[3.0, 0.0]]), centers[:1], 1.0).covered == 1  # 3 std away is within
 
 
 def test_bad_samples_count_as_bad():
@@ -130,6 +132,7 @@ def test_centers_that_are_not_finite_are_refused():
 def test_expected_modes_of_nothing_and_of_nonsense():
     p = torch.tensor([0.25, 0.5])
     assert evaluation.expected_modes(p, 0) == 0 and evaluation.expected_modes(p, 1) == 0.75
+    assert evaluation.expected_modes(torch.tensor([1.0, 0.0]), 3) == 1
     assert str(evaluation.expected_modes(0 * p, 5)) == "0.0"  # and not -0.0
     for probabilities, n in ((p, -5), (p, math.nan), (p, math.inf), (p - 1, 3), (p + 0.75, 3), (p * math.nan, 3)):
         with pytest.raises(ValueError, match="n >= 0 samples"):
@@ -149,6 +152,8 @@ def test_discs_that_leave_the_uniform_square_have_no_chance_lines():
     """At a spacing of 20 and std 2 the quadrature would say 0.574 for a share of 0.634."""
     with pytest.raises(ValueError, match=r"discs of 3 std = 6 leave the square.*scale both down"):
         evaluation.chance_lines(torch.tensor([[0.0, 0.0], [20.0, 0.0]]), 2.0)
+    with pytest.raises(ValueError, match=r"discs of 3 std = 1\.05 leave"):
+        evaluation.chance_lines(torch.tensor([[0.0, 0.0], [20.0, 0.0]]), 0.35)
     assert evaluation.chance_lines(torch.zeros(1, 2), 1 / 3)["uniform"][1] == pytest.approx(math.pi / 4)
 
 
@@ -195,6 +200,16 @@ def test_frechet_of_few_rows_agrees_with_a_matrix_root(n, m, d):
     want = float((x.mean(0) - y.mean(0)).square().sum()) + np.trace(s) + np.trace(t) - 2 * root
     assert evaluation.frechet(x, y) == pytest.approx(want, rel=1e-5)
     assert evaluation.frechet(y, x) == pytest.approx(evaluation.frechet(x, y), rel=1e-9)
+
+
+@pytest.mark.parametrize("n, m", [(20, 200), (200, 20)])
+def test_frechet_of_few_rows_beside_many_keeps_its_digits(n, m):
+    """Rows, each ten times and twice as large: T = c S, and no root of a rounded 0 may add up."""
+    x = torch.randn(20, 40, generator=generator(20, "x"), dtype=torch.float64)
+    c = 4 * 10 * 19 / 199
+    want = float(x.mean(0).square().sum() + x.var(0).sum() * (1 - math.sqrt(c)) ** 2)
+    pair = {20: x, 200: 2 * x.repeat(10, 1)}
+    assert evaluation.frechet(pair[n], pair[m]) == pytest.approx(want, rel=1e-11)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
@@ -347,6 +362,7 @@ def test_birthdays_by_hand_and_by_simulation():
     x = torch.tensor([[0.0], [0.01], [5.0], [5.02], [5.01], [9.0]])
     assert evaluation.birthdays(x, 0.1) == (4, 15 / 4, 15)
     assert evaluation.birthdays(x, 0.001) == (0, math.inf, 15)
+    assert evaluation.birthdays(x[[2, 5]], 4.0) == (0, math.inf, 1)  # 5 and 9 are not closer than 4
     assert evaluation.birthdays(4 * normal(300, 2).float(), 1e-6).pairs == 0  # many rows, far from the origin
     p = torch.tensor([0.5, 0.3, 0.1, 0.1])
     drawn = torch.multinomial(p, 3000, replacement=True, generator=generator(0))[:, None].float()
@@ -379,6 +395,9 @@ def test_parzen_agrees_with_scikit_learn():
     x, y = normal(50, 3), normal(20, 3, name="y")
     want = KernelDensity(bandwidth=0.3).fit(x.numpy()).score_samples(y.numpy()).mean()
     assert evaluation.parzen(x, y, 0.3, at_once=7) == pytest.approx(want, rel=1e-10)
+    assert evaluation.parzen(x[:1], y[:1], 0.3) == pytest.approx(
+        float(torch.distributions.Normal(x[0], 0.3).log_prob(y[0]).sum())
+    )
 
 
 def test_the_likelihood_of_a_linear_gaussian_and_its_bias():
@@ -394,6 +413,12 @@ def test_the_likelihood_of_a_linear_gaussian_and_its_bias():
     groups = log_weight.reshape(1000, 20, 3)
     seen = torch.stack([evaluation.log_likelihood(part).value for part in groups]).mean(0) - exact
     assert torch.allclose(seen, found.bias * 1000, rtol=0.25, atol=2e-3)
+
+
+def test_log_likelihood_of_two_draws_by_hand():
+    """Weights 1 and 3: mean 2, variance 2, so the bias is -2 / (2 * 2 * 4), and 16 / 10 draws count."""
+    found = evaluation.log_likelihood(torch.tensor([[1.0], [3.0]]).double().log())
+    assert [float(value) for value in found] == pytest.approx([math.log(2), -1 / 8, 1.6])
 
 
 def test_log_likelihood_of_equal_weights_is_exact():
@@ -431,6 +456,47 @@ def test_an_independent_critic_finds_the_distance_of_shifted_points():
     assert evaluation.critic_gap(nets["critic"], real, real) == 0
 
 
+def descent(loss, net, steps, rate=0.1):
+    """What plain gradient descent makes of the parameters of a copy of `net`; loss(copy, t) -> () at step t."""
+    net = copy.deepcopy(net)
+    for t in range(steps):
+        slopes = torch.autograd.grad(loss(net, t), list(net.parameters()))
+        with torch.no_grad():
+            for parameter, slope in zip(net.parameters(), slopes, strict=True):
+                parameter -= rate * slope
+    return net
+
+
+def test_the_step_of_an_independent_critic_by_hand():
+    """Two steps of gradient descent on 10 E (|slope| - 1)^2 - E f(real) + E f(fake), for a linear f."""
+    critic, real, fake = torch.nn.Linear(2, 1), GOOD, GOOD.flip(1) / 2 - 1
+
+    def loss(net, t):
+        return 10 * (net.weight.norm() - 1).square() - net(real).mean() + net(fake).mean()
+
+    right, first = descent(loss, critic, 2), float((critic(real).mean() - critic(fake).mean()).detach())
+    nets, opts = torch.nn.ModuleDict({"critic": critic}), {"critic": torch.optim.SGD(critic.parameters(), 0.1)}
+    assert float(evaluation.critic_step(nets, opts, (real, fake), None)["gain"]) == pytest.approx(first)
+    evaluation.critic_step(nets, opts, (real, fake), None)
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(critic.parameters(), right.parameters(), strict=True))
+
+
+def test_the_bound_of_an_independent_critic_by_hand():
+    """Trained by gradient descent on two batches, and read without dropout on other rows."""
+    critic = torch.nn.Sequential(torch.nn.Linear(2, 1), torch.nn.Dropout(0.0))
+    batches, real, fake = [(GOOD, GOOD - 1), (2 * GOOD, GOOD.flip(1) - 2)], GOOD + 1, GOOD - 2
+
+    def loss(net, x, y):
+        return -(net(x).sigmoid().log().mean() + (1 - net(y).sigmoid()).log().mean())
+
+    right = descent(lambda net, t: loss(net, *batches[t]), critic, 2)
+    found = evaluation.critic_bound(critic, torch.optim.SGD(critic.parameters(), 0.1), batches, real, fake)
+    assert found == pytest.approx(math.log(2) - float(loss(right, real, fake).detach()) / 2, abs=1e-6)
+    critic[1].p = 0.5
+    again = evaluation.critic_bound(critic.train(), None, [], real, fake)
+    assert again == found and not critic.training
+
+
 def test_a_critic_is_read_in_eval_mode_and_goes_on_in_its_own():
     critic = torch.nn.Sequential(
         torch.nn.Linear(2, 4), torch.nn.Dropout(0.5).eval(), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 1)
@@ -443,6 +509,7 @@ def test_a_critic_is_read_in_eval_mode_and_goes_on_in_its_own():
 
 NAN_ROW = torch.tensor([[0.0, 1.0], [math.nan, 0.0], [2.0, 2.0]])
 GOOD = torch.tensor([[0.0, 1.0], [1.0, 0.0], [2.0, 2.0]])
+FAR = GOOD[1:2].expand(9, 2).double() * 2.07e51  # the kernel of two rows is finite, and the sum over all pairs is not
 EYE = torch.eye(2).double()
 CRITIC = torch.nn.Linear(2, 1).double()
 
@@ -493,6 +560,7 @@ REFUSALS = {
     "critic, NaN in held-out rows": (
         lambda: evaluation.critic_bound(CRITIC, None, [], GOOD.double(), NAN_ROW.double()), "numbers of fake_logit are NaN"
     ),
+    "frechet, one row": (lambda: evaluation.frechet(GOOD, GOOD[:1]), "n, m > 1"),
     "pictures for features": (lambda: evaluation.frechet(torch.zeros(9, 1, 4, 4), torch.zeros(9, 1, 4, 4)), "flatten"),
     "likelihood, half": (lambda: evaluation.log_likelihood(GOOD.half()), "off by whole nats"),
     "likelihood, infinity": (lambda: evaluation.log_likelihood(GOOD / 0), "without bounds"),
@@ -503,7 +571,8 @@ REFUSALS = {
     "moments of no features": (
         lambda: evaluation.frechet_of_moments(EYE[0, :0], EYE[:0, :0], EYE[0, :0], EYE[:0, :0]), "d >= 1"
     ),
-    "kid, sums that overflow": (lambda: evaluation.kid(*2 * [GOOD[1:2].expand(9, 2).double() * 6e102]), "sums overflow"),
+    "kid, sums that overflow": (lambda: evaluation.kid(FAR, GOOD), "9 of the 9 numbers of kernel_of_x .* sums overflow"),
+    "kid, others that overflow": (lambda: evaluation.kid(GOOD, FAR), "9 of the 9 numbers of kernel_of_y .* sums overflow"),
     "birthdays, a radius per row": (lambda: evaluation.birthdays(GOOD, GOOD[:, 0] + 1), "radius is one number"),
     "parzen, a bandwidth per row": (lambda: evaluation.parzen(GOOD, GOOD, GOOD[:, 0] + 1), "bandwidth is one number"),
     "parzen, bandwidth 1e-200": (lambda: evaluation.parzen(GOOD, GOOD, 1e-200), "0 or infinite in float64"),
