@@ -452,6 +452,7 @@ class BitDenoiser(nn.Module):
 
 def times(x):
     """A time from 0 to 1 for each row of x, one in each n-th of the interval (Kingma et al. 2021); (n,)."""
+    floating(x=x)  # whole numbers would lose the random part
     n = len(x)
     return (torch.arange(n, device=x.device) + torch.rand(n, device=x.device)).to(x.dtype) / n
 
@@ -504,6 +505,7 @@ def estimates(predict, path, target):
 
     def estimate(noisy, t):
         flat(noisy=noisy)
+        floating(noisy=noisy)
         each = torch.as_tensor(t, dtype=noisy.dtype, device=noisy.device).expand(len(noisy))
         return parts(predict(noisy, each), noisy, path(each[:, None]), target)
 

@@ -273,11 +273,16 @@ def test_times_fill_the_interval_evenly():
     assert (t * 100).frac().std() > 0.2  # a draw of its own for every row
 
 
-def test_points_in_whole_numbers_have_no_exact_estimate():
+def test_points_in_whole_numbers_have_no_times_and_no_estimate():
     """The time, brought to their kind, would be 0."""
-    estimate = diffusion.mixture_estimate(torch.zeros(1, 2), 1.0, torch.ones(1), diffusion.cosine)
-    with pytest.raises(TypeError, match=r"noisy must hold floating-point numbers, not torch\.int64"):
-        estimate(torch.ones(3, 2).long(), 0.5)
+    exact = diffusion.mixture_estimate(torch.zeros(1, 2), 1.0, torch.ones(1), diffusion.cosine)
+    learned = diffusion.estimates(lambda noisy, t: 0 * noisy, diffusion.cosine, diffusion.noise_target)
+    whole = torch.ones(3, 2).long()
+    for estimate in (exact, learned):
+        with pytest.raises(TypeError, match=r"noisy must hold floating-point numbers, not torch\.int64"):
+            estimate(whole, 0.5)
+    with pytest.raises(TypeError, match=r"x must hold floating-point numbers, not torch\.int64"):
+        diffusion.times(whole)
 
 
 def by_hand(net, x, z, t, path, target, *y):
