@@ -190,6 +190,8 @@ def describe(app, pagename, templatename, context, doctree):
     if first is not None:
         words = html.escape(" ".join(first.astext().split()), quote=True)
         context["metatags"] = f'{context.get("metatags", "")}\n<meta name="description" content="{words}" />'
+    if context.get("title") == app.config.html_title:
+        context["docstitle"] = ""  # the landing page bears the name of the book, and says it once
 
 
 def setup(app):

@@ -42,7 +42,7 @@ Demos.apart = (() => {
         left.dots([s.t], [f(s.t)], `k${i} fill`, 4);
         right.dots([s.t], [slope(f, s.t)], `k${i} fill`, 4);
       });
-      return `At t = ${s.t.toFixed(2)}: W₁ ${s.t.toFixed(2)}, JS ${js(s.t, s.noise).toFixed(4)} of log 2 = 0.6931, squared MMD ${mmd(s.t, s.noise, s.width).toFixed(4)}; KL ${kl(s.t, s.noise).toFixed(1)} nats.`;
+      return `At t = ${s.t.toFixed(2)}: W₁ ${s.t.toFixed(2)}, JS ${js(s.t, s.noise).toFixed(4)} of log 2 = 0.6931, squared MMD ${mmd(s.t, s.noise, s.width).toFixed(4)}; KL ${Plot.short(kl(s.t, s.noise))} nats.`;
     },
     js,
     kl,

@@ -51,6 +51,9 @@ const Kl = (p, q) => Sum(p.map((each, i) => (each > 1e-300 ? each * Math.log(eac
 /* With so many decimals, and no "-0.00". */
 const Fixed = (value, decimals) => (Math.round(value * 10 ** decimals) / 10 ** decimals + 0).toFixed(decimals);
 
+/* A deviation with three digits; what rounding leaves of 0 is called that. */
+const Small = (value) => (Math.abs(value) < 1e-12 ? "0 up to rounding" : Plot.short(value));
+
 /* Axes over x = [low, high] and y = [low, high], 320 by 240, with lines, dots and bars of one of the kinds "k0" to "k3". */
 class Plot {
   constructor(parent, { label, x, y, across, up }) {

@@ -80,7 +80,7 @@ Demos.pairs = (() => {
         left.bar(i + 0.1, i + 0.5, 0, P[x][z], "k0 fill");
         left.bar(i + 0.5, i + 0.9, 0, Q[x][z], `${KINDS[s.name]} fill`);
       });
-      return `${s.name}: total variation ${apart(last[0]).toFixed(3)} at the start, ${apart(last.at(-1)).toPrecision(3)} after ${STEPS} steps.`;
+      return `${s.name}: total variation ${apart(last[0]).toFixed(3)} at the start, ${Small(apart(last.at(-1)))} after ${STEPS} steps.`;
     },
     DATA,
     PRIOR,

@@ -46,7 +46,7 @@ Demos.rounds = (() => {
       right.dots([s.round], [Math.log10(Math.max(1e-300, miss(path[s.round])))], "k2 fill", 4);
       const near = factor(weight);
       const end = Math.abs(near) < 1 ? "a small deviation dies out" : near === -1 ? "a small deviation keeps its size" : "a small deviation grows";
-      return `λ = ${Plot.short(weight)}: near the data a round multiplies a deviation by ${near.toFixed(3)}, so ${end}. After round ${s.round} the largest |q/p − 1| is ${miss(path[s.round]).toPrecision(3)}.`;
+      return `λ = ${Plot.short(weight)}: near the data a round multiplies a deviation by ${near.toFixed(3)}, so ${end}. After round ${s.round} the largest |q/p − 1| is ${Small(miss(path[s.round]))}.`;
     },
     P,
     round,
