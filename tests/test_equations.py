@@ -208,7 +208,7 @@ def test_copies_beside_the_chapters_are_named_and_not_counted(tmp_path, monkeypa
     assert all(f"{name}.ipynb" in line for name in names)
     assert main(["lint"]) == 1
     said = capsys.readouterr().out
-    assert line in said and "1 notebooks" in said
+    assert line in said and "1 notebook," in said
     monkeypatch.setattr("gentools.press.course.run", lambda *a, **k: 0)
     assert main(["course"]) == 0 and line in capsys.readouterr().out
 
