@@ -185,13 +185,13 @@ def load_demos(app, pagename, *_):
 
 
 def describe(app, pagename, templatename, context, doctree):
-    """A page describes itself to search engines with its first paragraph."""
+    """A page describes itself to search engines with its first paragraph, and its title has the book's name once."""
     first = next((n for n in doctree.findall(nodes.paragraph)), None) if doctree else None
     if first is not None:
         words = html.escape(" ".join(first.astext().split()), quote=True)
         context["metatags"] = f'{context.get("metatags", "")}\n<meta name="description" content="{words}" />'
     if context.get("title") == app.config.html_title:
-        context["docstitle"] = ""  # the landing page bears the name of the book, and says it once
+        context["docstitle"] = ""
 
 
 def setup(app):

@@ -110,12 +110,12 @@ def parse(source):
     for node in ast.parse(source).body:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             imports |= _aliases(node)
-        for name in _defined(node):
+        for name in defined(node):
             definitions.setdefault(name, []).append(node)
     return Module(definitions, imports)
 
 
-def _defined(node):
+def defined(node):
     """Names that a top-level statement defines or changes."""
     if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
         return [node.name]

@@ -87,6 +87,11 @@ def show(fig, alt):
     plt.close(fig)
 
 
+def _of_images(shape):
+    """Whether a tensor of this shape holds images (n, h, w) or (n, c, h, w) with c in {1, 3}."""
+    return len(shape) == 3 or (len(shape) == 4 and shape[1] in (1, 3))
+
+
 def image_grid(ax, images, columns=10, vmin=0, vmax=1, interpolation="nearest"):
     """Draw images (n, h, w) or (n, c, h, w) with c in {1, 3} as one sheet on `ax`, row by row, last row filled.
 
@@ -97,7 +102,7 @@ def image_grid(ax, images, columns=10, vmin=0, vmax=1, interpolation="nearest"):
     import numpy as np
 
     images = np.asarray(images)
-    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[1] not in (1, 3)):
+    if not _of_images(images.shape):
         raise ValueError(f"images have the shape (n, h, w), (n, 1, h, w) or (n, 3, h, w), not {images.shape}")
     if images.ndim == 4:
         images = images.transpose(0, 2, 3, 1)
@@ -185,7 +190,7 @@ def sheet(images, columns=10, alt=None):
     from gentools.lab.shapes import finite, tensors
 
     tensors(images=images)
-    if not images.numel() or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[1] not in (1, 3)):
+    if not images.numel() or not _of_images(images.shape):
         raise ValueError(
             f"images have the shape (n, h, w), (n, 1, h, w) or (n, 3, h, w), n >= 1, not {tuple(images.shape)}; "
             ".permute(0, 3, 1, 2) brings channels to the front, .unflatten(1, (h, w)) turns rows into images"

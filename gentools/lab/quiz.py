@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from gentools.lab import closure
+
 
 class Wrong(Exception):
     """Raised by an exercise's check: says which property failed, on which input."""
@@ -404,6 +406,4 @@ def _bound(node):
     """The names that a top-level statement of a module binds."""
     if isinstance(node, (ast.Import, ast.ImportFrom)):
         return [alias.asname or alias.name for alias in node.names]
-    if isinstance(node, ast.Assign):
-        return [target.id for target in node.targets if isinstance(target, ast.Name)]
-    return [node.name] if isinstance(node, (ast.FunctionDef, ast.ClassDef)) else []
+    return closure.defined(node)

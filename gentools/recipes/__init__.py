@@ -59,9 +59,10 @@ class Recipe:
 
 
 def recipes(chapter):
-    """The recipes of a chapter by name: {"1.2": Recipe}. A chapter without figures has none."""
+    """The recipes of a chapter by name, {"1.2": Recipe}, 3.2 before 3.10. A chapter without figures has none."""
     try:
-        return importlib.import_module(f"gentools.recipes.{chapter}").RECIPES
+        found = importlib.import_module(f"gentools.recipes.{chapter}").RECIPES
+        return dict(sorted(found.items(), key=lambda each: int(each[0].split(".")[1])))
     except ModuleNotFoundError as error:
         if error.name == f"gentools.recipes.{chapter}":
             return {}

@@ -406,15 +406,9 @@ def _check_record(id, entry, path):
 # The command
 
 
-def _in_order(chapter):
-    """Ids of a chapter's figures, 3.2 before 3.10."""
-    return sorted(recipes(chapter.name), key=lambda id: int(id.split(".")[1]))
-
-
 def _list():
     for chapter in CHAPTERS:
-        for id in _in_order(chapter):
-            recipe = find(id)
+        for id, recipe in recipes(chapter.name).items():
             record = records.load(id)
             if record is None:
                 state = "not recorded"
@@ -523,7 +517,7 @@ def _expand(ids):
             out.append(id)
             continue
         chosen = CHAPTERS if id == "all" else [names.get(id) or chapter_of(id)]
-        figures = [id for chapter in chosen for id in _in_order(chapter)]
+        figures = [figure for chapter in chosen for figure in recipes(chapter.name)]
         if not figures:
             raise ValueError(f"chapter {chosen[0].number} ({chosen[0].title}) has no figures yet")
         out += figures
