@@ -33,6 +33,7 @@ html_context = {"default_mode": "auto"}  # light or dark as the reader's system 
 html_show_sourcelink = False
 html_copy_source = True  # the download button gives the notebook
 html_theme_options = {
+    "logo": {"text": project},
     "repository_url": about["repository"],
     "repository_branch": about["tag"],
     "path_to_docs": "notebooks",

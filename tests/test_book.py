@@ -304,7 +304,9 @@ def test_every_page_describes_itself(site, pages):
     }
     assert all(len(words) == 1 and len(words[0]) > 100 for words in described.values()), described
     assert len({words for (words,) in described.values()}) == len(described)
-    assert front.title.get_text(strip=True) == "Generative Models from One Joint KL"
+    name = "Generative Models from One Joint KL"
+    assert front.title.get_text(strip=True) == name
+    assert all(page.select_one(".navbar-brand").get_text(strip=True) == name for page in (front, *pages.values()))
 
 
 def test_code_in_what_answers_are_told_is_set_as_code(pages):
